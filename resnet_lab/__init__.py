@@ -1,0 +1,28 @@
+"""resnet_lab: a laboratory for residual networks. The public API for notebooks."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resnet_lab.compose import load_config
+    from resnet_lab.model.complexity import complexity
+    from resnet_lab.model.resnet import ResNetV2
+    from resnet_lab.training.record import load_run
+
+__all__ = ["ResNetV2", "complexity", "load_config", "load_run"]
+
+_HOMES = {
+    "ResNetV2": "resnet_lab.model.resnet",
+    "complexity": "resnet_lab.model.complexity",
+    "load_config": "resnet_lab.compose",
+    "load_run": "resnet_lab.training.record",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `--help` and the report must not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'resnet_lab' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,62 @@
+"""Hydra's entry point: `python -m resnet_lab OVERRIDES…`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from resnet_lab.compose import COMPOSE_ERRORS, CONFIG_DIR, explain, to_config
+from resnet_lab.config import ConfigError
+from resnet_lab.ending import Interrupted, RunFailed, raise_on_signals
+
+failures: list[str] = []
+
+
+@hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")
+def train(composed: DictConfig) -> float | None:
+    """One run; the last validation error in percent, for sweepers that search. A failed job lets the others go on."""
+    try:
+        return _train(composed)
+    except (ConfigError, RunFailed) as error:
+        failures.append(str(error))
+        print(error, file=sys.stderr)
+        return None
+
+
+def _train(composed: DictConfig) -> float | None:
+    config = to_config(composed)
+    overrides = list(HydraConfig.get().overrides.task)
+
+    from resnet_lab.callbacks.dashboard import Dashboard  # torch takes seconds, which --help need not wait for
+    from resnet_lab.callbacks.progress import ProgressBar
+    from resnet_lab.training.log import show_on_terminal
+    from resnet_lab.training.run import headline, run
+
+    show_on_terminal()
+    result = run(config, overrides, [Dashboard(config), ProgressBar()])
+    if not result:
+        return None
+    print(headline(result))
+    val_error: float | None = result["last"]["val_error"]
+    return val_error
+
+
+def main() -> None:
+    """Run; exit status 1 with one message where a person should act, 128 + signal after a signal."""
+    raise_on_signals()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on, instead of printing them
+    try:
+        train()
+    except Interrupted as interrupted:
+        sys.exit(interrupted.exit_status)
+    except COMPOSE_ERRORS as error:
+        sys.exit(explain(error))
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What TensorBoard shows of a run besides the curves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import yaml
+from pytorch_lightning import Callback, Trainer
+from rich.console import Console
+from torch import Tensor
+from torch.utils.tensorboard.summary import hparams
+
+from resnet_lab.compose import plain
+from resnet_lab.config import Config
+from resnet_lab.data.images import Normalisation
+from resnet_lab.model.summary import measure, tree
+
+GRID = 64  # augmented training images
+
+
+class Dashboard(Callback):
+    """Once, as a run begins: hyper-parameters (HPARAMS), configuration and network (TEXT), training images (IMAGES).
+
+    The metrics of HPARAMS are the run's own scalars `val/error` and `test/error`, of which the table shows the last.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Log, unless the run continues."""
+        if trainer.global_step > 0:
+            return
+        cost = measure(self.config)
+        writer: Any = trainer.loggers[0].experiment  # type: ignore[attr-defined]
+        console = Console(width=100, no_color=True, record=True, quiet=True)
+        console.print(tree(self.config, cost))
+        writer.add_text("config", as_code(yaml.safe_dump(plain(self.config), sort_keys=False)), 0)
+        writer.add_text("summary", as_code(console.export_text()), 0)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        images, _ = next(iter(data.train_dataloader()))
+        writer.add_images("augmented training images", as_pictures(images[:GRID], data.normalise), 0)
+        for summary in hparams(
+            hyper_parameters(self.config) | {"depth": cost.depth, "params": cost.params, "macs": cost.macs},
+            {"val/error": None, "test/error": None},
+        ):
+            writer.file_writer.add_summary(summary, 0)
+
+
+def hyper_parameters(config: Config) -> dict[str, Any]:
+    """The dozen settings that a person would compare runs by."""
+    model, optim = config.model, config.optim
+    return {
+        "units": "-".join(map(str, model.stack_units)),
+        "filters": "-".join(map(str, model.stack_filters)),
+        "reduction": "-".join(map(str, model.stack_reductions)),
+        "unit": model.unit.name,
+        "shortcut": model.shortcut.name,
+        "data": config.data.name.name,
+        "optimizer": optim.name.name,
+        "lr": optim.lr,
+        "batch_size": optim.batch_size,
+        "weight_decay": optim.weight_decay,
+        "epochs": config.trainer.max_epochs,
+        "seed": config.seed,
+    }
+
+
+def as_code(text: str) -> str:
+    """Markdown that shows the text as it is."""
+    return "".join(f"    {line}\n" for line in text.splitlines())
+
+
+def as_pictures(images_BCHW: Tensor, normalise: Normalisation) -> Tensor:
+    """Normalised images back to grey (1 channel) or RGB (3) in 0…1; an alpha channel is left out."""
+    mean_C, std_C = (torch.tensor(values, device=images_BCHW.device) for values in (normalise.mean, normalise.std))
+    pixels = (images_BCHW * std_C[:, None, None] + mean_C[:, None, None]).clamp(0, 1)
+    return pixels[:, : 3 if pixels.shape[1] >= 3 else 1].cpu()

@@ -1,0 +1,1 @@
+"""From files to images: every data set as `uint8` arrays with labels."""

@@ -1,0 +1,175 @@
+"""A folder of images, `root/train/<class>/*` and `root/test/<class>/*`, decoded once into an array on the disk."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pooch
+from PIL import Image, ImageOps
+from rich.console import Console
+from rich.progress import track
+
+from resnet_lab.data.files import DataError
+
+_DECODER = 1  # part of the cache's key: raise it when `_decode` changes the pixels it returns
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_CHUNK = 64  # images that a thread decodes before the progress bar moves
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The image files of `root/train` or `root/test`, by class and name, and their classes (N,)."""
+
+    folder: Path
+    files: tuple[tuple[str, int, int], ...]  # path below the folder, size in bytes, time of change in ns
+    labels: npt.NDArray[np.int64]
+
+
+def scan(root: Path, num_classes: int | None) -> tuple[tuple[str, ...], Part, Part]:
+    """Class names (the sorted folders of `root/train`), training part and test part; no image is opened yet.
+
+    Hidden files and files whose name does not end like an image's are skipped. Raises DataError when a folder is
+    missing or has no images, when the test part has a class of its own, or when there are not `num_classes` classes.
+    """
+    try:
+        classes = _class_names(root, "train")
+        if num_classes not in (None, len(classes)):
+            raise DataError(
+                f"data.num_classes={num_classes}, but {root / 'train'} has {len(classes)} class folders: "
+                f"set data.num_classes={len(classes)}, or leave it out to have them counted"
+            )
+        if foreign := sorted(set(_class_names(root, "test")) - set(classes)):
+            raise DataError(f"data.root={root}: {root / 'test'} has classes that train has not: {', '.join(foreign)}")
+        return classes, _part(root, "train", classes), _part(root, "test", classes)
+    except OSError as error:
+        raise DataError(f"data.root={root}: cannot read {error.filename}: {error.strerror}") from error
+
+
+def decode(part: Part, image_shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """The images (N, C, H, W) of a part, a read-only memory map of a cache in the user's cache folder.
+
+    Turned as their EXIF says, converted to C channels (1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; 16-bit grey is scaled
+    to 8 bits) and resized to (H, W) without keeping the aspect. They are decoded once, and again when a file changes.
+    Raises DataError that names the image that cannot be decoded, or when the cache cannot be written.
+    """
+    cache = Path(pooch.os_cache("resnet_lab")) / "image_folder" / f"{_key(part, image_shape)}.npy"
+    try:
+        if not cache.exists():
+            _write(cache, part, image_shape)
+        return np.lib.format.open_memmap(cache, mode="r")
+    except OSError as error:
+        raise DataError(
+            f"cannot keep the decoded images of {part.folder} in {cache.parent}: {error.strerror}. "
+            "Set the environment variable XDG_CACHE_HOME to a folder that has room"
+        ) from error
+
+
+def _class_names(root: Path, part: str) -> tuple[str, ...]:
+    folder = root / part
+    expected = f"expected {folder}/<class>/<images>"
+    if not folder.is_dir():
+        raise DataError(f"data.root={root}: there is no folder {folder}; {expected}")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not names:
+        raise DataError(f"data.root={root}: {folder} has no class folders; {expected}")
+    return tuple(names)
+
+
+def _part(root: Path, part: str, classes: tuple[str, ...]) -> Part:
+    folder = root / part
+    files: list[tuple[str, int, int]] = []
+    labels: list[int] = []
+    for name in _class_names(root, part):
+        images = _images(folder / name)
+        if not images:
+            raise DataError(f"data.root={root}: {folder / name} has no images; add some or remove the folder")
+        files += [(f"{name}/{image}", size, changed) for image, size, changed in images]
+        labels += [classes.index(name)] * len(images)
+    return Part(folder.resolve(), tuple(files), np.array(labels, np.int64))
+
+
+def _images(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, bytes and time of change of the files that PIL can open by their names, sorted."""
+    Image.preinit()  # the common formats are tried first if they come first
+    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    with os.scandir(folder) as entries:
+        return sorted(
+            (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
+            for entry in entries
+            if not entry.name.startswith(".") and Path(entry.name).suffix.lower() in readable and not entry.is_dir()
+        )
+
+
+def _key(part: Part, image_shape: tuple[int, int, int]) -> str:
+    identity = [_DECODER, str(part.folder), part.files, image_shape]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def _write(cache: Path, part: Part, image_shape: tuple[int, int, int]) -> None:
+    """Decode into a memory map beside the cache, which so can be larger than memory, and rename it when it is whole."""
+    shape = (len(part.files), *image_shape)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(cache.parent).free < math.prod(shape):  # a memory map on a full disk would kill the process
+        raise OSError(errno.ENOSPC, f"{math.prod(shape) / 1e9:.1f} GB are needed, more than is free")
+    with tempfile.TemporaryDirectory(prefix=".", dir=cache.parent) as folder:
+        beside = Path(folder) / cache.name
+        pixels = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=shape)
+        _decode_all(part, pixels)
+        pixels.flush()
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(cache)
+
+
+def _decode_all(part: Part, pixels: npt.NDArray[np.uint8]) -> None:
+    def fill(start: int) -> None:
+        for index, (name, _, _) in enumerate(part.files[start : start + _CHUNK], start):
+            pixels[index] = _decode(part.folder / name, pixels.shape[1:])
+
+    console = Console(stderr=True)
+    starts = range(0, len(part.files), _CHUNK)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # PIL decodes without the GIL
+        done = pool.map(fill, starts)
+        for _ in track(
+            done, f"Decoding {part.folder}", total=len(starts), console=console, disable=not console.is_terminal
+        ):
+            pass
+
+
+def _decode(path: Path, image_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    channels, height, width = image_shape
+    try:
+        with Image.open(path) as file:
+            ImageOps.exif_transpose(file, in_place=True)
+            image = _eight_bits(file)
+            if "transparency" in image.info:  # of a palette; else PIL would drop it on the way to alpha
+                image = image.convert("RGBA")
+            image = image.convert(_MODES[channels])
+            if image.size != (width, height):
+                image = image.resize((width, height), Image.Resampling.BILINEAR)  # PIL's filters are antialiased
+            return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+    except Exception as error:  # what PIL raises at a damaged file is anything from OSError to struct.error
+        raise DataError(f"cannot decode {path}: {error}. Replace or remove it") from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey scaled to 8 bits, where PIL would clip it."""
+    if image.mode == "F":
+        raise ValueError("it has floating-point pixels, of which the range is not known")
+    if not image.mode.startswith("I"):
+        return image
+    grey = np.asarray(image)
+    if grey.min() < 0 or grey.max() > 65535:
+        raise ValueError("its pixels do not fit into 16 bits")
+    return Image.fromarray(np.round(grey / 257).astype(np.uint8))

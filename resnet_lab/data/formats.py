@@ -1,0 +1,134 @@
+"""Parsers of the binary formats: IDX (MNIST and its kin) and CIFAR. No pickle is ever opened."""
+
+from __future__ import annotations
+
+import math
+import struct
+import tarfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from resnet_lab.data.files import DataError, damaged, unpacked
+
+# Images (N, C, H, W) and their classes (N,).
+Labelled = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+
+_CIFAR_SHAPE = (3, 32, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class CifarLayout:
+    """What a CIFAR archive in the binary version contains."""
+
+    folder: str  # that the archive unpacks to
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    class_names: str  # a text file with one name per line
+    num_label_bytes: int  # of a record; the last one is the class, before it CIFAR-100 has the superclass
+    num_train: int
+    num_test: int
+
+
+CIFAR10 = CifarLayout(
+    folder="cifar-10-batches-bin",
+    train=tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
+    test=("test_batch.bin",),
+    class_names="batches.meta.txt",
+    num_label_bytes=1,
+    num_train=50_000,
+    num_test=10_000,
+)
+CIFAR100 = CifarLayout(
+    folder="cifar-100-binary",
+    train=("train.bin",),
+    test=("test.bin",),
+    class_names="fine_label_names.txt",
+    num_label_bytes=2,
+    num_train=50_000,
+    num_test=10_000,
+)
+
+
+def read_idx(images: Path, labels: Path, num_classes: int) -> Labelled:
+    """Grey images (N, 1, H, W) and their classes (N,) from two IDX files, gzipped or plain.
+
+    Raises DataError, naming the file, on another magic number, a length that does not fit the dimensions, a label that
+    is not a class, or unequal numbers of images and labels.
+    """
+    pixels = _idx_array(images, num_axes=3)[:, None]
+    classes = _idx_array(labels, num_axes=1)
+    if len(pixels) != len(classes):
+        raise DataError(f"{images} has {len(pixels)} images, but {labels} has {len(classes)} labels")
+    return pixels, _checked(classes, num_classes, labels)
+
+
+def read_cifar(path: Path, layout: CifarLayout) -> tuple[tuple[str, ...], Labelled, Labelled]:
+    """Class names, training part and test part, images (N, 3, 32, 32), from an archive or the folder it unpacks to.
+
+    Raises DataError, naming the file, when something in it is missing, cut off, not the published number of images, or
+    labelled with what is not a class.
+    """
+    files = _cifar_files(path, layout)
+    names = tuple(files[layout.class_names].decode("ascii", errors="replace").split())
+    train, test = (
+        _cifar_part(path, b"".join(files[name] for name in parts), num_images, len(names), layout.num_label_bytes)
+        for parts, num_images in ((layout.train, layout.num_train), (layout.test, layout.num_test))
+    )
+    return names, train, test
+
+
+def _idx_array(path: Path, num_axes: int) -> npt.NDArray[np.uint8]:
+    """An IDX file of unsigned bytes: two zeros, the type 8, the number of axes, their lengths as big-endian 32 bits."""
+    data = unpacked(path)
+    start = 4 + 4 * num_axes
+    if data[:4] != bytes([0, 0, 8, num_axes]) or len(data) < start:
+        raise damaged(path, f"not an IDX file of unsigned bytes with {num_axes} axes")
+    shape = struct.unpack_from(f">{num_axes}I", data, offset=4)
+    if len(data) != start + math.prod(shape):
+        raise damaged(path, f"{len(data)} bytes, not the {start + math.prod(shape)} of its dimensions {shape}")
+    return np.frombuffer(bytearray(data), np.uint8, offset=start).reshape(shape)  # a bytearray, so that it is writable
+
+
+def _cifar_files(path: Path, layout: CifarLayout) -> dict[str, bytes]:
+    wanted = {*layout.train, *layout.test, layout.class_names}
+    try:
+        if path.is_dir():
+            files = {name: (path / name).read_bytes() for name in wanted if (path / name).is_file()}
+        else:
+            files = _tar_members(path, wanted)
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise damaged(path, str(error)) from error
+    if missing := sorted(wanted - files.keys()):
+        raise damaged(path, f"it has no {', '.join(missing)}")
+    return files
+
+
+def _tar_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
+    """The regular files of those names, read into memory: nothing is unpacked to the disk."""
+    files = {}
+    with tarfile.open(path, "r:gz") as archive:
+        for member in archive:
+            name = PurePosixPath(member.name).name
+            if name in wanted and (stream := archive.extractfile(member)):
+                files[name] = stream.read()
+    return files
+
+
+def _cifar_part(path: Path, data: bytes, num_images: int, num_classes: int, num_label_bytes: int) -> Labelled:
+    """Records of the label's bytes and then 3,072 pixels: red, green, blue, each row by row."""
+    size = num_label_bytes + math.prod(_CIFAR_SHAPE)
+    if len(data) != num_images * size:
+        raise damaged(path, f"{len(data)} bytes of images, not {num_images} records of {size}")
+    records = np.frombuffer(data, np.uint8).reshape(num_images, size)
+    labels = _checked(records[:, num_label_bytes - 1], num_classes, path)
+    return records[:, num_label_bytes:].reshape(num_images, *_CIFAR_SHAPE).copy(), labels
+
+
+def _checked(labels: npt.NDArray[np.uint8], num_classes: int, path: Path) -> npt.NDArray[np.int64]:
+    if labels.size and labels.max() >= num_classes:
+        raise damaged(path, f"a label is {labels.max()}, but the classes are 0 to {num_classes - 1}")
+    return labels.astype(np.int64)

@@ -1,0 +1,54 @@
+"""Images that live on the training device as one `uint8` tensor, and their normalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CHUNK = 4096  # images at a time, where a float copy of all would be large
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """Mean and deviation of every channel, for pixels in 0…1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def measure(cls, pixels_NCHW: np.ndarray, rows: np.ndarray) -> Normalisation:
+        """Over all pixels of the images `rows`. A constant channel is given the deviation 1."""
+        total = square = np.zeros(pixels_NCHW.shape[1])
+        for start in range(0, len(rows), CHUNK):
+            chunk = pixels_NCHW[rows[start : start + CHUNK]] / 255.0
+            total = total + chunk.sum(axis=(0, 2, 3))
+            square = square + (chunk**2).sum(axis=(0, 2, 3))
+        count = len(rows) * pixels_NCHW.shape[2] * pixels_NCHW.shape[3]
+        mean = total / count
+        variance = square / count - mean**2
+        std = np.where(variance > 1e-12, np.sqrt(np.maximum(variance, 0)), 1.0)
+        return cls(tuple(mean.tolist()), tuple(std.tolist()))
+
+    def __call__(self, pixels_BCHW: Tensor) -> Tensor:
+        """uint8 pixels → float32, with mean 0 and deviation 1 over the images that were measured."""
+        mean_C, std_C = (torch.tensor(values, device=pixels_BCHW.device) for values in (self.mean, self.std))
+        return (pixels_BCHW.float() / 255 - mean_C[:, None, None]) / std_C[:, None, None]
+
+
+class ResidentImages:
+    """Pixels and labels on a device; pixels that would fill more than half of a GPU's memory stay on the host."""
+
+    def __init__(self, pixels_NCHW: np.ndarray, labels_N: np.ndarray, device: torch.device) -> None:
+        pixels = torch.from_numpy(pixels_NCHW)
+        fits = device.type != "cuda" or pixels.numel() < torch.cuda.mem_get_info(device)[0] / 2
+        self.device = device
+        self.pixels_NCHW = pixels.to(device) if fits else pixels
+        self.labels_N = torch.from_numpy(labels_N).to(device)
+
+    def take(self, rows_B: Tensor) -> tuple[Tensor, Tensor]:
+        """The pixels (B, C, H, W) and labels (B,) of some images, on the device."""
+        pixels_BCHW = self.pixels_NCHW[rows_B.to(self.pixels_NCHW.device)]
+        return pixels_BCHW.to(self.device), self.labels_N[rows_B.to(self.device)]

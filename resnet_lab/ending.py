@@ -1,0 +1,29 @@
+"""How a run can end other than well: a signal, or a failure of its own."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+
+class RunFailed(Exception):
+    """A run ended badly; its status.json and run.log say how. The message is for a person."""
+
+
+class Interrupted(BaseException):
+    """A signal asked the process to end; passes through everything that handles ordinary exceptions."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.exit_status = 128 + signum  # as shells expect
+
+
+def raise_on_signals() -> None:
+    """From now on Ctrl-C and SIGTERM raise `Interrupted`; Lightning would turn the former into exit status 1."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _raise)
+
+
+def _raise(signum: int, frame: FrameType | None) -> None:
+    signal.signal(signum, signal.SIG_IGN)  # a second Ctrl-C must not disturb the way out
+    raise Interrupted(signum)

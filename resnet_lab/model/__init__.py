@@ -1,0 +1,1 @@
+"""The network: units, shortcuts, stem, stacks and head, and what they cost."""

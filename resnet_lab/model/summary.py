@@ -1,0 +1,83 @@
+"""The network as a tree, with the size and the cost of every part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from rich.table import Table
+from torch import nn
+
+from resnet_lab.compose import claimed_depth
+from resnet_lab.config import Config, ConfigError
+from resnet_lab.model.complexity import Complexity, LayerCost, complexity
+from resnet_lab.model.resnet import ResNetV2
+
+
+def measure(config: Config, overrides: Sequence[str] = ()) -> Complexity:
+    """The complexity of the configured network, built on the `meta` device, where it takes no memory.
+
+    Raises ConfigError when the overrides name an experiment that claims another depth.
+    """
+    cost = complexity(_shadow(config), config.data.image_shape)
+    claimed = claimed_depth(overrides)
+    if claimed not in (None, cost.depth):
+        raise ConfigError(f"experiment {config.name} claims {claimed} layers, but its network has {cost.depth}")
+    return cost
+
+
+def tree(config: Config, cost: Complexity) -> Table:
+    """Stem, stacks, units, layers and head, a row each: kernel, stride, map size, filters, params, MACs."""
+    channels, height, width = config.data.image_shape
+    table = Table(title=f"{config.name}, for images of {height}x{width} pixels and {channels} channels")
+    table.add_column("part", no_wrap=True)
+    for column in ("kernel", "stride", "map size", "filters", "params", "MACs"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in _rows(_shadow(config), cost.layers, path="", level=0):
+        table.add_row(*row)
+    table.add_section()
+    table.add_row("total", "", "", "", "", f"{cost.params:,}", f"{cost.macs:,}")
+    table.caption = (
+        f"depth {cost.depth} · trainable params {cost.trainable_params:,} · FLOPs {cost.flops:,}\n"
+        f"activations {cost.activations:,} · receptive field {cost.receptive_field} pixels"
+    )
+    return table
+
+
+def _shadow(config: Config) -> ResNetV2:
+    with torch.device("meta"):
+        return ResNetV2(config.model)
+
+
+def _rows(module: nn.Module, layers: Sequence[LayerCost], path: str, level: int) -> Iterator[tuple[str, ...]]:
+    """A row for every part of `module` that has weights, and below it rows for its parts, if it has several layers."""
+    for name, child in module.named_children():
+        child_path = f"{path}.{name}".lstrip(".")
+        inside = [layer for layer in layers if f"{layer.name}.".startswith(f"{child_path}.")]
+        if isinstance(child, nn.ModuleList):
+            yield from _rows(child, inside, child_path, level)
+        elif inside:
+            yield _row("  " * level + _label(child_path), child, inside)
+            if len(inside) > 1:
+                yield from _rows(child, inside, child_path, level + 1)
+
+
+def _label(path: str) -> str:
+    """The end of a dotted path that names the part: `units.3` of `stacks.0.units.3`."""
+    *parents, last = path.split(".")
+    return f"{parents[-1]}.{last}" if last.isdigit() else last
+
+
+def _row(label: str, module: nn.Module, layers: Sequence[LayerCost]) -> tuple[str, ...]:
+    last = layers[-1]
+    alone = len(layers) == 1 and last.kernel is not None
+    maps, *size = last.out_shape
+    return (
+        label,
+        f"{last.kernel}x{last.kernel}" if alone else "",
+        str(last.stride) if alone else "",
+        "x".join(map(str, size)),
+        str(maps),
+        f"{sum(p.numel() for p in module.parameters()):,}",
+        f"{sum(layer.macs for layer in layers):,}",
+    )

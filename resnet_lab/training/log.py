@@ -1,0 +1,49 @@
+"""What a run says: to a person on the terminal, and everything, with time and traceback, to its run.log."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+console = Console(stderr=True)  # shared with the progress bar, which lines of the log then pass above
+log = logging.getLogger("resnet_lab")
+
+# Libraries whose messages belong in run.log, not on the terminal.
+LIBRARIES = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric", "py.warnings")
+
+
+def show_on_terminal() -> None:
+    """Messages of the lab go to stderr, without the trimmings of a log."""
+    rich = RichHandler(console=console, show_time=False, show_level=False, show_path=False, markup=False)
+    plain = logging.StreamHandler(sys.stderr)
+    handler = rich if console.is_terminal else plain
+    handler.setLevel(logging.INFO)
+    log.handlers = [handler]
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    logging.captureWarnings(True)
+    for name in LIBRARIES:
+        logging.getLogger(name).handlers = [logging.NullHandler()]
+        logging.getLogger(name).propagate = False
+
+
+@contextmanager
+def recorded(path: Path) -> Iterator[None]:
+    """Append everything that is logged meanwhile to the file at `path`."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    loggers = [log, *(logging.getLogger(name) for name in LIBRARIES)]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,53 @@
+"""Where a run computes, and how: what `auto` means here."""
+
+from __future__ import annotations
+
+import platform
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from resnet_lab.config import Accelerator, ConfigError, TrainerConfig
+
+STEPS_PER_CALL_ON_GPU = 32  # Lightning's work of about 1 ms a call then is a small share of small networks' steps
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The device, the precision and the number of mini-batches for each call by Lightning."""
+
+    accelerator: str  # cpu or gpu
+    precision: str
+    steps_per_call: int
+
+    @classmethod
+    def choose(cls, trainer: TrainerConfig) -> Machine:
+        """What the settings mean on this machine. Raises ConfigError when a GPU is asked for and there is none."""
+        has_gpu = torch.cuda.is_available()
+        if trainer.accelerator is Accelerator.gpu and not has_gpu:
+            raise ConfigError("trainer.accelerator=gpu: torch finds no GPU here; use trainer=auto or trainer=cpu")
+        on_gpu = has_gpu and trainer.accelerator is not Accelerator.cpu
+        precision = trainer.precision
+        if precision == "auto":
+            precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+        steps = trainer.steps_per_call or (STEPS_PER_CALL_ON_GPU if on_gpu else 1)
+        return cls("gpu" if on_gpu else "cpu", precision, steps)
+
+    @property
+    def name(self) -> str:
+        """The name of the processor."""
+        if self.accelerator == "gpu":
+            return torch.cuda.get_device_name()
+        cpuinfo = Path("/proc/cpuinfo")
+        lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+        models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        return models[0] if models else platform.machine()
+
+    def peak_memory(self) -> int:
+        """Largest memory so far in bytes: what the GPU's allocator held, or the process on the CPU."""
+        if self.accelerator == "gpu":
+            return torch.cuda.max_memory_allocated()
+        unit = 1 if platform.system() == "Darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

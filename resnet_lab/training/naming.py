@@ -1,0 +1,32 @@
+"""Where a run lives: the same directory for the same command, today and tomorrow."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from resnet_lab.config import Config
+
+MAX_SLUG = 100  # characters; file systems allow 255 bytes for a name
+
+# Overrides that a directory's name leaves out: those that do not change the numbers, and those named elsewhere in it.
+UNNAMED = re.compile(
+    r"(name|seed|output_dir|dry_run|experiment|sweep|hydra([./].*)?|trainer\.(accelerator|steps_per_call|eval_batch_size))$"
+)
+
+
+def run_path(config: Config, overrides: Sequence[str]) -> Path:
+    """`output_dir/name/<overrides>/seed-<n>`."""
+    return Path(config.output_dir).expanduser() / config.name / slug(overrides) / f"seed-{config.seed}"
+
+
+def slug(overrides: Sequence[str]) -> str:
+    """The overrides as a folder name, in an order of its own; with a hash in place of what is too long to read."""
+    named = sorted(o.lstrip("+~") for o in overrides if not UNNAMED.match(o.lstrip("+~").split("=")[0]))
+    text = ",".join(named)
+    readable = re.sub(r"[^\w.,=+-]+", "-", text.replace("[", "").replace("]", "").replace('"', "").replace("'", ""))
+    if len(readable) > MAX_SLUG:
+        readable = f"{readable[:MAX_SLUG]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return readable.strip("-") or "default"

@@ -1,0 +1,175 @@
+"""One run from start to end: check everything, begin or continue, train, test, record."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, Trainer, seed_everything
+
+from resnet_lab.config import Config, ConfigError
+from resnet_lab.data.module import ImageData
+from resnet_lab.ending import Interrupted, RunFailed
+from resnet_lab.model.complexity import Complexity
+from resnet_lab.model.summary import measure
+from resnet_lab.training.checkpoint import WholeCheckpointIO, checkpoints
+from resnet_lab.training.events import EventLogger
+from resnet_lab.training.log import log, recorded
+from resnet_lab.training.machine import Machine
+from resnet_lab.training.module import Diverged, ImageClassifier, best_epoch
+from resnet_lab.training.naming import run_path
+from resnet_lab.training.record import RunDirectory, identity, load_checkpoint, refuse_unwritable, write_json
+from resnet_lab.training.result import Means, collect
+
+Result = dict[str, Any]
+
+
+def run(config: Config, overrides: Sequence[str], callbacks: Sequence[Callback]) -> Result:
+    """Train what is configured, continue it, or return what is stored if it is done: the content of result.json.
+
+    Empty for a dry run. Raises ConfigError before anything is created, when a setting or the data is wrong; RunFailed
+    when training fails or diverges; Interrupted on Ctrl-C and SIGTERM.
+    """
+    cost = measure(config, overrides)
+    directory = RunDirectory(run_path(config, overrides))
+    directory.refuse_other(config)
+    refuse_unwritable(directory.path)
+    status = directory.status()
+    if status.get("state") == "diverged":
+        raise RunFailed(f"{directory.path} has diverged: {status['why']}. Remove it to try again")
+    if result := directory.result():
+        log.info("%s is done already", directory.path)
+        return result
+    job = Job(config, directory, cost, Machine.choose(config.trainer), callbacks)
+    data = ImageData(config, job.machine.steps_per_call)
+    checkpoint = job.checkpoint()
+    log.info(job.description(data, checkpoint))
+    if config.dry_run:
+        return {}
+    with directory.held(), recorded(directory.log_file):
+        return directory.result() or job.guarded(data, checkpoint)  # another process may have done it meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that has passed all checks."""
+
+    config: Config
+    directory: RunDirectory
+    cost: Complexity
+    machine: Machine
+    callbacks: Sequence[Callback]
+
+    def checkpoint(self) -> dict[str, Any] | None:
+        """What the run continues from, if anything. Raises ConfigError when it is of another configuration."""
+        if not self.directory.last.exists():
+            return None
+        checkpoint = load_checkpoint(self.directory.last)
+        if checkpoint.get("resnet_lab", {}).get("identity") != identity(self.config):
+            raise ConfigError(f"{self.directory.last} is a checkpoint of another configuration: move it away")
+        return checkpoint
+
+    def description(self, data: ImageData, checkpoint: dict[str, Any] | None) -> str:
+        """What will be done, in three lines."""
+        cost, machine, data_name = self.cost, self.machine, self.config.data.name.name
+        epochs = self.config.trainer.max_epochs
+        todo = (
+            f"continue after epoch {len(checkpoint['history'])} of {epochs}" if checkpoint else f"train {epochs} epochs"
+        )
+        parts = (
+            f"{len(data.train_rows):,} train, {len(data.validation_rows):,} validation, {len(data.source.test):,} test"
+        )
+        return (
+            f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs an image\n"
+            f"{data_name}: {parts} images; {data.num_batches} steps an epoch on {machine.accelerator} "
+            f"({machine.name}), {machine.precision}\n"
+            f"{self.directory.path}: {todo}"
+        )
+
+    def guarded(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
+        """Train and test, and record how it ended, however it ends."""
+        directory = self.directory
+        directory.write_config(self.config)
+        directory.set_status("running")
+        try:
+            result = self.train(data, checkpoint)
+            write_json(directory.result_file, result)
+            directory.set_status("done")
+            return result
+        except Interrupted as interrupted:
+            directory.set_status("interrupted", str(interrupted))
+            log.info("interrupted; the same command again continues after the last full epoch")
+            raise
+        except Diverged as diverged:
+            why = f"{diverged}; a lower optim.lr or optim.warmup_iterations may help"
+            directory.set_status("diverged", why)
+            raise RunFailed(f"{directory.path} has diverged: {why}") from diverged
+        except Exception as error:
+            log.debug("failed", exc_info=True)
+            why = f"{type(error).__name__}: {error}"
+            try:
+                directory.set_status("failed", why)
+            except OSError:  # the disk may be what failed
+                log.warning("status.json could not be written either")
+            raise RunFailed(f"{directory.path} has failed: {why}; {_advice(error, directory)}") from error
+
+    def train(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
+        """Fit, then look at the test set: with the last weights and with those of the best validation error."""
+        config, directory = self.config, self.directory
+        logger = EventLogger(directory.path)
+        logger.take_over(last_step=checkpoint["global_step"] if checkpoint else -1)
+        trainer = Trainer(
+            accelerator=self.machine.accelerator,
+            devices=1,
+            precision=self.machine.precision,  # type: ignore[arg-type]  # checked by TrainerConfig
+            max_epochs=config.trainer.max_epochs,
+            deterministic=config.deterministic,
+            benchmark=not config.deterministic,
+            limit_val_batches=1.0 if len(data.validation_rows) else 0,
+            logger=logger,
+            callbacks=[*self.callbacks, *checkpoints(directory, validated=len(data.validation_rows) > 0)],
+            plugins=[WholeCheckpointIO()],
+            default_root_dir=directory.path,
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        seed_everything(config.seed, verbose=False)
+        facts = {"identity": identity(config), "mean": list(data.normalise.mean), "std": list(data.normalise.std)}
+        module = ImageClassifier(config, data.num_batches, facts)
+        trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
+        history = module.history
+        test_last = self._test(trainer, module, data)
+        logger.log_metrics({"test/loss": test_last[0], "test/error": test_last[1]}, step=module.global_step)
+        test_best: Means | None = None
+        if best_epoch(history):
+            module.load_state_dict(load_checkpoint(directory.best)["state_dict"])
+            test_best = self._test(trainer, module, data)
+        logger.close()
+        return collect(config, self.cost, self.machine, history, test_last, test_best)
+
+    def _test(self, trainer: Trainer, module: ImageClassifier, data: ImageData) -> Means:
+        trainer.test(module, data, verbose=False)
+        assert module.test_means is not None
+        return module.test_means
+
+
+def headline(result: Result) -> str:
+    """The result in a line: errors on the test set with the last weights and with those of the best epoch."""
+    last, best = result["last"], result["best"]
+    chosen = f", {best['test_error']:.2f} % at epoch {best['epoch']}, chosen by validation" if best else ""
+    return (
+        f"{result['name']} seed {result['seed']}: test error {last['test_error']:.2f} % at the last epoch, "
+        f"{last['epoch']}{chosen}; trained in {result['seconds']:.0f} s"
+    )
+
+
+def _advice(error: Exception, directory: RunDirectory) -> str:
+    if isinstance(error, torch.OutOfMemoryError):
+        return "use a smaller optim.batch_size, or trainer.precision=bf16-mixed"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space and run the same command again: it continues after the last full epoch"
+    return f"the traceback is in {directory.log_file}; the same command again continues after the last full epoch"

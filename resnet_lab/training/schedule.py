@@ -1,0 +1,50 @@
+"""The learning rate and the optimiser that an `OptimConfig` describes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from resnet_lab.config import OptimConfig, Optimizer, Schedule
+
+
+def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
+    """The learning rate of iteration `step` (from 0) of `total_steps`; a function of these alone, so resuming is exact.
+
+    `step` is the schedule of arXiv:1512.03385, section 4.2: constant between milestones, after a warm-up at a constant
+    rate. `cosine` goes from lr after the warm-up to 0 at the end (arXiv:1608.03983, without restarts).
+    """
+    if step < optim.warmup_iterations:
+        return optim.warmup_lr
+    if optim.schedule is Schedule.step:
+        factor = 1.0
+        for milestone, lr_factor in sorted(zip(optim.milestones, optim.lr_factors, strict=True)):
+            if step >= (milestone * total_steps if milestone < 1 else milestone):
+                factor = lr_factor
+        return optim.lr * factor
+    if optim.schedule is Schedule.cosine:
+        progress = (step - optim.warmup_iterations) / max(1, total_steps - optim.warmup_iterations)
+        return optim.lr * 0.5 * (1 + math.cos(math.pi * progress))
+    return optim.lr
+
+
+def build_optimizer(optim: OptimConfig, net: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser over all parameters of the network, with fused kernels."""
+    parameters = list(net.parameters())
+    if optim.decay_all:
+        groups: list[dict[str, Any]] = [{"params": parameters}]
+    else:  # BatchNorm's parameters and biases are the vectors
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1]},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+    if optim.name is Optimizer.sgd:
+        return torch.optim.SGD(
+            groups, optim.lr, optim.momentum, weight_decay=optim.weight_decay, nesterov=optim.nesterov, fused=True
+        )
+    kind = torch.optim.Adam if optim.name is Optimizer.adam else torch.optim.AdamW
+    betas = (optim.betas[0], optim.betas[1])
+    return kind(groups, optim.lr, betas, weight_decay=optim.weight_decay, fused=True)
