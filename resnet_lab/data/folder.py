@@ -153,7 +153,7 @@ def _decode(path: Path, image_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
         with Image.open(path) as file:
             ImageOps.exif_transpose(file, in_place=True)
             image = _eight_bits(file)
-            if "transparency" in image.info:  # of a palette; else PIL would drop it on the way to alpha
+            if "transparency" in image.info:  # else PIL warns of palettes whose alpha is dropped
                 image = image.convert("RGBA")
             image = image.convert(_MODES[channels])
             if image.size != (width, height):

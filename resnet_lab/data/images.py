@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,9 @@ class ResidentImages:
     """Pixels and labels on a device; pixels that would fill more than half of a GPU's memory stay on the host."""
 
     def __init__(self, pixels_NCHW: np.ndarray, labels_N: np.ndarray, device: torch.device) -> None:
-        pixels = torch.from_numpy(pixels_NCHW)
+        with warnings.catch_warnings():  # a cache that is mapped into memory is read-only; nothing here writes to it
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            pixels = torch.from_numpy(pixels_NCHW)
         fits = device.type != "cuda" or pixels.numel() < torch.cuda.mem_get_info(device)[0] / 2
         self.device = device
         self.pixels_NCHW = pixels.to(device) if fits else pixels

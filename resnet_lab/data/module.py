@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pytorch_lightning import LightningDataModule
 
-from resnet_lab.config import Config, ConfigError, DataConfig
+from resnet_lab.config import Config, DataConfig
 from resnet_lab.data.images import Normalisation, ResidentImages
 from resnet_lab.data.loader import EvalLoader, TrainLoader, epoch_size
 from resnet_lab.data.sources import read
@@ -23,7 +23,8 @@ class ImageData(LightningDataModule):
         self.config, self.steps_per_call = config, steps_per_call
         self.source = read(config.data)
         labels = self.source.train.labels
-        held_out = num_held_out(config.data, len(labels))
+        share = config.data.validation
+        held_out = round(share * len(labels)) if share < 1 else int(share)
         self.train_rows, self.validation_rows = holdout(labels, held_out, config.data.split_seed)
         self.normalise = self._normalisation(config.data)
         self.num_batches, self.num_images = epoch_size(config, len(self.train_rows))
@@ -59,11 +60,3 @@ class ImageData(LightningDataModule):
 
     def _in_order(self, rows: np.ndarray) -> EvalLoader:
         return EvalLoader(self.images, rows, self.normalise, self.config.trainer.eval_batch_size)
-
-
-def num_held_out(data: DataConfig, available: int) -> int:
-    """Number of images to hold out for validation. Raises ConfigError when none would be left to train on."""
-    count = round(data.validation * available) if data.validation < 1 else int(data.validation)
-    if count >= available:
-        raise ConfigError(f"data.validation={data.validation:g} leaves nothing of {available} images to train on")
-    return count

@@ -33,11 +33,11 @@ class Stack(nn.Module):
         self.units = nn.ModuleList(units)
 
     def forward(self, x_BCHW: Tensor, taps: Taps | None = None, name: str = "") -> Tensor:
-        """All units, one after the other; `taps` receives the output of each as `name.units.i`."""
+        """All units, one after the other; `taps` receives the output of each as `name.units.i`, the last as `name`."""
         for index, unit in enumerate(self.units):
             x_BCHW = unit(x_BCHW)
             if taps is not None:
-                taps[f"{name}.units.{index}"] = x_BCHW
+                taps[f"{name}.units.{index}"] = taps[name] = x_BCHW
         return x_BCHW
 
 

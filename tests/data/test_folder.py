@@ -96,14 +96,17 @@ def test_colour_and_alpha(tmp_path: Path) -> None:
         assert np.array_equal(pixels, np.stack(expected))
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_palette_gives_its_colours_and_its_transparency(tmp_path: Path) -> None:
     image = Image.fromarray(np.array([[0, 1, 2]], np.uint8)).convert("P")
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
-    assert read_one(tmp_path / "3", "a.gif", image, 3).tolist() == (255 * np.eye(3)[:, None]).tolist()
-    assert read_one(tmp_path / "4", "a.png", image, 4, transparency=1)[3].tolist() == [[255, 0, 255]]
-    assert read_one(tmp_path / "bytes", "a.png", image, 4, transparency=bytes([9, 99, 199]))[3].tolist() == [
-        [9, 99, 199]
-    ]
+    colours = (255 * np.eye(3)[:, None]).tolist()
+    assert read_one(tmp_path / "gif", "a.gif", image, 3).tolist() == colours
+    one = read_one(tmp_path / "one", "a.png", image, 4, transparency=1)
+    assert one.tolist() == [*colours, [[255, 0, 255]]]
+    alpha = {"transparency": bytes([9, 99, 199])}
+    assert read_one(tmp_path / "many", "a.png", image, 4, **alpha).tolist() == [*colours, [[9, 99, 199]]]
+    assert read_one(tmp_path / "dropped", "a.png", image, 3, **alpha).tolist() == colours
 
 
 def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
@@ -180,6 +183,14 @@ def test_a_changed_file_is_decoded_anew(root: Path) -> None:
     path = save(root / "train" / "cat" / "b.png", Image.fromarray(GREY[::-1].copy()))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     assert np.array_equal(decode(scan(root, 2)[1], SHAPE)[2, 0], GREY[::-1])
+
+
+def test_a_folder_that_looks_like_another_has_its_own_cache(root: Path, tmp_path: Path) -> None:
+    decode(scan(root, 2)[1], SHAPE)
+    copy = shutil.copytree(root, tmp_path / "copy")  # keeps sizes and times
+    overwrite(copy / "train" / "ant" / "a.png", b"no image")
+    with pytest.raises(DataError, match=r"copy/train/ant/a\.png"):
+        decode(scan(copy, 2)[1], SHAPE)
 
 
 def test_added_images_other_shapes_and_other_parts_have_their_own_cache(root: Path, cache: Path) -> None:

@@ -1,0 +1,168 @@
+"""Published sizes, and complexity against independent formulas."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from resnet_lab import ResNetV2, complexity, load_config
+from resnet_lab.config import Config
+from resnet_lab.model.summary import measure
+
+IMAGENET = ["data=fake", "data.image_size=224", "data.num_classes=1000", "stem=imagenet", "stacks=four"]
+BASIC = ["unit=basic", "bottleneck=none"]
+
+PUBLISHED = [  # overrides, depth, params
+    (["+experiment=cifar10_56"], 56, 590_426),
+    (["+experiment=cifar10_164"], 164, 1_703_258),
+    (["+experiment=cifar10_basic_20"], 20, 269_722),
+    (["+experiment=cifar10_basic_56"], 56, 853_018),
+    (["+experiment=cifar10_basic_110"], 110, 1_727_962),
+    # The V2 networks of torchvision's and fb.resnet.torch's ImageNet shapes, counted by hand from the V1 numbers:
+    # V1 has a BatchNorm on every projection and after every convolution, V2 one before every convolution but the first.
+    ([*IMAGENET, *BASIC, "units=r18"], 18, 11_687_720),
+    ([*IMAGENET, *BASIC, "units=r34"], 34, 21_795_880),
+    ([*IMAGENET, "units=r34", "filters=w256"], 50, 25_549_352),
+]
+
+
+@pytest.mark.parametrize(("overrides", "depth", "params"), PUBLISHED)
+def test_published_sizes(overrides: list[str], depth: int, params: int) -> None:
+    cost = measure(load_config(*overrides), overrides)
+    assert (cost.depth, cost.params, cost.trainable_params) == (depth, params, params)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "millions"), [("cifar10_56", 84.1), ("cifar10_basic_56", 125.5), ("cifar10_164", 244.5)]
+)
+def test_published_macs(experiment: str, millions: float) -> None:
+    cost = measure(load_config(f"+experiment={experiment}"))
+    assert round(cost.macs / 1e6, 1) == millions
+    assert cost.flops == 2 * cost.macs
+
+
+def count_by_hand(config: Config) -> dict[str, int]:
+    """Params, MACs, activations and depth from the configuration alone, layer by layer."""
+    model = config.model
+    channels, height, width = config.data.image_shape
+    totals = {"params": 0, "macs": 0, "activations": 0}
+
+    def halve(stride: int) -> None:
+        nonlocal height, width
+        height, width = -(-height // stride), -(-width // stride)
+
+    def conv(maps_in: int, maps: int, kernel: int) -> None:
+        totals["params"] += maps_in * maps * kernel**2
+        totals["macs"] += maps_in * maps * kernel**2 * height * width
+        totals["activations"] += maps * height * width
+
+    def linear(n: int, m: int) -> None:
+        totals["params"] += n * m + m
+        totals["macs"] += n * m
+        totals["activations"] += m
+
+    halve(model.stem.stride)
+    conv(channels, model.stem.filters, model.stem.kernel)
+    totals["params"] += 2 * model.stem.filters
+    halve(2 if model.stem.pool else 1)
+    maps = model.stem.filters
+    depth = 1
+    kernels = {"bottleneck": [1, 3, 1], "basic": [3, 3]}[model.unit.name]
+    for stack in range(model.num_stacks):
+        filters = model.filters[stack] if len(model.filters) > 1 else model.filters[0] * 2**stack
+        num_units = model.units[stack % len(model.units)]
+        inner = filters // model.reduction[stack % len(model.reduction)]
+        for unit in range(num_units):
+            stride = 2 if unit == 0 and stack > 0 else 1
+            halve(stride)
+            before = maps
+            for index, kernel in enumerate(kernels):
+                if index > 0 or stack > 0 or unit > 0:
+                    totals["params"] += 2 * before
+                after = filters if index == len(kernels) - 1 else inner
+                conv(before, after, kernel)
+                before = after
+            if (maps != filters or stride > 1) and model.shortcut.name == "projection":
+                conv(maps, filters, 1)
+            maps = filters
+            depth += len(kernels)
+    totals["params"] += 2 * maps
+    for hidden in model.head.hidden:
+        linear(maps, hidden)
+        maps = hidden
+        depth += 1
+    linear(maps, model.num_classes)
+    return totals | {"depth": depth + 1}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["units=n3"],
+        ["stacks=two", "model.units=[1,4]", "model.filters=[24,20]", "model.reduction=[3,5]", "head=mlp"],
+        ["stacks=five", "data.image_size=[48,33]", "model.units=[1,2,1,3,1]", "filters=w16", *BASIC],
+        ["shortcut=zero_pad", "model.filters=[16,16,40]", "data.channels=4", "model.head.hidden=[30,20]"],
+        ["stem=imagenet", "stacks=four", "data.image_size=64", "units=r34", "bottleneck=half", "data.num_classes=1"],
+        [
+            "model.stem.kernel=5",
+            "model.stem.stride=2",
+            "model.stem.filters=20",
+            "data.channels=1",
+            "bottleneck=atienza",
+        ],
+    ],
+)
+def test_complexity_equals_a_count_by_hand(overrides: list[str]) -> None:
+    config = load_config("data=fake", *overrides)
+    measured = measure(config).totals()
+    expected = count_by_hand(config)
+    assert {name: measured[name] for name in expected} == expected
+    real = ResNetV2(config.model)
+    assert sum(p.numel() for p in real.parameters()) == expected["params"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["units=n2", "filters=w16", *BASIC, "shortcut=zero_pad"],
+        ["units=n2"],
+        ["stem=imagenet", "units=n2", "data.image_size=256"],
+        ["model.stem.kernel=5", "model.stem.stride=2", "stacks=two"],
+    ],
+)
+def test_receptive_field_is_where_the_gradient_reaches(overrides: list[str]) -> None:
+    config = load_config("data=fake", "data.image_size=128", "data.channels=1", *overrides)
+    net = ResNetV2(config.model).double().eval()
+    for parameter in net.parameters():
+        nn.init.constant_(parameter, 0.01)  # all positive: nothing cancels, no ReLU closes
+    expected = complexity(net, config.data.image_shape).receptive_field
+    if config.model.stem.pool:
+        net.stem.pool = nn.AvgPool2d(
+            3, stride=2, padding=1
+        )  # the same window; max-pooling hands on one pixel's gradient
+    image = torch.ones(1, *config.data.image_shape, dtype=torch.float64, requires_grad=True)
+    maps = net.intermediates(image)[f"stacks.{config.model.num_stacks - 1}"]
+    middle = maps.shape[-1] // 2
+    maps[0, :, middle, middle].sum().backward()
+    assert image.grad is not None
+    rows = (image.grad[0, 0] != 0).any(dim=1).nonzero()
+    assert int(rows.max() - rows.min() + 1) == expected
+
+
+def test_complexity_leaves_the_network_alone() -> None:
+    config = load_config("data=fake", "filters=w16")
+    net = ResNetV2(config.model).train()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    complexity(net, config.data.image_shape)
+    assert net.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+
+
+def test_complexity_of_another_kind_of_network() -> None:
+    net = nn.Sequential(nn.Conv2d(2, 6, 3, padding=1, groups=2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 16, 3))
+    cost = complexity(net, (2, 8, 8))
+    assert cost.macs == 6 * 9 * 64 + 6 * 16 * 3
+    assert (cost.depth, cost.receptive_field, cost.activations) == (2, 4, 6 * 64 + 3)
+    net[3].weight.requires_grad_(False)
+    assert cost.trainable_params - complexity(net, (2, 8, 8)).trainable_params == 6 * 16 * 3
