@@ -1,0 +1,79 @@
+"""The README says what is true: its commands run, its table is the code's."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+import resnet_lab
+from resnet_lab import load_config
+from resnet_lab.model.summary import measure
+from resnet_lab.summary import main as summary
+from resnet_lab.training.run import run
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BASH = [
+    line.split("#")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def arguments(module: str) -> list[list[str]]:
+    """What follows `python -m <module>` in the README's commands."""
+    commands = [shlex.split(line) for line in BASH]
+    return [command[3:] for command in commands if command[:3] == ["python", "-m", module]]
+
+
+@pytest.mark.parametrize("overrides", arguments("resnet_lab"))
+def test_training_commands_compose_and_build(overrides: list[str]) -> None:
+    sweeps = {"-m", "--help"}
+    if sweeps & set(overrides):
+        overrides = [override for override in overrides if override not in sweeps and "," not in override]
+        overrides = [override for override in overrides if "range" not in override]
+    if "data=image_folder" in overrides:
+        overrides = [*overrides, "data.num_classes=2"]
+    assert measure(load_config(*overrides), overrides).depth > 1
+
+
+@pytest.mark.parametrize("overrides", arguments("resnet_lab.summary"))
+def test_summary_commands(overrides: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert summary(overrides) == 0
+    assert "590,426" in capsys.readouterr().out
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make ([a-z]+)\b", "\n".join([*BASH, *re.findall(r"`(make [a-z]+)`", README)])):
+        assert f"\n{target}:" in makefile
+
+
+def test_python_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(load_config("trainer=debug"), [], [])
+    names = {"images": torch.randn(2, 3, 32, 32), **vars(resnet_lab)}
+    exec(PYTHON[0], names)
+    assert names["cost"].depth == 56
+    assert names["maps"].shape == (2, 64, 32, 32)
+    assert names["config"].data.mean is not None
+
+
+def test_table_of_networks_is_generated_from_the_code() -> None:
+    spec = importlib.util.spec_from_file_location("networks", ROOT / "docs" / "networks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    networks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(networks)
+    assert networks.written(README) == README
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))
+def test_links_lead_somewhere(link: str) -> None:
+    assert link.startswith("https://") or (ROOT / link).exists()
