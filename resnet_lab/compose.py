@@ -48,7 +48,7 @@ def load_config(*overrides: str) -> Config:
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="resnet_lab"):
             composed: Any = compose("config", overrides=list(overrides))
-    except COMPOSE_ERRORS as error:
+    except (*COMPOSE_ERRORS, ValueError) as error:
         raise ConfigError(explain(error)) from error
     return to_config(composed)
 
@@ -109,7 +109,11 @@ def explain(error: Exception) -> str:
     if optional := re.search(r"Could not override '(experiment|sweep)'", str(error)):
         return f"write +{optional[1]}=…, with a plus: there is none by default"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: {_first_line(error)}; overrides are written setting=value"
+        setting, equals, value = str(error.override).partition("=")
+        hint = f"""a value with special characters needs quotes: '{setting}="{value}"'"""
+        return f"{error.override}: {hint if equals else 'overrides are written setting=value'}"
+    if "Config group override" in str(error):
+        return "a group is set to the name of an option, as in units=n3; a value has a dot, as in model.units=[3]"
     hint = "; several values make several runs, with -m" if "Ambiguous value" in str(error) else ""
     return f"{_first_line(error)}{hint}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import torch
@@ -34,18 +35,18 @@ class Dashboard(Callback):
             return
         cost = measure(self.config)
         writer: Any = trainer.loggers[0].experiment  # type: ignore[attr-defined]
-        console = Console(width=100, no_color=True, record=True, quiet=True)
-        console.print(tree(self.config, cost))
+        summary = io.StringIO()
+        Console(file=summary, width=100).print(tree(self.config, cost))
         writer.add_text("config", as_code(yaml.safe_dump(plain(self.config), sort_keys=False)), 0)
-        writer.add_text("summary", as_code(console.export_text()), 0)
+        writer.add_text("summary", as_code(summary.getvalue()), 0)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images, _ = next(iter(data.train_dataloader()))
         writer.add_images("augmented training images", as_pictures(images[:GRID], data.normalise), 0)
-        for summary in hparams(
+        for hparam_summary in hparams(
             hyper_parameters(self.config) | {"depth": cost.depth, "params": cost.params, "macs": cost.macs},
             {"val/error": None, "test/error": None},
         ):
-            writer.file_writer.add_summary(summary, 0)
+            writer.file_writer.add_summary(hparam_summary, 0)
 
 
 def hyper_parameters(config: Config) -> dict[str, Any]:

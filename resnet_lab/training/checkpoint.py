@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Checkpoint
 
+from resnet_lab.training.module import best_epoch
 from resnet_lab.training.record import RunDirectory, write_whole
 
 
@@ -20,14 +22,18 @@ class WholeCheckpointIO(TorchCheckpointIO):
         write_whole(Path(path), lambda file: torch.save(checkpoint, file))
 
 
-def checkpoints(directory: RunDirectory, validated: bool) -> list[Callback]:
-    """`last.ckpt` after every epoch and, where there is a validation part, `best.ckpt` of the first lowest error."""
+class Checkpoints(Checkpoint):
+    """`last.ckpt` after every epoch and, where there is a validation part, `best.ckpt` of the first lowest error.
 
-    def checkpoint(**settings: Any) -> ModelCheckpoint:
-        return ModelCheckpoint(
-            directory.checkpoints, save_on_train_epoch_end=True, enable_version_counter=False, **settings
-        )
+    Which epoch is best follows from the history alone. Lightning's ModelCheckpoint keeps a state of its own, which it
+    drops when the run directory was moved; the next epoch then counts as the best.
+    """
 
-    best = checkpoint(filename=directory.best.stem, monitor="val/error", mode="min")
-    last = checkpoint(filename=directory.last.stem)
-    return [best, last] if validated else [last]
+    def __init__(self, directory: RunDirectory) -> None:
+        self.directory = directory
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Lightning calls this after the module's own, which adds the epoch to the history."""
+        if best_epoch(pl_module.history) is pl_module.history[-1]:
+            trainer.save_checkpoint(self.directory.best, weights_only=False)
+        trainer.save_checkpoint(self.directory.last, weights_only=False)

@@ -30,15 +30,19 @@ class EventLogger(TensorBoardLogger):
     def take_over(self, last_step: int) -> None:
         """Copy what former event files recorded up to `last_step` into this run's new one, and remove those.
 
-        What came after the checkpoint that a run continues from will be recorded again; with `last_step` -1, for a
-        run that begins anew, nothing is kept.
+        What came after the checkpoint that a run continues from will be recorded again, and so will the test; with
+        `last_step` -1, for a run that begins anew, nothing is kept.
         """
         former = sorted(Path(self.log_dir).glob("events.out.tfevents.*"))
         file_writer: Any = self.experiment._get_file_writer()
+        copied: set[tuple[int, str]] = set()  # a process that was killed while it copied left the same twice
         for file in former:
             for event in LegacyEventFileLoader(str(file)).Load():  # as written, not translated to tensors
-                if event.HasField("summary") and event.step <= last_step:
+                tags = {(event.step, value.tag) for value in event.summary.value}
+                tested = any(tag.startswith("test/") for _, tag in tags)
+                if tags - copied and event.step <= last_step and not tested:
                     file_writer.event_writer.add_event(event)
+                    copied |= tags
         self.experiment.flush()
         for file in former:
             file.unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 
 console = Console(stderr=True)  # shared with the progress bar, which lines of the log then pass above
 log = logging.getLogger("resnet_lab")
+log.setLevel(logging.DEBUG)  # all of it belongs in run.log, also of a run that a notebook starts
 
 # Libraries whose messages belong in run.log, not on the terminal.
 LIBRARIES = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric", "py.warnings")
@@ -25,7 +26,6 @@ def show_on_terminal() -> None:
     handler = rich if console.is_terminal else plain
     handler.setLevel(logging.INFO)
     log.handlers = [handler]
-    log.setLevel(logging.DEBUG)
     log.propagate = False
     logging.captureWarnings(True)
     for name in LIBRARIES:
@@ -33,10 +33,22 @@ def show_on_terminal() -> None:
         logging.getLogger(name).propagate = False
 
 
+class _RunLog(logging.FileHandler):
+    """A log that a full disk cuts short, silently: the run itself says what is wrong."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Lose the line."""
+
+    def close(self) -> None:
+        """Lose what was not written yet."""
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def recorded(path: Path) -> Iterator[None]:
     """Append everything that is logged meanwhile to the file at `path`."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _RunLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     loggers = [log, *(logging.getLogger(name) for name in LIBRARIES)]
     for logger in loggers:

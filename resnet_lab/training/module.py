@@ -145,8 +145,6 @@ class ImageClassifier(LightningModule):
         scalars = {name: value for name, value in record.items() if value is not None and name not in ("epoch", "step")}
         self.logger.log_metrics(scalars, step=self.global_step)
         log.debug("epoch %d: %s", record["epoch"], _line(scalars))
-        if record["val/error"] is not None:
-            self.log("val/error", record["val/error"], logger=False)  # for the checkpoint of the best epoch
 
     def on_test_epoch_start(self) -> None:
         """Begin to count."""

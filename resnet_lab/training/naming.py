@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resnet_lab.config import Config
 
-MAX_SLUG = 100  # characters; file systems allow 255 bytes for a name
+MAX_SLUG = 100  # bytes; file systems allow 255 bytes for a name
 
 # Overrides that a directory's name leaves out: those that do not change the numbers, and those named elsewhere in it.
 UNNAMED = re.compile(
@@ -27,6 +27,7 @@ def slug(overrides: Sequence[str]) -> str:
     named = sorted(o.lstrip("+~") for o in overrides if not UNNAMED.match(o.lstrip("+~").split("=")[0]))
     text = ",".join(named)
     readable = re.sub(r"[^\w.,=+-]+", "-", text.replace("[", "").replace("]", "").replace('"', "").replace("'", ""))
-    if len(readable) > MAX_SLUG:
-        readable = f"{readable[:MAX_SLUG]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    return readable.strip("-") or "default"
+    if len(readable.encode()) > MAX_SLUG:
+        readable = readable.encode()[:MAX_SLUG].decode(errors="ignore")
+        readable += f"-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return readable.strip("-.") or "default"

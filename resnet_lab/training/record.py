@@ -121,8 +121,10 @@ class RunDirectory:
         write_json(self.status_file, {"state": state, "why": why, "time": now, **who})
 
     def write_config(self, config: Config) -> None:
-        """Record what is run, resolved."""
-        text = yaml.safe_dump(plain(config), sort_keys=False)
+        """Record what is run, resolved; where the images of a folder lie, from wherever that is read."""
+        values = plain(config)
+        values["data"]["root"] = decisive(values).get("data.root", config.data.root)
+        text = yaml.safe_dump(values, sort_keys=False)
         write_whole(self.config_file, lambda file: file.write(text.encode()))
 
     @contextmanager
@@ -147,7 +149,10 @@ class RunDirectory:
 
 def refuse_unwritable(path: Path) -> None:
     """Raise ConfigError when a directory could not be made at `path`; creates nothing."""
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    try:
+        existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    except OSError as error:
+        raise ConfigError(f"output_dir: cannot make {path}: {error.strerror}") from error
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         what = "cannot be written to" if existing.is_dir() else "is not a folder"
         raise ConfigError(f"output_dir: cannot make {path}: {existing} {what}")

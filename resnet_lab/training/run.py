@@ -15,7 +15,7 @@ from resnet_lab.data.module import ImageData
 from resnet_lab.ending import Interrupted, RunFailed
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.model.summary import measure
-from resnet_lab.training.checkpoint import WholeCheckpointIO, checkpoints
+from resnet_lab.training.checkpoint import Checkpoints, WholeCheckpointIO
 from resnet_lab.training.events import EventLogger
 from resnet_lab.training.log import log, recorded
 from resnet_lab.training.machine import Machine
@@ -35,8 +35,8 @@ def run(config: Config, overrides: Sequence[str], callbacks: Sequence[Callback])
     """
     cost = measure(config, overrides)
     directory = RunDirectory(run_path(config, overrides))
-    directory.refuse_other(config)
     refuse_unwritable(directory.path)
+    directory.refuse_other(config)
     status = directory.status()
     if status.get("state") == "diverged":
         raise RunFailed(f"{directory.path} has diverged: {status['why']}. Remove it to try again")
@@ -92,9 +92,9 @@ class Job:
     def guarded(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
         """Train and test, and record how it ended, however it ends."""
         directory = self.directory
-        directory.write_config(self.config)
-        directory.set_status("running")
         try:
+            directory.write_config(self.config)
+            directory.set_status("running")
             result = self.train(data, checkpoint)
             write_json(directory.result_file, result)
             directory.set_status("done")
@@ -130,7 +130,7 @@ class Job:
             benchmark=not config.deterministic,
             limit_val_batches=1.0 if len(data.validation_rows) else 0,
             logger=logger,
-            callbacks=[*self.callbacks, *checkpoints(directory, validated=len(data.validation_rows) > 0)],
+            callbacks=[*self.callbacks, Checkpoints(directory)],
             plugins=[WholeCheckpointIO()],
             default_root_dir=directory.path,
             num_sanity_val_steps=0,

@@ -1,0 +1,239 @@
+"""The command line, as a person meets it who gets something wrong."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+
+from resnet_lab import __main__ as entry_point
+from resnet_lab.compose import GROUPS
+from resnet_lab.training.log import LIBRARIES
+
+TINY = (
+    "stacks=two",
+    "units=n2",
+    "filters=w16",
+    "data=fake",
+    "data.image_size=8",
+    "data.num_images=64",
+    "optim.batch_size=16",
+    "trainer=debug",
+)
+
+
+@dataclass
+class Ended:
+    status: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Ended]
+
+
+def process(*arguments: str, cwd: Path) -> Ended:
+    """The command as a process of its own."""
+    ended = subprocess.run([sys.executable, "-m", "resnet_lab", *arguments], cwd=cwd, capture_output=True, text=True)
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """The command in this process, which need not import torch again, in an empty folder."""
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    loggers = [logging.getLogger(name) for name in ("resnet_lab", *LIBRARIES)]
+    logged = [(logger, logger.handlers, logger.propagate) for logger in loggers]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # as main() does, so that it is taken back
+
+    def run(*arguments: str) -> Ended:
+        GlobalHydra.instance().clear()
+        monkeypatch.setattr(entry_point, "failures", [])
+        monkeypatch.setattr(sys, "argv", ["resnet_lab", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            entry_point.main()
+        printed = capsys.readouterr()
+        code = ended.value.code
+        if isinstance(code, str):  # the interpreter prints it, and exits with 1
+            return Ended(1, printed.out, f"{printed.err}{code}\n")
+        return Ended(code or 0, printed.out, printed.err)
+
+    yield run
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
+    for logger, handlers_before, propagate in logged:
+        logger.handlers, logger.propagate = handlers_before, propagate
+    logging.captureWarnings(False)
+
+
+MISTAKES = {
+    "unknown option": ("stem=nope", "there is no stem=nope; stem can be: cifar, "),
+    "unknown experiment": ("+experiment=nope", "there is no experiment=nope; experiment can be: "),
+    "experiment without plus": ("experiment=cifar10_56", r"write \+experiment="),
+    "unknown group": ("nogroup=1", "there is no setting nogroup"),
+    "misspelt group": ("unitz=n3", "there is no setting unitz; close to it: unit"),
+    "misspelt key": ("optim.learning_rate=1", r"there is no setting optim\.learning_rate"),
+    "misspelt key, added": ("+optim.lrr=1", r"there is no setting optim\.lrr; close to it: optim\.lr"),
+    "number for a group": ("units=3", "a group is set to the name of an option, as in units=n3"),
+    "null for a group": ("optim=null", "a group is set to the name of an option"),
+    "number for a list": ("model.units=3", r"model\.units: .*write a list: model\.units=\[…\]"),
+    "word for a number": ("seed=one", "seed: Value 'one'"),
+    "fraction for a count": ("trainer.max_epochs=1.5", r"trainer\.max_epochs: Value '1\.5'"),
+    "null": ("seed=null", "seed: field 'seed' is not Optional"),
+    "several values": ("units=n2,n3", "several values make several runs, with -m"),
+    "no value": ("units", "overrides are written setting=value"),
+    "special characters": ("data.root=~/x", """needs quotes: 'data.root="~/x"'"""),
+    "wrong list length": ("model.units=[1,2,3]", r"model\.units must have one entry or one for each of the 2 stacks"),
+    "empty list": ("model.units=[]", r"model\.units must have one entry"),
+    "indivisible": ("model.reduction=[3]", r"model\.filters 16 is not divisible by model\.reduction 3"),
+    "basic with bottleneck": ("unit=basic", "unit=basic has no bottleneck: add bottleneck=none"),
+    "too small": ("data.image_size=1", r"data\.image_size 1 is too small for the stem and 2 stacks"),
+    "negative count": ("model.units=[-1]", r"model\.units must be positive whole numbers, got \[-1\]"),
+    "zero count": ("optim.batch_size=0", r"optim\.batch_size must be at least 1, got 0"),
+    "zero epochs": ("trainer.max_epochs=0", r"trainer\.max_epochs must be at least 1, got 0"),
+    "negative rate": ("optim.lr=-0.1", r"optim\.lr must be at least 0, got -0\.1"),
+    "not a number": ("optim.lr=nan", r"optim\.lr must be at least 0, got nan"),
+    "negative seed": ("seed=-1", r"seed must be 0 to 4294967295, got -1"),
+    "everything held out": ("data.validation=64", r"data\.validation.* 64"),
+    "missing folder": ("data=image_folder", r"data\.root=data: there is no folder data/train"),
+    "unwritable": ("output_dir=/dev/null/x", r"output_dir: cannot make /dev/null/x/.*: /dev/null is not a folder"),
+    "folder for a name": ("name=a/b", "name must be a folder name, got 'a/b'"),
+    "unknown precision": ("trainer.precision=16", r"trainer\.precision must be one of auto, 32"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_message_and_leaves_nothing(command: Command, tmp_path: Path, mistake: str):
+    override, message = MISTAKES[mistake]
+    ended = command(*TINY, override)
+    assert_refused(ended, tmp_path)
+    assert re.search(message, ended.stderr), ended.stderr
+
+
+def assert_refused(ended: Ended, folder: Path) -> None:
+    assert ended.status == 1
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Error executing job" not in ended.stderr
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu(command: Command, tmp_path: Path):
+    ended = command(*TINY, "trainer=gpu")
+    assert_refused(ended, tmp_path)
+    assert "torch finds no GPU here; use trainer=auto or trainer=cpu" in ended.stderr
+
+
+def test_unknown_flag(command: Command, tmp_path: Path):
+    ended = command("--nonsense")
+    assert ended.status == 2  # as of every program with options
+    assert ended.stderr.endswith("error: unrecognized arguments: --nonsense\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("overrides", [("stem=nope",), (*TINY, "unit=basic")])
+def test_a_mistake_in_a_real_process(tmp_path: Path, overrides: tuple[str, ...]):
+    assert_refused(process(*overrides, cwd=tmp_path), tmp_path)
+
+
+def test_help_lists_the_groups_and_does_not_wait_for_torch(tmp_path: Path):
+    code = (
+        "import atexit, sys; from resnet_lab.__main__ import main\n"
+        "atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr))\n"
+        "main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0
+    assert ended.stderr == "False\n"
+    for group in GROUPS:
+        assert f"{group}: " in ended.stdout
+    assert "python -m resnet_lab" in ended.stdout
+    assert not list(tmp_path.iterdir())
+
+
+# --- what succeeds
+
+
+def runs(folder: Path) -> list[str]:
+    """The states of all runs below a folder, by the names of their last two folders."""
+    return sorted("/".join(path.parts[-3:-1]) for path in folder.rglob("status.json"))
+
+
+def test_one_run(command: Command, tmp_path: Path):
+    ended = command(*TINY)
+    assert ended.status == 0
+    assert ended.stdout.count("\n") == 1
+    assert ended.stdout.startswith("digits seed 0: test error ")
+    assert "train 1 epochs" in ended.stderr
+    again = command(*reversed(TINY))
+    assert again.stdout == ended.stdout
+    assert again.stderr.endswith("/seed-0 is done already\n")
+    assert len(runs(tmp_path)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+
+
+def test_multirun(command: Command, tmp_path: Path):
+    ended = command("-m", *TINY, "seed=0,1")
+    assert ended.status == 0
+    assert [line.split(":")[0] for line in ended.stdout.splitlines()] == ["digits seed 0", "digits seed 1"]
+    assert [run.split("/")[-1] for run in runs(tmp_path)] == ["seed-0", "seed-1"]
+    single = command(*TINY, "seed=1")
+    assert "is done already" in single.stderr  # a job of a sweep lives where the single run lives
+
+
+def test_a_failing_job_lets_the_others_finish(command: Command, tmp_path: Path):
+    ended = command("-m", "name=sweep", *TINY, "optim.lr=1e30,0.1")
+    assert ended.status == 1
+    assert "Traceback" not in ended.stderr
+    assert "has diverged: train/loss is nan in epoch 1" in ended.stderr
+    assert ended.stdout.startswith("sweep seed 0: test error ")
+    assert ended.stdout.count("\n") == 1
+    states = [file.read_text() for file in tmp_path.rglob("status.json")]
+    assert sorted("done" in state for state in states) == [False, True]
+
+
+def test_a_multirun_into_a_file(command: Command, tmp_path: Path):
+    (tmp_path / "file").touch()
+    ended = command("-m", *TINY, "output_dir=file/x", "seed=0,1")
+    assert ended.status == 1
+    assert "Not a directory: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_mistake_of_the_lab_itself_shows_its_traceback(command: Command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("resnet_lab.training.run.ImageData", lambda *_: 1 // 0)
+    ended = command(*TINY)
+    assert ended.status == 1
+    assert "Traceback" in ended.stderr
+    assert ended.stderr.rstrip().endswith("ZeroDivisionError: integer division or modulo by zero")
+
+
+def test_dry_run(command: Command, tmp_path: Path):
+    ended = command(*TINY, "dry_run=true")
+    assert ended.status == 0
+    assert ended.stdout == ""
+    assert "depth 14" in ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_from_any_folder_in_a_real_process(tmp_path: Path):
+    ended = process(*TINY, "output_dir=here", cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    assert ended.stdout.startswith("digits seed 0: test error ")
+    assert len(ended.stderr.splitlines()) == 3  # what is trained, on what, where
+    assert os.listdir(tmp_path) == ["here"]

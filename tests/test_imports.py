@@ -1,0 +1,101 @@
+"""Which part of the package may import which: one way only, so that the configuration and the report stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import resnet_lab
+
+PACKAGE = Path(resnet_lab.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Each part and the parts that it may use, besides itself. `ending` is words and signals, and uses nothing; `summary`
+# is a second entry point, which needs no training.
+MAY_IMPORT = {
+    "config": set(),
+    "ending": set(),
+    "compose": {"config"},
+    "data": {"config", "compose"},
+    "model": {"config", "compose"},
+    "inspect": {"config", "compose", "data", "model"},
+    "training": {"config", "compose", "ending", "data", "model", "inspect"},
+    "callbacks": {"config", "compose", "ending", "data", "model", "inspect", "training"},
+    "__main__": {"config", "compose", "ending", "data", "model", "inspect", "training", "callbacks"},
+    "summary": {"config", "compose", "model"},
+    "sweep": {"config", "compose", "ending"},
+    "report": {"config"},
+}
+
+
+def part(module: Path) -> str:
+    """The name at the top of the package under which a file lies."""
+    return module.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported(module: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it, absolute or relative, by its full name."""
+    package = ("resnet_lab", *module.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) - node.level + 1]] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            yield source
+            yield from (f"{source}.{alias.name}" for alias in node.names if source == "resnet_lab")
+
+
+def own(module: Path) -> set[str]:
+    """The parts of the package that a file imports, without its own."""
+    parts = {name.split(".")[1] for name in imported(module) if name.startswith("resnet_lab.")}
+    return parts - {part(module)}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(module: Path):
+    if module == PACKAGE / "__init__.py":
+        pytest.skip("the public API names what it imports on first use")
+    assert part(module) in MAY_IMPORT, "say in MAY_IMPORT where this part stands"
+    assert own(module) <= MAY_IMPORT[part(module)]
+
+
+def test_the_order_has_no_circle():
+    def below(name: str) -> set[str]:
+        return MAY_IMPORT[name].union(*(below(other) for other in MAY_IMPORT[name]))
+
+    assert all(name not in below(name) for name in MAY_IMPORT)
+
+
+def test_the_parser_sees_every_kind_of_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    module = tmp_path / "data" / "files.py"
+    module.parent.mkdir()
+    module.write_text(
+        "import resnet_lab.model.units\n"
+        "from resnet_lab import report\n"
+        "from ..training import run\n"
+        "from . import split\n"
+        "if TYPE_CHECKING:\n    from resnet_lab.callbacks import progress\n"
+        "def later():\n    from resnet_lab.inspect import features\n"
+    )
+    assert own(module) == {"model", "report", "training", "callbacks", "inspect"}
+
+
+def test_nothing_heavy_before_it_is_needed():
+    light = ("resnet_lab", "resnet_lab.config", "resnet_lab.compose", "resnet_lab.ending", "resnet_lab.__main__")
+    code = f"import sys, {', '.join(light)}; print(*{{'torch', 'pytorch_lightning', 'numpy'}} & sys.modules.keys())"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == ""
+
+
+def test_the_public_api_is_there():
+    for name in resnet_lab.__all__:
+        assert getattr(resnet_lab, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        _ = resnet_lab.nope

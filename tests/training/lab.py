@@ -1,0 +1,83 @@
+"""A tiny laboratory: runs of a fraction of a second, and what they left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from resnet_lab.compose import load_config
+from resnet_lab.config import Config
+from resnet_lab.training.naming import run_path
+from resnet_lab.training.record import RunDirectory
+from resnet_lab.training.run import Result, run
+
+# A network of 14 layers on 48 random images, 3 mini-batches an epoch, and 16 images held out.
+TINY = (
+    "stacks=two",
+    "units=n2",
+    "filters=w16",
+    "data=fake",
+    "data.image_size=8",
+    "data.num_images=64",
+    "data.num_classes=3",
+    "data.validation=16",
+    "optim.batch_size=16",
+    "trainer=cpu",
+    "trainer.max_epochs=2",
+    "deterministic=true",
+)
+
+TIMES = ("seconds", "images_per_second", "peak_memory")  # what differs between two runs of the same configuration
+
+
+class Lab:
+    """Runs of the tiny network, changed by overrides, below an output folder."""
+
+    def __init__(self, output_dir: Path) -> None:
+        self.output_dir = output_dir
+
+    def overrides(self, *changes: str) -> list[str]:
+        return [*TINY, f"output_dir={self.output_dir}", *changes]
+
+    def config(self, *changes: str) -> Config:
+        return load_config(*self.overrides(*changes))
+
+    def directory(self, *changes: str) -> RunDirectory:
+        return RunDirectory(run_path(self.config(*changes), self.overrides(*changes)))
+
+    def run(self, *changes: str, callbacks: Sequence[Callback] = ()) -> Result:
+        return run(self.config(*changes), self.overrides(*changes), callbacks)
+
+    def checkpoint(self, *changes: str) -> dict[str, Any]:
+        """The last checkpoint of a run."""
+        return torch.load(self.directory(*changes).last, weights_only=True)
+
+
+def same_weights(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two checkpoints hold bit-identical networks."""
+    weights, others = one["state_dict"], other["state_dict"]
+    return weights.keys() == others.keys() and all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def without_times(result: Any) -> Any:
+    """A result, or a part of it, without the numbers that no repetition can give again."""
+    if isinstance(result, dict):
+        return {name: without_times(value) for name, value in result.items() if name not in TIMES}
+    return [without_times(value) for value in result] if isinstance(result, list) else result
+
+
+def events(path: Path) -> EventAccumulator:
+    """Everything that the event files of a run directory hold."""
+    accumulator = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0, "images": 0})
+    return accumulator.Reload()
+
+
+def scalars(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """(step, value) of every scalar, as written."""
+    read = events(path)
+    return {tag: [(event.step, event.value) for event in read.Scalars(tag)] for tag in read.Tags()["scalars"]}

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from lab import Lab, same_weights, scalars
+from pytorch_lightning import seed_everything
+from torch import Tensor
+from torch.nn import functional as F
+
+from resnet_lab.config import Config
+from resnet_lab.data.images import ResidentImages
+from resnet_lab.data.loader import EvalLoader, TrainLoader
+from resnet_lab.data.module import ImageData
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.training.schedule import learning_rate
+
+BATCHES = 3  # an epoch of the tiny laboratory
+
+
+def loaders(config: Config) -> tuple[TrainLoader, EvalLoader]:
+    """The batches of training and validation, without Lightning."""
+    data = ImageData(config)
+    images = ResidentImages(data.source.train.pixels, data.source.train.labels, torch.device("cpu"))
+    train = TrainLoader(images, data.train_rows, data.normalise, config, steps_per_call=1)
+    return train, EvalLoader(images, data.validation_rows, data.normalise, batch_size=5)
+
+
+def initial(config: Config) -> ResNetV2:
+    seed_everything(config.seed, verbose=False)
+    return ResNetV2(config.model).to(memory_format=torch.channels_last)
+
+
+def num_wrong(logits: Tensor, labels: Tensor) -> int:
+    return sum(int(row.argmax()) != int(label) for row, label in zip(logits, labels, strict=True))
+
+
+def weights(lab: Lab, *changes: str) -> dict[str, Tensor]:
+    """The network's part of the last checkpoint."""
+    return {name.removeprefix("net."): tensor for name, tensor in lab.checkpoint(*changes)["state_dict"].items()}
+
+
+def distance(net: ResNetV2, after: dict[str, Tensor]) -> float:
+    """The norm of the change of all parameters."""
+    return math.sqrt(sum(float((after[name] - p.detach()).square().sum()) for name, p in net.named_parameters()))
+
+
+def test_training_is_a_plain_loop(lab: Lab):
+    changes = ("optim.nesterov=true", "optim.milestones=[3,5]")
+    history = lab.run(*changes)["history"]
+    config = lab.config(*changes)
+    train, validation = loaders(config)
+    net = initial(config)
+    sgd = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4, nesterov=True, fused=True)
+    lrs = iter([0.1, 0.1, 0.1, 0.01, 0.01, 0.001])  # of the six mini-batches
+    for epoch, record in enumerate(history):
+        train.set_epoch(epoch)
+        net.train()
+        loss_sum = wrong = count = 0.0
+        for images, labels in train:
+            sgd.param_groups[0]["lr"] = lr = next(lrs)
+            logits = net(images)
+            loss = F.cross_entropy(logits, labels)
+            sgd.zero_grad()
+            loss.backward()
+            sgd.step()
+            loss_sum += loss.item() * len(labels)
+            wrong += num_wrong(logits, labels)
+            count += len(labels)
+        assert record["epoch"] == epoch + 1
+        assert record["train/loss"] == pytest.approx(loss_sum / 48, rel=1e-5)
+        assert record["train/error"] == pytest.approx(100 * wrong / 48)
+        assert record["lr"] == pytest.approx(lr)
+        assert count == 48
+        net.eval()
+        with torch.no_grad():
+            wrong = sum(num_wrong(net(images), labels) for images, labels in validation)
+        assert record["val/error"] == pytest.approx(100 * wrong / 16)
+    trained = weights(lab, *changes)
+    assert trained.keys() == net.state_dict().keys()
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, trained[name]), name
+
+
+def test_steps_per_call_change_nothing(tmp_path: Path):
+    changes = ("optim.batch_size=10", "trainer.max_epochs=2")  # 4 whole mini-batches and one of 8 images
+    one = Lab(tmp_path / "1")
+    one.run(*changes, "trainer.steps_per_call=1")
+    assert one.checkpoint(*changes)["global_step"] == 2 * 5
+    for steps in (3, 5, 100):
+        several = Lab(tmp_path / str(steps))
+        several.run(*changes, f"trainer.steps_per_call={steps}")
+        assert same_weights(one.checkpoint(*changes), several.checkpoint(*changes)), steps
+        assert several.checkpoint(*changes)["global_step"] == 2 * 5
+        path = several.directory(*changes).path
+        assert [step for step, _ in scalars(path)["train/loss"]] == [5, 10]
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine", "constant"])
+@pytest.mark.parametrize("optim", ["sgd", "adam", "adamw"])
+def test_every_optimizer_and_schedule(lab: Lab, optim: str, schedule: str):
+    changes = (f"optim={optim}", f"optim.schedule={schedule}", "optim.lr=0.01", "optim.warmup_iterations=1")
+    history = lab.run(*changes)["history"]
+    config = lab.config(*changes)
+    ends = [learning_rate(config.optim, step, 2 * BATCHES) for step in (BATCHES - 1, 2 * BATCHES - 1)]
+    assert [record["lr"] for record in history] == ends
+    assert distance(initial(config), weights(lab, *changes)) > 0
+    assert all(tensor.isfinite().all() for tensor in weights(lab, *changes).values())
+    moments = {"sgd": {"momentum_buffer"}, "adam": {"exp_avg", "exp_avg_sq"}, "adamw": {"exp_avg", "exp_avg_sq"}}
+    state = lab.checkpoint(*changes)["optimizer_states"][0]["state"]
+    assert len(state) == len(list(initial(config).parameters()))
+    assert all(set(entry) - {"step"} == moments[optim] for entry in state.values())
+
+
+def test_clipping_bounds_the_step(lab: Lab):
+    one_step = (
+        "trainer.max_epochs=1",
+        "trainer.max_batches=1",
+        "optim.lr=1",
+        "optim.momentum=0",
+        "optim.weight_decay=0",
+    )
+    steps = {}
+    for norm in (0, 0.01, 1000):
+        changes = (*one_step, "optim.weight_decay=0", f"optim.clip_norm={norm}")
+        lab.run(*changes)
+        steps[norm] = distance(initial(lab.config(*changes)), weights(lab, *changes))
+    assert steps[0.01] == pytest.approx(0.01, rel=1e-3)
+    assert steps[0] > 0.05
+    assert steps[1000] == steps[0]
+
+
+def test_label_smoothing_belongs_to_training(lab: Lab):
+    plain, smooth = (lab.run("optim.lr=0", f"optim.label_smoothing={share}")["last"] for share in (0, 0.5))
+    assert plain["train_loss"] != pytest.approx(smooth["train_loss"], rel=1e-4)
+    for name in ("train_error", "val_error", "val_loss", "test_error", "test_loss"):
+        assert plain[name] == smooth[name], name
+
+
+def test_the_smaller_last_batch_counts_by_its_images(lab: Lab):
+    changes = ("optim.lr=0", "optim.batch_size=40", "trainer.max_epochs=1")
+    record = lab.run(*changes)["history"][0]
+    train, _ = loaders(lab.config(*changes))
+    net = initial(lab.config(*changes)).train()
+    losses = [(F.cross_entropy(net(images), labels).item(), len(labels)) for images, labels in train]
+    assert [count for _, count in losses] == [40, 8]
+    assert record["train/loss"] == pytest.approx(sum(loss * count for loss, count in losses) / 48, rel=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_precisions(lab: Lab, precision: str):
+    changes = (f"trainer.precision={precision}", "trainer.max_epochs=1")
+    result = lab.run(*changes)
+    assert result["precision"] == precision
+    floats = {tensor.dtype for tensor in weights(lab, *changes).values() if tensor.is_floating_point()}
+    assert floats == {torch.float64 if precision == "64-true" else torch.float32}
+    assert 0 < result["last"]["train_loss"] < 10
+
+
+def test_half_the_precision_is_other_numbers(lab: Lab):
+    full, half = (lab.run(f"trainer.precision={p}", "trainer.max_epochs=1")["last"] for p in ("32", "bf16"))
+    assert full["train_loss"] != half["train_loss"]
+    assert full["train_loss"] == pytest.approx(half["train_loss"], rel=0.05)
