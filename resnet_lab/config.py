@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,65 @@ class Unit(Enum):
 
     bottleneck = "1x1, 3x3, 1x1"
     basic = "3x3, 3x3"
+    conv = "3x3: the standard CNN, without shortcuts"
+
+
+class Activation(Enum):
+    """Where BatchNorm and ReLU stand: the placements of arXiv:1603.05027, figure 4."""
+
+    full_preactivation = "BatchNorm, ReLU, convolution; the plain sum (ResNet V2)"
+    relu_only_preactivation = "ReLU, convolution, BatchNorm; the plain sum"
+    relu_before_addition = "convolution, BatchNorm, ReLU; the plain sum"
+    bn_after_addition = "BatchNorm and ReLU after the sum"
+    original = "ReLU after the sum (ResNet V1)"
 
 
 class Shortcut(Enum):
-    """What bridges a unit. Both are the identity wherever neither width nor map size changes."""
+    """What bridges a unit: S(x) and F(x) are joined. S is the identity where the shape stays, else see each."""
 
-    projection = "1x1 convolution where the shape changes (option B)"
-    zero_pad = "subsampling and zero maps where the shape changes (option A)"
+    projection = "S + F; S is a 1x1 convolution where the shape changes (option B)"
+    zero_pad = "S + F; S subsamples and adds zero maps where the shape changes (option A)"
+    conv = "S + F; S is a 1x1 convolution on every unit (option C)"
+    constant_scaling = "shortcut_scale S + residual_scale F"
+    exclusive_gating = "(1 - g) S + g F, with the gate g = sigmoid(W x + b)"
+    shortcut_gating = "(1 - g) S + F"
+    dropout = "dropout(S) + F"
+    none = "F alone: the plain network of the same depth"
+
+
+class Resize(Enum):
+    """How shortcuts that scale, gate or drop follow a change of shape."""
+
+    projection = "1x1 convolution"
+    zero_pad = "subsampling and zero maps"
+
+
+class Downsample(Enum):
+    """How the resolution is halved where a stack begins."""
+
+    stride = "by the stride of a convolution and of the shortcut"
+    max_pool = "by 2x2 max-pooling before the stack"
+
+
+class ProjectionInput(Enum):
+    """What a shortcut takes where a unit activates before its first convolution."""
+
+    activated = "the activated input, where the unit projects or begins a stack"
+    raw = "always the unit's own input"
+
+
+class StrideOn(Enum):
+    """Which convolution of a unit has the stride."""
+
+    first = "the first one"
+    spatial = "the 3x3 one"
+
+
+class Init(Enum):
+    """How convolutions are initialised."""
+
+    fan_out = "N(0, sqrt(2 / (k k out))); linear layers U(-1/sqrt(in), 1/sqrt(in))"
+    fan_in = "N(0, sqrt(2 / (k k in))), linear layers too"
 
 
 class DataName(Enum):
@@ -110,11 +163,12 @@ def _require_counts(name: str, values: list[int], lengths: str, allowed: set[int
 
 @dataclass(slots=True, kw_only=True)
 class StemConfig:
-    """What stands before the first stack: convolution, BatchNorm, ReLU and, if asked for, a max-pooling."""
+    """What stands before the first stack: convolution, BatchNorm, ReLU, and what halves the resolution if asked for."""
 
     kernel: int = 3
     stride: int = 1
     filters: int = 16
+    double: bool = False  # a second convolution, 3x3 with stride 2, BatchNorm, ReLU
     pool: bool = False  # 3x3 max-pooling with stride 2, as for ImageNet
 
     def __post_init__(self) -> None:
@@ -125,17 +179,38 @@ class StemConfig:
     @property
     def strides(self) -> list[int]:
         """Every factor by which the stem reduces the map size, in order."""
-        return [self.stride, 2 if self.pool else 1]
+        return [self.stride, 2 if self.double else 1, 2 if self.pool else 1]
 
 
 @dataclass(slots=True, kw_only=True)
 class HeadConfig:
-    """What stands after the last stack and its pooling: hidden layers with ReLU, if any, then the classifier."""
+    """What stands after the pooling: hidden layers with ReLU, a linear layer to a latent space, the classifier."""
 
     hidden: list[int] = field(default_factory=list)
+    latent_dim: int | None = None  # None: no such layer
+    classifier: bool = True  # False: the network is an encoder
 
     def __post_init__(self) -> None:
         _require(all(n >= 1 for n in self.hidden), f"model.head.hidden must be positive widths, got {self.hidden}")
+        _require_at_least(1, model__head__latent_dim=self.latent_dim)
+
+
+@dataclass(slots=True, kw_only=True)
+class LineageConfig:
+    """Details in which published implementations of the same network differ."""
+
+    conv_bias: bool = False  # of every convolution; always there where BatchNorm is not
+    projection_input: ProjectionInput = ProjectionInput.activated
+    stride_on: StrideOn = StrideOn.first
+    norm_eps: float = 1e-5
+    norm_momentum: float = 0.1  # share of the new batch in the running statistics
+    init: Init = Init.fan_out
+
+    def __post_init__(self) -> None:
+        _require_at_least(0, model__lineage__norm_eps=self.norm_eps)
+        _require(
+            0 < self.norm_momentum <= 1, f"model.lineage.norm_momentum must be in (0, 1], got {self.norm_momentum}"
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,9 +228,19 @@ class ModelConfig:
     filters: list[int] = field(default_factory=lambda: [64])
     reduction: list[int] = field(default_factory=lambda: [4])
     unit: Unit = Unit.bottleneck
+    activation: Activation = Activation.full_preactivation
+    batch_norm: bool = True  # False: none anywhere, and convolutions with bias
     shortcut: Shortcut = Shortcut.projection
+    resize: Resize = Resize.projection
+    shortcut_scale: float = 0.5  # of constant_scaling
+    residual_scale: float = 0.5
+    gate_bias: float = -6.0  # initial bias of the gates
+    shortcut_dropout: float = 0.5  # share of the shortcut that dropout sets to 0
+    stack_shortcut: bool = False  # bridge every stack with a 1x1 convolution too
+    downsample: Downsample = Downsample.stride
     stem: StemConfig = field(default_factory=StemConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
+    lineage: LineageConfig = field(default_factory=LineageConfig)
 
     def __post_init__(self) -> None:
         _require(1 <= self.in_channels <= 4, f"data.channels must be 1 to 4, got {self.in_channels}")
@@ -170,10 +255,25 @@ class ModelConfig:
             _require(
                 filters % reduction == 0, f"model.filters {filters} is not divisible by model.reduction {reduction}"
             )
-        if self.unit is Unit.basic:
+        if self.unit is not Unit.bottleneck:
             _require(
                 set(self.reduction) == {1},
-                f"unit=basic has no bottleneck: add bottleneck=none (model.reduction is {self.reduction})",
+                f"unit={self.unit.name} has no bottleneck: add bottleneck=none (model.reduction is {self.reduction})",
+            )
+        if self.unit is Unit.conv:
+            _require(
+                self.shortcut is Shortcut.none,
+                f"unit=conv is the CNN without shortcuts: add shortcut=none (it is {self.shortcut.name})",
+            )
+        for name in ("shortcut_scale", "residual_scale", "gate_bias"):
+            _require(math.isfinite(getattr(self, name)), f"model.{name} must be finite, got {getattr(self, name)}")
+        _require_probability(model__shortcut_dropout=self.shortcut_dropout)
+        resizes = self.shortcut not in (Shortcut.projection, Shortcut.conv, Shortcut.none)
+        if self.shortcut is Shortcut.zero_pad or (resizes and self.resize is Resize.zero_pad):
+            widths = [self.stem.filters, *self.stack_filters]
+            _require(
+                all(a <= b for a, b in pairwise(widths)),
+                f"zero_pad can only add maps, but stem and stacks have {widths}: use projection for shortcut or resize",
             )
 
     @property

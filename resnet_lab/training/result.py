@@ -13,6 +13,7 @@ from typing import Any
 from resnet_lab.compose import plain
 from resnet_lab.config import Config
 from resnet_lab.model.complexity import Complexity
+from resnet_lab.published import published
 from resnet_lab.training.machine import Machine
 from resnet_lab.training.module import History, best_epoch
 from resnet_lab.training.record import identity
@@ -28,6 +29,7 @@ def collect(
 ) -> dict[str, Any]:
     """Everything by which runs are compared: errors in percent, times in seconds, memory in bytes."""
     best = best_epoch(history)
+    paper = published(config)
     return {
         "schema_version": SCHEMA_VERSION,
         "name": config.name,
@@ -40,6 +42,7 @@ def collect(
         **cost.totals(),
         "last": _epoch(history[-1], test_last),
         "best": _epoch(best, test_best) if best and test_best else None,
+        "published_error": paper.error if paper else None,  # of this network on this data, whatever the recipe
         "seconds": sum(record["seconds"] or 0.0 for record in history),
         "images_per_second": statistics.median(record["images_per_second"] or 0.0 for record in history),
         "peak_memory": machine.peak_memory(),

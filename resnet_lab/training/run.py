@@ -33,6 +33,8 @@ def run(config: Config, overrides: Sequence[str], callbacks: Sequence[Callback])
     Empty for a dry run. Raises ConfigError before anything is created, when a setting or the data is wrong; RunFailed
     when training fails or diverges; Interrupted on Ctrl-C and SIGTERM.
     """
+    if not config.model.head.classifier:
+        raise ConfigError("model.head.classifier=false makes an encoder, which cannot be trained as a classifier")
     cost = measure(config, overrides)
     directory = RunDirectory(run_path(config, overrides))
     refuse_unwritable(directory.path)

@@ -1,0 +1,55 @@
+"""What papers report for the very network that is configured, from `conf/published.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from resnet_lab.compose import CONFIG_DIR, plain
+from resnet_lab.config import Config, ModelConfig, Resize, Shortcut
+
+# Settings that only some shortcuts look at.
+USERS = {
+    "shortcut_scale": {Shortcut.constant_scaling},
+    "residual_scale": {Shortcut.constant_scaling},
+    "gate_bias": {Shortcut.exclusive_gating, Shortcut.shortcut_gating},
+    "shortcut_dropout": {Shortcut.dropout},
+    "resize": set(Shortcut) - {Shortcut.projection, Shortcut.zero_pad, Shortcut.conv, Shortcut.none},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A test error in percent, and where it is printed."""
+
+    error: float
+    source: str
+
+
+def published(config: Config) -> Published | None:
+    """What is published for this architecture on this data set, whatever the recipe; None if nothing is."""
+    wanted = architecture(config.model)
+    for row in yaml.safe_load((CONFIG_DIR / "published.yaml").read_text())["published"]:
+        if row["data"] == config.data.name.name and architecture(_model(row["model"], config)) == wanted:
+            return Published(row["published_error"], row["source"])
+    return None
+
+
+def architecture(model: ModelConfig) -> dict[str, Any]:
+    """What the network computes: lists with an entry per stack, without settings that nothing looks at."""
+    values = plain(model) | {
+        "units": model.stack_units,
+        "filters": model.stack_filters,
+        "reduction": model.stack_reductions,
+    }
+    return {name: value for name, value in values.items() if model.shortcut in USERS.get(name, {model.shortcut})}
+
+
+def _model(fields: dict[str, Any], config: Config) -> ModelConfig:
+    base = ModelConfig(in_channels=config.model.in_channels, num_classes=config.model.num_classes)
+    model = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(base), fields))
+    assert isinstance(model, ModelConfig)
+    return model
