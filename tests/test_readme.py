@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 import resnet_lab
 from resnet_lab import load_config
+from resnet_lab.compose import GROUPS, options
 from resnet_lab.model.summary import measure
 from resnet_lab.summary import main as summary
 from resnet_lab.training.run import run
@@ -71,9 +73,25 @@ def test_table_of_networks_is_generated_from_the_code() -> None:
     assert spec.loader is not None
     networks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(networks)
-    assert networks.written(README) == README
+    golden = json.loads(networks.GOLDEN.read_text())  # which another test compares with the code
+    for page in networks.PAGES:
+        assert networks.written(page.read_text(), golden) == page.read_text()
+        assert networks.table(golden) in page.read_text()
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))
 def test_links_lead_somewhere(link: str) -> None:
     assert link.startswith("https://") or (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("group", [group for group in GROUPS if group not in ("experiment", "sweep")])
+def test_every_group_and_option_is_in_the_table(group: str) -> None:
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{group}` |"))
+    variants = {"constant_scaling_shortcut", "exclusive_gating_b7", "shortcut_gating_b0"}  # in docs/architectures.md
+    assert {option for option in options(group) if f"`{option}`" not in row} <= variants
+
+
+def test_every_sweep_and_variant_is_in_the_docs() -> None:
+    page = (ROOT / "docs" / "architectures.md").read_text()
+    for option in [*options("sweep"), *options("shortcut"), *options("activation"), *options("lineage")]:
+        assert f"`{option}`" in page

@@ -47,53 +47,80 @@ def count_by_hand(config: Config) -> dict[str, int]:
     model = config.model
     channels, height, width = config.data.image_shape
     totals = {"params": 0, "macs": 0, "activations": 0}
+    norm = 2 if model.batch_norm else 0
+    bias = model.lineage.conv_bias or not model.batch_norm
+    placement = model.activation.name
+    shortcut = model.shortcut.name
 
-    def halve(stride: int) -> None:
-        nonlocal height, width
-        height, width = -(-height // stride), -(-width // stride)
-
-    def conv(maps_in: int, maps: int, kernel: int) -> None:
-        totals["params"] += maps_in * maps * kernel**2
-        totals["macs"] += maps_in * maps * kernel**2 * height * width
-        totals["activations"] += maps * height * width
+    def conv(maps_in: int, maps: int, kernel: int, size: tuple[int, int], has_bias: bool = bias) -> None:
+        totals["params"] += maps_in * maps * kernel**2 + (maps if has_bias else 0)
+        totals["macs"] += maps_in * maps * kernel**2 * size[0] * size[1]
+        totals["activations"] += maps * size[0] * size[1]
 
     def linear(n: int, m: int) -> None:
         totals["params"] += n * m + m
         totals["macs"] += n * m
         totals["activations"] += m
 
-    halve(model.stem.stride)
-    conv(channels, model.stem.filters, model.stem.kernel)
-    totals["params"] += 2 * model.stem.filters
-    halve(2 if model.stem.pool else 1)
+    def reduced(size: tuple[int, int], stride: int) -> tuple[int, int]:
+        return -(-size[0] // stride), -(-size[1] // stride)
+
+    size = reduced((height, width), model.stem.stride)
     maps = model.stem.filters
+    conv(channels, maps, model.stem.kernel, size)
+    totals["params"] += norm * maps
     depth = 1
-    kernels = {"bottleneck": [1, 3, 1], "basic": [3, 3]}[model.unit.name]
+    if model.stem.double:
+        size = reduced(size, 2)
+        conv(maps, maps, 3, size)
+        totals["params"] += norm * maps
+        depth += 1
+    if model.stem.pool:
+        size = reduced(size, 2)
+    kernels = {"bottleneck": [1, 3, 1], "basic": [3, 3], "conv": [3]}[model.unit.name]
     for stack in range(model.num_stacks):
         filters = model.filters[stack] if len(model.filters) > 1 else model.filters[0] * 2**stack
-        num_units = model.units[stack % len(model.units)]
         inner = filters // model.reduction[stack % len(model.reduction)]
-        for unit in range(num_units):
-            stride = 2 if unit == 0 and stack > 0 else 1
-            halve(stride)
+        if model.stack_shortcut:
+            conv(maps, filters, 1, reduced(size, 1 if stack == 0 else 2))
+        for unit in range(model.units[stack % len(model.units)]):
+            halves = unit == 0 and stack > 0
+            if halves and model.downsample.name == "max_pool":
+                size, halves = reduced(size, 2), False
+            changes = halves or maps != filters
+            out = reduced(size, 2) if halves else size
+            strided = 1 if model.lineage.stride_on.name == "spatial" and len(kernels) == 3 else 0
             before = maps
             for index, kernel in enumerate(kernels):
-                if index > 0 or stack > 0 or unit > 0:
-                    totals["params"] += 2 * before
-                after = filters if index == len(kernels) - 1 else inner
-                conv(before, after, kernel)
+                first, last = index == 0, index == len(kernels) - 1
+                after = filters if last else inner
+                if placement == "full_preactivation" and not (first and stack == unit == 0):
+                    totals["params"] += norm * before
+                conv(before, after, kernel, size if index < strided else out)
+                if placement in ("relu_only_preactivation", "relu_before_addition", "original"):
+                    totals["params"] += norm * after
+                if placement == "bn_after_addition" and not last:
+                    totals["params"] += norm * after
                 before = after
-            if (maps != filters or stride > 1) and model.shortcut.name == "projection":
-                conv(maps, filters, 1)
-            maps = filters
+            if placement == "bn_after_addition":
+                totals["params"] += norm * filters
+            resized = model.resize.name if shortcut not in ("projection", "zero_pad", "conv", "none") else shortcut
+            if shortcut == "conv" or (changes and resized == "projection"):
+                conv(maps, filters, 1, out)
+                totals["params"] += norm * filters if placement == "original" else 0
+            if "gating" in shortcut:
+                conv(maps, filters, 1, out, has_bias=True)
+            size, maps = out, filters
             depth += len(kernels)
-    totals["params"] += 2 * maps
-    for hidden in model.head.hidden:
+    totals["params"] += norm * maps if placement == "full_preactivation" else 0
+    for hidden in [*model.head.hidden, *([model.head.latent_dim] if model.head.latent_dim else [])]:
         linear(maps, hidden)
         maps = hidden
         depth += 1
-    linear(maps, model.num_classes)
-    return totals | {"depth": depth + 1}
+    if model.head.classifier:
+        linear(maps, model.num_classes)
+        depth += 1
+    return totals | {"depth": depth}
 
 
 @pytest.mark.parametrize(

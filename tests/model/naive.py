@@ -1,0 +1,148 @@
+"""A second, deliberately naive implementation of the papers' networks, to hold the real one to.
+
+Nothing is shared with the package but the weights, which are taken from a state dict by name. Every case is written out:
+what a network does is meant to be read here from top to bottom, beside the figures of arXiv:1512.03385 and 1603.05027.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Weights = dict[str, Tensor]
+
+
+def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor:
+    """Logits of the network with the plain settings `model` and the weights `w`."""
+    lineage = model["lineage"]
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        if not model["batch_norm"]:
+            return x
+        scale, shift = w[f"{name}.weight"][:, None, None], w[f"{name}.bias"][:, None, None]
+        if train:
+            mean = x.mean(dim=(0, 2, 3), keepdim=True)
+            variance = ((x - mean) ** 2).mean(dim=(0, 2, 3), keepdim=True)
+        else:
+            mean = w[f"{name}.running_mean"][:, None, None]
+            variance = w[f"{name}.running_var"][:, None, None]
+        return (x - mean) / torch.sqrt(variance + lineage["norm_eps"]) * scale + shift
+
+    def relu(x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, torch.zeros_like(x))
+
+    def conv(x: Tensor, name: str, stride: int) -> Tensor:
+        kernel = w[f"{name}.weight"]
+        pad = kernel.shape[-1] // 2
+        has_bias = lineage["conv_bias"] or not model["batch_norm"]
+        assert (f"{name}.bias" in w) == has_bias
+        return F.conv2d(x, kernel, w.get(f"{name}.bias"), stride=stride, padding=pad)
+
+    def zero_pad(x: Tensor, maps: int, stride: int) -> Tensor:
+        sampled = x[:, :, ::stride, ::stride]
+        zeros = torch.zeros(len(x), maps - x.shape[1], *sampled.shape[2:], dtype=x.dtype)
+        return torch.cat([sampled, zeros], dim=1)
+
+    def skip(x: Tensor, name: str, maps: int, stride: int, how: str) -> Tensor:
+        if how != "always" and x.shape[1] == maps and stride == 1:
+            return x
+        if how == "zero_pad":
+            return zero_pad(x, maps, stride)
+        if model["activation"] == "original":
+            return (
+                norm(conv(x, f"{name}.path.0", stride), f"{name}.path.1")
+                if model["batch_norm"]
+                else conv(x, f"{name}.path.0", stride)
+            )
+        return conv(x, f"{name}.path", stride)
+
+    def join(x: Tensor, residual: Tensor, name: str, maps: int, stride: int) -> Tensor:
+        kind, resize = model["shortcut"], model["resize"]
+        if kind == "none":
+            return residual
+        if kind in ("projection", "zero_pad"):
+            return skip(x, name, maps, stride, kind) + residual
+        if kind == "conv":
+            return skip(x, name, maps, stride, "always") + residual
+        if kind == "constant_scaling":
+            return model["shortcut_scale"] * skip(x, name, maps, stride, resize) + model["residual_scale"] * residual
+        if kind == "dropout":
+            assert not train, "random"
+            return skip(x, name, maps, stride, resize) + residual
+        gate = torch.sigmoid(F.conv2d(x, w[f"{name}.gate.conv.weight"], w[f"{name}.gate.conv.bias"], stride=stride))
+        through = (1 - gate) * skip(x, name, maps, stride, resize)
+        return through + (gate * residual if kind == "exclusive_gating" else residual)
+
+    def unit(x: Tensor, name: str, maps: int, stride: int, begins: str) -> Tensor:
+        convs = {"bottleneck": 3, "basic": 2, "conv": 1}[model["unit"]]
+        spatial = 1 if model["unit"] == "bottleneck" else 0
+        strides = [1] * convs
+        strides[spatial if lineage["stride_on"] == "spatial" else 0] = stride
+        layer = [f"{name}.layers.{i}" for i in range(convs)]
+        placement = model["activation"]
+        split = x  # what the shortcut is given
+        if placement == "full_preactivation":
+            y = x
+            for i in range(convs):
+                if not (begins == "network" and i == 0):
+                    y = relu(norm(y, f"{layer[i]}.before.norm"))
+                if i == 0 and lineage["projection_input"] == "activated" and (begins or model["shortcut"] == "conv"):
+                    split = y
+                y = conv(y, f"{layer[i]}.conv", strides[i])
+            return join(split, y, f"{name}.shortcut", maps, stride)
+        if placement == "relu_only_preactivation":
+            y = x
+            for i in range(convs):
+                if not (begins == "network" and i == 0):
+                    y = relu(y)
+                if i == 0 and lineage["projection_input"] == "activated" and (begins or model["shortcut"] == "conv"):
+                    split = y
+                y = norm(conv(y, f"{layer[i]}.conv", strides[i]), f"{layer[i]}.after.norm")
+            return join(split, y, f"{name}.shortcut", maps, stride)
+        y = x
+        for i in range(convs - 1):
+            y = relu(norm(conv(y, f"{layer[i]}.conv", strides[i]), f"{layer[i]}.after.norm"))
+        last = convs - 1
+        y = conv(y, f"{layer[last]}.conv", strides[last])
+        if placement == "original":
+            return relu(join(x, norm(y, f"{layer[last]}.after.norm"), f"{name}.shortcut", maps, stride))
+        if placement == "bn_after_addition":
+            return relu(norm(join(x, y, f"{name}.shortcut", maps, stride), f"{name}.addition.norm"))
+        assert placement == "relu_before_addition"
+        return join(x, relu(norm(y, f"{layer[last]}.after.norm")), f"{name}.shortcut", maps, stride)
+
+    stem = model["stem"]
+    x = relu(norm(conv(x, "stem.conv", stem["stride"]), "stem.activation.norm"))
+    if stem["double"]:
+        x = relu(norm(conv(x, "stem.second_conv", 2), "stem.second_activation.norm"))
+    if stem["pool"]:
+        x = F.max_pool2d(x, 3, 2, 1)
+    for s in range(model["num_stacks"]):
+        maps = model["filters"][s] if len(model["filters"]) > 1 else model["filters"][0] * 2**s
+        entry = x
+        stride = 1 if s == 0 else 2
+        unit_stride = stride
+        if s > 0 and model["downsample"] == "max_pool":
+            x = F.max_pool2d(x, 2, ceil_mode=True)
+            unit_stride = 1
+        num_units = model["units"][s] if len(model["units"]) > 1 else model["units"][0]
+        for u in range(num_units):
+            begins = "" if u > 0 else "stack" if s > 0 else "network"
+            x = unit(x, f"stacks.{s}.units.{u}", maps, unit_stride if u == 0 else 1, begins)
+        if model["stack_shortcut"]:
+            x = x + conv(entry, f"stacks.{s}.bridge", stride)
+    if model["activation"] == "full_preactivation":
+        x = relu(norm(x, "head.activation.norm"))
+    if model["activation"] == "relu_only_preactivation":
+        x = relu(x)
+    x = x.flatten(2).mean(2)
+    for index in range(len(model["head"]["hidden"])):
+        x = relu(x @ w[f"head.hidden.{index}.0.weight"].T + w[f"head.hidden.{index}.0.bias"])
+    if model["head"]["latent_dim"] is not None:
+        x = x @ w["head.latent.weight"].T + w["head.latent.bias"]
+    if model["head"]["classifier"]:
+        x = x @ w["head.classifier.weight"].T + w["head.classifier.bias"]
+    return x

@@ -1,0 +1,105 @@
+"""The network is the papers' function: equal to a naive second implementation, in values and in gradients."""
+
+from __future__ import annotations
+
+import naive
+import pytest
+import torch
+from torch import nn
+
+from resnet_lab import ResNetV2, load_config
+from resnet_lab.compose import options, plain
+from resnet_lab.config import Config
+
+SMALL = ["data=fake", "data.image_size=[16,13]", "filters=w16", "units=n2"]
+BASIC = ["unit=basic", "bottleneck=none"]
+
+CASES = [
+    *([f"activation={a}", *kind] for a in options("activation") for kind in ([], BASIC)),
+    *([f"lineage={lineage}", f"activation={a}"] for lineage in options("lineage") for a in options("activation")),
+    *([f"lineage={lineage}", *BASIC, "shortcut=zero_pad"] for lineage in options("lineage")),
+    *([f"shortcut={s}", *BASIC] for s in options("shortcut")),
+    *([f"shortcut={s}", "resize=zero_pad", "activation=original"] for s in options("shortcut")),
+    *([f"shortcut={s}", "lineage=atienza", "stack_shortcut=on"] for s in options("shortcut")),
+    *([f"stem={s}", "data.image_size=64", "stacks=four"] for s in options("stem")),
+    *([f"head={h}", "stack_shortcut=on"] for h in options("head")),
+    *(["unit=conv", "shortcut=none", "bottleneck=none", f"activation={a}"] for a in options("activation")),
+    *(
+        ["unit=conv", "shortcut=none", "bottleneck=none", f"downsample={d}", "model.batch_norm=false"]
+        for d in options("downsample")
+    ),
+    ["downsample=max_pool", "stack_shortcut=on"],
+    ["model.batch_norm=false", "shortcut=exclusive_gating"],
+    ["model.batch_norm=false", "activation=original", "stack_shortcut=on"],
+    ["model.lineage.stride_on=spatial", "model.lineage.projection_input=raw", "model.lineage.norm_eps=0.1"],
+    ["model.stem.kernel=5", "model.stem.stride=2", "model.filters=[8,20,12]", "model.units=[1,3,2]", "bottleneck=half"],
+    ["model.stem.kernel=1", "model.head.hidden=[7,5]", "model.head.latent_dim=3", "model.head.classifier=false"],
+    ["stacks=five", "data.image_size=32", "model.units=[1,2,1,1,2]", "bottleneck=eighth"],
+    ["shortcut=conv", "activation=relu_only_preactivation"],
+]
+
+
+def randomised(config: Config) -> nn.Module:
+    """The network in float64 with random BatchNorm parameters and statistics, and biases."""
+    torch.manual_seed(0)
+    net = ResNetV2(config.model).double()
+    for name, tensor in net.state_dict().items():
+        if "running_var" in name or name.endswith("norm.weight"):
+            tensor.uniform_(0.5, 1.5)
+        elif "running_mean" in name or name.endswith("bias"):
+            tensor.normal_(0, 0.3)
+    return net
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("overrides", CASES, ids=",".join)
+def test_equals_the_naive_implementation(overrides: list[str], train: bool) -> None:
+    if train and "shortcut=dropout" in overrides:
+        overrides = [*overrides, "model.shortcut_dropout=0"]
+    config = load_config(*SMALL, *overrides)
+    net = randomised(config).train(train)
+    weights = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    for name, parameter in net.named_parameters():
+        weights[name] = parameter.detach().clone().requires_grad_(True)
+    images = torch.randn(4, *config.data.image_shape, dtype=torch.float64)
+    model = plain(config.model)
+    if model["shortcut"] == "dropout" and train:
+        model |= {"shortcut": "constant_scaling", "shortcut_scale": 1, "residual_scale": 1}
+
+    ours, theirs = net(images), naive.forward(model, weights, images, train)
+    assert ours.shape == theirs.shape
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+
+    direction = torch.randn_like(ours)
+    (ours * direction).sum().backward()
+    (theirs * direction).sum().backward()
+    for name, parameter in net.named_parameters():
+        assert weights[name].grad is not None, name
+        scale = weights[name].grad.abs().max().item()
+        torch.testing.assert_close(parameter.grad, weights[name].grad, rtol=1e-7, atol=1e-8 * scale + 1e-12)
+
+
+@pytest.mark.parametrize("lineage", options("lineage"))
+def test_running_statistics_follow_the_lineage_s_momentum(lineage: str) -> None:
+    config = load_config(*SMALL, f"lineage={lineage}")
+    net = ResNetV2(config.model).double().train()
+    images = torch.randn(4, *config.data.image_shape, dtype=torch.float64)
+    before = net.stem.conv(images)
+    net(images)
+    momentum = {"he": 0.1, "torch": 0.1, "atienza": 0.01}[lineage]
+    torch.testing.assert_close(net.stem.activation.norm.running_mean, momentum * before.mean(dim=(0, 2, 3)))
+    torch.testing.assert_close(
+        net.stem.activation.norm.running_var, 1 - momentum + momentum * before.var(dim=(0, 2, 3))
+    )
+
+
+def test_dropout_drops_its_share_of_the_shortcut_and_only_in_training() -> None:
+    config = load_config(*SMALL, "shortcut=dropout", "model.shortcut_dropout=0.3")
+    unit = ResNetV2(config.model).stacks[0].units[1]
+    nn.init.zeros_(unit.layers[-1].conv.weight)
+    x = torch.ones(50, 16, 8, 8)
+    assert torch.equal(unit.eval()(x), x)
+    out = unit.train()(x)
+    kept = out != 0
+    assert abs(kept.float().mean().item() - 0.7) < 0.01
+    assert torch.allclose(out[kept], torch.tensor(1 / 0.7))

@@ -1,0 +1,98 @@
+"""Any combination of the axes is refused by a message, or is a network that works."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from resnet_lab import ResNetV2, complexity, load_config
+from resnet_lab.compose import ARCHITECTURE_GROUPS, options, plain, revive
+from resnet_lab.config import ConfigError, ModelConfig, Shortcut
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_counts import count_by_hand  # noqa: E402  # tests are no package
+
+SMALL_UNITS = [option for option in options("units") if option in ("n2", "n3", "r18", "r34")]
+
+
+@st.composite
+def overrides(draw: st.DrawFn) -> list[str]:
+    chosen = [
+        f"{group}={draw(st.sampled_from(SMALL_UNITS if group == 'units' else options(group)))}"
+        for group in ARCHITECTURE_GROUPS
+        if draw(st.booleans())
+    ]
+    values = {
+        "model.filters": st.sampled_from(["[8]", "[12]", "[16,24]", "[16,16,32]", "[32,16,8]"]),
+        "model.units": st.sampled_from(["[1]", "[2]", "[1,2]", "[2,1,3]", "[0]"]),
+        "model.reduction": st.sampled_from(["[1]", "[2]", "[4,2,2]", "[3]"]),
+        "model.batch_norm": st.sampled_from(["true", "false"]),
+        "model.stem.kernel": st.sampled_from(["1", "3", "5", "7", "4"]),
+        "model.stem.stride": st.sampled_from(["1", "2"]),
+        "model.stem.filters": st.sampled_from(["8", "16"]),
+        "model.head.hidden": st.sampled_from(["[]", "[5]", "[6,4]"]),
+        "model.head.classifier": st.sampled_from(["true", "false"]),
+        "model.lineage.stride_on": st.sampled_from(["first", "spatial"]),
+        "model.lineage.conv_bias": st.sampled_from(["true", "false"]),
+        "model.lineage.init": st.sampled_from(["fan_in", "fan_out"]),
+        "data.image_size": st.sampled_from(["4", "8", "[16,11]", "33"]),
+        "data.channels": st.sampled_from(["1", "2", "4"]),
+        "data.num_classes": st.sampled_from(["1", "2", "11"]),
+    }
+    chosen += [f"{name}={draw(choices)}" for name, choices in values.items() if draw(st.integers(0, 3)) == 0]
+    return ["data=fake", "data.image_size=16", "filters=w16", *chosen]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(overrides())
+def test_any_combination_is_refused_or_works(tmp_path_factory: Any, combination: list[str]) -> None:
+    try:
+        config = load_config(*combination)
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1
+        return
+    torch.manual_seed(0)
+    net = ResNetV2(config.model)
+    images = torch.randn(4, *config.data.image_shape)
+    logits = net.train()(images)
+    head = config.model.head
+    widths = [config.model.stack_filters[-1], *head.hidden, *([head.latent_dim] if head.latent_dim else [])]
+    assert logits.shape == (4, config.model.num_classes if head.classifier else widths[-1])
+    assert logits.isfinite().all()
+
+    (logits * torch.randn_like(logits)).sum().backward()
+    unreached = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert not unreached
+
+    assert revive(plain(config)) == config
+    path = tmp_path_factory.mktemp("checkpoint") / "net.pt"
+    torch.save(net.state_dict(), path)
+    twin = ResNetV2(revive(plain(config)).model)
+    twin.load_state_dict(torch.load(path, weights_only=True))
+    assert torch.equal(net.eval()(images), twin.eval()(images))
+
+    cost = complexity(net, config.data.image_shape)
+    assert cost.params == sum(p.numel() for p in net.parameters())
+    expected = count_by_hand(config)
+    assert {name: cost.totals()[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in Shortcut])
+def test_every_shortcut_is_an_option_and_has_a_class(kind: str) -> None:
+    extra = ["bottleneck=none", "unit=basic"]
+    config = load_config("data=fake", f"shortcut={kind}", *extra)
+    assert config.model.shortcut.name == kind
+    unit = ResNetV2(config.model).stacks[1].units[0]
+    x = torch.randn(2, 64, 8, 8)
+    assert unit(x).shape == (2, 128, 4, 4)
+
+
+def test_model_config_defaults_are_the_yaml_defaults() -> None:
+    config = load_config("data=fake")
+    assert config.model == ModelConfig(in_channels=3, num_classes=10)
