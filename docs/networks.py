@@ -1,35 +1,63 @@
-"""Write the table of networks into README.md, measured on the networks themselves: `python docs/networks.py`."""
+"""Measure all experiments and write their table into README.md and docs/architectures.md: `python docs/networks.py`.
+
+The numbers go through tests/golden/networks.json, which a test compares with the code: look at what changes in it.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from resnet_lab import load_config
 from resnet_lab.compose import options
 from resnet_lab.model.summary import measure
+from resnet_lab.published import published
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "golden" / "networks.json"
+PAGES = [ROOT / "README.md", ROOT / "docs" / "architectures.md"]
 BEGIN, END = "<!-- networks: written by docs/networks.py -->\n", "<!-- end of networks -->"
 
+Rows = dict[str, dict[str, Any]]
 
-def table() -> str:
+
+def row(name: str) -> dict[str, Any]:
+    """What is measured and published of an experiment."""
+    config = load_config(f"+experiment={name}")
+    paper = published(config)
+    return {
+        "data": config.data.name.name,
+        "image_shape": list(config.data.image_shape),
+        **measure(config).totals(),
+        "published_error": paper.error if paper else None,
+    }
+
+
+def table(rows: Rows) -> str:
     """A Markdown row for every experiment."""
-    lines = ["| experiment | depth | params | MACs an image | data |", "|---|--:|--:|--:|---|"]
-    for name in options("experiment"):
-        config = load_config(f"+experiment={name}")
-        cost = measure(config)
-        size = "×".join(map(str, config.data.image_shape))
+    lines = [
+        "| experiment | depth | params | MACs | activations | receptive field | published error | data |",
+        "|---|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    for name, cost in sorted(rows.items(), key=lambda item: (re.sub(r"_\d+", "", item[0]), item[1]["depth"])):
+        error = f"{cost['published_error']:.2f} %" if cost["published_error"] is not None else ""
         lines.append(
-            f"| `{name}` | {cost.depth} | {cost.params:,} | {cost.macs / 1e6:,.1f} M | {config.data.name.name}, {size} |"
+            f"| `{name}` | {cost['depth']} | {cost['params']:,} | {cost['macs'] / 1e6:,.1f} M | "
+            f"{cost['activations'] / 1e6:,.2f} M | {cost['receptive_field']} | {error} | "
+            f"{cost['data']}, {'×'.join(map(str, cost['image_shape']))} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def written(text: str) -> str:
+def written(text: str, rows: Rows) -> str:
     """The text with the table between its marks."""
-    return re.sub(f"(?s)(?<={re.escape(BEGIN)}).*(?={re.escape(END)})", lambda _: table(), text)
+    return re.sub(f"(?s)(?<={re.escape(BEGIN)}).*(?={re.escape(END)})", lambda _: table(rows), text)
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text()))
+    measured = {name: row(name) for name in options("experiment")}
+    GOLDEN.write_text(json.dumps(measured, indent=1) + "\n")
+    for page in PAGES:
+        page.write_text(written(page.read_text(), measured))

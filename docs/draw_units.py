@@ -1,0 +1,170 @@
+"""Draw the units as the papers do, from the code's own tables, into docs/figures/: `python docs/draw_units.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from resnet_lab.config import Activation, Unit
+from resnet_lab.model.layers import PLACEMENTS, Order
+from resnet_lab.model.units import KERNELS
+
+matplotlib.use("Agg")
+
+FIGURES = Path(__file__).parent / "figures"
+COLOURS = {"conv": "#cfe2f3", "norm": "#fce5cd", "relu": "#d9ead3", "other": "#ead1dc"}
+NAMES = {"norm": "BN", "relu": "ReLU"}
+TOP, BRANCH, SKIP = 0.55, 0.9, -1.0  # y where the paths part; x of the layers and of the shortcut
+
+Box = tuple[str, str]  # kind, label
+
+
+@dataclass
+class Diagram:
+    """A unit: the boxes of its layers, the one on its shortcut, if any, and those after the sum."""
+
+    title: str
+    layers: list[Box]
+    shortcut: list[Box] | None = field(default_factory=list)  # None: no shortcut
+    after: list[Box] = field(default_factory=list)
+    note: str = ""
+
+
+def boxes(order: Order) -> list[Box]:
+    """BatchNorm and ReLU as boxes."""
+    return [(name, NAMES[name]) for name in order]
+
+
+def layers(activation: Activation, unit: Unit) -> list[Box]:
+    """All layers of a unit inside a stack, from the code's tables."""
+    placement, kernels = PLACEMENTS[activation], KERNELS[unit]
+    result: list[Box] = []
+    for index, kernel in enumerate(kernels):
+        after = placement.last if index == len(kernels) - 1 else placement.after
+        result += [*boxes(placement.before), ("conv", f"{kernel}×{kernel} conv"), *boxes(after)]
+    return result
+
+
+def draw(ax: Axes, diagram: Diagram) -> None:
+    """The diagram from top (x) to bottom (output)."""
+    ax.set_title(diagram.title, fontsize=9, pad=4)
+    ax.text(0, TOP + 0.6, "x", ha="center", va="bottom", fontsize=11, style="italic")
+    if diagram.shortcut is None:
+        arrow(ax, (0, TOP + 0.55), (0, TOP))
+        end = chain(ax, 0, TOP + 0.4, diagram.layers)
+    else:
+        arrow(ax, (0, TOP + 0.55), (0, TOP))
+        last = chain(ax, BRANCH, TOP, diagram.layers)
+        join = min(last, TOP - 2 * len(diagram.shortcut)) - 0.5  # room for what stands on the shortcut
+        ax.plot([SKIP, BRANCH], [TOP, TOP], color="black", lw=1)
+        ax.plot([BRANCH, BRANCH, 0], [last, join, join], color="black", lw=1, zorder=1)
+        ax.plot([SKIP, SKIP, 0], [TOP, join, join], color="black", lw=1, zorder=1)
+        for kind, label in diagram.shortcut:
+            box(ax, (SKIP, (TOP + join) / 2), kind, label)
+        ax.scatter([0], [join], s=210, facecolor="white", edgecolor="black", zorder=3)
+        ax.text(0, join - 0.02, "+", ha="center", va="center", fontsize=11, zorder=4)
+        end = chain(ax, 0, join - 0.2, diagram.after)
+    arrow(ax, (0, end), (0, end - 0.5))
+    ax.text(0, end - 0.7, diagram.note, ha="center", va="top", fontsize=8)
+
+
+def chain(ax: Axes, x: float, y: float, parts: Sequence[Box]) -> float:
+    """Boxes below each other, an arrow before each; where the last one ends."""
+    for kind, label in parts:
+        arrow(ax, (x, y), (x, y - 0.4))
+        box(ax, (x, y - 0.65), kind, label)
+        y -= 0.92
+    return y
+
+
+def box(ax: Axes, centre: tuple[float, float], kind: str, label: str) -> None:
+    """A labelled box."""
+    style = {"boxstyle": "round,pad=0.3", "facecolor": COLOURS[kind], "edgecolor": "#444444", "lw": 0.8}
+    ax.text(*centre, label, ha="center", va="center", fontsize=8, bbox=style, zorder=2)
+
+
+def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """An arrow."""
+    ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "lw": 1, "color": "black", "shrinkA": 0, "shrinkB": 0})
+
+
+def save(name: str, diagrams: Sequence[Diagram], columns: int) -> None:
+    """One figure with all diagrams at one scale."""
+    height = max(max(len(d.layers), 2 * len(d.shortcut or [])) + len(d.after) for d in diagrams) + 2.8
+    rows = -(-len(diagrams) // columns)
+    figure = Figure(figsize=(1.75 * columns, 0.48 * height * rows), dpi=150)
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for ax, diagram in zip(axes, diagrams, strict=True):
+        draw(ax, diagram)
+        ax.set(xlim=(-2, 2), ylim=(1.6 - height, 1.6))
+        ax.axis("off")
+    figure.tight_layout(w_pad=0.2)
+    FIGURES.mkdir(exist_ok=True)
+    figure.savefig(FIGURES / f"{name}.png", bbox_inches="tight")
+
+
+def main() -> None:
+    """All figures."""
+    v2 = Activation.full_preactivation
+    save("units", [Diagram(f"unit={u.name}", layers(v2, u), None if u is Unit.conv else []) for u in Unit], 3)
+    save(
+        "activations",
+        [Diagram(a.name, layers(a, Unit.basic), after=boxes(PLACEMENTS[a].addition)) for a in Activation],
+        5,
+    )
+    residual: list[Box] = [("conv", "F(x)")]
+    gate: Box = ("other", "× (1 − g)")
+    save(
+        "shortcuts",
+        [
+            Diagram("projection", residual, [("conv", "1×1 conv")], note="only where the\nshape changes"),
+            Diagram("zero_pad", residual, [("other", "subsample,\nadd zeros")], note="only where the\nshape changes"),
+            Diagram("conv", residual, [("conv", "1×1 conv")], note="on every unit"),
+            Diagram("constant_scaling", [*residual, ("other", "× b")], [("other", "× a")]),
+            Diagram("exclusive_gating", [*residual, ("other", "× g")], [gate], note="g = σ(Wx + b)"),
+            Diagram("shortcut_gating", residual, [gate], note="g = σ(Wx + b)"),
+            Diagram("dropout", residual, [("other", "dropout")]),
+            Diagram("none", residual, None),
+        ],
+        4,
+    )
+    units: list[Box] = [("other", "unit 1"), ("other", "unit 2"), ("other", "…"), ("other", "unit n")]
+    save(
+        "stack_shortcut",
+        [
+            Diagram("stack_shortcut=off", units, None),
+            Diagram("stack_shortcut=on", units, [("conv", "1×1 conv")], note="with the stack's stride"),
+        ],
+        2,
+    )
+    group = [*boxes(("norm", "relu"))]
+    pooling: Box = ("other", "3×3 max-pooling, /2")
+    save(
+        "stems",
+        [
+            Diagram("stem=cifar", [("conv", "3×3 conv"), *group], None),
+            Diagram("stem=double", [("conv", "3×3 conv"), *group, ("conv", "3×3 conv, /2"), *group], None),
+            Diagram("stem=imagenet", [("conv", "7×7 conv, /2"), *group, pooling], None),
+        ],
+        3,
+    )
+    pooled: list[Box] = [*boxes(PLACEMENTS[v2].final), ("other", "global average")]
+    classifier: Box = ("conv", "classifier")
+    save(
+        "heads",
+        [
+            Diagram("head=linear", [*pooled, classifier], None),
+            Diagram("head=mlp", [*pooled, ("conv", "dense"), ("relu", "ReLU"), classifier], None),
+            Diagram("head=latent", [*pooled, ("conv", "latent_dim"), classifier], None),
+        ],
+        3,
+    )
+
+
+if __name__ == "__main__":
+    main()
