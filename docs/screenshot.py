@@ -1,4 +1,6 @@
-"""Picture TensorBoard as a person sees it: `python docs/screenshot.py LOGDIR PICTURE.png ["#scalars&_smoothingWeight=0&tagFilter=error"]`.
+"""Picture TensorBoard as a person sees it: `python docs/screenshot.py LOGDIR PICTURE.png VIEW`.
+
+VIEW is what follows the slash in the address, as #hparams or #scalars&_smoothingWeight=0&tagFilter=error.
 
 Needs Chromium (Debian's package chromium).
 """

@@ -10,7 +10,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from resnet_lab.compose import COMPOSE_ERRORS, CONFIG_DIR, explain, to_config
+from resnet_lab.compose import COMPOSE_ERRORS, CONFIG_DIR, explain, refuse_several_options, to_config
 from resnet_lab.config import ConfigError
 from resnet_lab.ending import Interrupted, RunFailed, raise_on_signals
 
@@ -33,8 +33,9 @@ def train(composed: DictConfig) -> float | None:
 
 
 def _train(composed: DictConfig) -> float | None:
-    config = to_config(composed)
     overrides = list(HydraConfig.get().overrides.task)
+    refuse_several_options(overrides)
+    config = to_config(composed)
 
     from resnet_lab.callbacks.dashboard import Dashboard  # torch takes seconds, which --help need not wait for
     from resnet_lab.callbacks.progress import ProgressBar

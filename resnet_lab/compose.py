@@ -44,6 +44,7 @@ def load_config(*overrides: str) -> Config:
 
     Raises ConfigError with one message that names the setting, what is wrong and what would be right.
     """
+    refuse_several_options(overrides)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="resnet_lab"):
@@ -51,6 +52,14 @@ def load_config(*overrides: str) -> Config:
     except (*COMPOSE_ERRORS, ValueError) as error:
         raise ConfigError(explain(error)) from error
     return to_config(composed)
+
+
+def refuse_several_options(overrides: Sequence[str]) -> None:
+    """Raise ConfigError where a group is given a list: Hydra would take the last option without a word."""
+    for override in overrides:
+        group, _, option = override.lstrip("+").partition("=")
+        if group in GROUPS and option.startswith("["):
+            raise ConfigError(f"{override}: a group takes one option; {group} can be: {', '.join(options(group))}")
 
 
 def to_config(composed: DictConfig) -> Config:

@@ -316,7 +316,7 @@ class DataConfig:
             1 <= len(sizes) <= 2 and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes),
             f"data.image_size must be a positive number of pixels or [height,width], got {size}",
         )
-        _require_at_least(0, data__validation=self.validation, data__pad=self.pad)
+        _require_at_least(0, data__validation=self.validation, data__pad=self.pad, data__split_seed=self.split_seed)
         _require(
             self.validation < 1 or self.validation == int(self.validation),
             f"data.validation must be a share below 1 or a whole number of images, got {self.validation}",
@@ -421,14 +421,14 @@ class Config:
     optim: OptimConfig
     trainer: TrainerConfig
     seed: int = 0
-    deterministic: bool = False  # bit-identical repetition on the CPU
+    deterministic: bool = False  # bit-identical repetition on the CPU, with the same number of threads
     dry_run: bool = False  # say what would be done, and do nothing
     output_dir: str = "outputs"
 
     def __post_init__(self) -> None:
         _require(
-            bool(self.name) and self.name not in (".", "..") and "/" not in self.name,
-            f"name must be a folder name, got {self.name!r}",
+            0 < len(self.name) <= 100 and self.name not in (".", "..") and "/" not in self.name,
+            f"name must be a folder name of at most 100 characters, got {self.name!r}",
         )
         _require(0 <= self.seed < 2**32, f"seed must be 0 to {2**32 - 1}, got {self.seed}")
         _require(

@@ -9,7 +9,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from resnet_lab.compose import CONFIG_DIR, plain
-from resnet_lab.config import Config, ModelConfig, Resize, Shortcut
+from resnet_lab.config import Config, ModelConfig, Shortcut
 
 # Settings that only some shortcuts look at.
 USERS = {

@@ -1,6 +1,8 @@
-"""For all tests, before torch is imported."""
+"""For all tests: networks are tiny, and a second thread costs more than it brings, most of all beside others."""
 
 import os
 
-# The networks of the tests are tiny: a second thread costs more than it brings, most of all beside another process.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+import torch
+
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+torch.set_num_threads(1)

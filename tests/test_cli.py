@@ -109,7 +109,7 @@ MISTAKES = {
     "everything held out": ("data.validation=64", r"data\.validation.* 64"),
     "missing folder": ("data=image_folder", r"data\.root=data: there is no folder data/train"),
     "unwritable": ("output_dir=/dev/null/x", r"output_dir: cannot make /dev/null/x/.*: /dev/null is not a folder"),
-    "folder for a name": ("name=a/b", "name must be a folder name, got 'a/b'"),
+    "folder for a name": ("name=a/b", "name must be a folder name of at most 100 characters, got 'a/b'"),
     "unknown precision": ("trainer.precision=16", r"trainer\.precision must be one of auto, 32"),
 }
 

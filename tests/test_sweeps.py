@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from resnet_lab import load_config
-from resnet_lab.compose import CONFIG_DIR, options, plain
+from resnet_lab.compose import CONFIG_DIR, options
 from resnet_lab.config import ConfigError
 from resnet_lab.published import architecture, published
 from resnet_lab.training.run import run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pytorch_lightning import LightningDataModule
 
-from resnet_lab.config import Config, DataConfig
+from resnet_lab.config import Config, ConfigError, DataConfig
 from resnet_lab.data.images import Normalisation, ResidentImages
 from resnet_lab.data.loader import EvalLoader, TrainLoader, epoch_size
 from resnet_lab.data.sources import read
@@ -21,7 +21,10 @@ class ImageData(LightningDataModule):
     def __init__(self, config: Config, steps_per_call: int = 1) -> None:
         super().__init__()
         self.config, self.steps_per_call = config, steps_per_call
-        self.source = read(config.data)
+        try:
+            self.source = read(config.data)
+        except MemoryError as error:
+            raise ConfigError(f"the images do not fit into memory: use a smaller data.image_size ({error})") from error
         labels = self.source.train.labels
         share = config.data.validation
         held_out = round(share * len(labels)) if share < 1 else int(share)

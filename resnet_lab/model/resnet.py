@@ -42,7 +42,7 @@ class Stack(nn.Module):
 
         `taps` receives the output of each unit as `name.units.i`, and that of the stack as `name`.
         """
-        out_BCHW = self.pool(x_BCHW)
+        out_BCHW: Tensor = self.pool(x_BCHW)
         for index, unit in enumerate(self.units):
             out_BCHW = unit(out_BCHW)
             if taps is not None:
@@ -69,11 +69,13 @@ class Head(nn.Module):
         self.classifier: nn.Module = nn.Linear(width, num_classes) if head.classifier else nn.Identity()
 
     def forward(self, x_BCHW: Tensor, taps: Taps | None = None) -> Tensor:
-        """(B, C, H, W) → (B, num_classes), or (B, width) without classifier; `taps` receives `features`, `latent`."""
+        """(B, C, H, W) → (B, num_classes), or (B, width) without classifier; taps: `features`, `latent`."""
         features_BC = torch.mean(self.activation(x_BCHW), dim=(2, 3))
         latent_BD = self.latent(self.hidden(features_BC))
         if taps is not None:
-            taps |= {"features": features_BC, "latent": latent_BD}
+            taps["features"] = features_BC
+            if isinstance(self.latent, nn.Linear):
+                taps["latent"] = latent_BD
         out: Tensor = self.classifier(latent_BD)
         return out
 

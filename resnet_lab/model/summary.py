@@ -19,7 +19,10 @@ def measure(config: Config, overrides: Sequence[str] = ()) -> Complexity:
 
     Raises ConfigError when the overrides name an experiment that claims another depth.
     """
-    cost = complexity(_shadow(config), config.data.image_shape)
+    try:
+        cost = complexity(_shadow(config), config.data.image_shape)
+    except RuntimeError as error:  # numbers that torch cannot count with
+        raise ConfigError(f"the network cannot be built: {str(error).splitlines()[0]}") from error
     claimed = claimed_depth(overrides)
     if claimed not in (None, cost.depth):
         raise ConfigError(f"experiment {config.name} claims {claimed} layers, but its network has {cost.depth}")

@@ -44,8 +44,8 @@ def build_unit(
 ) -> ResidualUnit:
     """The unit from `in_maps` to `filters` maps, `stride` times smaller.
 
-    `first_of` is "network" or "stack" for a first unit, else None. The network's first unit has no activation before its
-    first convolution, since the stem has just activated. The first of a stack activates before it splits, as in
+    `first_of` is "network" or "stack" for a first unit, else None. The network's first unit has no activation before
+    its first convolution, since the stem has just activated. The first of a stack activates before it splits, as in
     fb.resnet.torch, and so does a unit that projects; elsewhere the shortcut carries the raw input.
     """
     layers = Layers(model)

@@ -94,7 +94,7 @@ class RunDirectory:
         """Raise ConfigError, listing the settings that differ, when the directory holds another configuration."""
         if not self.config_file.exists():
             return
-        there, asked = decisive(yaml.safe_load(self.config_file.read_text())), decisive(plain(config))
+        there, asked = decisive(self.stored_config()), decisive(plain(config))
         differing = [
             f"{name} is {there.get(name)} there, {asked.get(name)} now"
             for name in sorted(there.keys() | asked.keys())
@@ -105,6 +105,18 @@ class RunDirectory:
                 f"{self.path} holds a run of another configuration: {'; '.join(differing)}. "
                 "Choose another name=… or move that directory away"
             )
+
+    def stored_config(self) -> dict[str, Any]:
+        """What config.yaml says. Raises ConfigError when it is missing or damaged."""
+        try:
+            stored = yaml.safe_load(self.config_file.read_text())
+        except FileNotFoundError as error:
+            raise ConfigError(f"{self.path} is not a run directory: it has no config.yaml") from error
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{self.config_file} is damaged: move {self.path} away") from error
+        if not isinstance(stored, dict):
+            raise ConfigError(f"{self.config_file} is damaged: move {self.path} away")
+        return stored
 
     def status(self) -> dict[str, Any]:
         """What status.json says; empty when there is none, or none that can be read."""
@@ -130,9 +142,9 @@ class RunDirectory:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Make and hold the directory. Raises ConfigError when it is not writable or another process holds it."""
+        lock = FileLock(self.path / ".lock", timeout=0)
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock", timeout=0)
             lock.acquire()
         except Timeout:
             who = self.status()
@@ -141,10 +153,12 @@ class RunDirectory:
             ) from None
         except OSError as error:
             raise ConfigError(f"output_dir: cannot write to {self.path}: {error.strerror}") from error
-        with lock:
+        try:
             for leftover in [*self.path.glob(".*.tmp"), *self.checkpoints.glob(".*.tmp")]:
                 leftover.unlink()  # of a process that was killed while it wrote
             yield
+        finally:
+            lock.release()
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -165,7 +179,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ConfigError(f"{path} is damaged; remove it, and the run begins anew") from error
+        raise ConfigError(f"{path} is damaged: remove the run's directory to begin anew") from error
+    if not isinstance(checkpoint, dict) or "resnet_lab" not in checkpoint:
+        raise ConfigError(f"{path} is not a checkpoint of resnet_lab: move it away")
     return checkpoint
 
 
@@ -176,9 +192,7 @@ def load_run(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, Res
     that the images were normalised with. Raises ConfigError when there is no such run.
     """
     directory = RunDirectory(Path(run_dir))
-    if not directory.config_file.exists():
-        raise ConfigError(f"{run_dir} is not a run directory: it has no config.yaml")
-    config = revive(yaml.safe_load(directory.config_file.read_text()))
+    config = revive(directory.stored_config())
     stored = load_checkpoint(directory.checkpoints / f"{checkpoint}.ckpt")
     data = dataclasses.replace(config.data, mean=stored["resnet_lab"]["mean"], std=stored["resnet_lab"]["std"])
     net = ResNetV2(config.model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,7 @@ def run(config: Config, overrides: Sequence[str], callbacks: Sequence[Callback])
         return result
     job = Job(config, directory, cost, Machine.choose(config.trainer), callbacks)
     data = ImageData(config, job.machine.steps_per_call)
+    _refuse_lonely_image(config, data)
     checkpoint = job.checkpoint()
     log.info(job.description(data, checkpoint))
     if config.dry_run:
@@ -70,7 +72,7 @@ class Job:
         if not self.directory.last.exists():
             return None
         checkpoint = load_checkpoint(self.directory.last)
-        if checkpoint.get("resnet_lab", {}).get("identity") != identity(self.config):
+        if checkpoint["resnet_lab"]["identity"] != identity(self.config):
             raise ConfigError(f"{self.directory.last} is a checkpoint of another configuration: move it away")
         return checkpoint
 
@@ -136,6 +138,7 @@ class Job:
             plugins=[WholeCheckpointIO()],
             default_root_dir=directory.path,
             num_sanity_val_steps=0,
+            log_every_n_steps=1,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
@@ -157,6 +160,18 @@ class Job:
         trainer.test(module, data, verbose=False)
         assert module.test_means is not None
         return module.test_means
+
+
+def _refuse_lonely_image(config: Config, data: ImageData) -> None:
+    """BatchNorm cannot normalise a single value: one image in the last mini-batch, of one pixel in the last map."""
+    sizes = [config.data.image_shape[1:], config.model.stem.strides, [2] * (config.model.num_stacks - 1)]
+    shrunk = math.prod(sizes[1]) * math.prod(sizes[2])
+    alone = data.num_images % config.optim.batch_size == 1 or config.optim.batch_size == 1
+    if alone and config.model.batch_norm and max(sizes[0]) <= shrunk:
+        raise ConfigError(
+            f"optim.batch_size={config.optim.batch_size} leaves one of {data.num_images} images alone in a mini-batch, "
+            "and its last map has one pixel: BatchNorm needs more; use another batch size"
+        )
 
 
 def headline(result: Result) -> str:

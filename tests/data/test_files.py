@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from conftest import BreaksOff, Serve, gzipped
+from served import BreaksOff, Serve, gzipped
 
 from resnet_lab.config import ConfigError
 from resnet_lab.data.files import DataError, RemoteFile, find, unpacked

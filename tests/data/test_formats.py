@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import cifar_archive, cifar_records, gzipped, idx
+from served import cifar_archive, cifar_records, gzipped, idx
 
 from resnet_lab.data.files import DataError
 from resnet_lab.data.formats import CIFAR10, CIFAR100, CifarLayout, read_cifar, read_idx

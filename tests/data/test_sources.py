@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BreaksOff, Serve, cifar_archive, cifar_records, gzipped, idx
 from PIL import Image
+from served import BreaksOff, Serve, cifar_archive, cifar_records, gzipped, idx
 
 from resnet_lab.config import ConfigError, DataConfig, DataName
 from resnet_lab.data import sources

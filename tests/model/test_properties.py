@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_counts import count_by_hand
 
 from resnet_lab import ResNetV2, complexity, load_config
 from resnet_lab.compose import ARCHITECTURE_GROUPS, options, plain, revive
 from resnet_lab.config import ConfigError, ModelConfig, Shortcut
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_counts import count_by_hand  # noqa: E402  # tests are no package
 
 SMALL_UNITS = [option for option in options("units") if option in ("n2", "n3", "r18", "r34")]
 
@@ -49,7 +45,7 @@ def overrides(draw: st.DrawFn) -> list[str]:
     return ["data=fake", "data.image_size=16", "filters=w16", *chosen]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(overrides())
 def test_any_combination_is_refused_or_works(tmp_path_factory: Any, combination: list[str]) -> None:
     try:

@@ -64,12 +64,22 @@ def test_intermediates_are_the_tensors_of_the_forward_pass() -> None:
     assert not any(module._forward_hooks for module in net.modules())
 
 
+def test_the_latent_vector_is_what_an_encoder_gives() -> None:
+    net, images = build("units=n2", "head=latent", "model.head.latent_dim=5")
+    encoder, _ = build("units=n2", "head=latent", "model.head.latent_dim=5", "model.head.classifier=false")
+    encoder.load_state_dict({k: v for k, v in net.state_dict().items() if "classifier" not in k})
+    latent = net.eval().intermediates(images)["latent"]
+    assert latent.shape == (3, 5)
+    assert torch.equal(encoder.eval()(images), latent)
+    assert torch.equal(net.head.classifier(latent), net(images))
+
+
 def test_the_stem_activates_and_so_the_first_unit_does_not() -> None:
     net, _ = build("units=n2")
     first, second = (unit for unit in net.stacks[0].units)
     assert isinstance(first, ResidualUnit)
-    assert isinstance(first.layers[0].activation, nn.Identity)
-    assert not isinstance(second.layers[0].activation, nn.Identity)
+    assert len(first.layers[0].before) == 0
+    assert len(second.layers[0].before) == 2
 
 
 def test_initialisation_is_he_fan_out() -> None:

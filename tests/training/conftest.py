@@ -3,13 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from lab import Lab
 
 from resnet_lab.callbacks.dashboard import Dashboard
 from resnet_lab.callbacks.progress import ProgressBar
-
-torch.set_num_threads(1)  # a second costs more than it brings, most of all beside other processes
 
 
 @pytest.fixture

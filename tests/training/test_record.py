@@ -76,7 +76,13 @@ def another(value: Any) -> Any:
 
 
 SETTINGS = [name for _, _, name in leaves(load_config())]
-OPTIONAL = {"data.mean": [0.5], "data.std": [0.5], "trainer.steps_per_call": 2, "trainer.max_batches": 2}
+OPTIONAL = {
+    "data.mean": [0.5],
+    "data.std": [0.5],
+    "trainer.steps_per_call": 2,
+    "trainer.max_batches": 2,
+    "model.head.latent_dim": 2,
+}
 
 
 def changed(config: Config, setting: str) -> Config:
