@@ -177,10 +177,10 @@ def _refuse_lonely_image(config: Config, data: ImageData) -> None:
 def headline(result: Result) -> str:
     """The result in a line: errors on the test set with the last weights and with those of the best epoch."""
     last, best = result["last"], result["best"]
-    chosen = f", {best['test_error']:.2f} % at epoch {best['epoch']}, chosen by validation" if best else ""
+    chosen = f", {best['test_error']:.2f} % (epoch {best['epoch']}, lowest validation error)" if best else ""
     return (
-        f"{result['name']} seed {result['seed']}: test error {last['test_error']:.2f} % at the last epoch, "
-        f"{last['epoch']}{chosen}; trained in {result['seconds']:.0f} s"
+        f"{result['name']} seed {result['seed']}: test error {last['test_error']:.2f} % (last epoch, {last['epoch']})"
+        f"{chosen}; trained in {result['seconds']:.0f} s"
     )
 
 

@@ -14,6 +14,11 @@ from torch.nn import functional as F
 
 Weights = dict[str, Tensor]
 
+# A shortcut that is not written out here yet is tested for all that does not need a second implementation.
+SHORTCUTS = {
+    "projection", "zero_pad", "conv", "constant_scaling", "exclusive_gating", "shortcut_gating", "dropout", "none",
+}  # fmt: skip
+
 
 def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor:
     """Logits of the network with the plain settings `model` and the weights `w`."""
@@ -72,6 +77,7 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         if kind == "dropout":
             assert not train, "random"
             return skip(x, name, maps, stride, resize) + residual
+        assert kind in ("exclusive_gating", "shortcut_gating")
         gate = torch.sigmoid(F.conv2d(x, w[f"{name}.gate.conv.weight"], w[f"{name}.gate.conv.bias"], stride=stride))
         through = (1 - gate) * skip(x, name, maps, stride, resize)
         return through + (gate * residual if kind == "exclusive_gating" else residual)
