@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from resnet_lab.config import Activation, Unit
+from resnet_lab.choices import Activation, Unit
 from resnet_lab.model.layers import PLACEMENTS, Order
 from resnet_lab.model.units import KERNELS
 

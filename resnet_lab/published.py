@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from resnet_lab.choices import Shortcut
 from resnet_lab.compose import CONFIG_DIR, plain
-from resnet_lab.config import Config, ModelConfig, Shortcut
+from resnet_lab.config import Config, ModelConfig
 
 # Settings that only some shortcuts look at.
 USERS = {

@@ -18,19 +18,20 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Each part and the parts that it may use, besides itself. `ending` is words and signals, and uses nothing; `summary`
 # is a second entry point, which needs no training.
 MAY_IMPORT = {
-    "config": set(),
+    "choices": set(),
+    "config": {"choices"},
     "ending": set(),
-    "compose": {"config"},
-    "published": {"config", "compose"},
-    "data": {"config", "compose"},
-    "model": {"config", "compose"},
-    "inspect": {"config", "compose", "data", "model"},
-    "training": {"config", "compose", "published", "ending", "data", "model", "inspect"},
-    "callbacks": {"config", "compose", "ending", "data", "model", "inspect", "training"},
-    "__main__": {"config", "compose", "ending", "data", "model", "inspect", "training", "callbacks"},
-    "summary": {"config", "compose", "model"},
-    "sweep": {"config", "compose", "ending"},
-    "report": {"config"},
+    "compose": {"choices", "config"},
+    "published": {"choices", "config", "compose"},
+    "data": {"choices", "config", "compose"},
+    "model": {"choices", "config", "compose"},
+    "inspect": {"choices", "config", "compose", "data", "model"},
+    "training": {"choices", "config", "compose", "published", "ending", "data", "model", "inspect"},
+    "callbacks": {"choices", "config", "compose", "ending", "data", "model", "inspect", "training"},
+    "__main__": {"choices", "config", "compose", "ending", "data", "model", "inspect", "training", "callbacks"},
+    "summary": {"choices", "config", "compose", "model"},
+    "sweep": {"choices", "config", "compose", "ending"},
+    "report": {"choices", "config"},
 }
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from resnet_lab.config import DataConfig, DataName
+from resnet_lab.choices import DataName
+from resnet_lab.config import DataConfig
 from resnet_lab.data import folder
 from resnet_lab.data.files import DataError, RemoteFile, find
 from resnet_lab.data.formats import CIFAR10, CIFAR100, read_cifar, read_idx

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from resnet_lab.config import Activation, Init, ModelConfig
+from resnet_lab.choices import Activation, Init
+from resnet_lab.config import ModelConfig
 
 Order = tuple[str, ...]  # of "norm" and "relu"
 

@@ -7,7 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from resnet_lab.config import Downsample, HeadConfig, ModelConfig, StemConfig
+from resnet_lab.choices import Downsample
+from resnet_lab.config import HeadConfig, ModelConfig, StemConfig
 from resnet_lab.model.layers import Layers
 from resnet_lab.model.units import ResidualUnit, build_unit
 

@@ -1,6 +1,6 @@
 """What bridges a unit. A shortcut takes the unit's input x and its residual F(x), and returns how they are joined.
 
-A new one is a class here, an entry of `config.Shortcut` and a file in `conf/shortcut/`.
+A new one is a class here, an entry of `choices.Shortcut` and a file in `conf/shortcut/`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_lab import config
-from resnet_lab.config import Activation, ModelConfig, Resize
+from resnet_lab import choices
+from resnet_lab.choices import Activation, Resize
+from resnet_lab.config import ModelConfig
 from resnet_lab.model.layers import Gate, Layers
 
 
@@ -65,10 +66,10 @@ class ZeroPad(nn.Module):
         return F.pad(sampled_BCHW, (0, 0, 0, 0, 0, self.new_maps))
 
 
-SHORTCUTS: dict[config.Shortcut, type[nn.Module]] = {}
+SHORTCUTS: dict[choices.Shortcut, type[nn.Module]] = {}
 
 
-def shortcut(kind: config.Shortcut) -> Callable[[type[nn.Module]], type[nn.Module]]:
+def shortcut(kind: choices.Shortcut) -> Callable[[type[nn.Module]], type[nn.Module]]:
     """Register a class, made from a `Bridge`, whose forward takes x and F(x), both (B, C, H, W)."""
 
     def register(cls: type[nn.Module]) -> type[nn.Module]:
@@ -78,7 +79,7 @@ def shortcut(kind: config.Shortcut) -> Callable[[type[nn.Module]], type[nn.Modul
     return register
 
 
-@shortcut(config.Shortcut.projection)
+@shortcut(choices.Shortcut.projection)
 class Projection(nn.Module):
     """x + F(x), with W x for x where the shape changes (option B of arXiv:1512.03385)."""
 
@@ -92,7 +93,7 @@ class Projection(nn.Module):
         return out
 
 
-@shortcut(config.Shortcut.zero_pad)
+@shortcut(choices.Shortcut.zero_pad)
 class ZeroPadded(Projection):
     """x + F(x), with x subsampled and padded with zero maps where the shape changes (option A)."""
 
@@ -101,7 +102,7 @@ class ZeroPadded(Projection):
         self.path = bridge.identity(Resize.zero_pad)
 
 
-@shortcut(config.Shortcut.conv)
+@shortcut(choices.Shortcut.conv)
 class Convolution(Projection):
     """W x + F(x) on every unit (option C; arXiv:1603.05027, section 3.3)."""
 
@@ -110,7 +111,7 @@ class Convolution(Projection):
         self.path = bridge.projection()
 
 
-@shortcut(config.Shortcut.constant_scaling)
+@shortcut(choices.Shortcut.constant_scaling)
 class ConstantScaling(nn.Module):
     """a x + b F(x) with constants a and b (arXiv:1603.05027, section 3.1)."""
 
@@ -126,7 +127,7 @@ class ConstantScaling(nn.Module):
         return out
 
 
-@shortcut(config.Shortcut.exclusive_gating)
+@shortcut(choices.Shortcut.exclusive_gating)
 class ExclusiveGating(nn.Module):
     """(1 - g(x)) x + g(x) F(x), as in highway networks (arXiv:1603.05027, section 3.2)."""
 
@@ -142,7 +143,7 @@ class ExclusiveGating(nn.Module):
         return out
 
 
-@shortcut(config.Shortcut.shortcut_gating)
+@shortcut(choices.Shortcut.shortcut_gating)
 class ShortcutGating(ExclusiveGating):
     """(1 - g(x)) x + F(x): the residual is not gated (arXiv:1603.05027, section 3.2)."""
 
@@ -152,7 +153,7 @@ class ShortcutGating(ExclusiveGating):
         return out
 
 
-@shortcut(config.Shortcut.dropout)
+@shortcut(choices.Shortcut.dropout)
 class Dropout(nn.Module):
     """dropout(x) + F(x) (arXiv:1603.05027, section 3.4)."""
 
@@ -167,7 +168,7 @@ class Dropout(nn.Module):
         return out
 
 
-@shortcut(config.Shortcut.none)
+@shortcut(choices.Shortcut.none)
 class Plain(nn.Module):
     """F(x) alone: a plain network (arXiv:1512.03385, section 3.3)."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from resnet_lab import config
-from resnet_lab.config import ModelConfig, ProjectionInput, Shortcut, StrideOn
+from resnet_lab import choices
+from resnet_lab.choices import ProjectionInput, Shortcut, StrideOn
+from resnet_lab.config import ModelConfig
 from resnet_lab.model.layers import Layers, ResidualLayer
 from resnet_lab.model.shortcuts import SHORTCUTS, Bridge
 
-KERNELS = {config.Unit.bottleneck: (1, 3, 1), config.Unit.basic: (3, 3), config.Unit.conv: (3,)}
+KERNELS = {choices.Unit.bottleneck: (1, 3, 1), choices.Unit.basic: (3, 3), choices.Unit.conv: (3,)}
 
 
 class ResidualUnit(nn.Module):

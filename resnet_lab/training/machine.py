@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from resnet_lab.config import Accelerator, ConfigError, TrainerConfig
+from resnet_lab.choices import Accelerator
+from resnet_lab.config import ConfigError, TrainerConfig
 
 STEPS_PER_CALL_ON_GPU = 32  # Lightning's work of about 1 ms a call then is a small share of small networks' steps
 

@@ -20,8 +20,9 @@ import torch
 import yaml
 from filelock import FileLock, Timeout
 
+from resnet_lab.choices import DataName
 from resnet_lab.compose import plain, revive
-from resnet_lab.config import Config, ConfigError, DataName
+from resnet_lab.config import Config, ConfigError
 from resnet_lab.model.resnet import ResNetV2
 
 # Settings that do not change a run's numbers: where it writes, where known files lie, on which device it runs.

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from resnet_lab.config import OptimConfig, Optimizer, Schedule
+from resnet_lab.choices import Optimizer, Schedule
+from resnet_lab.config import OptimConfig
 
 
 def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:

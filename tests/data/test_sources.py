@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 from served import BreaksOff, Serve, cifar_archive, cifar_records, gzipped, idx
 
-from resnet_lab.config import ConfigError, DataConfig, DataName
+from resnet_lab.choices import DataName
+from resnet_lab.config import ConfigError, DataConfig
 from resnet_lab.data import sources
 from resnet_lab.data.files import DataError
 from resnet_lab.data.sources import Source, read

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from test_counts import count_by_hand
 
 from resnet_lab import ResNetV2, complexity, load_config
+from resnet_lab.choices import Shortcut
 from resnet_lab.compose import ARCHITECTURE_GROUPS, options, plain, revive
-from resnet_lab.config import ConfigError, ModelConfig, Shortcut
+from resnet_lab.config import ConfigError, ModelConfig
 
 SMALL_UNITS = [option for option in options("units") if option in ("n2", "n3", "r18", "r34")]
 

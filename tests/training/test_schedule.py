@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from resnet_lab.choices import Optimizer, Schedule
 from resnet_lab.compose import load_config
-from resnet_lab.config import OptimConfig, Optimizer, Schedule
+from resnet_lab.config import OptimConfig
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.training.schedule import build_optimizer, learning_rate
 
