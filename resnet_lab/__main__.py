@@ -14,22 +14,23 @@ from resnet_lab.compose import COMPOSE_ERRORS, CONFIG_DIR, explain, refuse_sever
 from resnet_lab.config import ConfigError
 from resnet_lab.ending import Interrupted, RunFailed, raise_on_signals
 
-failures: list[str] = []
+jobs: list[str] = []  # the overrides of every job that was begun
+failures: dict[str, str] = {}  # of those that failed, why
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")
 def train(composed: DictConfig) -> float | None:
     """One run; the last validation error in percent, for sweepers that search. A failed job lets the others go on."""
+    jobs.append(" ".join(HydraConfig.get().overrides.task))
     try:
         return _train(composed)
     except (ConfigError, RunFailed) as error:
-        failures.append(str(error))
+        failures[jobs[-1]] = str(error)
         print(error, file=sys.stderr)
-        return None
-    except Exception:  # a mistake of the lab's, for whoever mends it
-        failures.append(traceback.format_exc())
+    except Exception as error:  # a mistake of the lab's, for whoever mends it
+        failures[jobs[-1]] = f"{type(error).__name__}: {error}"
         traceback.print_exc()
-        return None
+    return None
 
 
 def _train(composed: DictConfig) -> float | None:
@@ -61,6 +62,10 @@ def main() -> None:
         sys.exit(interrupted.exit_status)
     except (*COMPOSE_ERRORS, ValueError, OSError) as error:  # of Hydra itself; `train` lets none of a job's pass
         sys.exit(explain(error))
+    if failures and len(jobs) > 1:
+        print(f"\n{len(failures)} of {len(jobs)} jobs failed:", file=sys.stderr)
+        for overrides, why in failures.items():
+            print(f"  {overrides}: {why}", file=sys.stderr)
     sys.exit(1 if failures else 0)
 
 

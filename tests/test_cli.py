@@ -59,7 +59,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
     def run(*arguments: str) -> Ended:
         GlobalHydra.instance().clear()
-        monkeypatch.setattr(entry_point, "failures", [])
+        monkeypatch.setattr(entry_point, "failures", {})
+        monkeypatch.setattr(entry_point, "jobs", [])
         monkeypatch.setattr(sys, "argv", ["resnet_lab", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
@@ -202,6 +203,7 @@ def test_a_failing_job_lets_the_others_finish(command: Command, tmp_path: Path):
     assert "has diverged: train/loss is nan in epoch 1" in ended.stderr
     assert ended.stdout.startswith("sweep seed 0: test error ")
     assert ended.stdout.count("\n") == 1
+    assert "1 of 2 jobs failed:\n  name=sweep " in ended.stderr
     states = [file.read_text() for file in tmp_path.rglob("status.json")]
     assert sorted("done" in state for state in states) == [False, True]
 
