@@ -327,7 +327,7 @@ class TrainerConfig:
 class Config:
     """One run, from its architecture to where its results are written."""
 
-    name: str
+    name: str = ""  # of the folder below output_dir; empty: that of the data set
     model: ModelConfig
     data: DataConfig
     optim: OptimConfig
@@ -338,6 +338,7 @@ class Config:
     output_dir: str = "outputs"
 
     def __post_init__(self) -> None:
+        self.name = self.name or self.data.name.name
         _require(
             0 < len(self.name) <= 100 and self.name not in (".", "..") and "/" not in self.name,
             f"name must be a folder name of at most 100 characters, got {self.name!r}",
