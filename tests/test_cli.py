@@ -178,7 +178,7 @@ def test_one_run(command: Command, tmp_path: Path):
     ended = command(*TINY)
     assert ended.status == 0
     assert ended.stdout.count("\n") == 1
-    assert ended.stdout.startswith("digits seed 0: test error ")
+    assert ended.stdout.startswith("fake seed 0: test error ")
     assert "train 1 epochs" in ended.stderr
     again = command(*reversed(TINY))
     assert again.stdout == ended.stdout
@@ -190,7 +190,7 @@ def test_one_run(command: Command, tmp_path: Path):
 def test_multirun(command: Command, tmp_path: Path):
     ended = command("-m", *TINY, "seed=0,1")
     assert ended.status == 0
-    assert [line.split(":")[0] for line in ended.stdout.splitlines()] == ["digits seed 0", "digits seed 1"]
+    assert [line.split(":")[0] for line in ended.stdout.splitlines()] == ["fake seed 0", "fake seed 1"]
     assert [run.split("/")[-1] for run in runs(tmp_path)] == ["seed-0", "seed-1"]
     single = command(*TINY, "seed=1")
     assert "is done already" in single.stderr  # a job of a sweep lives where the single run lives
@@ -236,6 +236,6 @@ def test_dry_run(command: Command, tmp_path: Path):
 def test_from_any_folder_in_a_real_process(tmp_path: Path):
     ended = process(*TINY, "output_dir=here", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
-    assert ended.stdout.startswith("digits seed 0: test error ")
+    assert ended.stdout.startswith("fake seed 0: test error ")
     assert len(ended.stderr.splitlines()) == 3  # what is trained, on what, where
     assert os.listdir(tmp_path) == ["here"]
