@@ -80,7 +80,7 @@ def same_command_again(lab: Lab) -> None:
     stdout, stderr = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, stderr
     assert "continue after epoch" in stderr
-    assert stdout.startswith("digits seed 0: test error ")
+    assert stdout.startswith("fake seed 0: test error ")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_result(finished: Lab):
     cost = complexity(ResNetV2(config.model), config.data.image_shape)
     expected = {
         "schema_version": 1,
-        "name": "digits",
+        "name": "fake",
         "seed": 0,
         "epochs": 2,
         "axes": plain(config.model),
@@ -100,7 +100,7 @@ def test_last_and_best_are_epochs_of_the_history(finished: Lab):
         assert result[part]["epoch"] == record["epoch"]
         for name in ("train_loss", "train_error", "val_loss", "val_error"):
             assert result[part][name] == record[name.replace("_", "/")]
-    assert headline(result).startswith(f"digits seed 0: test error {result['last']['test_error']:.2f} %")
+    assert headline(result).startswith(f"fake seed 0: test error {result['last']['test_error']:.2f} %")
 
 
 @pytest.mark.parametrize("checkpoint", ["last", "best"])
