@@ -1,0 +1,1 @@
+"""Comparing finished runs: from run directories to tables, plots and a page. Imports no torch."""

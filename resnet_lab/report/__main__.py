@@ -1,0 +1,73 @@
+"""`python -m resnet_lab.report DIR… [--by AXIS…] [--out DIR]`: compare the runs under some directories."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from resnet_lab.config import ConfigError
+from resnet_lab.report import page, plots, tables
+from resnet_lab.report.analysis import analyse
+from resnet_lab.report.collect import Collected, collect
+from resnet_lab.report.groups import compare
+
+WIDTH = 160  # characters, where the output is not a terminal
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print and write the comparison; the exit status is 1, with one message, when there is nothing to compare."""
+    options = _parser().parse_args(arguments)
+    try:
+        out: Path = options.out or options.directories[0] / "report"
+        report(options.directories, options.by, out)
+    except (ConfigError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"written to {out}: report.html, report.md, report.csv, report.json, figures/")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m resnet_lab.report", description="Compare runs.")
+    parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="where run directories are looked for")
+    parser.add_argument(
+        "--by",
+        nargs="+",
+        default=[],
+        metavar="AXIS",
+        help="group by these model fields alone, as in --by shortcut units",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the report is written (default: DIR/report)")
+    return parser
+
+
+def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> None:
+    """Collect, compare, print, and write everything to `out`. Raises ConfigError when there is no run."""
+    found = _collect(directories)
+    analyses = [analyse(number, comparison) for number, comparison in enumerate(compare(found.done, by), 1)]
+    out.mkdir(parents=True, exist_ok=True)
+    figures = [file for analysis in analyses for file in plots.draw(analysis, out / "figures")]
+    (out / "report.md").write_text(tables.markdown(found, analyses, figures))
+    tables.write_csv(out / "report.csv", analyses)
+    tables.write_json(out / "report.json", found, analyses)
+    (out / "report.html").write_text(page.page(found, analyses, figures, out))
+    console = Console()
+    tables.show(console if console.is_terminal else Console(width=WIDTH), found, analyses)
+
+
+def _collect(directories: Sequence[Path]) -> Collected:
+    for directory in directories:
+        if not directory.is_dir():
+            raise ConfigError(f"{directory} is not a directory")
+    found = collect(directories)
+    if found.empty:
+        raise ConfigError(f"no run directories under {', '.join(map(str, directories))}")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

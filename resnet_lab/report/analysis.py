@@ -1,0 +1,127 @@
+"""A comparison in numbers: what every table, plot and page is drawn from.
+
+Groups are compared by the test error at the last epoch: no epoch is chosen, by nothing. The best epoch is the one with
+the lowest validation error, so the validation error there is too good to be true; the test error there is honest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import fmean
+
+from resnet_lab.report.collect import Run
+from resnet_lab.report.groups import Comparison, Group
+from resnet_lab.report.statistics import Difference, Summary, differences, front, summarise
+
+MEASURE = "test_last"  # by which groups are compared
+ERRORS = {
+    "test_last": "test error, last epoch",
+    "val_last": "validation error, last epoch",
+    "test_best": "test error, best epoch",
+    "val_best": "validation error, best epoch",
+}
+COSTS = {
+    "params": "parameters",
+    "macs": "MACs",
+    "activations": "activations",
+    "seconds": "training time (s)",
+    "peak_memory": "peak memory (bytes)",
+}
+BASIS = (
+    "Errors are in percent, as mean ± half of the 95 % interval (Student's t) over seeds. Groups are compared by the "
+    "test error at the last epoch: no epoch is chosen. The best epoch is the one with the lowest validation error. "
+    "Differences: the paired t-test where both groups have the same seeds, otherwise Welch's t-test, p values "
+    "corrected by Holm's method over all pairs of a comparison; ± is half of the uncorrected 95 % interval."
+)
+MANY = 8  # groups; of more, only the pairs with the best group are listed
+
+
+@dataclass(slots=True)
+class Row:
+    """One group: its errors, its costs (means over its runs) and the costs on whose Pareto front it lies."""
+
+    group: Group
+    depth: float
+    errors: dict[str, Summary | None]
+    costs: dict[str, float]
+    published: float | None
+    fronts: list[str]
+
+
+@dataclass(slots=True)
+class Analysis:
+    """One comparison in numbers; `number` counts from 1."""
+
+    number: int
+    comparison: Comparison
+    rows: list[Row]
+    differences: list[Difference]
+
+    @property
+    def best(self) -> Row | None:
+        """The row with the lowest mean error; None when there is no error at all."""
+        measured = [(summary.mean, row) for row in self.rows if (summary := row.errors[MEASURE])]
+        return min(measured, key=lambda pair: pair[0])[1] if measured else None
+
+    @property
+    def listed(self) -> list[Difference]:
+        """All pairs, or of many groups those with the best one."""
+        if len(self.rows) <= MANY or self.best is None:
+            return self.differences
+        best = self.best.group.label
+        return [d for d in self.differences if best in (d.better, d.worse)]
+
+    def sentences(self) -> list[str]:
+        """What can be said of the groups, in words."""
+        alone = [r.group.label for r in self.rows if (s := r.errors[MEASURE]) is None or s.n < 2]
+        said = [str(d) for d in self.listed]
+        if len(self.listed) < len(self.differences):
+            real = sum(d.real for d in self.differences)
+            said.append(f"{real} of {len(self.differences)} pairs are distinguishable; listed are those with the best")
+        if alone and len(self.rows) > 1:
+            said.append(f"no test is possible with fewer than 2 seeds: {', '.join(alone)}")
+        return said
+
+
+def analyse(number: int, comparison: Comparison) -> Analysis:
+    """The numbers of a comparison."""
+    rows = [_row(group) for group in comparison.groups]
+    for cost in COSTS if len(rows) > 1 else ():
+        points = {
+            row.group.label: (row.costs[cost], summary.mean)
+            for row in rows
+            if cost in row.costs and (summary := row.errors[MEASURE])
+        }
+        on_front = set(front(points))
+        for row in rows:
+            row.fronts += [cost] * (row.group.label in on_front)
+    samples = {group.label: sample(group, MEASURE) for group in comparison.groups}
+    unit = "seeds" if comparison.one_architecture else "runs"
+    return Analysis(number, comparison, rows, differences(samples, unit))
+
+
+def error(run: Run, measure: str) -> float | None:
+    """One of ERRORS of a run; None where there is no finite number."""
+    part, when = measure.split("_")
+    value = (run.result[when] or {}).get(f"{part}_error")
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def sample(group: Group, measure: str) -> dict[str, float]:
+    """An error of all runs of a group."""
+    values = {block: error(run, measure) for block, run in group.runs.items()}
+    return {block: value for block, value in values.items() if value is not None}
+
+
+def _row(group: Group) -> Row:
+    results = [run.result for run in group.runs.values()]
+    published = {result["published_error"] for result in results}
+    return Row(
+        group=group,
+        depth=fmean(result["depth"] for result in results),
+        errors={measure: summarise(sample(group, measure).values()) for measure in ERRORS},
+        costs={cost: fmean(known) for cost in COSTS if (known := [r[cost] for r in results if r[cost] is not None])},
+        published=published.pop() if len(published) == 1 else None,
+        fronts=[],
+    )

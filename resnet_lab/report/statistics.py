@@ -1,0 +1,136 @@
+"""Means with their uncertainty, and which differences are real.
+
+Two groups are compared by the paired t-test, where both have the same seeds, and otherwise by Welch's t-test, which
+does not take the variances for equal; both are two-sided. The p values of all pairs of a comparison are corrected by
+Holm's method (a family-wise error rate of 5 %). Intervals are Student's, 95 %, and not corrected.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from scipy.special import stdtr, stdtrit
+
+ALPHA = 0.05
+TINY = 1e-9  # percentage points: rounding, no spread
+
+Sample = Mapping[str, float]  # errors in percent, by what pairs them
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Of n values; `std` is that of a sample, `half` half the width of the 95 % interval of the mean."""
+
+    n: int
+    mean: float
+    median: float
+    std: float | None  # None for a single value
+    half: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`worse` minus `better` in percentage points, and how sure that is."""
+
+    better: str
+    worse: str
+    mean: float
+    half: float
+    paired: bool
+    n: tuple[int, int]  # values of the better, of the worse
+    unit: str  # what the values are: seeds or runs
+    p: float | None  # corrected for all pairs; None where nothing varies, so that there is nothing to test by
+
+    @property
+    def real(self) -> bool:
+        """Whether the groups can be told apart at the 5 % level."""
+        return self.p is not None and self.p < ALPHA
+
+    def __str__(self) -> str:
+        seeds = f"{' and '.join(map(str, dict.fromkeys(self.n)))} {self.unit}"
+        how = "paired" if self.paired else "Welch"
+        numbers = f"{self.mean:.2f} ± {self.half:.2f} points"
+        if self.p is None and self.mean < TINY:
+            return f"{self.better} and {self.worse} are not distinguishable with {seeds}: the errors are the same"
+        if self.p is None:
+            gap = f"{self.mean:.2f} points without any spread"
+            return f"{self.better} and {self.worse}: no test is possible with {seeds} that differ by {gap}"
+        if self.real:
+            return f"{self.better} is better than {self.worse} by {numbers} (p = {self.p:.2g}, {how}, {seeds})"
+        return (
+            f"{self.better} and {self.worse} are not distinguishable with {seeds} ({numbers}, p = {self.p:.2g}, {how})"
+        )
+
+
+def summarise(values: Iterable[float]) -> Summary | None:
+    """Mean, median, standard deviation and interval; None for no values."""
+    values = list(values)
+    if not values:
+        return None
+    n, mean, median = len(values), statistics.fmean(values), statistics.median(values)
+    if n < 2:
+        return Summary(n, mean, median, None, None)
+    std = statistics.stdev(values)
+    return Summary(n, mean, median, std, _half(std / math.sqrt(n), n - 1))
+
+
+def differences(samples: Mapping[str, Sample], unit: str = "seeds") -> list[Difference]:
+    """All pairs of the groups that have two values or more, with p values corrected over all of these pairs."""
+    means = {name: statistics.fmean(sample.values()) for name, sample in samples.items() if len(sample) > 1}
+    pairs = [sorted(pair, key=means.__getitem__) for pair in combinations(means, 2)]
+    tested = [_difference(better, worse, samples, means, unit) for better, worse in pairs]
+    corrected = iter(holm([d.p for d in tested if d.p is not None]))
+    return [d if d.p is None else replace(d, p=next(corrected)) for d in tested]
+
+
+def _difference(
+    better: str, worse: str, samples: Mapping[str, Sample], means: Mapping[str, float], unit: str
+) -> Difference:
+    a, b = samples[better], samples[worse]
+    paired = a.keys() == b.keys()
+    if paired:
+        error, freedom = statistics.stdev([b[key] - a[key] for key in a]) / math.sqrt(len(a)), len(a) - 1.0
+    else:
+        error, freedom = _welch(list(a.values()), list(b.values()))
+    mean = means[worse] - means[better]
+    p = 2 * float(stdtr(freedom, -mean / error)) if error > TINY else None
+    half = _half(error, freedom) if error > TINY else 0.0
+    return Difference(better, worse, mean, half, paired, (len(a), len(b)), unit, p)
+
+
+def _welch(a: list[float], b: list[float]) -> tuple[float, float]:
+    """The standard error of the difference of two means, and its degrees of freedom (Welch, Satterthwaite)."""
+    share_a, share_b = statistics.variance(a) / len(a), statistics.variance(b) / len(b)
+    square = share_a + share_b
+    if square <= TINY**2:
+        return 0.0, 1.0
+    return math.sqrt(square), square**2 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
+
+
+def _half(error: float, freedom: float) -> float:
+    return float(stdtrit(freedom, 1 - ALPHA / 2)) * error
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: the k-th smallest of m is multiplied by m - k + 1, and never falls below another."""
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
+
+
+def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The Pareto front of (cost, error): those that no other beats in one and equals or beats in the other."""
+    best, names = math.inf, list[str]()
+    for name in sorted(points, key=points.__getitem__):
+        cost, error = points[name]
+        if error < best or (names and points[names[-1]] == (cost, error)):
+            names.append(name)
+            best = error
+    return names

@@ -1,0 +1,184 @@
+"""One table, four times: on the terminal, as Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from resnet_lab.report.analysis import BASIS, COSTS, ERRORS, MEASURE, Analysis, Row, error
+from resnet_lab.report.collect import Collected
+from resnet_lab.report.statistics import Summary
+
+HEADINGS = (
+    "group", "n", "test error, last", "validation, last", "test, best", "validation, best", "published",
+    "depth", "params", "MACs", "activations", "seconds", "memory", "front",
+)  # fmt: skip
+SHORT = {"macs": "MACs", "peak_memory": "memory"}  # names of costs, where the field's is not the one to read
+
+
+def number(value: float | None) -> str:
+    """A cost as a person reads it: three digits and k, M or G."""
+    if value is None:
+        return ""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {unit}" if abs(value) < 999.5 * size else f"{value / size:.0f} {unit}"
+    return f"{value:.3g}"
+
+
+def percent(summary: Summary | None) -> str:
+    """A mean with its interval, where there is one."""
+    if summary is None:
+        return ""
+    return f"{summary.mean:.2f}" + (f" ± {summary.half:.2f}" if summary.half is not None else "")
+
+
+def cells(row: Row) -> list[str]:
+    """A row under HEADINGS, as text."""
+    return [
+        row.group.label,
+        str(len(row.group.runs)),
+        *(percent(row.errors[measure]) for measure in ERRORS),
+        "" if row.published is None else f"{row.published:.2f}",
+        f"{row.depth:g}",
+        *(number(row.costs.get(cost)) for cost in COSTS),
+        ", ".join(SHORT.get(cost, cost) for cost in row.fronts),
+    ]
+
+
+def troubles(found: Collected, analyses: Iterable[Analysis]) -> list[str]:
+    """Everything that should be there and is not: runs that are not done, damaged directories, missing seeds."""
+    return [
+        *(f"{run.path}: {run.state}" + (f" ({_line(run.why)})" if run.why else "") for run in found.unfinished),
+        *(f"{damaged.path}: damaged, skipped ({damaged.why})" for damaged in found.damaged),
+        *(
+            f"{analysis.comparison.title}: {row.group.label} lacks {', '.join(row.group.missing)}"
+            for analysis in analyses
+            for row in analysis.rows
+            if row.group.missing
+        ),
+    ]
+
+
+def _line(why: str) -> str:
+    return " ".join(why.split())
+
+
+def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> None:
+    """The tables on the terminal, without what only files have room for."""
+    shown = [i for i, heading in enumerate(HEADINGS) if heading not in ("activations", "validation, best")]
+    for analysis in analyses:
+        table = Table(title=escape(analysis.comparison.title), title_justify="left", header_style="bold")
+        for i in shown:
+            table.add_column(HEADINGS[i], justify="left" if HEADINGS[i] in ("group", "front") else "right")
+        for row in analysis.rows:
+            values = cells(row)
+            table.add_row(*(escape(values[i]) for i in shown), style="bold" if row is analysis.best else None)
+        console.print(table)
+        for sentence in [*analysis.sentences(), *analysis.comparison.notes]:
+            console.print(f"- {sentence}", markup=False, highlight=False)
+        console.print()
+    for trouble in troubles(found, analyses):
+        console.print(f"! {trouble}", markup=False, highlight=False)
+    console.print(BASIS, style="dim")
+
+
+def link(path: Path, out: Path) -> str:
+    """A run directory as a relative address in a page that lies in `out`."""
+    return quote(os.path.relpath(path, out.resolve()))
+
+
+def markdown(found: Collected, analyses: Sequence[Analysis], figures: Sequence[Path]) -> str:
+    """The text of report.md; `figures` are beside it."""
+    lines = ["# Comparison of runs", "", BASIS, ""]
+    for analysis in analyses:
+        lines += [f"## {_plain(analysis.comparison.title)}", ""]
+        lines += ["| " + " | ".join(HEADINGS) + " |", "|---" + "|--:" * (len(HEADINGS) - 2) + "|---|"]
+        lines += ["| " + " | ".join(map(_plain, cells(row))) + " |" for row in analysis.rows]
+        lines += ["", *(f"- {_plain(said)}" for said in [*analysis.sentences(), *analysis.comparison.notes]), ""]
+        own = [figure for figure in figures if figure.stem.endswith(f"-{analysis.number}") and figure.suffix == ".png"]
+        lines += [f"![{figure.stem}]({figure.parent.name}/{figure.name})" for figure in own]
+        lines += [""]
+    if missing := troubles(found, analyses):
+        lines += ["## Not there", "", *(f"- {_plain(trouble)}" for trouble in missing), ""]
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown takes as it stands."""
+    for character in "\\`*_[]<>|":
+        text = text.replace(character, f"\\{character}")
+    return text
+
+
+def write_csv(path: Path, analyses: Iterable[Analysis]) -> None:
+    """One line per group, full precision."""
+    measures = [f"{measure}_{part}" for measure in ERRORS for part in ("mean", "std", "median", "n", "half")]
+    names = ["comparison", "group", "runs", "depth", *measures, "published_error", *COSTS, "fronts"]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        for analysis in analyses:
+            writer.writerows(_flat(analysis, row) for row in analysis.rows)
+
+
+def _flat(analysis: Analysis, row: Row) -> dict[str, Any]:
+    numbers = {
+        f"{measure}_{part}": value
+        for measure, summary in row.errors.items()
+        for part, value in (dataclasses.asdict(summary) if summary else {}).items()
+    }
+    identity = {"comparison": analysis.comparison.title, "group": row.group.label, "runs": len(row.group.runs)}
+    rest = {"depth": row.depth, "published_error": row.published, "fronts": " ".join(row.fronts)}
+    return identity | rest | numbers | row.costs
+
+
+def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> None:
+    """Everything, by comparison, group and run."""
+    content = {
+        "basis": BASIS,
+        "compared_by": MEASURE,
+        "comparisons": [
+            {
+                "title": analysis.comparison.title,
+                "axes": analysis.comparison.axes,
+                "groups": list(_groups(analysis)),
+                "differences": [dataclasses.asdict(d) | {"words": str(d)} for d in analysis.listed],
+                "pairs_tested": len(analysis.differences),
+                "pairs_distinguishable": sum(d.real for d in analysis.differences),
+                "notes": analysis.comparison.notes,
+            }
+            for analysis in analyses
+        ],
+        "unfinished": [{"path": str(run.path), "state": run.state, "why": run.why} for run in found.unfinished],
+        "damaged": [{"path": str(damaged.path), "why": damaged.why} for damaged in found.damaged],
+    }
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _groups(analysis: Analysis) -> Iterator[dict[str, Any]]:
+    for row in analysis.rows:
+        yield {
+            "group": row.group.label,
+            "fields": row.group.fields,
+            "depth": row.depth,
+            "errors": {name: dataclasses.asdict(s) if s else None for name, s in row.errors.items()},
+            "costs": row.costs,
+            "fronts": row.fronts,
+            "published_error": row.published,
+            "missing": row.group.missing,
+            "runs": [
+                {"run": block, "path": str(run.path), **{measure: error(run, measure) for measure in ERRORS}}
+                for block, run in row.group.runs.items()
+            ],
+        }
