@@ -66,11 +66,10 @@ class Analysis:
 
     @property
     def listed(self) -> list[Difference]:
-        """All pairs, or of many groups those with the best one."""
-        if len(self.rows) <= MANY or self.best is None:
-            return self.differences
-        best = self.best.group.label
-        return [d for d in self.differences if best in (d.better, d.worse)]
+        """All pairs, or of many groups those with the best one; the surest first."""
+        best = self.best.group.label if self.best and len(self.rows) > MANY else None
+        pairs = [d for d in self.differences if best in (None, d.better, d.worse)]
+        return sorted(pairs, key=lambda d: math.inf if d.p is None else d.p)
 
     def sentences(self) -> list[str]:
         """What can be said of the groups, in words."""

@@ -9,13 +9,14 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from resnet_lab.report.analysis import COSTS, ERRORS, MEASURE, Analysis, Row
 from resnet_lab.report.groups import Group, label, order, text
 from resnet_lab.report.statistics import Summary
 
 FRONT, POINT = "#c2410c", "#2563eb"
-MOST_AXES, MOST_CURVES, MOST_LABELS = 6, 8, 12
+MOST_AXES, MOST_CURVES, MOST_LINES, MOST_LABELS = 6, 8, 4, 16
 LABEL = f"{ERRORS[MEASURE]} (%)"
 
 Measured = list[tuple[Row, Summary]]
@@ -61,34 +62,39 @@ def _half(summaries: list[Summary]) -> list[float]:
 
 
 def _costs(measured: Measured) -> Figure:
-    """Error against every cost, with 95 % intervals; the Pareto front is marked and named."""
+    """Error against every cost, with 95 % intervals; the Pareto front is marked, and its points are numbered."""
     known = [cost for cost in COSTS if any(cost in row.costs for row, _ in measured)]
-    figure, axes = _grid(len(known))
+    numbers = {row.group.label: str(i) for i, (row, _) in enumerate((pair for pair in measured if pair[0].fronts), 1)}
+    figure, (*axes, names) = _grid(len(known) + 1)
     for cost, ax in zip(known, axes, strict=True):
         points = sorted(((row, s) for row, s in measured if cost in row.costs), key=lambda p: p[0].costs[cost])
-        for on_front, colour in ((False, POINT), (True, FRONT)):
+        for on_front, colour, what in ((False, POINT, "beaten"), (True, FRONT, "Pareto front")):
             part = [(row, s) for row, s in points if (cost in row.fronts) is on_front]
-            x, y = [row.costs[cost] for row, _ in part], [s.mean for _, s in part]
+            x, y, half = [row.costs[cost] for row, _ in part], [s.mean for _, s in part], _half([s for _, s in part])
+            ax.errorbar(x, y, half, fmt="o", ms=5, capsize=3, color=colour, lw=1, label=what)
             if on_front:
                 ax.step(x, y, where="post", color=colour, linewidth=1, alpha=0.6)
-            half, what = _half([s for _, s in part]), "Pareto front" if on_front else "beaten"
-            ax.errorbar(x, y, half, fmt="o", ms=5, capsize=3, color=colour, lw=1, label=what)
-            if on_front and len(part) <= MOST_LABELS:
                 for row, s in part:
-                    at = (row.costs[cost], s.mean)
-                    name = ax.annotate(row.group.label, at, (5, 5), textcoords="offset points", fontsize="x-small")
-                    name.set_in_layout(False)  # long names must not squeeze the axes
-        _log_if_wide(ax, [row.costs[cost] for row, _ in points])
+                    ax.annotate(numbers[row.group.label], (row.costs[cost], s.mean), (5, 5), textcoords="offset points")
+        if (low := points[0][0].costs[cost]) > 0 and points[-1][0].costs[cost] > 8 * low:
+            ax.set_xscale("log")
+        else:
+            ax.xaxis.set_major_locator(MaxNLocator(5))
+            ax.xaxis.set_major_formatter(EngFormatter())
         ax.set(xlabel=COSTS[cost], ylabel=LABEL)
-        ax.set_ylim(bottom=min(0.0, *(s.mean for _, s in points)))
-        ax.margins(x=0.15)
+        _percent(ax)
+        ax.margins(x=0.1)
     axes[0].legend(fontsize="small")
+    names.axis("off")
+    lines = [f"{number}  {name}" for name, number in numbers.items()]
+    lines = lines if len(lines) <= MOST_LABELS else [*lines[:MOST_LABELS], f"… {len(lines)} in report.md"]
+    names.text(0, 1, "on a front:\n" + "\n".join(lines), va="top", fontsize="small").set_in_layout(False)
     return figure
 
 
-def _log_if_wide(ax: Axes, values: list[float]) -> None:
-    if min(values) > 0 and max(values) > 8 * min(values):
-        ax.set_xscale("log")
+def _percent(ax: Axes) -> None:
+    """Errors from 0 up, and not far beyond 100 %, however wide an interval is."""
+    ax.set_ylim(bottom=0, top=min(105.0, ax.get_ylim()[1]))
 
 
 def _axes(analysis: Analysis, measured: Measured) -> Figure:
@@ -109,16 +115,16 @@ def _axes(analysis: Analysis, measured: Measured) -> Figure:
             ax.errorbar(x, [s.mean for s in summaries], _half(summaries), fmt="o-", ms=4, capsize=3, lw=1, label=rest)
         ax.set_xticks(range(len(values)), [text(value) for value in values], rotation=20 if len(values) > 4 else 0)
         ax.set(xlabel=name, ylabel=LABEL)
-        ax.set_ylim(bottom=0)
-        if 1 < len(lines) <= MOST_CURVES:
-            ax.legend(fontsize="x-small")
+        ax.margins(x=0.12)
+        _percent(ax)
+        if 1 < len(lines) <= MOST_LINES:
+            ax.legend(fontsize="x-small", framealpha=0.6)
     return figure
 
 
 def _curves(measured: Measured) -> Figure:
     """Validation error by epoch: the mean over seeds, and from the lowest to the highest; training error dashed."""
     figure, (ax,) = _grid(1)
-    figure.set_size_inches(8, 5)
     best = sorted(measured, key=lambda pair: pair[1].mean)[:MOST_CURVES]
     for i, (row, _) in enumerate(best):
         for name, style in (("train/error", "--"), ("val/error", "-")):
@@ -136,7 +142,8 @@ def _curves(measured: Measured) -> Figure:
     ax.set(xlabel="epoch", ylabel="error (%)")
     ax.set_title(f"validation, from the lowest to the highest seed; training dashed{title}", fontsize="small")
     ax.grid(alpha=0.3)
-    ax.legend(fontsize="small")
+    figure.set_size_inches(8, 5 + 0.2 * len(best))
+    figure.legend(loc="outside lower center", fontsize="small")
     return figure
 
 

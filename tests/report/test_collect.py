@@ -1,0 +1,89 @@
+"""What lies under a directory is found, and what is broken is named."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runs import write
+
+from resnet_lab import load_config
+from resnet_lab.report.analysis import error
+from resnet_lab.report.collect import RESULT, SCHEMA_VERSION, collect
+from resnet_lab.training import result as training
+from resnet_lab.training.run import run
+
+
+def test_every_state_is_told_apart(tmp_path: Path):
+    for state in ("done", "failed", "diverged", "interrupted", "running"):
+        write(tmp_path / "deep" / "er" / state, state=state, why="because")
+    found = collect([tmp_path, tmp_path / "deep"])  # twice, and read once
+    assert [done.path.name for done in found.done] == ["done"]
+    assert [(unfinished.state, unfinished.why) for unfinished in found.unfinished] == [
+        (state, "because") for state in ("diverged", "failed", "interrupted", "running")
+    ]
+
+
+def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for name, pid in (("gone", ended.pid), ("here", os.getpid())):
+        path = write(tmp_path / name, state="running")
+        (path / "status.json").write_text(json.dumps({"state": "running", "host": platform.node(), "pid": pid}))
+    gone, here = collect([tmp_path]).unfinished
+    assert (gone.state, here.state) == ("interrupted", "running")
+    assert "killed" in gone.why
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "why"),
+    [
+        ("status.json", None, "status.json is missing"),
+        ("status.json", "{", "status.json cannot be read"),
+        ("status.json", '{"state": "lost"}', "unknown state"),
+        ("status.json", '{"state": []}', "unknown state"),
+        ("config.yaml", None, "config.yaml is missing"),
+        ("config.yaml", "a: [", "config.yaml cannot be read"),
+        ("config.yaml", "", "holds no settings"),
+        ("result.json", None, "result.json is missing"),
+        ("result.json", '{"schema_version": 1, "na', "result.json cannot be read"),
+        ("result.json", "[]", "holds no settings"),
+        ("result.json", "\xff", "result.json cannot be read"),
+        ("result.json", '{"schema_version": 99}', "schema version 99"),
+        ("result.json", '{"schema_version": 1}', "lacks name"),
+        ("result.json", '{"schema_version": 1, "name": 3}', "name is 3"),
+    ],
+)
+def test_damaged_is_named_and_skipped(tmp_path: Path, file: str, content: str | None, why: str):
+    write(tmp_path / "whole")
+    path = write(tmp_path / "damaged")
+    if content is None:
+        (path / file).unlink()
+    else:
+        (path / file).write_text(content, encoding="latin-1")
+    found = collect([tmp_path])
+    assert [done.path.name for done in found.done] == ["whole"]
+    [damaged] = found.damaged
+    assert damaged.path == path
+    assert why in damaged.why
+
+
+def test_nothing_is_found_in_nothing(tmp_path: Path):
+    (tmp_path / ".hidden").mkdir()
+    write(tmp_path / ".hidden" / "run")
+    assert collect([tmp_path]).empty
+
+
+def test_it_reads_what_training_writes(tmp_path: Path):
+    run(load_config("trainer=debug", f"output_dir={tmp_path}"), [], [])
+    [done] = collect([tmp_path]).done
+    assert done.result.keys() >= RESULT.keys()
+    assert SCHEMA_VERSION == training.SCHEMA_VERSION
+    assert math.isfinite(error(done, "test_last") or math.nan)
+    assert error(done, "val_last") == done.result["history"][-1]["val/error"]

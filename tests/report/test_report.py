@@ -1,0 +1,153 @@
+"""The command from end to end: what it writes holds the right numbers, and needs nothing else."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import sweep, write
+
+from resnet_lab.report.__main__ import main
+from resnet_lab.report.tables import number
+
+ERRORS = {"none": [5.0, 6.0, 7.0], "projection": [2.0, 3.1, 3.9], "dropout": [8.0]}
+
+
+def made(tmp_path: Path, *arguments: str) -> Path:
+    assert main([str(tmp_path / "runs"), "--out", str(tmp_path / "out"), *arguments]) == 0
+    return tmp_path / "out"
+
+
+def read(out: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return content
+
+
+def test_every_output_has_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    sweep(tmp_path / "runs", ERRORS)
+    write(tmp_path / "runs" / "bad", seed=1, state="diverged", why="loss is nan", axes={"shortcut": "dropout"})
+    (write(tmp_path / "runs" / "broken") / "result.json").write_text("{")
+    out = made(tmp_path)
+    shown = capsys.readouterr().out
+    pages = [shown, (out / "report.md").read_text(), (out / "report.html").read_text()]
+    for page in pages:
+        assert "6.00 ± 2.48" in page
+        assert "3.00 ± 2.37" in page
+        assert "loss is nan" in page
+        assert "broken" in page
+        assert "no test is possible with fewer than 2 seeds" in page
+        assert "test error at the last epoch" in " ".join(page.split())
+    [comparison] = read(out)["comparisons"]
+    [difference] = comparison["differences"]
+    assert (difference["better"], difference["worse"]) == ("shortcut=projection", "shortcut=none")
+    assert difference["mean"] == pytest.approx(3.0)
+    assert [group["missing"] for group in comparison["groups"]] == [["seed=1", "seed=2"], [], []]
+    rows = list(csv.DictReader((out / "report.csv").open()))
+    assert [float(row["test_last_mean"]) for row in rows] == pytest.approx([8.0, 6.0, 3.0])
+    assert [float(row["val_best_mean"]) for row in rows] == pytest.approx([9.5, 7.5, 4.5])
+    assert rows[0]["test_last_half"] == ""
+
+
+def test_figures_are_drawn(tmp_path: Path):
+    for shortcut in ("none", "projection"):
+        for units in (3, 5):
+            for seed in (0, 1):
+                axes = {"shortcut": shortcut, "units": [units]}
+                write(tmp_path / "runs" / f"{shortcut}{units}{seed}", seed, 5 + units + seed, axes=axes)
+    out = made(tmp_path)
+    names = {path.name for path in (out / "figures").iterdir()}
+    assert names == {f"{name}-1.{kind}" for name in ("costs", "axes", "curves", "heatmap") for kind in ("png", "svg")}
+    markdown = (out / "report.md").read_text()
+    assert all((out / figure).exists() for figure in re.findall(r"\]\((figures/[^)]*)\)", markdown))
+    assert markdown.count("![") == 4
+
+
+def test_fronts_and_published_errors(tmp_path: Path):
+    for units, error in ((3, 5.0), (5, 4.0), (7, 6.0)):
+        write(tmp_path / "runs" / str(units), 0, error, axes={"units": [units]}, published_error=4.62)
+    groups = read(made(tmp_path))["comparisons"][0]["groups"]
+    fronts = ["params", "macs", "activations", "seconds", "peak_memory"]
+    assert [group["fronts"] for group in groups] == [fronts[:4], fronts, []]
+    assert {group["published_error"] for group in groups} == {4.62}
+
+
+def test_a_run_without_validation_or_finite_error_is_kept(tmp_path: Path):
+    last = {"epoch": 3, "val_error": None, "test_error": 4.0}
+    history = [{"epoch": 1, "train/error": 5.0, "val/error": None}]
+    for seed in (0, 1):
+        write(tmp_path / "runs" / f"a{seed}", seed, last=last, best=None, peak_memory=None, history=history)
+    write(tmp_path / "runs" / "b", axes={"shortcut": "none"}, last=last | {"test_error": None}, best=None)
+    write(tmp_path / "runs" / "c", axes={"shortcut": "conv"}, last=last, best=None, history=[])
+    groups = read(made(tmp_path))["comparisons"][0]["groups"]
+    assert [(group["errors"]["test_last"] or {}).get("n") for group in groups] == [1, None, 2]
+
+
+def test_the_page_is_self_contained_and_takes_text_as_text(tmp_path: Path):
+    evil = "<script>alert('$x$ {{DATA}}')</script>"
+    for shortcut in ("none", evil):
+        write(tmp_path / "runs" / f"a&b #{len(shortcut)}", name=evil, axes={"shortcut": shortcut})
+    write(tmp_path / "runs" / "failed", state="failed", why=evil)
+    out = made(tmp_path)
+    page = (out / "report.html").read_text()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    addresses = re.findall(r"""(?:src|href)=["']?([^"' >]+)""", page)
+    assert addresses
+    assert all(re.match(r"data:image/svg|\.\./runs/a%26b", address) for address in addresses)
+    loaded = re.findall(r"url\(|@import|\bfetch\(|XMLHttpRequest|https?://[^\"]*", page)
+    assert loaded == ["http://www.w3.org/2000/svg"]  # a name, not an address
+    assert json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])["comparisons"]["1"]
+
+
+def test_a_thousand_runs(tmp_path: Path):
+    for i in range(1000):
+        units, reduction, seed = 1 + i // 50, i // 5 % 10, i % 5
+        axes = {"units": [units], "shortcut_scale": reduction / 10}
+        write(tmp_path / "runs" / str(i), seed, 5 + units / 10 + (i * 7919 % 13) / 10, axes=axes)
+    [comparison] = read(made(tmp_path))["comparisons"]
+    assert len(comparison["groups"]) == 200
+    assert comparison["pairs_tested"] == 200 * 199 // 2
+    assert len(comparison["differences"]) == 199
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["nowhere"], "nowhere is not a directory"), (["empty"], "no run directories under empty")]
+)
+def test_nothing_to_compare_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    assert capsys.readouterr().err == f"{said}\n"
+    assert not (tmp_path / "empty" / "report").exists()
+
+
+def test_only_unfinished_runs_are_a_report_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write(tmp_path / "runs" / "a", state="failed", why="no memory")
+    out = made(tmp_path)
+    assert "failed (no memory)" in capsys.readouterr().out
+    assert read(out)["comparisons"] == []
+
+
+def test_torch_is_not_imported(tmp_path: Path):
+    sweep(tmp_path / "runs", ERRORS)
+    code = (
+        "import sys; from resnet_lab.report.__main__ import main; status = main(sys.argv[1:]);"
+        "sys.exit(status or bool({'torch', 'pytorch_lightning', 'omegaconf'} & sys.modules.keys()))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "runs")], check=True, stdout=subprocess.DEVNULL)
+    assert (tmp_path / "runs" / "report" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, ""), (0.5, "0.5"), (999, "999"), (1234, "1.23 k"), (219194, "219 k"), (1.9e9, "1.9 G")]
+)
+def test_numbers_are_short(value: float | None, shown: str):
+    assert number(value) == shown
