@@ -15,6 +15,7 @@ import resnet_lab
 from resnet_lab import load_config
 from resnet_lab.compose import GROUPS, options
 from resnet_lab.model.summary import measure
+from resnet_lab.report.__main__ import parser as report_parser
 from resnet_lab.summary import main as summary
 from resnet_lab.training.run import run
 
@@ -49,6 +50,11 @@ def test_training_commands_compose_and_build(overrides: list[str]) -> None:
 def test_summary_commands(overrides: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert summary(overrides) == 0
     assert "590,426" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", arguments("resnet_lab.report"))
+def test_report_commands(words: list[str]) -> None:
+    assert set(report_parser().parse_args(words).by) <= set(GROUPS)
 
 
 def test_make_targets_exist() -> None:

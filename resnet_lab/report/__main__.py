@@ -20,7 +20,7 @@ WIDTH = 160  # characters, where the output is not a terminal
 
 def main(arguments: Sequence[str]) -> int:
     """Print and write the comparison; the exit status is 1, with one message, when there is nothing to compare."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         out: Path = options.out or options.directories[0] / "report"
         report(options.directories, options.by, out)
@@ -31,18 +31,19 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m resnet_lab.report", description="Compare runs.")
-    parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="where run directories are looked for")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = argparse.ArgumentParser(prog="python -m resnet_lab.report", description="Compare runs.")
+    made.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="where run directories are looked for")
+    made.add_argument(
         "--by",
         nargs="+",
         default=[],
         metavar="AXIS",
         help="group by these model fields alone, as in --by shortcut units",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the report is written (default: DIR/report)")
-    return parser
+    made.add_argument("--out", type=Path, metavar="DIR", help="where the report is written (default: DIR/report)")
+    return made
 
 
 def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> None:

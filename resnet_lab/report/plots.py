@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from resnet_lab.report.analysis import COSTS, ERRORS, MEASURE, Analysis, Row
 from resnet_lab.report.groups import Group, label, order, text
@@ -18,6 +18,8 @@ from resnet_lab.report.statistics import Summary
 FRONT, POINT = "#c2410c", "#2563eb"
 MOST_AXES, MOST_CURVES, MOST_LINES, MOST_LABELS = 6, 8, 4, 16
 LABEL = f"{ERRORS[MEASURE]} (%)"
+
+TICKS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]
 
 Measured = list[tuple[Row, Summary]]
 
@@ -78,12 +80,14 @@ def _costs(measured: Measured) -> Figure:
                     ax.annotate(numbers[row.group.label], (row.costs[cost], s.mean), (5, 5), textcoords="offset points")
         if (low := points[0][0].costs[cost]) > 0 and points[-1][0].costs[cost] > 8 * low:
             ax.set_xscale("log")
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+            ax.xaxis.set_minor_formatter(NullFormatter())
         else:
             ax.xaxis.set_major_locator(MaxNLocator(5))
-            ax.xaxis.set_major_formatter(EngFormatter())
+        ax.xaxis.set_major_formatter(EngFormatter())
         ax.set(xlabel=COSTS[cost], ylabel=LABEL)
-        _percent(ax)
         ax.margins(x=0.1)
+        _percent(ax, [s.mean for _, s in points])
     axes[0].legend(fontsize="small")
     names.axis("off")
     lines = [f"{number}  {name}" for name, number in numbers.items()]
@@ -92,9 +96,14 @@ def _costs(measured: Measured) -> Figure:
     return figure
 
 
-def _percent(ax: Axes) -> None:
-    """Errors from 0 up, and not far beyond 100 %, however wide an interval is."""
-    ax.set_ylim(bottom=0, top=min(105.0, ax.get_ylim()[1]))
+def _percent(ax: Axes, errors: list[float]) -> None:
+    """Errors from 0 to at most 100 %, however wide an interval is; logarithmic from 1 % on where they differ widely."""
+    top = min(105.0, ax.get_ylim()[1])
+    if max(errors) > 8 * max(1.0, min(errors)):
+        ax.set_yscale("symlog", linthresh=1)
+        ax.set_yticks(TICKS, map(str, TICKS))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(0, top)
 
 
 def _axes(analysis: Analysis, measured: Measured) -> Figure:
@@ -116,7 +125,7 @@ def _axes(analysis: Analysis, measured: Measured) -> Figure:
         ax.set_xticks(range(len(values)), [text(value) for value in values], rotation=20 if len(values) > 4 else 0)
         ax.set(xlabel=name, ylabel=LABEL)
         ax.margins(x=0.12)
-        _percent(ax)
+        _percent(ax, [s.mean for _, s in measured])
         if 1 < len(lines) <= MOST_LINES:
             ax.legend(fontsize="x-small", framealpha=0.6)
     return figure
@@ -135,9 +144,7 @@ def _curves(measured: Measured) -> Figure:
             if style == "-":
                 ax.fill_between(epochs, errors.min(0), errors.max(0), color=f"C{i}", alpha=0.15, lw=0)
         ax.plot([], [], color=f"C{i}", label=row.group.label)
-    ax.set_yscale("symlog", linthresh=1)
-    ax.set_ylim(0, 100)
-    ax.set_yticks(ticks := [0, 0.5, 1, 2, 5, 10, 20, 50, 100], map(str, ticks))
+    _percent(ax, [0, 100])
     title = "" if len(best) == len(measured) else f", the best {len(best)} of {len(measured)}"
     ax.set(xlabel="epoch", ylabel="error (%)")
     ax.set_title(f"validation, from the lowest to the highest seed; training dashed{title}", fontsize="small")
