@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def _run_directories(directory: Path) -> Iterator[Path]:
 
 def read(path: Path) -> Run:
     """The run in a directory. Raises when it is damaged or half-written, with the reason."""
-    status = _mapping(path / "status.json", json.loads)
+    status = _mapping(path / "status.json", _parse_json)
     config = _mapping(path / "config.yaml", lambda text: yaml.load(text, Loader=LOADER))
     state, why = status.get("state"), str(status.get("why", ""))
     if state not in STATES:
@@ -111,7 +111,14 @@ def read(path: Path) -> Run:
     return Run(path, state, why, config, _result(path) if state == "done" else {})
 
 
-def _mapping(path: Path, parse: Any) -> dict[str, Any]:
+def _parse_json(text: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)  # NaN and Infinity, which Python would let pass
+
+
+def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
         content = parse(path.read_text())
     except FileNotFoundError as error:
@@ -124,7 +131,7 @@ def _mapping(path: Path, parse: Any) -> dict[str, Any]:
 
 
 def _result(path: Path) -> dict[str, Any]:
-    result = _mapping(path / "result.json", json.loads)
+    result = _mapping(path / "result.json", _parse_json)
     if result.get("schema_version") != SCHEMA_VERSION:
         version = result.get("schema_version")
         raise _Unreadable(f"result.json has schema version {version}; this report reads {SCHEMA_VERSION}")

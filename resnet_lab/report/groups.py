@@ -59,9 +59,9 @@ def architecture(axes: Mapping[str, Any]) -> Fields:
     """
     fields = DEFAULTS | _flat(axes)
     for name, factor in (("units", 1), ("reduction", 1), ("filters", 2)):
-        values = fields.get(name)
-        if isinstance(values, tuple) and values and all(v == values[0] * factor**i for i, v in enumerate(values)):
-            fields[name] = values[0]
+        match fields.get(name):
+            case (int(first), *_) as values if all(v == first * factor**i for i, v in enumerate(values)):
+                fields[name] = first
     return fields
 
 
@@ -143,7 +143,8 @@ def _comparison(
         else:
             group.runs[block] = run
     if others:
-        notes.append(f"each group takes several architectures together, which differ in {', '.join(others)}")
+        together = f"each group takes several architectures together, which differ in {', '.join(others)}"
+        notes.append(f"{together}: n counts runs, and what is said holds for these architectures")
     _find_missing(groups.values())
     in_order = sorted(groups.values(), key=lambda group: [order(value) for value in group.fields.values()])
     return Comparison(title, axes, in_order, notes + _device_note(runs), not others)

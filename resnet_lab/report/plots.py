@@ -121,7 +121,8 @@ def _axes(analysis: Analysis, measured: Measured) -> Figure:
             points.sort(key=lambda point: point[0])
             x = [at + shift * (i - (len(lines) - 1) / 2) for at, _ in points]
             summaries = [s for _, s in points]
-            ax.errorbar(x, [s.mean for s in summaries], _half(summaries), fmt="o-", ms=4, capsize=3, lw=1, label=rest)
+            half = _half(summaries) if len(lines) <= MOST_CURVES else None
+            ax.errorbar(x, [s.mean for s in summaries], half, fmt="o-", ms=4, capsize=3, lw=1, label=rest)
         ax.set_xticks(range(len(values)), [text(value) for value in values], rotation=20 if len(values) > 4 else 0)
         ax.set(xlabel=name, ylabel=LABEL)
         ax.margins(x=0.12)
@@ -169,7 +170,7 @@ def _heat_map(names: list[str], measured: Measured) -> Figure:
     for row, summary in measured:
         table[down.index(row.group.fields[names[0]]), across.index(row.group.fields[names[1]])] = summary.mean
     figure, (ax,) = _grid(1)
-    figure.set_size_inches(2.5 + 0.9 * len(across), 2 + 0.6 * len(down))
+    figure.set_size_inches(min(20, 2.5 + 0.9 * len(across)), min(20, 2 + 0.6 * len(down)))
     image = ax.imshow(table, cmap="viridis_r", aspect="auto")
     middle = (np.nanmin(table) + np.nanmax(table)) / 2
     for (i, j), value in np.ndenumerate(table):
