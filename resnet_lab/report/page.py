@@ -12,7 +12,7 @@ from typing import Any
 
 from resnet_lab.report.analysis import BASIS, COSTS, ERRORS, MEASURE, Analysis, Row
 from resnet_lab.report.collect import Collected
-from resnet_lab.report.tables import HEADINGS, cells, link, troubles
+from resnet_lab.report.tables import HEADINGS, cells, link, spread, troubles
 
 
 def page(found: Collected, analyses: Sequence[Analysis], figures: Sequence[Path], out: Path) -> str:
@@ -71,9 +71,9 @@ def _table(analysis: Analysis, out: Path) -> str:
 
 def _row(row: Row, out: Path, best: bool) -> str:
     """Cells with the number that they are sorted by; the last links to the run directories."""
-    errors = [summary.mean if summary else None for summary in row.errors.values()]
+    first, *others = [summary.mean if summary else None for summary in row.errors.values()]
     costs = [row.costs.get(cost) for cost in COSTS]
-    keys = [None, len(row.group.runs), *errors, row.published, row.depth, *costs, None]
+    keys = [None, len(row.group.runs), first, *spread(row), *others, row.published, row.depth, *costs, None]
     shown = "".join(
         f"<td{'' if key is None else f' data-key={chr(34)}{key!r}{chr(34)}'}>{escape(cell)}</td>"
         for key, cell in zip(keys, cells(row), strict=True)

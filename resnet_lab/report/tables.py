@@ -20,9 +20,10 @@ from resnet_lab.report.collect import Collected
 from resnet_lab.report.statistics import Summary
 
 HEADINGS = (
-    "group", "n", "test error, last", "validation, last", "test, best", "validation, best", "published",
+    "group", "n", "test error, last", "sd", "median", "validation, last", "test, best", "validation, best", "published",
     "depth", "params", "MACs", "activations", "seconds", "memory", "front",
 )  # fmt: skip
+NOT_SHOWN = ("sd", "median", "validation, best", "activations")  # on the terminal
 SHORT = {"macs": "MACs", "peak_memory": "memory"}  # names of costs, where the field's is not the one to read
 
 
@@ -43,12 +44,20 @@ def percent(summary: Summary | None) -> str:
     return f"{summary.mean:.2f}" + (f" ± {summary.half:.2f}" if summary.half is not None else "")
 
 
+def spread(row: Row) -> tuple[float | None, float | None]:
+    """Standard deviation and median of the error by which groups are compared."""
+    summary = row.errors[MEASURE]
+    return (summary.std, summary.median) if summary else (None, None)
+
+
 def cells(row: Row) -> list[str]:
     """A row under HEADINGS, as text."""
     return [
         row.group.label,
         str(len(row.group.runs)),
-        *(percent(row.errors[measure]) for measure in ERRORS),
+        percent(row.errors[MEASURE]),
+        *("" if value is None else f"{value:.2f}" for value in spread(row)),
+        *(percent(row.errors[measure]) for measure in ERRORS if measure != MEASURE),
         "" if row.published is None else f"{row.published:.2f}",
         f"{row.depth:g}",
         *(number(row.costs.get(cost)) for cost in COSTS),
@@ -76,7 +85,7 @@ def _line(why: str) -> str:
 
 def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> None:
     """The tables on the terminal, without what only files have room for."""
-    shown = [i for i, heading in enumerate(HEADINGS) if heading not in ("activations", "validation, best")]
+    shown = [i for i, heading in enumerate(HEADINGS) if heading not in NOT_SHOWN]
     for analysis in analyses:
         table = Table(title=escape(analysis.comparison.title), title_justify="left", header_style="bold")
         for i in shown:

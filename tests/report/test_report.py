@@ -43,6 +43,7 @@ def test_every_output_has_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixt
         assert "broken" in page
         assert "no test is possible with fewer than 2 seeds" in page
         assert "test error at the last epoch" in " ".join(page.split())
+    assert "| shortcut=none | 3 | 6.00 ± 2.48 | 1.00 | 6.00 | 7.00 ± 2.48 |" in pages[1]
     [comparison] = read(out)["comparisons"]
     [difference] = comparison["differences"]
     assert (difference["better"], difference["worse"]) == ("shortcut=projection", "shortcut=none")
