@@ -271,6 +271,7 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         _require_at_least(1, optim__batch_size=self.batch_size)
+        _require(self.batch_size < 2**31, f"optim.batch_size must be below 2^31, got {self.batch_size}")
         _require_at_least(
             0,
             optim__lr=self.lr,
@@ -312,10 +313,12 @@ class TrainerConfig:
     steps_per_call: int | None = None  # mini-batches per Lightning step; None: 1 on CPU, 32 on GPU
     max_batches: int | None = None  # per epoch; None: all
     eval_batch_size: int = 1000
+    num_threads: int | None = None  # on the CPU; None: one for small networks, otherwise all cores
 
     def __post_init__(self) -> None:
         _require_at_least(1, trainer__max_epochs=self.max_epochs, trainer__steps_per_call=self.steps_per_call)
         _require_at_least(1, trainer__max_batches=self.max_batches, trainer__eval_batch_size=self.eval_batch_size)
+        _require_at_least(1, trainer__num_threads=self.num_threads)
         _require(
             self.precision in PRECISIONS,
             f"trainer.precision must be one of {', '.join(PRECISIONS)}, got {self.precision}",

@@ -22,6 +22,9 @@ USERS = {
 }
 
 
+CIFAR_SHAPE = (3, 32, 32)  # all rows are of CIFAR
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """A test error in percent, and where it is printed."""
@@ -32,6 +35,8 @@ class Published:
 
 def published(config: Config) -> Published | None:
     """What is published for this architecture on this data set, whatever the recipe; None if nothing is."""
+    if config.data.image_shape != CIFAR_SHAPE:
+        return None
     wanted = architecture(config.model)
     for row in yaml.safe_load((CONFIG_DIR / "published.yaml").read_text())["published"]:
         if row["data"] == config.data.name.name and architecture(_model(row["model"], config)) == wanted:

@@ -212,7 +212,7 @@ def test_a_multirun_into_a_file(command: Command, tmp_path: Path):
     (tmp_path / "file").touch()
     ended = command("-m", *TINY, "output_dir=file/x", "seed=0,1")
     assert ended.status == 1
-    assert "Not a directory: " in ended.stderr
+    assert "output_dir: cannot make file/x/" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -239,3 +239,18 @@ def test_from_any_folder_in_a_real_process(tmp_path: Path):
     assert ended.stdout.startswith("fake seed 0: test error ")
     assert len(ended.stderr.splitlines()) == 3  # what is trained, on what, where
     assert os.listdir(tmp_path) == ["here"]
+
+
+def test_a_sweep_from_its_file(command: Command, tmp_path: Path):
+    ended = command("-m", *TINY, "+sweep=stack_shortcut", "seed=0,1")
+    assert ended.status == 0
+    runs = {file.parent.relative_to(tmp_path).parts[-2:] for file in tmp_path.rglob("result.json")}
+    assert len(runs) == 4
+    assert len({name for name, _ in runs}) == 2
+
+
+def test_a_dry_run_fetches_and_makes_nothing(command: Command, tmp_path: Path):
+    ended = command("-m", "+experiment=cifar10_20", "seed=0,1", "dry_run=true")
+    assert ended.status == 0
+    assert ended.stderr.count("depth 20, 219,482 params") == 2
+    assert not list(tmp_path.iterdir())

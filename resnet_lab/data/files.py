@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,9 @@ def find(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> Path:
     try:
         _download(home, spec)
     except (OSError, ValueError) as error:
+        for folder in (home, root):
+            with suppress(OSError):
+                folder.rmdir()  # leave nothing behind, if nothing is in it
         raise DataError(
             f"data={spec.dataset} needs {spec.name}, which is not in data.root={root}{passed_over}, and fetching "
             f"{spec.url} failed: {_reason(error)}. Put it into {home} by hand, or set data.root to the folder with it"

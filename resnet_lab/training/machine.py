@@ -12,7 +12,13 @@ import torch
 from resnet_lab.choices import Accelerator
 from resnet_lab.config import ConfigError, TrainerConfig
 
+# Below so many MACs a forward pass a second thread brings little when the machine is idle, and beside another process
+# each wait for it costs far more than the work that it shares.
+SMALL_MACS = 1_000_000_000
 STEPS_PER_CALL_ON_GPU = 32  # Lightning's work of about 1 ms a call then is a small share of small networks' steps
+
+
+ALL_THREADS = torch.get_num_threads()  # as the process began, before a run chose its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +28,14 @@ class Machine:
     accelerator: str  # cpu or gpu
     precision: str
     steps_per_call: int
+    num_threads: int
 
     @classmethod
-    def choose(cls, trainer: TrainerConfig) -> Machine:
-        """What the settings mean on this machine. Raises ConfigError when a GPU is asked for and there is none."""
+    def choose(cls, trainer: TrainerConfig, macs: int) -> Machine:
+        """What the settings mean on this machine, for a network of `macs` MACs for each forward pass of a mini-batch.
+
+        Raises ConfigError when a GPU is asked for and there is none.
+        """
         has_gpu = torch.cuda.is_available()
         if trainer.accelerator is Accelerator.gpu and not has_gpu:
             raise ConfigError("trainer.accelerator=gpu: torch finds no GPU here; use trainer=auto or trainer=cpu")
@@ -34,7 +44,8 @@ class Machine:
         if precision == "auto":
             precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
         steps = trainer.steps_per_call or (STEPS_PER_CALL_ON_GPU if on_gpu else 1)
-        return cls("gpu" if on_gpu else "cpu", precision, steps)
+        threads = trainer.num_threads or (1 if macs < SMALL_MACS and not on_gpu else ALL_THREADS)
+        return cls("gpu" if on_gpu else "cpu", precision, steps, threads)
 
     @property
     def name(self) -> str:

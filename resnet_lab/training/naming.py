@@ -13,7 +13,7 @@ MAX_SLUG = 100  # bytes; file systems allow 255 bytes for a name
 
 # Overrides that a directory's name leaves out: those that do not change the numbers, and those named elsewhere in it.
 UNNAMED = re.compile(
-    r"(name|seed|output_dir|dry_run|experiment|sweep|hydra([./].*)?|trainer\.(accelerator|steps_per_call|eval_batch_size))$"
+    r"(name|seed|output_dir|dry_run|experiment|sweep|hydra([./].*)?|trainer\.(accelerator|steps_per_call|eval_batch_size|num_threads))$"
 )
 
 
@@ -24,7 +24,9 @@ def run_path(config: Config, overrides: Sequence[str]) -> Path:
 
 def slug(overrides: Sequence[str]) -> str:
     """The overrides as a folder name, in an order of its own; with a hash in place of what is too long to read."""
-    named = sorted(o.lstrip("+~") for o in overrides if not UNNAMED.match(o.lstrip("+~").split("=")[0]))
+    plain = [override.lstrip("+~") for override in overrides]
+    kept = {"experiment"} if any(override.startswith("name=") for override in plain) else set()  # else it is the name
+    named = sorted(o for o in plain if (key := o.split("=")[0]) in kept or not UNNAMED.match(key))
     text = ",".join(named)
     readable = re.sub(r"[^\w.,=+-]+", "-", text.replace("[", "").replace("]", "").replace('"', "").replace("'", ""))
     if len(readable.encode()) > MAX_SLUG:

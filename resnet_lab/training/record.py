@@ -34,6 +34,7 @@ NOT_IDENTITY = (
     "trainer.accelerator",
     "trainer.steps_per_call",
     "trainer.eval_batch_size",
+    "trainer.num_threads",
 )
 
 
@@ -61,7 +62,7 @@ def _flat(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, value
+            yield f"{prefix}{key}", value
 
 
 def decisive(values: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def decisive(values: dict[str, Any]) -> dict[str, Any]:
     flat = dict(_flat(values))
     kept = {name: value for name, value in flat.items() if name not in NOT_IDENTITY}
     if flat.get("data.name") == DataName.image_folder.name:  # another folder holds other images
-        kept["data.root"] = str(Path(flat["data.root"]).expanduser().resolve())
+        kept["data.root"] = str(Path(str(flat.get("data.root"))).expanduser().resolve())
     return kept
 
 
@@ -125,7 +126,8 @@ class RunDirectory:
 
     def result(self) -> dict[str, Any]:
         """The stored numbers; empty as long as the run has not ended well."""
-        return _read_json(self.result_file) if self.status().get("state") == "done" else {}
+        result = _read_json(self.result_file) if self.status().get("state") == "done" else {}
+        return result if "last" in result else {}
 
     def set_status(self, state: str, why: str = "") -> None:
         """Record running, done, failed, diverged or interrupted, why, when and by whom."""
@@ -181,7 +183,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ConfigError(f"{path} is damaged: remove the run's directory to begin anew") from error
-    if not isinstance(checkpoint, dict) or "resnet_lab" not in checkpoint:
+    facts = checkpoint.get("resnet_lab") if isinstance(checkpoint, dict) else None
+    if not isinstance(facts, dict) or not {"identity", "mean", "std"} <= facts.keys() or "state_dict" not in checkpoint:
         raise ConfigError(f"{path} is not a checkpoint of resnet_lab: move it away")
     return checkpoint
 
@@ -206,6 +209,6 @@ def load_run(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, Res
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):  # not JSON, or not text
         return {}
     return content if isinstance(content, dict) else {}

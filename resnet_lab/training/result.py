@@ -6,7 +6,7 @@ import math
 import platform
 import statistics
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def collect(
         "peak_memory": machine.peak_memory(),
         "device": machine.name,
         "precision": machine.precision,
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}},
         "git_commit": git_commit(),
         "history": history,
     }
@@ -60,6 +60,13 @@ def _epoch(record: dict[str, float | None], test: Means) -> dict[str, float | No
     names |= {"val_loss": "val/loss", "val_error": "val/error"}
     values = {name: record[key] for name, key in names.items()} | numbers
     return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a checkout that was not installed
+        return None
 
 
 def git_commit() -> str | None:

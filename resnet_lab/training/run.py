@@ -42,19 +42,21 @@ def run(config: Config, overrides: Sequence[str], callbacks: Sequence[Callback])
     directory.refuse_other(config)
     status = directory.status()
     if status.get("state") == "diverged":
-        raise RunFailed(f"{directory.path} has diverged: {status['why']}. Remove it to try again")
+        raise RunFailed(f"{directory.path} has diverged: {status.get('why')}. Remove it to try again")
     if result := directory.result():
         log.info("%s is done already", directory.path)
         return result
-    job = Job(config, directory, cost, Machine.choose(config.trainer), callbacks)
-    data = ImageData(config, job.machine.steps_per_call)
-    _refuse_lonely_image(config, data)
-    checkpoint = job.checkpoint()
-    log.info(job.description(data, checkpoint))
+    machine = Machine.choose(config.trainer, cost.macs * config.optim.batch_size)
+    job = Job(config, directory, cost, machine, callbacks)
     if config.dry_run:
+        log.info(job.description(data=None))
         return {}
+    data = ImageData(config, machine.steps_per_call)
+    _refuse_lonely_image(config, data)
+    log.info(job.description(data))
     with directory.held(), recorded(directory.log_file):
-        return directory.result() or job.guarded(data, checkpoint)  # another process may have done it meanwhile
+        # Another process may have gone on with it, or ended it, meanwhile.
+        return directory.result() or job.guarded(data, job.checkpoint())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +78,22 @@ class Job:
             raise ConfigError(f"{self.directory.last} is a checkpoint of another configuration: move it away")
         return checkpoint
 
-    def description(self, data: ImageData, checkpoint: dict[str, Any] | None) -> str:
-        """What will be done, in three lines."""
-        cost, machine, data_name = self.cost, self.machine, self.config.data.name.name
-        epochs = self.config.trainer.max_epochs
-        todo = (
-            f"continue after epoch {len(checkpoint['history'])} of {epochs}" if checkpoint else f"train {epochs} epochs"
-        )
-        parts = (
-            f"{len(data.train_rows):,} train, {len(data.validation_rows):,} validation, {len(data.source.test):,} test"
-        )
+    def description(self, data: ImageData | None) -> str:
+        """What will be done, in three lines; without the number of images when no data was read."""
+        cost, machine, epochs = self.cost, self.machine, self.config.trainer.max_epochs
+        threads = f", {machine.num_threads} threads" if machine.accelerator == "cpu" else ""
+        images = ""
+        if data:
+            parts = (len(data.train_rows), len(data.validation_rows), len(data.source.test))
+            images = "{:,} training, {:,} validation, {:,} test images, ".format(*parts)
+            images += f"{data.num_batches} steps an epoch, "
+        checkpoint = self.checkpoint()
+        done = f"continue after epoch {len(checkpoint['history'])} of {epochs}" if checkpoint else None
         return (
             f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs an image\n"
-            f"{data_name}: {parts} images; {data.num_batches} steps an epoch on {machine.accelerator} "
-            f"({machine.name}), {machine.precision}\n"
-            f"{self.directory.path}: {todo}"
+            f"{self.config.data.name.name}: {images}on {machine.accelerator} ({machine.name}{threads}), "
+            f"{machine.precision}\n"
+            f"{self.directory.path}: {done or f'train {epochs} epochs'}"
         )
 
     def guarded(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
@@ -142,6 +145,9 @@ class Job:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
+        torch.set_num_threads(self.machine.num_threads)
+        if self.machine.accelerator == "gpu":
+            torch.cuda.reset_peak_memory_stats()
         seed_everything(config.seed, verbose=False)
         facts = {"identity": identity(config), "mean": list(data.normalise.mean), "std": list(data.normalise.std)}
         module = ImageClassifier(config, data.num_batches, facts)
@@ -159,6 +165,8 @@ class Job:
     def _test(self, trainer: Trainer, module: ImageClassifier, data: ImageData) -> Means:
         trainer.test(module, data, verbose=False)
         assert module.test_means is not None
+        if not math.isfinite(module.test_means[0]):  # the very last steps went wrong
+            raise Diverged(f"test/loss is {module.test_means[0]} after epoch {len(module.history)}")
         return module.test_means
 
 

@@ -82,6 +82,7 @@ OPTIONAL = {
     "trainer.steps_per_call": 2,
     "trainer.max_batches": 2,
     "model.head.latent_dim": 2,
+    "trainer.num_threads": 2,
 }
 
 
