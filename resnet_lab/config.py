@@ -189,6 +189,11 @@ class ModelConfig:
             )
 
     @property
+    def strides(self) -> list[int]:
+        """Every factor by which stem and stacks reduce the map size, in order."""
+        return [*self.stem.strides, *[2] * (self.num_stacks - 1)]
+
+    @property
     def stack_units(self) -> list[int]:
         """Units of every stack."""
         return self.units if len(self.units) > 1 else self.units * self.num_stacks
@@ -357,7 +362,7 @@ class Config:
         """Every reduction of the resolution needs a map of at least 2 pixels to begin with."""
         _, height, width = self.data.image_shape
         size = min(height, width)
-        for stride in [*self.model.stem.strides, *[2] * (self.model.num_stacks - 1)]:
+        for stride in self.model.strides:
             _require(
                 stride == 1 or size >= stride,
                 f"data.image_size {self.data.image_size} is too small for the stem and {self.model.num_stacks} stacks: "

@@ -79,13 +79,16 @@ def shortcut(kind: choices.Shortcut) -> Callable[[type[nn.Module]], type[nn.Modu
     return register
 
 
-@shortcut(choices.Shortcut.projection)
-class Projection(nn.Module):
-    """x + F(x), with W x for x where the shape changes (option B of arXiv:1512.03385)."""
+class Sum(nn.Module):
+    """S(x) + F(x), with the identity for S where the shape stays, and elsewhere what `model.resize` says."""
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
-        self.path = bridge.identity(Resize.projection)
+        self.path = self.span(bridge)
+
+    def span(self, bridge: Bridge) -> nn.Module:
+        """S: (B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        return bridge.identity(bridge.model.resize)
 
     def forward(self, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:
         """The sum, in the shape of the residual."""
@@ -93,31 +96,39 @@ class Projection(nn.Module):
         return out
 
 
+@shortcut(choices.Shortcut.projection)
+class Projection(Sum):
+    """x + F(x), with W x for x where the shape changes (option B of arXiv:1512.03385)."""
+
+    def span(self, bridge: Bridge) -> nn.Module:
+        """The identity, or a projection."""
+        return bridge.identity(Resize.projection)
+
+
 @shortcut(choices.Shortcut.zero_pad)
-class ZeroPadded(Projection):
+class ZeroPadded(Sum):
     """x + F(x), with x subsampled and padded with zero maps where the shape changes (option A)."""
 
-    def __init__(self, bridge: Bridge) -> None:
-        nn.Module.__init__(self)
-        self.path = bridge.identity(Resize.zero_pad)
+    def span(self, bridge: Bridge) -> nn.Module:
+        """The identity, or subsampling and zero maps."""
+        return bridge.identity(Resize.zero_pad)
 
 
 @shortcut(choices.Shortcut.conv)
-class Convolution(Projection):
+class Convolution(Sum):
     """W x + F(x) on every unit (option C; arXiv:1603.05027, section 3.3)."""
 
-    def __init__(self, bridge: Bridge) -> None:
-        nn.Module.__init__(self)
-        self.path = bridge.projection()
+    def span(self, bridge: Bridge) -> nn.Module:
+        """A projection."""
+        return bridge.projection()
 
 
 @shortcut(choices.Shortcut.constant_scaling)
-class ConstantScaling(nn.Module):
+class ConstantScaling(Sum):
     """a x + b F(x) with constants a and b (arXiv:1603.05027, section 3.1)."""
 
     def __init__(self, bridge: Bridge) -> None:
-        super().__init__()
-        self.path = bridge.identity(bridge.model.resize)
+        super().__init__(bridge)
         self.shortcut_scale = bridge.model.shortcut_scale
         self.residual_scale = bridge.model.residual_scale
 
@@ -128,12 +139,11 @@ class ConstantScaling(nn.Module):
 
 
 @shortcut(choices.Shortcut.exclusive_gating)
-class ExclusiveGating(nn.Module):
+class ExclusiveGating(Sum):
     """(1 - g(x)) x + g(x) F(x), as in highway networks (arXiv:1603.05027, section 3.2)."""
 
     def __init__(self, bridge: Bridge) -> None:
-        super().__init__()
-        self.path = bridge.identity(bridge.model.resize)
+        super().__init__(bridge)
         self.gate = bridge.gate()
 
     def forward(self, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:
@@ -154,12 +164,11 @@ class ShortcutGating(ExclusiveGating):
 
 
 @shortcut(choices.Shortcut.dropout)
-class Dropout(nn.Module):
+class Dropout(Sum):
     """dropout(x) + F(x) (arXiv:1603.05027, section 3.4)."""
 
     def __init__(self, bridge: Bridge) -> None:
-        super().__init__()
-        self.path = bridge.identity(bridge.model.resize)
+        super().__init__(bridge)
         self.dropout = nn.Dropout(bridge.model.shortcut_dropout)
 
     def forward(self, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:

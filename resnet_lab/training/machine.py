@@ -16,14 +16,12 @@ from resnet_lab.config import ConfigError, TrainerConfig
 # each wait for it costs far more than the work that it shares.
 SMALL_MACS = 1_000_000_000
 STEPS_PER_CALL_ON_GPU = 32  # Lightning's work of about 1 ms a call then is a small share of small networks' steps
-
-
 ALL_THREADS = torch.get_num_threads()  # as the process began, before a run chose its own
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The device, the precision and the number of mini-batches for each call by Lightning."""
+    """The device, the precision, the number of mini-batches for each call by Lightning, and the CPU threads."""
 
     accelerator: str  # cpu or gpu
     precision: str

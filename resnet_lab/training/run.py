@@ -81,7 +81,7 @@ class Job:
     def description(self, data: ImageData | None) -> str:
         """What will be done, in three lines; without the number of images when no data was read."""
         cost, machine, epochs = self.cost, self.machine, self.config.trainer.max_epochs
-        threads = f", {machine.num_threads} threads" if machine.accelerator == "cpu" else ""
+        threads = f", threads: {machine.num_threads}" if machine.accelerator == "cpu" else ""
         images = ""
         if data:
             parts = (len(data.train_rows), len(data.validation_rows), len(data.source.test))
@@ -172,10 +172,9 @@ class Job:
 
 def _refuse_lonely_image(config: Config, data: ImageData) -> None:
     """BatchNorm cannot normalise a single value: one image in the last mini-batch, of one pixel in the last map."""
-    sizes = [config.data.image_shape[1:], config.model.stem.strides, [2] * (config.model.num_stacks - 1)]
-    shrunk = math.prod(sizes[1]) * math.prod(sizes[2])
+    _, *size = config.data.image_shape
     alone = data.num_images % config.optim.batch_size == 1 or config.optim.batch_size == 1
-    if alone and config.model.batch_norm and max(sizes[0]) <= shrunk:
+    if alone and config.model.batch_norm and max(size) <= math.prod(config.model.strides):
         raise ConfigError(
             f"optim.batch_size={config.optim.batch_size} leaves one of {data.num_images} images alone in a mini-batch, "
             "and its last map has one pixel: BatchNorm needs more; use another batch size"
