@@ -30,6 +30,9 @@ from resnet_lab.choices import (
 
 MAX_STACKS = 5
 
+# What a search may minimise, as result.json has it.
+OBJECTIVES = ("val_error", "macs", "params", "activations", "seconds", "peak_memory")
+
 
 class ConfigError(ValueError):
     """A setting is wrong. The message names it, says what is wrong and what would be right."""
@@ -343,6 +346,7 @@ class Config:
     seed: int = 0
     deterministic: bool = False  # bit-identical repetition on the CPU, with the same number of threads
     dry_run: bool = False  # say what would be done, and do nothing
+    objective: list[str] = field(default_factory=list)  # what a search minimises; empty: val_error, if there is one
     output_dir: str = "outputs"
 
     def __post_init__(self) -> None:
@@ -355,6 +359,12 @@ class Config:
         _require(
             (self.model.in_channels, self.model.num_classes) == (self.data.channels, self.data.num_classes),
             "model.in_channels and model.num_classes follow data.channels and data.num_classes: set those instead",
+        )
+        unknown = [name for name in self.objective if name not in OBJECTIVES]
+        _require(not unknown, f"objective can be {', '.join(OBJECTIVES)}, got {', '.join(unknown)}")
+        _require(
+            "val_error" not in self.objective or self.data.validation > 0,
+            "objective=[val_error] needs a validation part, but data.validation is 0",
         )
         self._check_map_sizes()
 

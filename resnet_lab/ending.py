@@ -25,5 +25,6 @@ def raise_on_signals() -> None:
 
 
 def _raise(signum: int, frame: FrameType | None) -> None:
-    signal.signal(signum, signal.SIG_IGN)  # a second Ctrl-C must not disturb the way out
+    for other in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(other, signal.SIG_IGN)  # a second one must not disturb the way out
     raise Interrupted(signum)

@@ -59,14 +59,14 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
     def run(*arguments: str) -> Ended:
         GlobalHydra.instance().clear()
-        monkeypatch.setattr(entry_point, "failures", {})
-        monkeypatch.setattr(entry_point, "jobs", [])
         monkeypatch.setattr(sys, "argv", ["resnet_lab", *arguments])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        code: str | int | None = None
+        try:
             entry_point.main()
+        except SystemExit as ended:
+            code = ended.code
         printed = capsys.readouterr()
-        code = ended.value.code
         if isinstance(code, str):  # the interpreter prints it, and exits with 1
             return Ended(1, printed.out, f"{printed.err}{code}\n")
         return Ended(code or 0, printed.out, printed.err)
@@ -187,42 +187,10 @@ def test_one_run(command: Command, tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
 
 
-def test_multirun(command: Command, tmp_path: Path):
-    ended = command("-m", *TINY, "seed=0,1")
-    assert ended.status == 0
-    assert [line.split(":")[0] for line in ended.stdout.splitlines()] == ["fake seed 0", "fake seed 1"]
-    assert [run.split("/")[-1] for run in runs(tmp_path)] == ["seed-0", "seed-1"]
-    single = command(*TINY, "seed=1")
-    assert "is done already" in single.stderr  # a job of a sweep lives where the single run lives
-
-
-def test_a_failing_job_lets_the_others_finish(command: Command, tmp_path: Path):
-    ended = command("-m", "name=sweep", *TINY, "optim.lr=1e30,0.1")
-    assert ended.status == 1
-    assert "Traceback" not in ended.stderr
-    assert "has diverged: train/loss is nan in epoch 1" in ended.stderr
-    assert ended.stdout.startswith("sweep seed 0: test error ")
-    assert ended.stdout.count("\n") == 1
-    assert "1 of 2 jobs failed:\n  name=sweep " in ended.stderr
-    states = [file.read_text() for file in tmp_path.rglob("status.json")]
-    assert sorted("done" in state for state in states) == [False, True]
-
-
-def test_a_multirun_into_a_file(command: Command, tmp_path: Path):
-    (tmp_path / "file").touch()
-    ended = command("-m", *TINY, "output_dir=file/x", "seed=0,1")
-    assert ended.status == 1
-    assert "output_dir: cannot make file/x/" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
 def test_a_mistake_of_the_lab_itself_shows_its_traceback(command: Command, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("resnet_lab.training.run.ImageData", lambda *_: 1 // 0)
-    ended = command(*TINY)
-    assert ended.status == 1
-    assert "Traceback" in ended.stderr
-    assert ended.stderr.rstrip().endswith("ZeroDivisionError: integer division or modulo by zero")
+    with pytest.raises(ZeroDivisionError):
+        command(*TINY)
 
 
 def test_dry_run(command: Command, tmp_path: Path):
@@ -239,18 +207,3 @@ def test_from_any_folder_in_a_real_process(tmp_path: Path):
     assert ended.stdout.startswith("fake seed 0: test error ")
     assert len(ended.stderr.splitlines()) == 3  # what is trained, on what, where
     assert os.listdir(tmp_path) == ["here"]
-
-
-def test_a_sweep_from_its_file(command: Command, tmp_path: Path):
-    ended = command("-m", *TINY, "+sweep=stack_shortcut", "seed=0,1")
-    assert ended.status == 0
-    runs = {file.parent.relative_to(tmp_path).parts[-2:] for file in tmp_path.rglob("result.json")}
-    assert len(runs) == 4
-    assert len({name for name, _ in runs}) == 2
-
-
-def test_a_dry_run_fetches_and_makes_nothing(command: Command, tmp_path: Path):
-    ended = command("-m", "+experiment=cifar10_20", "seed=0,1", "dry_run=true")
-    assert ended.status == 0
-    assert ended.stderr.count("depth 20, 219,482 params") == 2
-    assert not list(tmp_path.iterdir())

@@ -28,9 +28,10 @@ MAY_IMPORT = {
     "inspect": {"choices", "config", "compose", "data", "model"},
     "training": {"choices", "config", "compose", "published", "ending", "data", "model", "inspect"},
     "callbacks": {"choices", "config", "compose", "ending", "data", "model", "inspect", "training"},
-    "__main__": {"choices", "config", "compose", "ending", "data", "model", "inspect", "training", "callbacks"},
+    "job": {"choices", "config", "compose", "ending", "data", "model", "inspect", "training", "callbacks"},
+    "sweep": {"choices", "config", "compose", "ending", "data", "model", "training", "callbacks"},
+    "__main__": {"compose", "ending", "job"},
     "summary": {"choices", "config", "compose", "model"},
-    "sweep": {"choices", "config", "compose", "ending"},
     "report": {"choices", "config"},
 }
 

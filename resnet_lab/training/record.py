@@ -30,6 +30,7 @@ NOT_IDENTITY = (
     "name",
     "output_dir",
     "dry_run",
+    "objective",
     "data.root",
     "trainer.accelerator",
     "trainer.steps_per_call",
@@ -77,6 +78,10 @@ def decisive(values: dict[str, Any]) -> dict[str, Any]:
 def identity(config: Config) -> str:
     """A hash over the settings that change a run's numbers."""
     return hashlib.sha256(json.dumps(decisive(plain(config)), sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Held(ConfigError):
+    """Another process works on the run; it may be tried again later."""
 
 
 class RunDirectory:
@@ -144,14 +149,14 @@ class RunDirectory:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Make and hold the directory. Raises ConfigError when it is not writable or another process holds it."""
+        """Make and hold the directory. Raises ConfigError when it is not writable, Held when another process has it."""
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
             who = self.status()
-            raise ConfigError(
+            raise Held(
                 f"{self.path} is being worked on by process {who.get('pid')} on {who.get('host')}: wait until it ends"
             ) from None
         except OSError as error:

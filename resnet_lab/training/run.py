@@ -34,15 +34,7 @@ def run(config: Config, overrides: Sequence[str], callbacks: Sequence[Callback])
     Empty for a dry run. Raises ConfigError before anything is created, when a setting or the data is wrong; RunFailed
     when training fails or diverges; Interrupted on Ctrl-C and SIGTERM.
     """
-    if not config.model.head.classifier:
-        raise ConfigError("model.head.classifier=false makes an encoder, which cannot be trained as a classifier")
-    cost = measure(config, overrides)
-    directory = RunDirectory(run_path(config, overrides))
-    refuse_unwritable(directory.path)
-    directory.refuse_other(config)
-    status = directory.status()
-    if status.get("state") == "diverged":
-        raise RunFailed(f"{directory.path} has diverged: {status.get('why')}. Remove it to try again")
+    cost, directory = check(config, overrides)
     if result := directory.result():
         log.info("%s is done already", directory.path)
         return result
@@ -57,6 +49,23 @@ def run(config: Config, overrides: Sequence[str], callbacks: Sequence[Callback])
     with directory.held(), recorded(directory.log_file):
         # Another process may have gone on with it, or ended it, meanwhile.
         return directory.result() or job.guarded(data, job.checkpoint())
+
+
+def check(config: Config, overrides: Sequence[str]) -> tuple[Complexity, RunDirectory]:
+    """What the network costs and where the run lives; reads nothing but the run's directory, and creates nothing.
+
+    Raises ConfigError when a setting is wrong or the directory holds another run, RunFailed when the run has diverged.
+    """
+    if not config.model.head.classifier:
+        raise ConfigError("model.head.classifier=false makes an encoder, which cannot be trained as a classifier")
+    cost = measure(config, overrides)
+    directory = RunDirectory(run_path(config, overrides))
+    refuse_unwritable(directory.path)
+    directory.refuse_other(config)
+    status = directory.status()
+    if status.get("state") == "diverged":
+        raise RunFailed(f"{directory.path} has diverged: {status.get('why')}. Remove it to try again")
+    return cost, directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +191,17 @@ def _refuse_lonely_image(config: Config, data: ImageData) -> None:
 
 
 def headline(result: Result) -> str:
-    """The result in a line: errors on the test set with the last weights and with those of the best epoch."""
+    """Which run it was, and its errors, in a line."""
+    return f"{result['name']} seed {result['seed']}: {errors(result)}"
+
+
+def errors(result: Result) -> str:
+    """The errors on the test set with the last weights and with those of the best epoch, and what they took."""
     last, best = result["last"], result["best"]
     chosen = f", {best['test_error']:.2f} % (epoch {best['epoch']}, lowest validation error)" if best else ""
     return (
-        f"{result['name']} seed {result['seed']}: test error {last['test_error']:.2f} % (last epoch, {last['epoch']})"
-        f"{chosen}; trained in {result['seconds']:.0f} s"
+        f"test error {last['test_error']:.2f} % (last epoch, {last['epoch']}){chosen}; "
+        f"trained in {result['seconds']:.0f} s"
     )
 
 

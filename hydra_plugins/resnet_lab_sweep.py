@@ -1,0 +1,53 @@
+"""Where Hydra finds the lab's launcher and sweeper: it takes plugins from this folder alone.
+
+Hydra imports it at every start; what the plugins do is in `resnet_lab.sweep`, imported when a multirun begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class LocalLauncher(Launcher):
+    """Jobs on this machine, several at once, each in a fresh process with its share of the GPUs and CPU threads."""
+
+    def __init__(self, jobs: int | None, jobs_per_gpu: int, time_limit: float | None) -> None:
+        self.jobs, self.jobs_per_gpu, self.time_limit = jobs, jobs_per_gpu, time_limit
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Check the settings, and begin to import what the jobs need. Raises ConfigError."""
+        from resnet_lab.sweep.launch import Launch
+
+        limits = (self.jobs, self.jobs_per_gpu, self.time_limit)
+        self.launching = Launch(hydra_context, task_function, config, *limits)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """What became of every job, in their order."""
+        return self.launching.run([list(overrides) for overrides in job_overrides], initial_job_idx)
+
+
+class Grid(BasicSweeper):
+    """Every combination of the values given. What is done is not begun again; what fails does not stop the rest."""
+
+    def __init__(self, params: dict[str, str]) -> None:
+        super().__init__(max_batch_size=None, params=params)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Plan, launch what is left to do, the longest first. Raises RunFailed with a list of what failed."""
+        from resnet_lab.sweep.grid import sweep
+
+        assert self.hydra_context
+        assert self.config
+        assert self.launcher
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        [jobs] = self.split_arguments(overrides, max_batch_size=None)
+        return sweep(self.hydra_context, self.config, self.launcher, jobs)

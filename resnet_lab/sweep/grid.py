@@ -1,0 +1,67 @@
+"""A sweep over all combinations, from the plan to the list of what failed."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import track
+
+from resnet_lab.ending import RunFailed
+from resnet_lab.sweep.plan import LEFT, Planned, examine, labels, listing
+from resnet_lab.training.log import console, log, show_on_terminal
+
+WIDE = 200  # characters, where no terminal says how wide it is
+
+
+def sweep(
+    hydra_context: HydraContext, config: DictConfig, launcher: Launcher, jobs: Sequence[list[str]]
+) -> Sequence[JobReturn]:
+    """Launch what is left to do, the longest jobs first; with `dry_run` only list it.
+
+    `config` is what Hydra composed for the sweep as a whole. Raises an error of Hydra's before anything is begun when a
+    job names an option that does not exist, and RunFailed with a list when jobs failed or cannot be.
+    """
+    show_on_terminal()
+    compose = hydra_context.config_loader.load_sweep_config
+    plan = [
+        examine(compose(config, overrides), overrides, label)
+        for overrides, label in track(
+            list(zip(jobs, labels(jobs), strict=True)),
+            description="planning",
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+    ]
+    if any(job.config and job.config.dry_run for job in plan):
+        out = Console()
+        (out if out.is_terminal else Console(width=WIDE)).print(listing(plan))
+        return []
+    counts = Counter(job.state.value for job in plan)
+    log.info("%d jobs: %s", len(plan), ", ".join(f"{count} {state}" for state, count in counts.items()))
+    left = sorted((job for job in plan if job.state in LEFT), key=lambda job: -job.work)
+    returns = launcher.launch([job.overrides for job in left], initial_job_idx=0) if left else []
+    failures = {job.label: job.why for job in plan if job.why}
+    failures |= {job.label: why for job, why in zip(left, map(_failure, returns), strict=True) if why}
+    folders = sorted({str(Path(job.config.output_dir) / job.config.name) for job in plan if job.config})
+    log.info("to compare: python -m resnet_lab.report %s", " ".join(map(shlex.quote, folders)))
+    if failures:
+        raise RunFailed(_summary(plan, failures))
+    return returns
+
+
+def _failure(returned: JobReturn) -> str:
+    return str(returned._return_value) if returned.status is JobStatus.FAILED else ""
+
+
+def _summary(plan: Sequence[Planned], failures: dict[str, str]) -> str:
+    lines = [f"  {label}: {why}" for label, why in failures.items()]
+    return "\n".join([f"{len(failures)} of {len(plan)} jobs failed:", *lines])

@@ -1,0 +1,191 @@
+"""Runs the jobs of a sweep: starts them where there is room, follows them, and survives how they end."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from resnet_lab.callbacks.reporter import Progress
+from resnet_lab.choices import Accelerator
+from resnet_lab.config import ConfigError
+from resnet_lab.ending import RunFailed
+from resnet_lab.sweep.board import Board
+from resnet_lab.sweep.plan import labels
+from resnet_lab.sweep.slots import Slot, share
+from resnet_lab.sweep.worker import Work, forks, work
+from resnet_lab.training.record import Held, RunDirectory
+
+REFRESH_SECONDS = 0.5
+RETRY_SECONDS = 5.0  # between two looks whether another process has let go of a run
+GRACE_SECONDS = 15.0  # for a job that was asked to end; a step of a large network takes some
+
+
+@dataclass
+class Running:
+    """A job's process."""
+
+    number: int
+    slot: Slot
+    process: BaseProcess
+    connection: Connection
+    printed: Path
+    began: float = field(default_factory=time.monotonic)
+    directory: RunDirectory | None = None  # known once training begins
+    returned: JobReturn | None = None
+    out_of_time: bool = False
+
+
+class Launch:
+    """What is the same for all jobs; `jobs` at once, `jobs_per_gpu`, and a `time_limit` in minutes for each.
+
+    Raises ConfigError when one of these is not positive.
+    """
+
+    def __init__(
+        self,
+        hydra_context: HydraContext,
+        task_function: TaskFunction,
+        config: DictConfig,
+        jobs: int | None,
+        jobs_per_gpu: int,
+        time_limit: float | None,
+    ) -> None:
+        for name, value in {"jobs": jobs, "jobs_per_gpu": jobs_per_gpu, "time_limit": time_limit}.items():
+            whole = name == "time_limit" or isinstance(value, int)
+            if value is not None and not (isinstance(value, int | float) and whole and value > 0):
+                kind = "minutes" if name == "time_limit" else "a whole number"
+                raise ConfigError(f"hydra.launcher.{name} must be {kind} above 0, got {value}")
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+        self.slots = share(jobs, jobs_per_gpu, use_gpus=config.trainer.accelerator is not Accelerator.cpu)
+        self.seconds = time_limit and 60 * time_limit
+        self.context = forks()
+
+    def run(self, jobs: Sequence[list[str]], first_number: int) -> list[JobReturn]:
+        """What became of every job, in their order. On Ctrl-C the jobs are asked to end, and can be continued."""
+        setup_globals()
+        self.jobs, self.first_number = jobs, first_number
+        self.returns: dict[int, JobReturn] = {}
+        self.running: list[Running] = []
+        waiting = deque(range(len(jobs)))
+        held: dict[int, float] = {}  # jobs that another process works on, and when to look again
+        with tempfile.TemporaryDirectory(prefix="resnet_lab_") as folder, Board(labels(jobs)) as board:
+            self.folder, self.board = Path(folder), board
+            try:
+                while waiting or held or self.running:
+                    waiting.extend(number for number, when in held.items() if when < time.monotonic())
+                    held = {number: when for number, when in held.items() if number not in waiting}
+                    while waiting and (free := self._free_slots()):
+                        self._start(waiting.popleft(), free[0])
+                    for number in self._follow():
+                        held[number] = time.monotonic() + RETRY_SECONDS
+            finally:
+                self._stop_all()
+        return [self.returns[number] for number in range(len(jobs))]
+
+    def _free_slots(self) -> list[Slot]:
+        free = list(self.slots)
+        for job in self.running:
+            free.remove(job.slot)
+        return free
+
+    def _start(self, number: int, slot: Slot) -> None:
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, self.jobs[number])
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = self.first_number + number
+        job = Work(self.hydra_context, self.task_function, config, Singleton.get_state()["instances"])
+        printed = self.folder / f"{number}.txt"
+        connection, theirs = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=work, args=(theirs, printed, slot, job))
+        process.start()
+        theirs.close()
+        self.running.append(Running(number, slot, process, connection, printed))
+        self.board.started(number, slot)
+
+    def _follow(self) -> list[int]:
+        """Wait a moment for news; the jobs that turned out to be another process's."""
+        wait([item for job in self.running for item in (job.connection, job.process.sentinel)], REFRESH_SECONDS)
+        held = []
+        for job in list(self.running):
+            ended = not job.process.is_alive()
+            self._hear(job)
+            if ended:
+                self.running.remove(job)
+                returned = job.returned or self._lost(job)
+                if isinstance(returned._return_value, Held):
+                    held.append(job.number)
+                    self.board.held(job.number, str(returned._return_value))
+                else:
+                    self.returns[job.number] = returned
+                    self.board.ended(job.number, returned, job.directory)
+            elif self.seconds and time.monotonic() - job.began > self.seconds and not job.out_of_time:
+                job.out_of_time = True
+                job.process.terminate()
+        self.board.refresh()
+        return held
+
+    def _hear(self, job: Running) -> None:
+        """Take in all that a job has said."""
+        try:
+            while job.connection.poll():
+                said = job.connection.recv()
+                if isinstance(said, Progress):
+                    job.directory = RunDirectory(Path(said.directory))
+                    self.board.progress(job.number, said)
+                else:
+                    job.returned = said
+        except (EOFError, ConnectionError):
+            pass  # all was said
+
+    def _lost(self, job: Running) -> JobReturn:
+        """What to say of a job that ended without a word, and to write into its directory if it has none of it."""
+        code = job.process.exitcode or 0
+        if job.out_of_time and self.seconds:
+            why = f"took longer than hydra.launcher.time_limit={self.seconds / 60:g} minutes"
+        elif code < 0:
+            name = signal.Signals(-code).name
+            hint = "; the system does so when memory runs out" if -code == signal.SIGKILL else ""
+            why = f"killed by {name}{hint}"
+        else:
+            why = f"ended by itself with status {code}" if code < 128 else f"ended by {signal.Signals(code - 128).name}"
+        why += "; the same command continues it after its last full epoch"
+        if job.directory:
+            _record(job.directory, why, job.printed.read_text(errors="replace"))
+            why = f"{job.directory.path}: {why}"
+        returned = JobReturn(overrides=self.jobs[job.number], status=JobStatus.FAILED)
+        returned.return_value = RunFailed(why)
+        return returned
+
+    def _stop_all(self) -> None:
+        for job in self.running:
+            job.process.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS
+        for job in self.running:
+            job.process.join(max(0.0, deadline - time.monotonic()))
+            if job.process.is_alive():
+                job.process.kill()
+                job.process.join()
+        if self.running:
+            self.board.interrupted(len(self.returns))
+
+
+def _record(directory: RunDirectory, why: str, printed: str) -> None:
+    """Leave the cause where a run that ended by itself would have, unless somebody goes on with it already."""
+    try:
+        with directory.held():
+            directory.set_status("failed", why)
+            with directory.log_file.open("a", encoding="utf-8") as log_file:
+                log_file.write(f"{printed}{why}\n")
+    except (ConfigError, OSError):
+        pass

@@ -1,0 +1,100 @@
+"""A job's process: forked from one that has imported everything, so that it starts at once and inherits nothing else.
+
+Random numbers, compiled code, GPU memory, peaks and thread counts of one job are thus never another's.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import sklearn.datasets  # noqa: F401 - with what follows, all that a job imports
+import torch
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+from omegaconf.basecontainer import BaseContainer
+
+import resnet_lab.callbacks.dashboard
+import resnet_lab.callbacks.progress
+import resnet_lab.training.run  # noqa: F401
+from resnet_lab.callbacks.reporter import Reporter
+from resnet_lab.config import ConfigError
+from resnet_lab.ending import Interrupted, RunFailed, raise_on_signals
+from resnet_lab.sweep.slots import Slot
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a process needs of Hydra to run a job."""
+
+    hydra_context: HydraContext
+    task_function: Callable[..., Any]  # Hydra's own type knows nothing of `progress`
+    config: DictConfig  # composed, with Hydra's own part
+    singletons: Any  # Hydra's global state, without its resolvers, which cannot be sent
+
+
+def forks() -> multiprocessing.context.ForkServerContext:
+    """The server that forks the jobs; it begins to import this module at once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    multiprocessing.forkserver.ensure_running()  # type: ignore[attr-defined]
+    return context
+
+
+def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
+    """Run the job; send every `Progress`, and at last Hydra's JobReturn. What is printed goes to a file."""
+    raise_on_signals()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _divert(printed)
+    if slot.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu
+    torch.set_num_threads(slot.num_threads)
+    Singleton.set_state({"instances": job.singletons, "omegaconf_resolvers": BaseContainer._resolvers})
+    setup_globals()
+    try:
+        returned = run_job(
+            partial(job.task_function, progress=Reporter(connection.send)),
+            job.config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+            hydra_context=job.hydra_context,
+        )
+    except Interrupted as interrupted:
+        sys.exit(interrupted.exit_status)
+    connection.send(_sendable(returned))
+
+
+def _sendable(returned: JobReturn) -> JobReturn:
+    """The same with a mistake of the lab's own in words: not every exception can pass to another process."""
+    error = returned._return_value
+    if returned.status is JobStatus.FAILED and not isinstance(error, (ConfigError, RunFailed)):
+        traceback.print_exception(error)
+        returned.return_value = RunFailed(f"{type(error).__name__}: {error}")
+    return returned
+
+
+def _end_with_parent() -> None:
+    """A sweep that was killed leaves no jobs behind."""
+    parent = multiprocessing.parent_process()
+    assert parent
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _divert(path: Path) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for descriptor in (1, 2):
+        os.dup2(file, descriptor)
+    os.close(file)
