@@ -1,0 +1,156 @@
+"""What a sweep knows before it begins, what its jobs share, and what it shows."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from hydra.core.utils import JobReturn, JobStatus
+from lab import TINY, Lab
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from resnet_lab.callbacks.reporter import Progress, Reporter
+from resnet_lab.compose import load_config, plain
+from resnet_lab.config import ConfigError
+from resnet_lab.ending import RunFailed
+from resnet_lab.job import objective
+from resnet_lab.sweep import board as board_module
+from resnet_lab.sweep import slots
+from resnet_lab.sweep.board import Board
+from resnet_lab.sweep.plan import State, examine, labels
+from resnet_lab.sweep.slots import Slot, share
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def composed(lab: Lab, *changes: str) -> DictConfig:
+    return OmegaConf.structured(lab.config(*changes))
+
+
+def state(lab: Lab, *changes: str) -> State:
+    return examine(composed(lab, *changes), lab.overrides(*changes), "").state
+
+
+def test_states(lab: Lab):
+    assert state(lab) is State.to_do
+    lab.run()
+    assert state(lab) is State.done
+    directory = lab.directory()
+    directory.set_status("interrupted")
+    assert state(lab) is State.to_continue
+    directory.set_status("diverged", "loss is nan")
+    assert state(lab) is State.diverged
+
+
+def test_another_run_in_the_directory_is_impossible(lab: Lab):
+    lab.run()
+    other = composed(lab)
+    other.optim.lr = 0.05  # with the same overrides, as after a change of the YAML files
+    job = examine(other, lab.overrides(), "")
+    assert job.state is State.impossible
+    assert "optim.lr is 0.1 there, 0.05 now" in job.why
+
+
+def test_work_grows_with_network_and_epochs(lab: Lab):
+    def work(*changes: str) -> int:
+        return examine(composed(lab, *changes), lab.overrides(*changes), "").work
+
+    assert work("trainer.max_epochs=4") == 2 * work()
+    assert work("units=n3") > work()
+
+
+def test_labels_tell_jobs_apart():
+    jobs = [["data=fake", f"units={units}", f"seed={seed}"] for units in ("n2", "n3") for seed in (0, 1)]
+    assert labels(jobs) == ["units=n2 seed=0", "units=n2 seed=1", "units=n3 seed=0", "units=n3 seed=1"]
+    assert labels([["data=fake", "seed=0"]]) == ["data=fake seed=0"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "jobs", "jobs_per_gpu", "expected"),
+    [
+        ([], None, 1, [(None, 1)] * 8),
+        ([], 2, 1, [(None, 4)] * 2),
+        ([], 16, 1, [(None, 1)] * 16),
+        (["0", "1"], None, 1, [("0", 4), ("1", 4)]),
+        (["0", "1"], None, 2, [("0", 2), ("1", 2), ("0", 2), ("1", 2)]),
+        (["0", "1"], 3, 2, [("0", 2), ("1", 2), ("0", 2)]),
+        (["GPU-8a56"], None, 1, [("GPU-8a56", 8)]),
+    ],
+)
+def test_shares(
+    monkeypatch: pytest.MonkeyPatch,
+    gpus: list[str],
+    jobs: int | None,
+    jobs_per_gpu: int,
+    expected: list[tuple[str | None, int]],
+):
+    monkeypatch.setattr(slots, "visible_gpus", lambda: gpus)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert share(jobs, jobs_per_gpu, use_gpus=True) == [Slot(*slot) for slot in expected]
+
+
+def test_jobs_on_the_cpu_take_no_gpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(slots, "visible_gpus", lambda: ["0"])
+    assert all(slot.gpu is None for slot in share(None, 1, use_gpus=False))
+
+
+def test_gpus_are_those_that_the_process_was_given(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert slots.visible_gpus() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-8a56")
+    assert slots.visible_gpus() == ["3", "GPU-8a56"]
+
+
+def test_the_reporter_sends_every_epoch_once(lab: Lab):
+    sent: list[Progress] = []
+    result = lab.run(callbacks=[Reporter(sent.append)])
+    assert [(progress.epoch, progress.max_epochs) for progress in sent] == [(0, 2), (1, 2), (2, 2)]
+    assert [progress.val_error for progress in sent[1:]] == [record["val/error"] for record in result["history"]]
+    assert sent[1].seconds_left == result["history"][0]["seconds"]
+    assert sent[2].seconds_left == 0
+    assert {progress.directory for progress in sent} == {str(lab.directory().path)}
+
+
+def test_the_board(monkeypatch: pytest.MonkeyPatch):
+    screen = io.StringIO()
+    console = Console(file=screen, width=100, height=20, force_terminal=True, color_system=None)
+    monkeypatch.setattr(board_module, "console", console)
+    with Board(["seed=0", "seed=1", "seed=2"]) as board:
+        for number in (0, 1):
+            board.started(number, Slot(None, 1))
+        board.progress(0, Progress("/runs/0", 3, 50, 12.5, 1234.4, 61.0))
+        failed = JobReturn(status=JobStatus.FAILED)
+        failed.return_value = RunFailed("killed by SIGKILL")
+        board.ended(1, failed, None)
+        board.refresh()
+    shown = screen.getvalue()
+    for words in (
+        "seed=0",
+        "training",
+        "3/50",
+        "12.50 %",
+        "1,234",
+        "0:01:01",
+        "0 done, 1 failed, 1 running, 1 waiting",
+    ):
+        assert words in shown
+
+
+def test_objectives(lab: Lab):
+    result = lab.run()
+    assert objective(result, []) == result["last"]["val_error"]
+    assert objective(result, ["val_error", "macs"]) == (result["last"]["val_error"], result["macs"])
+
+
+def test_objectives_are_checked():
+    with pytest.raises(ConfigError, match=r"objective can be val_error, macs, .* got speed"):
+        load_config(*TINY, "objective=[speed]")
+    with pytest.raises(ConfigError, match=r"objective=\[val_error\] needs a validation part"):
+        load_config(*TINY, "objective=[val_error]", "data.validation=0")
+    assert "objective" in plain(load_config(*TINY))

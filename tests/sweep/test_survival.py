@@ -1,0 +1,137 @@
+"""Sweeps that are disturbed: jobs that fail, processes that are killed, and two sweeps at once."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from lab import Lab, same_weights, without_times
+from sweeps import Sweep, ends, group_members, runs, states
+
+from resnet_lab.training.record import RunDirectory
+
+KILLS = int(os.environ.get("KILLS", "2"))  # of a whole sweep; more of them find more
+SIX = ("seed=0,1,2", "units=n2,n3", "trainer.max_epochs=3", "data.num_images=400")
+ENDLESS = ("trainer.max_epochs=100000",)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a sweep of six jobs was never disturbed."""
+    folder = tmp_path_factory.mktemp("straight")
+    assert Sweep(folder, *SIX).end()[0] == 0
+    return folder / "outputs"
+
+
+def assert_same(outputs: Path, straight: Path) -> None:
+    """Every run ended as in the other folder: same numbers, same weights, nothing left over."""
+    assert runs(outputs) == runs(straight)
+    for path in runs(straight):
+        run, undisturbed = RunDirectory(outputs / path), RunDirectory(straight / path)
+        assert without_times(run.result()) == without_times(undisturbed.result())
+        weights, expected = (torch.load(directory.last, weights_only=True) for directory in (run, undisturbed))
+        assert same_weights(weights, expected)
+        assert len(list(run.path.glob("events.*"))) == 1
+    assert not list(outputs.rglob(".*.tmp"))
+
+
+def test_no_job_leaves_traces_in_another(tmp_path: Path, straight: Path):
+    """Each of them, the last one too, is what the run alone gives."""
+    lab = Lab(tmp_path)
+    for path in runs(straight):
+        config = RunDirectory(straight / path).stored_config()
+        changes = (f"seed={config['seed']}", f"model.units={config['model']['units']}", *SIX[2:])
+        history = RunDirectory(straight / path).result()["history"]
+        assert without_times(history) == without_times(lab.run(*changes)["history"])
+
+
+def is_job(path: Path, lr: float, reduction: list[int]) -> bool:
+    config = RunDirectory(path).stored_config()
+    return (config["optim"]["lr"], config["model"]["reduction"]) == (lr, reduction)
+
+
+def test_twelve_jobs_of_which_some_fail(tmp_path: Path):
+    jobs = ("optim.lr=0.1,0.05,1e30", "model.reduction=[1],[2],[4],[3]", "trainer.max_epochs=2")
+    sweep = Sweep(tmp_path, *jobs, "data.num_images=4000")
+    sweep.read_until("optim.lr=0.1 model.reduction=[1]: begins")
+    [victim] = [path for path in runs(tmp_path) if is_job(tmp_path / path, lr=0.1, reduction=[1])]
+    os.kill(RunDirectory(tmp_path / victim).status()["pid"], signal.SIGKILL)
+    status, said = sweep.end()
+    assert status == 1
+    assert "Traceback" not in said
+    failed = said.partition("7 of 12 jobs failed:\n")[2].splitlines()
+    assert len(failed) == 7  # 3 impossible, 3 diverged (the fourth of them impossible too), 1 killed
+    assert sum("model.filters 16 is not divisible by model.reduction 3" in line for line in failed) == 3
+    assert sum("has diverged: train/loss is" in line for line in failed) == 3
+    assert sum("killed by SIGKILL" in line and victim in line for line in failed) == 1
+    assert sorted(states(tmp_path).values()) == ["diverged"] * 3 + ["done"] * 5 + ["failed"]
+    assert "killed by SIGKILL" in RunDirectory(tmp_path / victim).status()["why"]
+    assert "killed by SIGKILL" in RunDirectory(tmp_path / victim).log_file.read_text()
+
+    finished = {path: RunDirectory(tmp_path / path).status() for path in runs(tmp_path)}
+    status, said = Sweep(tmp_path, *jobs, "data.num_images=4000").end()
+    assert status == 1
+    assert "6 of 12 jobs failed:" in said
+    again = {path: RunDirectory(tmp_path / path).status() for path in runs(tmp_path)}
+    assert [path for path in again if again[path] != finished[path]] == [victim]  # nothing else was touched
+    assert again[victim]["state"] == "done"
+
+
+def test_killed_at_random_moments(tmp_path: Path, straight: Path):
+    moments = random.Random(0)
+    for _ in range(KILLS):
+        sweep = Sweep(tmp_path, *SIX)
+        sweep.read_until("jobs: ")
+        try:
+            sweep.wait(timeout=moments.uniform(0.5, 6))
+        except subprocess.TimeoutExpired:
+            sweep.signal_group(signal.SIGKILL)
+        sweep.end()
+    assert Sweep(tmp_path, *SIX).end()[0] == 0
+    assert_same(tmp_path / "outputs", straight)
+    logs = [RunDirectory(tmp_path / path).log_file.read_text() for path in runs(tmp_path)]
+    assert all(log.count("epoch 3: ") == 1 for log in logs)  # none was trained to its end twice
+
+
+def test_ctrl_c_and_the_same_command_again(tmp_path: Path, straight: Path):
+    sweep = Sweep(tmp_path, *SIX)
+    sweep.read_until("begins")
+    sweep.signal_group(signal.SIGINT)
+    status, said = sweep.end()
+    assert status == 128 + signal.SIGINT
+    assert "the same command again continues them" in said
+    for process in group_members(sweep.pid):
+        assert ends(process)
+    assert "running" not in states(tmp_path).values()
+    assert Sweep(tmp_path, *SIX).end()[0] == 0
+    assert_same(tmp_path / "outputs", straight)
+
+
+def test_the_same_sweep_twice_at_once(tmp_path: Path, straight: Path):
+    sweeps = [Sweep(tmp_path, *SIX) for _ in range(2)]
+    ended = [sweep.end() for sweep in sweeps]
+    assert [status for status, _ in ended] == [0, 0], ended
+    assert_same(tmp_path / "outputs", straight)
+    logs = [RunDirectory(tmp_path / path).log_file.read_text() for path in runs(tmp_path)]
+    assert all(log.count("epoch 3: ") == 1 for log in logs)
+
+
+def test_jobs_end_with_their_sweep(tmp_path: Path):
+    sweep = Sweep(tmp_path, "seed=0", *ENDLESS)
+    sweep.read_until("begins")
+    [path] = runs(tmp_path)
+    job = RunDirectory(tmp_path / path).status()["pid"]
+    sweep.kill()
+    assert ends(job)
+    assert states(tmp_path) == {path: "interrupted"}
+
+
+def test_a_time_limit(tmp_path: Path):
+    status, said = Sweep(tmp_path, "seed=0", "hydra.launcher.time_limit=0.05", *ENDLESS).end()
+    assert status == 1
+    assert "took longer than hydra.launcher.time_limit=0.05 minutes" in said
