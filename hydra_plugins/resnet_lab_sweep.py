@@ -19,14 +19,14 @@ from omegaconf import DictConfig
 class LocalLauncher(Launcher):
     """Jobs on this machine, several at once, each in a fresh process with its share of the GPUs and CPU threads."""
 
-    def __init__(self, jobs: int | None, jobs_per_gpu: int, time_limit: float | None) -> None:
-        self.jobs, self.jobs_per_gpu, self.time_limit = jobs, jobs_per_gpu, time_limit
+    def __init__(self, jobs: int | None, jobs_per_gpu: int, time_limit: float | None, mps: bool) -> None:
+        self.jobs, self.jobs_per_gpu, self.time_limit, self.mps = jobs, jobs_per_gpu, time_limit, mps
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Check the settings, and begin to import what the jobs need. Raises ConfigError."""
         from resnet_lab.sweep.launch import Launch
 
-        limits = (self.jobs, self.jobs_per_gpu, self.time_limit)
+        limits = (self.jobs, self.jobs_per_gpu, self.time_limit, self.mps)
         self.launching = Launch(hydra_context, task_function, config, *limits)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -22,6 +23,7 @@ from resnet_lab.choices import Accelerator
 from resnet_lab.config import ConfigError
 from resnet_lab.ending import RunFailed
 from resnet_lab.sweep.board import Board
+from resnet_lab.sweep.mps import service
 from resnet_lab.sweep.plan import labels
 from resnet_lab.sweep.slots import Slot, share
 from resnet_lab.sweep.worker import Work, forks, work
@@ -48,9 +50,9 @@ class Running:
 
 
 class Launch:
-    """What is the same for all jobs; `jobs` at once, `jobs_per_gpu`, and a `time_limit` in minutes for each.
+    """What is the same for all jobs; `jobs` at once, `jobs_per_gpu`, a `time_limit` in minutes for each, and `mps`.
 
-    Raises ConfigError when one of these is not positive.
+    Raises ConfigError when one of the numbers is not positive.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Launch:
         jobs: int | None,
         jobs_per_gpu: int,
         time_limit: float | None,
+        mps: bool,
     ) -> None:
         for name, value in {"jobs": jobs, "jobs_per_gpu": jobs_per_gpu, "time_limit": time_limit}.items():
             whole = name == "time_limit" or isinstance(value, int)
@@ -70,6 +73,7 @@ class Launch:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
         self.slots = share(jobs, jobs_per_gpu, use_gpus=config.trainer.accelerator is not Accelerator.cpu)
         self.seconds = time_limit and 60 * time_limit
+        self.mps = mps and self.slots[0].gpu is not None
         self.context = forks()
 
     def run(self, jobs: Sequence[list[str]], first_number: int) -> list[JobReturn]:
@@ -80,8 +84,10 @@ class Launch:
         self.running: list[Running] = []
         waiting = deque(range(len(jobs)))
         held: dict[int, float] = {}  # jobs that another process works on, and when to look again
-        with tempfile.TemporaryDirectory(prefix="resnet_lab_") as folder, Board(labels(jobs)) as board:
-            self.folder, self.board = Path(folder), board
+        with ExitStack() as stack:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="resnet_lab_")))
+            self.environment = stack.enter_context(service(self.folder)) if self.mps else {}
+            self.board = stack.enter_context(Board(labels(jobs)))
             try:
                 while waiting or held or self.running:
                     waiting.extend(number for number, when in held.items() if when < time.monotonic())
@@ -104,7 +110,7 @@ class Launch:
         config = self.hydra_context.config_loader.load_sweep_config(self.config, self.jobs[number])
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = self.first_number + number
-        job = Work(self.hydra_context, self.task_function, config, Singleton.get_state()["instances"])
+        job = Work(self.hydra_context, self.task_function, config, Singleton.get_state()["instances"], self.environment)
         printed = self.folder / f"{number}.txt"
         connection, theirs = self.context.Pipe(duplex=False)
         process = self.context.Process(target=work, args=(theirs, printed, slot, job))

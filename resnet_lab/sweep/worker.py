@@ -43,6 +43,7 @@ class Work:
     task_function: Callable[..., Any]  # Hydra's own type knows nothing of `progress`
     config: DictConfig  # composed, with Hydra's own part
     singletons: Any  # Hydra's global state, without its resolvers, which cannot be sent
+    environment: dict[str, str]
 
 
 def forks() -> multiprocessing.context.ForkServerContext:
@@ -58,6 +59,7 @@ def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
     raise_on_signals()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _divert(printed)
+    os.environ.update(job.environment)
     if slot.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu
     torch.set_num_threads(slot.num_threads)

@@ -1,0 +1,41 @@
+"""The service is asked to start and to end, and its absence is survived."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from resnet_lab.sweep.mps import CONTROL, service
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a stand-in for NVIDIA's program was asked, where, a line each."""
+    program, calls = tmp_path / CONTROL, tmp_path / "calls"
+    program.write_text(f'#!/bin/sh\necho "$1 $(cat) $CUDA_MPS_PIPE_DIRECTORY" >> {calls}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return calls
+
+
+def test_begins_and_ends(calls: Path, tmp_path: Path):
+    with service(tmp_path) as environment:
+        pipes = environment["CUDA_MPS_PIPE_DIRECTORY"]
+        assert calls.read_text().split() == ["-d", pipes]
+    assert calls.read_text().splitlines()[1].split() == ["quit", pipes]
+
+
+def test_ends_after_an_interruption(calls: Path, tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt), service(tmp_path):
+        raise KeyboardInterrupt
+    assert "quit" in calls.read_text()
+
+
+def test_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(logging.getLogger("resnet_lab"), "propagate", True)
+    with service(tmp_path) as environment:
+        assert environment == {}
+    assert f"{CONTROL} could not be started" in caplog.text
