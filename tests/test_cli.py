@@ -17,7 +17,8 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from resnet_lab import __main__ as entry_point
-from resnet_lab.compose import GROUPS
+from resnet_lab.compose import GROUPS, load_config
+from resnet_lab.model.summary import measure
 from resnet_lab.training.log import LIBRARIES
 
 TINY = (
@@ -207,3 +208,30 @@ def test_from_any_folder_in_a_real_process(tmp_path: Path):
     assert ended.stdout.startswith("fake seed 0: test error ")
     assert len(ended.stderr.splitlines()) == 3  # what is trained, on what, where
     assert os.listdir(tmp_path) == ["here"]
+
+
+def test_a_dry_run_of_a_sweep_lists_and_makes_nothing(command: Command, tmp_path: Path):
+    ended = command("-m", *TINY, "units=n2,n3", "model.reduction=[4],[5]", "dry_run=true")
+    assert ended.status == 0
+    lines = ended.stdout.splitlines()
+    cost = measure(load_config(*TINY, "units=n3", "model.reduction=[4]"))
+    assert lines[0].split() == ["job", "depth", "params", "MACs", "state"]
+    [row] = [line for line in lines if line.startswith("units=n3 model.reduction=[4]")]
+    assert row.split()[2:] == [f"{cost.depth}", f"{cost.params:,}", f"{cost.macs:,}", "to", "do"]
+    assert sum("impossible: model.filters 16 is not divisible by model.reduction 5" in line for line in lines) == 2
+    assert not list(tmp_path.iterdir())
+
+
+SWEEP_MISTAKES = {
+    "units=n2,nope": "there is no units=nope; units can be: ",
+    "hydra.launcher.jobs=0": "hydra.launcher.jobs must be a whole number above 0, got 0",
+    "hydra.launcher.jobs_per_gpu=0.5": "hydra.launcher.jobs_per_gpu must be a whole number above 0, got 0.5",
+    "hydra.launcher.time_limit=-1": "hydra.launcher.time_limit must be minutes above 0, got -1",
+}
+
+
+@pytest.mark.parametrize("override", SWEEP_MISTAKES)
+def test_a_mistake_in_a_sweep_is_told_before_anything_begins(command: Command, tmp_path: Path, override: str):
+    ended = command("-m", *TINY, "seed=0,1", override)
+    assert_refused(ended, tmp_path)
+    assert ended.stderr.startswith(SWEEP_MISTAKES[override])

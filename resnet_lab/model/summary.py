@@ -13,16 +13,20 @@ from resnet_lab.config import Config, ConfigError
 from resnet_lab.model.complexity import Complexity, LayerCost, complexity
 from resnet_lab.model.resnet import ResNetV2
 
+_measured: dict[str, Complexity] = {}  # the jobs of a sweep differ in their seeds mostly
+
 
 def measure(config: Config, overrides: Sequence[str] = ()) -> Complexity:
     """The complexity of the configured network, built on the `meta` device, where it takes no memory.
 
     Raises ConfigError when the overrides name an experiment that claims another depth.
     """
+    key = f"{config.model} {config.data.image_shape}"
     try:
-        cost = complexity(_shadow(config), config.data.image_shape)
+        cost = _measured[key] if key in _measured else complexity(_shadow(config), config.data.image_shape)
     except RuntimeError as error:  # numbers that torch cannot count with
         raise ConfigError(f"the network cannot be built: {str(error).splitlines()[0]}") from error
+    _measured[key] = cost
     claimed = claimed_depth(overrides)
     if claimed not in (None, cost.depth):
         raise ConfigError(f"experiment {config.name} claims {claimed} layers, but its network has {cost.depth}")
