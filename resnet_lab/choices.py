@@ -36,6 +36,21 @@ class Shortcut(Enum):
     none = "F alone: the plain network of the same depth"
 
 
+# Settings of the model that only some shortcuts look at.
+_READERS = {
+    "shortcut_scale": {Shortcut.constant_scaling},
+    "residual_scale": {Shortcut.constant_scaling},
+    "gate_bias": {Shortcut.exclusive_gating, Shortcut.shortcut_gating},
+    "shortcut_dropout": {Shortcut.dropout},
+    "resize": set(Shortcut) - {Shortcut.projection, Shortcut.zero_pad, Shortcut.conv, Shortcut.none},
+}
+
+
+def unread(shortcut: Shortcut) -> set[str]:
+    """The settings of the model that nothing looks at with this shortcut: networks that differ in them are the same."""
+    return {name for name, readers in _READERS.items() if shortcut not in readers}
+
+
 class Resize(Enum):
     """How shortcuts that scale, gate or drop follow a change of shape."""
 

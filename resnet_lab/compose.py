@@ -33,6 +33,9 @@ ARCHITECTURE_GROUPS = [
     g for g in GROUPS if "# @package model" in (CONFIG_DIR / g / f"{options(g)[0]}.yaml").read_text()
 ]
 
+# Of Lightning's Trainer, for one run on several devices.
+ONE_DEVICE = ("trainer.strategy", "trainer.devices", "trainer.num_nodes")
+
 # What Hydra and OmegaConf raise when a setting is wrong; `explain` words them.
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException)
 
@@ -128,6 +131,12 @@ def explain(error: Exception) -> str:
 
 
 def _no_such_setting(name: str) -> str:
+    if name in ONE_DEVICE:
+        return (
+            f"there is no setting {name}: a run trains on one device, and never as ddp, which would start the whole "
+            "command again in each of its processes; -m gives every GPU a job of its own, hydra.launcher.jobs_per_gpu "
+            "of them"
+        )
     known = [*_settings(Config), *GROUPS]
     close = difflib.get_close_matches(name, known, n=3) or [other for other in known if other.endswith("." + name)]
     hint = f"close to it: {', '.join(close)}" if close else "--help lists the groups, --cfg job the settings"

@@ -8,19 +8,9 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from resnet_lab.choices import Shortcut
+from resnet_lab.choices import unread
 from resnet_lab.compose import CONFIG_DIR, plain
 from resnet_lab.config import Config, ModelConfig
-
-# Settings that only some shortcuts look at.
-USERS = {
-    "shortcut_scale": {Shortcut.constant_scaling},
-    "residual_scale": {Shortcut.constant_scaling},
-    "gate_bias": {Shortcut.exclusive_gating, Shortcut.shortcut_gating},
-    "shortcut_dropout": {Shortcut.dropout},
-    "resize": set(Shortcut) - {Shortcut.projection, Shortcut.zero_pad, Shortcut.conv, Shortcut.none},
-}
-
 
 CIFAR_SHAPE = (3, 32, 32)  # all rows are of CIFAR
 
@@ -51,7 +41,8 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
         "filters": model.stack_filters,
         "reduction": model.stack_reductions,
     }
-    return {name: value for name, value in values.items() if model.shortcut in USERS.get(name, {model.shortcut})}
+    ignored = unread(model.shortcut)
+    return {name: value for name, value in values.items() if name not in ignored}
 
 
 def _model(fields: dict[str, Any], config: Config) -> ModelConfig:

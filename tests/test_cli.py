@@ -88,6 +88,8 @@ MISTAKES = {
     "misspelt group": ("unitz=n3", "there is no setting unitz; close to it: unit"),
     "misspelt key": ("optim.learning_rate=1", r"there is no setting optim\.learning_rate"),
     "misspelt key, added": ("+optim.lrr=1", r"there is no setting optim\.lrr; close to it: optim\.lr"),
+    "several devices": ("trainer.strategy=ddp", r"no setting trainer\.strategy: a run trains on one device, .*as ddp"),
+    "several devices, added": ("+trainer.devices=2", r"trainer\.devices: .* hydra\.launcher\.jobs_per_gpu"),
     "number for a group": ("units=3", "a group is set to the name of an option, as in units=n3"),
     "null for a group": ("optim=null", "a group is set to the name of an option"),
     "number for a list": ("model.units=3", r"model\.units: .*write a list: model\.units=\[…\]"),
@@ -223,6 +225,7 @@ def test_a_dry_run_of_a_sweep_lists_and_makes_nothing(command: Command, tmp_path
 
 
 SWEEP_MISTAKES = {
+    "+trainer.strategy=ddp": "there is no setting trainer.strategy: a run trains on one device",
     "units=n2,nope": "there is no units=nope; units can be: ",
     "hydra.launcher.jobs=0": "hydra.launcher.jobs must be a whole number above 0, got 0",
     "hydra.launcher.jobs_per_gpu=0.5": "hydra.launcher.jobs_per_gpu must be a whole number above 0, got 0.5",

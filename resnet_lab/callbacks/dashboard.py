@@ -17,11 +17,19 @@ from resnet_lab.config import Config
 from resnet_lab.data.images import Normalisation
 from resnet_lab.model.summary import measure, tree
 
+CHARTS = {
+    "training and validation": {
+        "error (%)": ["Multiline", ["train/error", "val/error"]],
+        "loss": ["Multiline", ["train/loss", "val/loss"]],
+    }
+}
 GRID = 64  # augmented training images
 
 
 class Dashboard(Callback):
     """Once, as a run begins: hyper-parameters (HPARAMS), configuration and network (TEXT), training images (IMAGES).
+
+    CUSTOM SCALARS has the errors in training and validation in one chart, and so the losses.
 
     The metrics of HPARAMS are the run's own scalars `val/error` and `test/error`, of which the table shows the last.
     """
@@ -39,6 +47,7 @@ class Dashboard(Callback):
         Console(file=summary, width=100).print(tree(self.config, cost))
         writer.add_text("config", as_code(yaml.safe_dump(plain(self.config), sort_keys=False)), 0)
         writer.add_text("summary", as_code(summary.getvalue()), 0)
+        writer.add_custom_scalars(CHARTS)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images, _ = next(iter(data.train_dataloader()))
         writer.add_images("augmented training images", as_pictures(images[:GRID], data.normalise), 0)

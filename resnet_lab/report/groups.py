@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
+from resnet_lab.choices import Shortcut, unread
 from resnet_lab.config import ConfigError, ModelConfig
 from resnet_lab.report.collect import Run
 
@@ -55,9 +56,12 @@ def compare(runs: Iterable[Run], by: Sequence[str] = ()) -> list[Comparison]:
 def architecture(axes: Mapping[str, Any]) -> Fields:
     """The model's settings by dotted name; an entry that serves all stacks stands for a list that says the same.
 
-    A setting that the run's version of the lab did not have yet counts as the default of today.
+    A setting that the run's version of the lab did not have yet counts as the default of today; one that nothing looks
+    at with the run's shortcut is left out.
     """
     fields = DEFAULTS | _flat(axes)
+    for name in unread(Shortcut[fields["shortcut"]]) if fields["shortcut"] in Shortcut.__members__ else ():
+        del fields[name]
     for name, factor in (("units", 1), ("reduction", 1), ("filters", 2)):
         match fields.get(name):
             case (int(first), *_) as values if all(v == first * factor**i for i, v in enumerate(values)):

@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
+from resnet_lab.config import ConfigError
 from resnet_lab.ending import RunFailed
-from resnet_lab.sweep.plan import LEFT, Planned, examine, labels, listing
+from resnet_lab.sweep.plan import LEFT, Planned, State, examine, labels, listing
 from resnet_lab.training.log import console, log, show_on_terminal
 
 WIDE = 200  # characters, where no terminal says how wide it is
@@ -26,8 +27,9 @@ def sweep(
 ) -> Sequence[JobReturn]:
     """Launch what is left to do, the longest jobs first; with `dry_run` only list it.
 
-    `config` is what Hydra composed for the sweep as a whole. Raises an error of Hydra's before anything is begun when a
-    job names an option that does not exist, and RunFailed with a list when jobs failed or cannot be.
+    `config` is what Hydra composed for the sweep as a whole. Before anything is begun raises an error of Hydra's when a
+    job names an option that does not exist, and ConfigError when no job can be, all for the same reason. Raises
+    RunFailed with a list when jobs failed or cannot be.
     """
     show_on_terminal()
     compose = hydra_context.config_loader.load_sweep_config
@@ -45,6 +47,9 @@ def sweep(
         out = Console()
         (out if out.is_terminal else Console(width=WIDE)).print(listing(plan))
         return []
+    reasons = {job.why if job.state is State.impossible else "" for job in plan}
+    if len(reasons) == 1 and (reason := reasons.pop()):
+        raise ConfigError(reason)  # a mistake that all jobs share is one mistake
     counts = Counter(job.state.value for job in plan)
     log.info("%d jobs: %s", len(plan), ", ".join(f"{count} {state}" for state, count in counts.items()))
     left = sorted((job for job in plan if job.state in LEFT), key=lambda job: -job.work)

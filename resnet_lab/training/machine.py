@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 from dataclasses import dataclass
@@ -32,8 +33,10 @@ class Machine:
     def choose(cls, trainer: TrainerConfig, macs: int) -> Machine:
         """What the settings mean on this machine, for a network of `macs` MACs for each forward pass of a mini-batch.
 
-        Raises ConfigError when a GPU is asked for and there is none.
+        Raises ConfigError when a GPU is asked for and there is none, and when this is one process of several.
         """
+        if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
+            raise ConfigError(f"a run is one process, but this is one of {processes} (ddp): start it without torchrun")
         has_gpu = torch.cuda.is_available()
         if trainer.accelerator is Accelerator.gpu and not has_gpu:
             raise ConfigError("trainer.accelerator=gpu: torch finds no GPU here; use trainer=auto or trainer=cpu")

@@ -112,3 +112,11 @@ def test_by_an_unknown_field_says_which_there_are(tmp_path: Path):
     write(tmp_path / "a")
     with pytest.raises(ConfigError, match=r"--by depht: no such model field; there are .*shortcut"):
         found(tmp_path, "depht")
+
+
+def test_what_no_shortcut_looks_at_does_not_part_runs(tmp_path: Path):
+    for seed, bias in enumerate((-6.0, -7.0)):
+        write(tmp_path / f"p{seed}", seed, axes={"gate_bias": bias})
+        write(tmp_path / f"g{seed}", seed, axes={"shortcut": "shortcut_gating", "gate_bias": bias})
+    [comparison] = found(tmp_path)
+    assert sorted(len(group.runs) for group in comparison.groups) == [1, 1, 2]

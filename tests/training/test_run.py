@@ -10,6 +10,7 @@ import pytest
 import torch
 from lab import TINY, Lab, events, same_weights, scalars, without_times
 from pytorch_lightning import Callback
+from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from resnet_lab import load_run
@@ -140,12 +141,22 @@ def test_one_event_file_with_every_scalar_once_an_epoch(finished: Lab):
 
 def test_dashboard(finished: Lab):
     read = events(finished.directory().path)
-    texts = {tag: read.Tensors(tag)[0].tensor_proto.string_val[0].decode() for tag in read.Tags()["tensors"]}
-    assert set(texts) == {"config/text_summary", "summary/text_summary"}
+    tags = {"config/text_summary", "summary/text_summary"}
+    assert tags <= set(read.Tags()["tensors"])
+    texts = {tag: read.Tensors(tag)[0].tensor_proto.string_val[0].decode() for tag in tags}
     assert "milestones" in texts["config/text_summary"]
     assert "depth 14" in texts["summary/text_summary"]
     (grid,) = (image for tag in read.Tags()["images"] for image in read.Images(tag))
     assert grid.width * grid.height >= 16 * 8 * 8  # a mini-batch
+
+
+def test_training_and_validation_stand_in_one_chart(finished: Lab):
+    directory = finished.directory().path
+    [written] = events(directory).Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(written.tensor_proto.string_val[0])
+    charts = [list(chart.multiline.tag) for category in layout.category for chart in category.chart]
+    assert charts == [["train/error", "val/error"], ["train/loss", "val/loss"]]
+    assert {tag for chart in charts for tag in chart} <= set(scalars(directory))
 
 
 def test_hyper_parameters(finished: Lab):
@@ -291,6 +302,13 @@ def test_killed_while_the_events_were_copied(lab: Lab):
 
 
 # --- refusals
+
+
+def test_one_of_several_processes_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"this is one of 2 \(ddp\): start it without torchrun"):
+        lab.run()
+    assert not lab.output_dir.exists()
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(lab: Lab):
