@@ -50,7 +50,7 @@ def screenshot(logdir: Path, picture: Path, view: str) -> None:
             subprocess.run(
                 [
                     "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-                    "--no-first-run", f"--user-data-dir={profile}", "--window-size=1400,900",
+                    "--no-first-run", f"--user-data-dir={profile}", "--window-size=1800,800",
                     f"--virtual-time-budget={MILLISECONDS_TO_LOAD}", f"--screenshot={picture.absolute()}",
                     f"http://localhost:{port}/{view}",
                 ],

@@ -9,6 +9,7 @@ import torch
 import yaml
 from pytorch_lightning import Callback, Trainer
 from rich.console import Console
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
@@ -23,6 +24,7 @@ CHARTS = {
         "loss": ["Multiline", ["train/loss", "val/loss"]],
     }
 }
+SHOWN = ("filters", "reduction", "seed", "shortcut", "units")  # in the table of HPARAMS, unasked
 GRID = 64  # augmented training images
 
 
@@ -51,10 +53,9 @@ class Dashboard(Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images, _ = next(iter(data.train_dataloader()))
         writer.add_images("augmented training images", as_pictures(images[:GRID], data.normalise), 0)
-        for hparam_summary in hparams(
-            hyper_parameters(self.config) | {"depth": cost.depth, "params": cost.params, "macs": cost.macs},
-            {"val/error": None, "test/error": None},
-        ):
+        values = hyper_parameters(self.config) | {"depth": cost.depth, "params": cost.params, "macs": cost.macs}
+        experiment, *session = hparams(values, {"val/error": None, "test/error": None})
+        for hparam_summary in (_marked(experiment), *session):
             writer.file_writer.add_summary(hparam_summary, 0)
 
 
@@ -77,6 +78,19 @@ def hyper_parameters(config: Config) -> dict[str, Any]:
         "epochs": config.trainer.max_epochs,
         "seed": config.seed,
     }
+
+
+def _marked(experiment: Any) -> Any:
+    """The summary that lists the hyper-parameters, with those of SHOWN marked as such that differ between runs.
+
+    TensorBoard's table begins with these; of the rest it shows the first of the alphabet.
+    """
+    metadata = experiment.value[0].metadata.plugin_data
+    content = HParamsPluginData.FromString(metadata.content)
+    for info in content.experiment.hparam_infos:
+        info.differs = info.name in SHOWN
+    metadata.content = content.SerializeToString()
+    return experiment
 
 
 def as_code(text: str) -> str:

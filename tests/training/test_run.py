@@ -167,6 +167,8 @@ def test_hyper_parameters(finished: Lab):
     )
     metrics = [metric.name.tag for metric in experiment.experiment.metric_infos]
     assert metrics == ["val/error", "test/error"]
+    shown = {info.name for info in experiment.experiment.hparam_infos if info.differs}
+    assert shown == {"units", "filters", "reduction", "shortcut", "seed"}
     assert set(metrics) <= set(scalars(finished.directory().path))
     values = session.session_start_info.hparams
     assert len(values) >= 12
