@@ -120,3 +120,10 @@ class Accelerator(Enum):
     auto = "auto"
     cpu = "cpu"
     gpu = "gpu"
+
+
+class Compile(Enum):
+    """What compiles the training step; evaluation and smaller last mini-batches are never compiled."""
+
+    off = "nothing"
+    inductor = "torch.compile, which takes a minute or more for a deep network"

@@ -16,6 +16,7 @@ from typing import Any
 from resnet_lab.choices import (
     Accelerator,
     Activation,
+    Compile,
     DataName,
     Downsample,
     Init,
@@ -318,7 +319,10 @@ class TrainerConfig:
     max_epochs: int
     accelerator: Accelerator = Accelerator.auto
     precision: str = "auto"  # auto: bf16-mixed on a GPU that has it, else 32-true
-    steps_per_call: int | None = None  # mini-batches per Lightning step; None: 1 on CPU, 32 on GPU
+    graphs: bool | None = None  # replay steps as CUDA graphs; None: on a GPU
+    compile: Compile = Compile.off
+    channels_last: bool = True
+    steps_per_call: int | None = None  # mini-batches per Lightning step; None: enough for 0.1 s
     max_batches: int | None = None  # per epoch; None: all
     eval_batch_size: int = 1000
     num_threads: int | None = None  # on the CPU; None: one for small networks, otherwise all cores

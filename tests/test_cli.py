@@ -208,7 +208,7 @@ def test_from_any_folder_in_a_real_process(tmp_path: Path):
     ended = process(*TINY, "output_dir=here", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     assert ended.stdout.startswith("fake seed 0: test error ")
-    assert len(ended.stderr.splitlines()) == 3  # what is trained, on what, where
+    assert len(ended.stderr.splitlines()) == 4  # what is trained, on what, how, where
     assert os.listdir(tmp_path) == ["here"]
 
 

@@ -13,7 +13,12 @@ from resnet_lab.config import Config
 from resnet_lab.data.augment import Crops, crop_and_flip
 from resnet_lab.data.images import Normalisation, ResidentImages
 
-Batch = tuple[Tensor, Tensor]  # images (B, C, H, W), float32, normalised, channels-last; labels (B,), int64
+Batch = tuple[Tensor, Tensor]  # images (B, C, H, W), float32, normalised, in `memory_format`; labels (B,), int64
+
+
+def memory_format(config: Config) -> torch.memory_format:
+    """In which order images, and the network's weights, lie in memory."""
+    return torch.channels_last if config.trainer.channels_last else torch.contiguous_format
 
 
 class TrainLoader:
@@ -27,6 +32,7 @@ class TrainLoader:
     ) -> None:
         self.images, self.rows, self.normalise = images, rows, normalise
         self.seed, self.pad, self.flip = config.seed, config.data.pad, config.data.flip
+        self.memory_format = memory_format(config)
         self.num_batches, self.num_images = epoch_size(config, len(rows))
         self.images_per_call = steps_per_call * config.optim.batch_size
         self.sampler = self  # Lightning tells a loader's sampler the epoch
@@ -49,15 +55,16 @@ class TrainLoader:
             images = self.normalise(pixels)
             if self.pad or self.flip:
                 images = crop_and_flip(images, crops.part(start, stop), self.pad)
-            yield images.contiguous(memory_format=torch.channels_last), labels
+            yield images.contiguous(memory_format=self.memory_format), labels
 
 
 class EvalLoader:
     """Images as they are, in order, in large batches."""
 
-    def __init__(self, images: ResidentImages, rows: np.ndarray, normalise: Normalisation, batch_size: int) -> None:
+    def __init__(self, images: ResidentImages, rows: np.ndarray, normalise: Normalisation, config: Config) -> None:
         self.images, self.normalise = images, normalise
-        self.chunks = torch.from_numpy(rows).split(batch_size)
+        self.memory_format = memory_format(config)
+        self.chunks = torch.from_numpy(rows).split(config.trainer.eval_batch_size)
 
     def __len__(self) -> int:
         return len(self.chunks)
@@ -65,7 +72,7 @@ class EvalLoader:
     def __iter__(self) -> Iterator[Batch]:
         for rows in self.chunks:
             pixels, labels = self.images.take(rows)
-            yield self.normalise(pixels).contiguous(memory_format=torch.channels_last), labels
+            yield self.normalise(pixels).contiguous(memory_format=self.memory_format), labels
 
 
 def epoch_size(config: Config, num_images: int) -> tuple[int, int]:

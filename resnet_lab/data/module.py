@@ -62,4 +62,4 @@ class ImageData(LightningDataModule):
         return self._in_order(np.arange(len(self.source.test)))
 
     def _in_order(self, rows: np.ndarray) -> EvalLoader:
-        return EvalLoader(self.images, rows, self.normalise, self.config.trainer.eval_batch_size)
+        return EvalLoader(self.images, rows, self.normalise, self.config)

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
-from torch import Tensor
-from torch.nn import functional as F
 
 from resnet_lab.config import Config
-from resnet_lab.data.loader import Batch
+from resnet_lab.data.loader import Batch, memory_format
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.training.log import log
-from resnet_lab.training.schedule import build_optimizer, learning_rate
+from resnet_lab.training.machine import Machine
+from resnet_lab.training.replay import Recorder, Replayed, Step
+from resnet_lab.training.schedule import build_optimizer, learning_rate, make_recordable, set_learning_rate
+from resnet_lab.training.step import EvaluationStep, Totals, TrainingStep
 
 History = list[dict[str, float | None]]
 
@@ -31,39 +32,20 @@ class Diverged(Exception):
     """The loss is no longer a number."""
 
 
-class Totals:
-    """Loss and errors summed on the device, so that nothing waits for it until an epoch ends."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.loss = torch.zeros((), device=device)
-        self.wrong = torch.zeros((), device=device)
-        self.count = 0
-
-    def add(self, loss: Tensor, logits_BK: Tensor, labels_B: Tensor) -> None:
-        """Add a mini-batch with its mean loss."""
-        self.loss += loss.detach() * len(labels_B)
-        self.wrong += (logits_BK.detach().argmax(dim=1) != labels_B).sum()
-        self.count += len(labels_B)
-
-    def means(self) -> tuple[float, float]:
-        """The mean loss and the error in percent so far; waits for the device."""
-        loss, wrong = torch.stack([self.loss, self.wrong]).tolist()
-        return loss / self.count, 100 * wrong / self.count
-
-
 class ImageClassifier(LightningModule):
     """Trains `net` by the recipe of `config.optim`; `history` has one entry of plain numbers per finished epoch.
 
-    Logged once an epoch, at the optimiser step that ends it: `train/loss`, `train/error`, `val/loss`, `val/error`
-    (errors in percent), `lr`, `images_per_second`; after training `test/error` and `test/loss`.
+    `machine` says how a step is computed: eager or replayed, compiled or not, in which memory format. Logged once an
+    epoch, at the optimiser step that ends it: `train/loss`, `train/error`, `val/loss`, `val/error` (errors in percent),
+    `lr`, `images_per_second`; after training `test/error` and `test/loss`.
     """
 
-    def __init__(self, config: Config, num_batches: int, hyper_parameters: dict[str, Any]) -> None:
+    def __init__(self, config: Config, machine: Machine, num_batches: int, hyper_parameters: dict[str, Any]) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.config = config
+        self.config, self.machine = config, machine
         self.total_steps = num_batches * config.trainer.max_epochs
-        self.net = ResNetV2(config.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = ResNetV2(config.model).to(memory_format=memory_format(config))  # type: ignore[call-overload]
         self.history: History = []
         self.test_means: tuple[float, float] | None = None
         self.hyper_parameters = hyper_parameters  # plain Python: a checkpoint is loaded by torch's safe loading
@@ -72,11 +54,30 @@ class ImageClassifier(LightningModule):
         """The optimiser; its learning rate is set before every step."""
         return build_optimizer(self.config.optim, self.net)
 
+    def on_train_start(self) -> None:
+        """Prepare the steps, now that network, optimiser and checkpoint are on the device."""
+        machine = self.machine
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        self.totals, self.evaluated = Totals(self.device), Totals(self.device)
+        forward: Any = torch.compile(self.net, dynamic=False) if machine.compiles else self.net
+        step: Step = TrainingStep(self.net, forward, optimizer, self.config.optim, self.totals)
+        evaluation: Step = EvaluationStep(self.net, self.evaluated)
+        if machine.graphs:
+            make_recordable(optimizer, self.device)
+            recorder = Recorder()
+            step, evaluation = Replayed(step, recorder), Replayed(evaluation, recorder)
+        self.optimizer, self.take_step, self.evaluate = optimizer, step, evaluation
+
+    def on_train_end(self) -> None:
+        """Free the graphs' memory: the test looks at other weights, perhaps in another place."""
+        del self.take_step, self.evaluate
+
     def on_train_epoch_start(self) -> None:
         """Whatever the network draws (dropout) follows from (seed, epoch), as the batches do."""
         state = np.random.SeedSequence([self.config.seed, self.current_epoch, 1]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
-        self.totals = Totals(self.device)
+        self.totals.reset()
         self.epoch_start = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -84,22 +85,13 @@ class ImageClassifier(LightningModule):
         images, labels = batch
         size = self.config.optim.batch_size
         for images_BCHW, labels_B in zip(images.split(size), labels.split(size), strict=True):
-            self._step(images_BCHW, labels_B)
-
-    def _step(self, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        optim = self.config.optim
-        optimizer: Any = self.optimizers()
-        self.lr = learning_rate(optim, self.global_step, self.total_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = self.lr
-        logits_BK = self.net(images_BCHW)
-        loss = F.cross_entropy(logits_BK, labels_B, label_smoothing=optim.label_smoothing)
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        if optim.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.net.parameters(), optim.clip_norm)
-        optimizer.step()
-        self.totals.add(loss, logits_BK, labels_B)
+            self.lr = learning_rate(self.config.optim, self.global_step, self.total_steps)
+            set_learning_rate(self.optimizer, self.lr)
+            self.take_step(images_BCHW, labels_B)
+            # Lightning counts the steps of its own wrapper of the optimiser, which a replayed step does not pass.
+            taken = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+            taken.increment_ready()
+            taken.increment_completed()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """The end of an epoch's training is the one moment to wait for the device."""
@@ -114,18 +106,16 @@ class ImageClassifier(LightningModule):
                 "val/loss": None,
                 "val/error": None,
                 "lr": self.lr,
-                "images_per_second": self.totals.count / seconds,
+                "images_per_second": self.totals.count.item() / seconds,
             }
 
     def on_validation_epoch_start(self) -> None:
         """Begin to count."""
-        self.evaluated = Totals(self.device)
+        self.evaluated.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count loss and errors; label smoothing belongs to training alone."""
-        images_BCHW, labels_B = batch
-        logits_BK = self.net(images_BCHW)
-        self.evaluated.add(F.cross_entropy(logits_BK, labels_B), logits_BK, labels_B)
+        """Count loss and errors."""
+        self.evaluate(*batch)
 
     def on_validation_epoch_end(self) -> None:
         """Keep the means for the epoch's record."""
@@ -151,15 +141,18 @@ class ImageClassifier(LightningModule):
         self.evaluated = Totals(self.device)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """As in validation."""
-        self.validation_step(batch, batch_idx)
+        """As in validation; once, so that nothing is recorded."""
+        EvaluationStep(self.net, self.evaluated)(*batch)
 
     def on_test_epoch_end(self) -> None:
         """Keep the means."""
         self.test_means = self.evaluated.means()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the history, and what `load_run` needs."""
+        """Add the history, and what `load_run` needs; learning rates as plain numbers, wherever they were kept."""
+        for state in checkpoint["optimizer_states"]:
+            for group in state["param_groups"]:
+                group["lr"] = float(group["lr"])
         checkpoint["history"] = self.history
         checkpoint["resnet_lab"] = self.hyper_parameters
 

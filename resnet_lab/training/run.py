@@ -38,15 +38,15 @@ def run(config: Config, overrides: Sequence[str], callbacks: Sequence[Callback])
     if result := directory.result():
         log.info("%s is done already", directory.path)
         return result
-    machine = Machine.choose(config.trainer, cost.macs * config.optim.batch_size)
+    machine = Machine.choose(config, cost.macs)
     job = Job(config, directory, cost, machine, callbacks)
     if config.dry_run:
         log.info(job.description(data=None))
         return {}
     data = ImageData(config, machine.steps_per_call)
     _refuse_lonely_image(config, data)
-    log.info(job.description(data))
-    with directory.held(), recorded(directory.log_file):
+    with directory.held(), recorded(directory.log_file), machine.set_up():
+        log.info(job.description(data))
         # Another process may have gone on with it, or ended it, meanwhile.
         return directory.result() or job.guarded(data, job.checkpoint())
 
@@ -88,20 +88,19 @@ class Job:
         return checkpoint
 
     def description(self, data: ImageData | None) -> str:
-        """What will be done, in three lines; without the number of images when no data was read."""
+        """What will be done, and how, in four lines; without the number of images when no data was read."""
         cost, machine, epochs = self.cost, self.machine, self.config.trainer.max_epochs
-        threads = f", threads: {machine.num_threads}" if machine.accelerator == "cpu" else ""
         images = ""
         if data:
             parts = (len(data.train_rows), len(data.validation_rows), len(data.source.test))
-            images = "{:,} training, {:,} validation, {:,} test images, ".format(*parts)
-            images += f"{data.num_batches} steps an epoch, "
+            images = ": {:,} training, {:,} validation, {:,} test images, ".format(*parts)
+            images += f"{data.num_batches} steps an epoch"
         checkpoint = self.checkpoint()
         done = f"continue after epoch {len(checkpoint['history'])} of {epochs}" if checkpoint else None
         return (
             f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs an image\n"
-            f"{self.config.data.name.name}: {images}on {machine.accelerator} ({machine.name}{threads}), "
-            f"{machine.precision}\n"
+            f"{self.config.data.name.name}{images}\n"
+            f"{machine.accelerator} ({machine.name}): {machine.reasons}\n"
             f"{self.directory.path}: {done or f'train {epochs} epochs'}"
         )
 
@@ -154,12 +153,9 @@ class Job:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        torch.set_num_threads(self.machine.num_threads)
-        if self.machine.accelerator == "gpu":
-            torch.cuda.reset_peak_memory_stats()
         seed_everything(config.seed, verbose=False)
         facts = {"identity": identity(config), "mean": list(data.normalise.mean), "std": list(data.normalise.std)}
-        module = ImageClassifier(config, data.num_batches, facts)
+        module = ImageClassifier(config, self.machine, data.num_batches, facts)
         trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
         history = module.history
         test_last = self._test(trainer, module, data)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resnet_lab.choices import Optimizer, Schedule
 from resnet_lab.config import OptimConfig
@@ -49,3 +49,20 @@ def build_optimizer(optim: OptimConfig, net: nn.Module) -> torch.optim.Optimizer
     kind = torch.optim.Adam if optim.name is Optimizer.adam else torch.optim.AdamW
     betas = (optim.betas[0], optim.betas[1])
     return kind(groups, optim.lr, betas, weight_decay=optim.weight_decay, fused=True)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """For the next step. Where it is a tensor, as `make_recordable` makes it, its value changes and not its place."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
+
+
+def make_recordable(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """Keep everything that changes from step to step on the device, so that a CUDA graph of a step stays true."""
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(float(group["lr"]), device=device)
+        if "capturable" in group:  # Adam and AdamW, which count their steps
+            group["capturable"] = True

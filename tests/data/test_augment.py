@@ -89,7 +89,8 @@ def test_normalised_images_have_mean_0_and_deviation_1() -> None:
     images = numbered_images(500)
     rows = np.arange(100, 500)
     measured = Normalisation.measure(images.pixels_NCHW.numpy(), rows)
-    batches = torch.cat([batch for batch, _ in EvalLoader(images, rows, measured, batch_size=64)])
+    config = load_config("trainer.eval_batch_size=64")
+    batches = torch.cat([batch for batch, _ in EvalLoader(images, rows, measured, config)])
     assert batches.mean(dim=(0, 2, 3)).abs().max() < 1e-5
     assert (batches.std(dim=(0, 2, 3), correction=0) - 1).abs().max() < 1e-5
 

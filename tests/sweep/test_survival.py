@@ -46,6 +46,7 @@ def test_no_job_leaves_traces_in_another(tmp_path: Path, straight: Path):
     for path in runs(straight):
         config = RunDirectory(straight / path).stored_config()
         changes = (f"seed={config['seed']}", f"model.units={config['model']['units']}", *SIX[2:])
+        assert "1 thread (the network is small)" in RunDirectory(straight / path).log_file.read_text()
         history = RunDirectory(straight / path).result()["history"]
         assert without_times(history) == without_times(lab.run(*changes)["history"])
 

@@ -58,6 +58,17 @@ class Lab:
         return torch.load(self.directory(*changes).last, weights_only=True)
 
 
+class FailsAt(Callback):
+    """Raises as an epoch (from 0) begins."""
+
+    def __init__(self, epoch: int, error: BaseException | None = None) -> None:
+        self.epoch, self.error = epoch, error or RuntimeError("out of luck")
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == self.epoch:
+            raise self.error
+
+
 def same_weights(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two checkpoints hold bit-identical networks."""
     weights, others = one["state_dict"], other["state_dict"]

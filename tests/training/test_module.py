@@ -25,7 +25,7 @@ def loaders(config: Config) -> tuple[TrainLoader, EvalLoader]:
     data = ImageData(config)
     images = ResidentImages(data.source.train.pixels, data.source.train.labels, torch.device("cpu"))
     train = TrainLoader(images, data.train_rows, data.normalise, config, steps_per_call=1)
-    return train, EvalLoader(images, data.validation_rows, data.normalise, batch_size=5)
+    return train, EvalLoader(images, data.validation_rows, data.normalise, config)
 
 
 def initial(config: Config) -> ResNetV2:

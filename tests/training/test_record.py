@@ -79,6 +79,7 @@ SETTINGS = [name for _, _, name in leaves(load_config())]
 OPTIONAL = {
     "data.mean": [0.5],
     "data.std": [0.5],
+    "trainer.graphs": True,
     "trainer.steps_per_call": 2,
     "trainer.max_batches": 2,
     "model.head.latent_dim": 2,

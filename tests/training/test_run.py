@@ -4,12 +4,10 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from lab import TINY, Lab, events, same_weights, scalars, without_times
-from pytorch_lightning import Callback
+from lab import TINY, FailsAt, Lab, events, same_weights, scalars, without_times
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -36,17 +34,6 @@ SCALARS = {
     "test/loss",
     "test/error",
 }
-
-
-class FailsAt(Callback):
-    """Raises as an epoch (from 0) begins."""
-
-    def __init__(self, epoch: int, error: BaseException | None = None) -> None:
-        self.epoch, self.error = epoch, error or RuntimeError("out of luck")
-
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        if trainer.current_epoch == self.epoch:
-            raise self.error
 
 
 def files(path: Path) -> dict[str, tuple[int, bytes]]:

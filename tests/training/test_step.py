@@ -1,0 +1,119 @@
+"""A step on its own: precision, memory format, compilation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lab import TINY, Lab, same_weights
+from torch import Tensor, nn
+
+from resnet_lab.choices import Activation, Shortcut
+from resnet_lab.compose import load_config
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.training.schedule import build_optimizer
+from resnet_lab.training.step import EvaluationStep, Totals, TrainingStep
+
+CPU = torch.device("cpu")
+
+
+def test_every_mini_batch_sees_the_weights_of_the_one_before_in_bf16_too(tmp_path: Path):
+    """Autocast would keep its copies of the weights for as long as a call lasts."""
+    changes = ("trainer.precision=bf16-mixed", "trainer.max_epochs=3")
+    one, three = Lab(tmp_path / "1"), Lab(tmp_path / "3")
+    one.run(*changes, "trainer.steps_per_call=1")
+    three.run(*changes, "trainer.steps_per_call=3")
+    assert same_weights(one.checkpoint(*changes), three.checkpoint(*changes))
+
+
+VARIANTS = [
+    *(f"shortcut={name}" for name in Shortcut.__members__),
+    *(f"activation={name}" for name in Activation.__members__),
+    "unit=basic bottleneck=none shortcut=zero_pad",
+    "unit=conv bottleneck=none shortcut=none",
+    "shortcut=dropout resize=zero_pad",
+    "stack_shortcut=on",
+    "downsample=max_pool",
+    "stem=double",
+    "stem=imagenet",
+    "lineage=atienza",
+    "lineage=torch",
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_channels_last_survives(variant: str):
+    """Every convolution is given maps, weights and gradients in the order that the images have.
+
+    But for one: where the head has no activation, the gradient of the pooled mean, which is one number for each map
+    and has no order, comes to the last shortcut as it is.
+    """
+    config = load_config(*TINY, "data.image_size=32", *variant.split())
+    net = ResNetV2(config.model).to(memory_format=torch.channels_last)
+    seen: list[Tensor] = []
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        seen.extend([inputs[0], output])
+        output.register_hook(lambda gradient: seen.append(gradient) or None)
+
+    convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    for module in convolutions:
+        module.register_forward_hook(look)
+    images = torch.randn(4, *config.data.image_shape).contiguous(memory_format=torch.channels_last)
+    step = TrainingStep(net, net, build_optimizer(config.optim, net), config.optim, Totals(CPU))
+    step(images, torch.zeros(4, dtype=torch.long))
+    assert len(seen) >= 3 * len(convolutions)
+    tensors = [*seen, *(module.weight for module in convolutions)]
+    others = [tensor for tensor in tensors if not tensor.is_contiguous(memory_format=torch.channels_last)]
+    assert len(others) == ("relu_before_addition" in variant)
+
+
+def test_channels_first_on_request(tmp_path: Path):
+    lab = Lab(tmp_path)
+    lab.run("trainer.channels_last=false")
+    weight = lab.checkpoint("trainer.channels_last=false")["state_dict"]["net.stacks.0.units.0.layers.1.conv.weight"]
+    assert weight.is_contiguous()
+    assert not weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_compiled_steps_are_the_eager_ones_but_for_rounding(tmp_path: Path):
+    changes = ("trainer.max_epochs=1", "optim.batch_size=10")
+    eager, compiled = Lab(tmp_path / "eager"), Lab(tmp_path / "compiled")
+    expected = eager.run(*changes)
+    result = compiled.run(*changes, "trainer.compile=inductor")
+    assert result["last"]["train_loss"] == pytest.approx(expected["last"]["train_loss"], rel=1e-4)
+    weights, others = (lab.checkpoint(*changes)["state_dict"] for lab in (compiled, eager))
+    assert weights.keys() == others.keys()
+    for name, tensor in weights.items():
+        torch.testing.assert_close(tensor, others[name], rtol=1e-2, atol=1e-3)
+
+
+def test_totals_count_what_they_are_given():
+    totals = Totals(CPU)
+    evaluate = EvaluationStep(nn.Identity(), totals)
+    for wrong, right in ((1, 2), (0, 4)):
+        logits = torch.tensor([[0.0, 9.0]] * wrong + [[9.0, 0.0]] * right)
+        evaluate(logits, torch.zeros(wrong + right, dtype=torch.long))
+    loss, error = totals.means()
+    assert error == pytest.approx(100 / 7)
+    assert loss == pytest.approx((9 + 7 * torch.log1p(torch.exp(torch.tensor(-9.0))).item()) / 7, rel=1e-5)
+    totals.reset()
+    evaluate(torch.tensor([[0.0, 9.0]]), torch.zeros(1, dtype=torch.long))
+    assert totals.means()[1] == 100
+
+
+def test_steps_are_taken_by_what_is_compiled_at_full_size_only():
+    config = load_config(*TINY)
+    net = ResNetV2(config.model)
+    sizes: list[int] = []
+
+    def compiled(images: Tensor) -> Any:
+        sizes.append(len(images))
+        return net(images)
+
+    step = TrainingStep(net, compiled, build_optimizer(config.optim, net), config.optim, Totals(CPU))
+    for size in (16, 5, 16):
+        step(torch.randn(size, *config.data.image_shape), torch.zeros(size, dtype=torch.long))
+    assert sizes == [16, 16]
