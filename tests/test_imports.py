@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "callbacks": {"choices", "config", "compose", "ending", "data", "model", "inspect", "training"},
     "job": {"choices", "config", "compose", "ending", "data", "model", "inspect", "training", "callbacks"},
     "sweep": {"choices", "config", "compose", "ending", "data", "model", "training", "callbacks"},
+    "bench": {"choices", "config", "compose", "ending", "data", "model", "training", "sweep"},
     "__main__": {"compose", "ending", "job"},
     "summary": {"choices", "config", "compose", "model"},
     "report": {"choices", "config"},

@@ -56,12 +56,12 @@ def compare(runs: Iterable[Run], by: Sequence[str] = ()) -> list[Comparison]:
 def architecture(axes: Mapping[str, Any]) -> Fields:
     """The model's settings by dotted name; an entry that serves all stacks stands for a list that says the same.
 
-    A setting that the run's version of the lab did not have yet counts as the default of today; one that nothing looks
-    at with the run's shortcut is left out.
+    A setting that the run's version of the lab did not have yet counts as the default of today, and so does one that
+    nothing looks at with the run's shortcut.
     """
     fields = DEFAULTS | _flat(axes)
-    for name in unread(Shortcut[fields["shortcut"]]) if fields["shortcut"] in Shortcut.__members__ else ():
-        del fields[name]
+    if fields["shortcut"] in Shortcut.__members__:
+        fields |= {name: DEFAULTS[name] for name in unread(Shortcut[fields["shortcut"]])}
     for name, factor in (("units", 1), ("reduction", 1), ("filters", 2)):
         match fields.get(name):
             case (int(first), *_) as values if all(v == first * factor**i for i, v in enumerate(values)):

@@ -102,9 +102,14 @@ def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> No
     console.print(BASIS, style="dim")
 
 
+def beside(path: Path, out: Path) -> str:
+    """A run directory as seen from `out`, so that both can be moved together."""
+    return os.path.relpath(path, out.resolve())
+
+
 def link(path: Path, out: Path) -> str:
-    """A run directory as a relative address in a page that lies in `out`."""
-    return quote(os.path.relpath(path, out.resolve()))
+    """The same as an address in a page."""
+    return quote(beside(path, out))
 
 
 def markdown(found: Collected, analyses: Sequence[Analysis], figures: Sequence[Path]) -> str:
@@ -153,7 +158,7 @@ def _flat(analysis: Analysis, row: Row) -> dict[str, Any]:
 
 
 def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> None:
-    """Everything, by comparison, group and run."""
+    """Everything, by comparison, group and run; where runs lie is relative to the file."""
     content = {
         "basis": BASIS,
         "compared_by": MEASURE,
@@ -161,7 +166,7 @@ def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> No
             {
                 "title": analysis.comparison.title,
                 "axes": analysis.comparison.axes,
-                "groups": list(_groups(analysis)),
+                "groups": list(_groups(analysis, path.parent)),
                 "differences": [dataclasses.asdict(d) | {"words": str(d)} for d in analysis.listed],
                 "pairs_tested": len(analysis.differences),
                 "pairs_distinguishable": sum(d.real for d in analysis.differences),
@@ -169,13 +174,15 @@ def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> No
             }
             for analysis in analyses
         ],
-        "unfinished": [{"path": str(run.path), "state": run.state, "why": run.why} for run in found.unfinished],
-        "damaged": [{"path": str(damaged.path), "why": damaged.why} for damaged in found.damaged],
+        "unfinished": [
+            {"path": beside(run.path, path.parent), "state": run.state, "why": run.why} for run in found.unfinished
+        ],
+        "damaged": [{"path": beside(damaged.path, path.parent), "why": damaged.why} for damaged in found.damaged],
     }
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def _groups(analysis: Analysis) -> Iterator[dict[str, Any]]:
+def _groups(analysis: Analysis, out: Path) -> Iterator[dict[str, Any]]:
     for row in analysis.rows:
         yield {
             "group": row.group.label,
@@ -187,7 +194,7 @@ def _groups(analysis: Analysis) -> Iterator[dict[str, Any]]:
             "published_error": row.published,
             "missing": row.group.missing,
             "runs": [
-                {"run": block, "path": str(run.path), **{measure: error(run, measure) for measure in ERRORS}}
+                {"run": block, "path": beside(run.path, out), **{measure: error(run, measure) for measure in ERRORS}}
                 for block, run in row.group.runs.items()
             ],
         }

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from resnet_lab.training.machine import physical_cores
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -21,7 +23,7 @@ def share(jobs: int | None, jobs_per_gpu: int, use_gpus: bool) -> list[Slot]:
 
     The next GPU takes the next job, so that all are used before any is used twice.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = physical_cores()
     gpus: list[str | None] = [*visible_gpus()] if use_gpus else []
     places = gpus * jobs_per_gpu or [None] * (jobs or cores)
     places = places[:jobs]

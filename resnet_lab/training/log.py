@@ -19,12 +19,12 @@ log.setLevel(logging.DEBUG)  # all of it belongs in run.log, also of a run that 
 LIBRARIES = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric", "py.warnings")
 
 
-def show_on_terminal() -> None:
-    """Messages of the lab go to stderr, without the trimmings of a log."""
+def show_on_terminal(level: int = logging.INFO) -> None:
+    """Messages of the lab, from a level on, go to stderr, without the trimmings of a log."""
     rich = RichHandler(console=console, show_time=False, show_level=False, show_path=False, markup=False)
     plain = logging.StreamHandler(sys.stderr)
     handler = rich if console.is_terminal else plain
-    handler.setLevel(logging.INFO)
+    handler.setLevel(level)
     log.handlers = [handler]
     log.propagate = False
     logging.captureWarnings(True)

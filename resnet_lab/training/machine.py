@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from joblib import cpu_count
 
 from resnet_lab.choices import Accelerator, Compile
 from resnet_lab.config import Config, ConfigError
@@ -133,12 +134,18 @@ def _steps_per_call(config: Config, on_gpu: bool, batch_macs: int) -> tuple[int,
     return steps, f"{steps} mini-batch{'es' if steps > 1 else ''} a call (Lightning's part stays small)"
 
 
+def physical_cores() -> int:
+    """The cores that this process may use, by affinity and control group; two threads of one core count once."""
+    return int(cpu_count(only_physical_cores=True))
+
+
 def _threads(asked: int | None, on_gpu: bool, batch_macs: int) -> tuple[int, str]:
+    most = min(torch.get_num_threads(), physical_cores())  # a job of a sweep begins with its share of them
     if on_gpu:
-        return asked or torch.get_num_threads(), ""
+        return asked or most, ""
     small = batch_macs < SMALL_MACS
-    threads = asked or (1 if small else torch.get_num_threads())
-    why = "" if asked else " (the network is small)" if small else " (all that this process may use)"
+    threads = asked or (1 if small else most)
+    why = "" if asked else " (the network is small)" if small else " (the cores that this process may use)"
     return threads, f"{threads} thread{'s' if threads > 1 else ''}{why}"
 
 

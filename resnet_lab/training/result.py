@@ -48,7 +48,7 @@ def collect(
         "peak_memory": machine.peak_memory(),
         "device": machine.name,
         "precision": machine.precision,
-        "versions": {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}},
+        "versions": versions(),
         "git_commit": git_commit(),
         "history": history,
     }
@@ -60,6 +60,11 @@ def _epoch(record: dict[str, float | None], test: Means) -> dict[str, float | No
     names |= {"val_loss": "val/loss", "val_error": "val/error"}
     values = {name: record[key] for name, key in names.items()} | numbers
     return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
+
+
+def versions() -> dict[str, str | None]:
+    """Of Python and of the packages that decide the numbers."""
+    return {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
 
 
 def _version(package: str) -> str | None:

@@ -109,7 +109,7 @@ def test_the_page_is_self_contained_and_takes_text_as_text(tmp_path: Path):
 def test_a_thousand_runs(tmp_path: Path):
     for i in range(1000):
         units, reduction, seed = 1 + i // 50, i // 5 % 10, i % 5
-        axes = {"units": [units], "shortcut_scale": reduction / 10}
+        axes = {"units": [units], "shortcut": "constant_scaling", "shortcut_scale": reduction / 10}
         write(tmp_path / "runs" / str(i), seed, 5 + units / 10 + (i * 7919 % 13) / 10, axes=axes)
     [comparison] = read(made(tmp_path))["comparisons"]
     assert len(comparison["groups"]) == 200

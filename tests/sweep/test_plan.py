@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import pytest
@@ -91,7 +90,7 @@ def test_shares(
     expected: list[tuple[str | None, int]],
 ):
     monkeypatch.setattr(slots, "visible_gpus", lambda: gpus)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(slots, "physical_cores", lambda: 8)
     assert share(jobs, jobs_per_gpu, use_gpus=True) == [Slot(*slot) for slot in expected]
 
 

@@ -1,0 +1,1 @@
+"""How fast a configuration trains on this machine, and how fast it could."""

@@ -1,0 +1,133 @@
+"""`python -m resnet_lab.bench OVERRIDES… [--jobs 1,2,4]`: how fast a configuration trains, and how fast it could."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from resnet_lab.bench import roofs
+from resnet_lab.bench.measure import Speed, speed
+from resnet_lab.bench.parallel import READY, numbers, together
+from resnet_lab.compose import load_config
+from resnet_lab.config import Config, ConfigError
+from resnet_lab.ending import RunFailed
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.model.summary import measure
+from resnet_lab.training.log import console, show_on_terminal
+from resnet_lab.training.machine import Machine, physical_cores
+from resnet_lab.training.record import write_json
+from resnet_lab.training.result import git_commit, versions
+
+WIDTH = 120  # characters, where the output is not a terminal
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print a table, write JSON; the exit status is 1, with one message, when a setting is wrong."""
+    options, overrides = parser().parse_known_args(arguments)
+    show_on_terminal(logging.WARNING)
+    try:
+        config = load_config(*overrides)
+        if options.worker:
+            print(json.dumps(asdict(speed(config, options.seconds, _when_told))))
+            return 0
+        jobs = numbers(options.jobs) if options.jobs else []
+        with console.status("measuring", refresh_per_second=2):
+            facts = report(config, overrides, options.seconds) | {"command": _command(arguments)}
+        if jobs:
+            counts = track(jobs, "several at once", console=console, transient=True, disable=not console.is_terminal)
+            facts["jobs"] = [asdict(together(overrides, count, options.seconds, options.mps)) for count in counts]
+        if options.json:
+            write_json(options.json, facts)
+    except (ConfigError, RunFailed, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    out = Console()
+    (out if out.is_terminal else Console(width=WIDTH)).print(table(facts))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command takes, besides overrides."""
+    made = argparse.ArgumentParser(prog="python -m resnet_lab.bench", usage="%(prog)s OVERRIDES… [options]")
+    made.description = "How fast a configuration trains on random images, against what the machine could do."
+    made.add_argument("--seconds", type=float, default=20, help="about how long to train for one measurement")
+    made.add_argument("--jobs", metavar="1,2,4", help="measure as many trainings at once, too")
+    made.add_argument("--mps", action="store_true", help="jobs share a GPU by NVIDIA's Multi-Process Service")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to a file")
+    made.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    return made
+
+
+def report(config: Config, overrides: Sequence[str], seconds: float) -> dict[str, Any]:
+    """Speed, and the shares of both roofs that it reaches."""
+    cost = measure(config, overrides)
+    machine = Machine.choose(config, cost.macs)
+    reached = speed(config, seconds)
+    device = torch.device("cuda" if machine.accelerator == "gpu" else "cpu")
+    dtype = {"bf16-mixed": torch.bfloat16, "64-true": torch.float64}.get(machine.precision, torch.float32)
+    with machine.set_up():
+        peaks = {"macs": roofs.macs_per_second(device, dtype), "bytes": roofs.bytes_per_second(device)}
+    net = ResNetV2(config.model)
+    needs = {
+        "macs": 3 * cost.macs * config.optim.batch_size,  # forward, and two products for every one backward
+        "bytes": roofs.step_bytes(net, config.data.image_shape, config.optim.batch_size, dtype.itemsize),
+    }
+    return {
+        "network": cost.totals() | {"name": config.name, "batch_size": config.optim.batch_size},
+        "machine": {"name": machine.name, "cores": physical_cores(), "how": machine.reasons, **versions()},
+        "git_commit": git_commit(),
+        "speed": asdict(reached) | {"host_share": reached.host_share},
+        "roofs": {
+            what: {"per_second": peaks[what], "per_step": needs[what], "share": _share(reached, needs, peaks, what)}
+            for what in peaks
+        },
+    }
+
+
+def table(facts: dict[str, Any]) -> Table:
+    """The numbers for a person."""
+    made = Table(show_header=False, box=None, pad_edge=False)
+    reached, network = facts["speed"], facts["network"]
+    made.add_row("network", f"{network['name']}, depth {network['depth']}, batches of {network['batch_size']}")
+    made.add_row("machine", f"{facts['machine']['name']}: {facts['machine']['how']}")
+    made.add_row("training", f"{reached['images_per_second']:,.0f} images/s, {reached['step_ms']:.2f} ms a step")
+    made.add_row("the step alone", f"{reached['bare_ms']:.2f} ms, so that the host takes {reached['host_share']:.1%}")
+    made.add_row("peak memory", f"{reached['peak_memory'] / 2**20:,.0f} MiB")
+    for name, unit in (("macs", "MAC"), ("bytes", "B")):
+        roof = facts["roofs"][name]
+        limit = f"{roof['per_second'] / 1e9:,.0f} G{unit}/s"
+        made.add_row(f"roof of {name}", f"{roof['share']:.1%} of {limit}, {roof['per_step'] / 1e9:,.2f} G{unit} a step")
+    alone = facts.get("jobs", [{}])[0].get("images_per_second")
+    for job in facts.get("jobs", []):
+        gain = f"{job['images_per_second'] / alone:.2f} × the first line"
+        made.add_row(f"{job['jobs']} at once", f"{job['images_per_second']:,.0f} images/s together, {gain}")
+    return made
+
+
+def _share(reached: Speed, needs: dict[str, int], peaks: dict[str, float], what: str) -> float:
+    return needs[what] / peaks[what] / (reached.step_ms / 1000)
+
+
+def _when_told() -> None:
+    print(READY, flush=True)
+    if not sys.stdin.readline():
+        raise RunFailed("whoever started this is gone")
+
+
+def _command(arguments: Sequence[str]) -> str:
+    return " ".join(["python -m resnet_lab.bench", *arguments])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

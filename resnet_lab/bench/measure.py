@@ -1,0 +1,124 @@
+"""The speed of one configuration: as the lab trains it, and its bare steps alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, Trainer
+
+from resnet_lab.bench import roofs
+from resnet_lab.choices import DataName
+from resnet_lab.config import Config
+from resnet_lab.data.loader import memory_format
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.model.summary import measure
+from resnet_lab.training.machine import Machine
+from resnet_lab.training.replay import WARM_UP, Recorder, Replayed, Step
+from resnet_lab.training.run import run
+from resnet_lab.training.schedule import build_optimizer, make_recordable
+from resnet_lab.training.step import Totals, TrainingStep
+
+EPOCHS = 4  # measured, after one that warms up
+LARGEST_EPOCH = 2**30  # bytes of images
+FEWEST_STEPS = 3  # of an epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a configuration reaches; times in milliseconds for a mini-batch."""
+
+    images_per_second: float  # the median epoch, without validation and checkpoints
+    step_ms: float  # as trained: loader, augmentation, Lightning and all
+    bare_ms: float  # forward, backward and update of images that are there
+    seconds: float  # of all measured epochs, and what lies between them
+    images: int  # trained on meanwhile
+    peak_memory: int  # bytes
+
+    @property
+    def host_share(self) -> float:
+        """The share of the time that is not the step itself."""
+        return max(0.0, 1 - self.bare_ms / self.step_ms)
+
+
+class Stopwatch(Callback):
+    """Waits for `begin` after the epoch that warms up, and takes the time from there to the end."""
+
+    def __init__(self, begin: Callable[[], object]) -> None:
+        self.begin = begin
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """The first measured epoch starts the clock."""
+        if trainer.current_epoch == 1:
+            self.begin()
+            self.start = time.perf_counter()
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """The last one stops it."""
+        self.seconds = time.perf_counter() - self.start
+
+
+def speed(config: Config, seconds: float, begin: Callable[[], object] = lambda: None) -> Speed:
+    """Train on random images of the configured shape for about so many seconds, after a warm-up and `begin`."""
+    bare = bare_seconds(config)
+    batch_size = config.optim.batch_size
+    most = LARGEST_EPOCH // (batch_size * math.prod(config.data.image_shape))
+    steps = max(FEWEST_STEPS, min(most, round(seconds / (EPOCHS * bare))))
+    stopwatch = Stopwatch(begin)
+    with tempfile.TemporaryDirectory() as folder:
+        result = run(on_random_images(config, steps, folder), [], [stopwatch])
+    images_per_second = statistics.median(record["images_per_second"] for record in result["history"][1:])
+    return Speed(
+        images_per_second=images_per_second,
+        step_ms=1000 * batch_size / images_per_second,
+        bare_ms=1000 * bare,
+        seconds=stopwatch.seconds,
+        images=EPOCHS * steps * batch_size,
+        peak_memory=result["peak_memory"],
+    )
+
+
+def on_random_images(config: Config, steps: int, folder: str) -> Config:
+    """The same training for a few epochs of whole mini-batches of random images, recorded in `folder`."""
+    data = dataclasses.replace(
+        config.data, name=DataName.fake, num_images=steps * config.optim.batch_size, validation=0, mean=None, std=None
+    )
+    trainer = dataclasses.replace(config.trainer, max_epochs=1 + EPOCHS, max_batches=None)
+    return dataclasses.replace(config, data=data, trainer=trainer, output_dir=folder, objective=[], dry_run=False)
+
+
+def bare_seconds(config: Config, rounds: int = 5) -> float:
+    """Seconds for a step on images that are there already; the median of some rounds of about half a second each."""
+    machine = Machine.choose(config, measure(config).macs)
+    device = torch.device("cuda" if machine.accelerator == "gpu" else "cpu")
+    net = ResNetV2(config.model).to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
+    optimizer = build_optimizer(config.optim, net)
+    forward: Any = torch.compile(net, dynamic=False) if machine.compiles else net
+    step: Step = TrainingStep(net, forward, optimizer, config.optim, Totals(device))
+    if machine.graphs:
+        make_recordable(optimizer, device)
+        step = Replayed(step, Recorder())
+    images = torch.randn(config.optim.batch_size, *config.data.image_shape, device=device)
+    images = images.contiguous(memory_format=memory_format(config))
+    labels = torch.randint(config.model.num_classes, (len(images),), device=device)
+
+    def seconds(steps: int) -> float:
+        roofs.wait(device)
+        start = time.perf_counter()
+        for _ in range(steps):
+            step(images, labels)
+        roofs.wait(device)
+        return (time.perf_counter() - start) / steps
+
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16-mixed")
+    with machine.set_up(), autocast:
+        seconds(WARM_UP + 1)
+        steps = max(1, round(0.5 / seconds(1)))
+        return statistics.median(seconds(steps) for _ in range(rounds))

@@ -1,0 +1,87 @@
+"""The limits of a machine, and what a training step asks of it: arithmetic and memory traffic.
+
+The traffic counts every pass over a tensor once, with pointwise operations fused into their neighbours and nothing kept
+in caches between two passes. Real kernels may do with less where a cache helps, and take more where nothing is fused.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+MATRIX = 2048  # rows and columns of the matrices that arithmetic is measured with
+COPIED = 2**27  # bytes that are copied, more than any cache holds
+OPTIMISER_PASSES = 7  # gradient written and read; weight and momentum read and written; the weight read by its layer
+
+
+def step_bytes(net: nn.Module, image_shape: tuple[int, int, int], batch_size: int, element: int) -> int:
+    """Bytes that a training step of `batch_size` images moves; `element` bytes for a number of a map.
+
+    Passes over its input and output: a convolution or linear layer 2 forward (read, write) and 4 backward (the
+    gradient of the output for each of two products, the input, the gradient of the input); BatchNorm with the ReLU
+    behind it 3 forward (statistics, read, write) and 5 backward (input and gradient for the sums, both again, write);
+    an addition 3 forward, and 3 backward where its two gradients meet again.
+    """
+    shadow = copy.deepcopy(net).to("meta").train()
+    with _Passes() as passes:
+        shadow(torch.empty(2, *image_shape, device="meta"))  # BatchNorm may refuse a single image
+    maps: int = passes.elements * batch_size // 2 * element
+    weights = 4 * sum(p.numel() for p in net.parameters())
+    return maps + OPTIMISER_PASSES * weights
+
+
+class _Passes(TorchFunctionMode):
+    """Adds up elements, times the passes over them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in (F.conv2d, F.linear):  # input: read, read again for the weights, its gradient written
+            self.elements += 3 * args[0].numel() + 3 * result.numel()
+        elif func is F.batch_norm:
+            self.elements += 8 * result.numel()
+        elif func is Tensor.add and result.dim() == 4:  # the sum of a unit
+            self.elements += 6 * result.numel()
+        return result
+
+
+def macs_per_second(device: torch.device, dtype: torch.dtype) -> float:
+    """Multiply-accumulates a second of a large matrix product, the best of several."""
+    one, other = (torch.randn(MATRIX, MATRIX, device=device, dtype=dtype) for _ in range(2))
+    return MATRIX**3 / _fastest(lambda: one @ other, device)
+
+
+def bytes_per_second(device: torch.device) -> float:
+    """Bytes read and written a second by a large copy, the best of several."""
+    source = torch.zeros(COPIED, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * COPIED / _fastest(lambda: target.copy_(source), device)
+
+
+def _fastest(work: Callable[[], object], device: torch.device, rounds: int = 10) -> float:
+    seconds = []
+    for _ in range(rounds + 2):  # the first ones warm up
+        wait(device)
+        start = time.perf_counter()
+        work()
+        wait(device)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[2:])
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
