@@ -48,6 +48,7 @@ class TrainLoader:
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, self.epoch])
         order = torch.from_numpy(self.rows[rng.permutation(len(self.rows))])
+        order = order.to(self.images.pixels_NCHW.device)  # once an epoch: the GPU waits for each copy from the host
         crops = Crops.draw(rng, len(order), self.pad, self.flip).to(self.images.device)
         for start in range(0, self.num_images, self.images_per_call):
             stop = min(start + self.images_per_call, self.num_images)
