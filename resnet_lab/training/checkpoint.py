@@ -11,7 +11,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from resnet_lab.training.module import best_epoch
-from resnet_lab.training.record import RunDirectory, write_whole
+from resnet_lab.training.record import RunDirectory, copy_whole, write_whole
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -34,6 +34,9 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Lightning calls this after the module's own, which adds the epoch to the history."""
+        last, best = self.directory.last, self.directory.best
         if best_epoch(pl_module.history) is pl_module.history[-1]:
-            trainer.save_checkpoint(self.directory.best, weights_only=False)
-        trainer.save_checkpoint(self.directory.last, weights_only=False)
+            trainer.save_checkpoint(best, weights_only=False)
+            copy_whole(best, last)
+        else:
+            trainer.save_checkpoint(last, weights_only=False)

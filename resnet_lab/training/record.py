@@ -44,7 +44,7 @@ NOT_IDENTITY = (
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a file that is at `path` afterwards, complete and on disk; on any failure the old one stays."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = _beside(path)
     try:
         with beside.open("wb") as file:
             write(file)
@@ -53,6 +53,22 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def copy_whole(source: Path, path: Path) -> None:
+    """The file `source` also as `path`: as a second name where the file system can, since no file is ever changed."""
+    beside = _beside(path)
+    try:
+        os.link(source, beside)
+    except OSError:
+        write_whole(path, lambda file: file.write(source.read_bytes()))
+    else:
+        beside.replace(path)
+        beside.unlink(missing_ok=True)  # both were the same file already, which leaves it
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ import os
 import random
 import signal
 import subprocess
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,17 +17,33 @@ from sweeps import Sweep, ends, group_members, runs, states
 
 from resnet_lab.training.record import RunDirectory
 
-KILLS = int(os.environ.get("KILLS", "2"))  # of a whole sweep; more of them find more
+KILLS = int(os.environ.get("KILLS", "2"))  # random moments at which a whole sweep is killed; more of them find more
 SIX = ("seed=0,1,2", "units=n2,n3", "trainer.max_epochs=3", "data.num_images=400")
 ENDLESS = ("trainer.max_epochs=100000",)
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """A sweep of six jobs that nothing disturbed: where its runs are, and how long its jobs took."""
+
+    outputs: Path
+    seconds: float
+
+
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a sweep of six jobs was never disturbed."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("straight")
-    assert Sweep(folder, *SIX).end()[0] == 0
-    return folder / "outputs"
+    sweep = Sweep(folder, *SIX)
+    sweep.read_until("jobs: ")
+    start = time.monotonic()
+    assert sweep.end()[0] == 0
+    return Undisturbed(folder / "outputs", time.monotonic() - start)
+
+
+@pytest.fixture(scope="module")
+def straight(undisturbed: Undisturbed) -> Path:
+    """The folder of the undisturbed runs."""
+    return undisturbed.outputs
 
 
 def assert_same(outputs: Path, straight: Path) -> None:
@@ -83,20 +101,21 @@ def test_twelve_jobs_of_which_some_fail(tmp_path: Path):
     assert again[victim]["state"] == "done"
 
 
-def test_killed_at_random_moments(tmp_path: Path, straight: Path):
-    moments = random.Random(0)
-    for _ in range(KILLS):
-        sweep = Sweep(tmp_path, *SIX)
-        sweep.read_until("jobs: ")
-        try:
-            sweep.wait(timeout=moments.uniform(0.5, 6))
-        except subprocess.TimeoutExpired:
-            sweep.signal_group(signal.SIGKILL)
-        sweep.end()
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_killed_at_a_random_moment(tmp_path: Path, undisturbed: Undisturbed, seed: int):
+    """All of its processes at once, as when the machine goes down; then the same command again."""
+    sweep = Sweep(tmp_path, *SIX)
+    sweep.read_until("jobs: ")
+    try:
+        sweep.wait(timeout=random.Random(seed).random() * undisturbed.seconds)
+    except subprocess.TimeoutExpired:
+        sweep.signal_group(signal.SIGKILL)
+    sweep.end()
+    done = {path for path, state in states(tmp_path).items() if state == "done"}
+    before = {path: RunDirectory(tmp_path / path).status() for path in done}
     assert Sweep(tmp_path, *SIX).end()[0] == 0
-    assert_same(tmp_path / "outputs", straight)
-    logs = [RunDirectory(tmp_path / path).log_file.read_text() for path in runs(tmp_path)]
-    assert all(log.count("epoch 3: ") == 1 for log in logs)  # none was trained to its end twice
+    assert {path: RunDirectory(tmp_path / path).status() for path in done} == before  # none of them ran again
+    assert_same(tmp_path / "outputs", undisturbed.outputs)
 
 
 def test_ctrl_c_and_the_same_command_again(tmp_path: Path, straight: Path):

@@ -18,7 +18,15 @@ from resnet_lab.compose import load_config, plain
 from resnet_lab.config import Config, ConfigError
 from resnet_lab.data.module import ImageData
 from resnet_lab.model.resnet import ResNetV2
-from resnet_lab.training.record import NOT_IDENTITY, RunDirectory, decisive, identity, write_json, write_whole
+from resnet_lab.training.record import (
+    NOT_IDENTITY,
+    RunDirectory,
+    copy_whole,
+    decisive,
+    identity,
+    write_json,
+    write_whole,
+)
 
 # --- files, whole or not at all
 
@@ -263,3 +271,23 @@ def test_a_checkpoint_is_never_a_program(lab: Lab, tmp_path: Path):
     with pytest.raises(ConfigError, match="is damaged"):
         load_run(directory.path)
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_copy_is_whole_and_stays_when_the_original_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+):
+    def refuse(*_: object) -> None:
+        raise OSError("no links on this file system")
+
+    if not links:
+        monkeypatch.setattr("os.link", refuse)
+    best, last = tmp_path / "best", tmp_path / "last"
+    for content in (b"one", b"two"):
+        write_whole(best, lambda file, content=content: file.write(content))  # type: ignore[misc]
+        copy_whole(best, last)
+        assert last.read_bytes() == content
+    write_whole(best, lambda file: file.write(b"three"))
+    copy_whole(best, best)
+    assert last.read_bytes() == b"two"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["best", "last"]
