@@ -1,19 +1,24 @@
-"""Where Hydra finds the lab's launcher and sweeper: it takes plugins from this folder alone.
+"""Where Hydra finds the lab's launchers and sweepers: it takes plugins from this folder alone.
 
 Hydra imports it at every start; what the plugins do is in `resnet_lab.sweep`, imported when a multirun begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+from resnet_lab.compose import needs_extra
+from resnet_lab.config import ConfigError
 
 
 class LocalLauncher(Launcher):
@@ -51,3 +56,29 @@ class Grid(BasicSweeper):
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         [jobs] = self.split_arguments(overrides, max_batch_size=None)
         return sweep(self.hydra_context, self.config, self.launcher, jobs)
+
+
+class Search(Sweeper):
+    """Optuna chooses what to try next; the extra `optuna`."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Check the settings, and set up the launcher. Raises ConfigError."""
+        with _extra("optuna"):
+            from resnet_lab.sweep.search import Searching
+        self.searching = Searching(**self.settings)
+        self.searching.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Begin or continue the search. Raises RunFailed when no trial ended well."""
+        return self.searching.sweep(arguments)
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(needs_extra(name)) from error

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -110,6 +111,8 @@ def explain(error: Exception) -> str:
     """One message for a person from an error of Hydra or OmegaConf."""
     cause = error.__cause__ or error
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        if error.missing_cfg_file.startswith("hydra/sweeper/sampler/") and not find_spec("optuna"):
+            return needs_extra("optuna")
         group, _, choice = error.missing_cfg_file.removesuffix(".yaml").rpartition("/")
         return f"there is no {group}={choice}; {group} can be: {', '.join(options(group))}"
     if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
@@ -128,6 +131,11 @@ def explain(error: Exception) -> str:
         return "a group is set to the name of an option, as in units=n3; a value has a dot, as in model.units=[3]"
     hint = "; several values make several runs, with -m" if "Ambiguous value" in str(error) else ""
     return f"{_first_line(error)}{hint}"
+
+
+def needs_extra(name: str) -> str:
+    """What to say where packages are missing that only one engine for sweeps needs."""
+    return f"this needs packages that are not installed: pip install 'resnet-lab[{name}]'; docs/clusters.md says more"
 
 
 def _no_such_setting(name: str) -> str:

@@ -75,11 +75,12 @@ def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
         )
     except Interrupted as interrupted:
         sys.exit(interrupted.exit_status)
-    connection.send(_sendable(returned))
+    connection.send(sendable(returned))
 
 
-def _sendable(returned: JobReturn) -> JobReturn:
-    """The same with a mistake of the lab's own in words: not every exception can pass to another process."""
+def sendable(returned: JobReturn) -> JobReturn:
+    """What can pass to another process: no configuration, and a mistake of the lab's own in words."""
+    returned.cfg = returned.hydra_cfg = None
     error = returned._return_value
     if returned.status is JobStatus.FAILED and not isinstance(error, (ConfigError, RunFailed)):
         traceback.print_exception(error)

@@ -1,0 +1,103 @@
+"""A search by Optuna that survives: kept in a database, and continued by the same command with the trials it lacks."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.types import HydraContext, TaskFunction
+from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
+from omegaconf import DictConfig
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+
+from resnet_lab.config import ConfigError
+from resnet_lab.ending import RunFailed
+from resnet_lab.training.log import log, show_on_terminal
+
+MAX_NAME = 512  # characters of a study's name in Optuna's tables
+REPEATED = "repeated"  # how many of a study's trials were interrupted, and are begun again as others
+
+
+class Searching(OptunaSweeperImpl):
+    """hydra-optuna-sweeper's search for the least `objective`, or for the Pareto front of several.
+
+    That one would begin `n_trials` more after a kill, and leave those that were under way.
+    """
+
+    storage: str | None
+    study_name: str | None
+    n_trials: int
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(direction=None, search_space=None, custom_search_space=None, **settings)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Set up the launcher and the study's place. Raises ConfigError when there would be nothing to minimise."""
+        if config.dry_run:
+            raise ConfigError("dry_run=true: a search has no list of jobs, each of them depends on results before it")
+        if not config.objective and config.data.validation == 0:
+            raise ConfigError("data.validation is 0, so that a search has no validation error to minimise")
+        show_on_terminal()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.objectives = list(config.objective) or ["val_error"]
+        self.direction = ["minimize"] * len(self.objectives)
+        output_dir = Path(config.output_dir).expanduser()
+        for folder in (output_dir, Path(config.hydra.sweep.dir)):  # the latter is where the sweeper leaves a summary
+            folder.mkdir(parents=True, exist_ok=True)
+        self.storage = self.storage or f"sqlite:///{output_dir}/searches.db"
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run the trials that the study lacks, and say what came out. Raises RunFailed when no trial ended well."""
+        overrides = [*self._parse_sweeper_params_config(), *arguments]
+        self.as_given = dict(override.split("=", 1) for override in overrides if "=" in override)
+        self.study_name = self.study_name or _name(overrides)
+        study = optuna.create_study(
+            study_name=self.study_name, storage=self.storage, directions=self.direction, load_if_exists=True
+        )
+        ended = _take_over(study)
+        if ended and isinstance(self.sampler, BaseSampler):
+            self.sampler.reseed_rng()  # with a seed it would propose once more what it began with
+        log.info("%s, study %s: %d of %d trials have ended", self.storage, self.study_name, ended, self.n_trials)
+        self.n_trials = max(0, self.n_trials - ended)
+        try:
+            super().sweep(arguments)
+        except ValueError as error:
+            if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+                raise RunFailed(f"none of {len(study.trials)} trials ended well") from error
+            raise
+        best = [
+            _describe(trial, self.objectives) for trial in sorted(study.best_trials, key=lambda trial: trial.values)
+        ]
+        for line in dict.fromkeys(best):  # a trial may have come up twice
+            log.info("best: %s", line)
+
+    def _configure_trials(self, trials: list[Any], search_space: dict[str, Any], fixed: dict[str, Any]) -> Any:
+        """The overrides of every trial, those that are not searched as they were given: runs are named after them."""
+        as_given = {name: self.as_given.get(name, value) for name, value in fixed.items()}
+        return super()._configure_trials(trials, search_space, as_given)
+
+
+def _take_over(study: optuna.Study) -> int:
+    """How many trials have ended; those that a killed search had under way are to come first, with the same values."""
+    interrupted = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+    repeated: int = study.user_attrs.get(REPEATED, 0) + len(interrupted)
+    study.set_user_attr(REPEATED, repeated)
+    for trial in interrupted:
+        study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params:
+            study.enqueue_trial(trial.params)
+    return len(study.get_trials(deepcopy=False, states=[TrialState.COMPLETE, TrialState.FAIL])) - repeated
+
+
+def _describe(trial: optuna.trial.FrozenTrial, objectives: list[str]) -> str:
+    values = ", ".join(f"{name} {value:g}" for name, value in zip(objectives, trial.values, strict=True))
+    return f"{values} with {' '.join(f'{name}={value}' for name, value in trial.params.items())}"
+
+
+def _name(overrides: list[str]) -> str:
+    name = " ".join(sorted(overrides))
+    return name if len(name) <= MAX_NAME else hashlib.sha256(name.encode()).hexdigest()
