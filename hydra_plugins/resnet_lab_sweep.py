@@ -39,6 +39,24 @@ class LocalLauncher(Launcher):
         return self.launching.run([list(overrides) for overrides in job_overrides], initial_job_idx)
 
 
+class Slurm(Launcher):
+    """Jobs on a SLURM cluster; the extra `slurm`."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Check the settings. Raises ConfigError."""
+        with _extra("slurm"):
+            from resnet_lab.sweep.slurm import SlurmLaunch
+        self.launching = SlurmLaunch(**self.settings)
+        self.launching.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """What became of every job, in their order."""
+        return self.launching.launch(job_overrides, initial_job_idx)
+
+
 class Grid(BasicSweeper):
     """Every combination of the values given. What is done is not begun again; what fails does not stop the rest."""
 

@@ -52,9 +52,7 @@ class Searching(OptunaSweeperImpl):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the trials that the study lacks, and say what came out. Raises RunFailed when no trial ended well."""
-        overrides = [*self._parse_sweeper_params_config(), *arguments]
-        self.as_given = dict(override.split("=", 1) for override in overrides if "=" in override)
-        self.study_name = self.study_name or _name(overrides)
+        self.study_name = self.study_name or _name([*self._parse_sweeper_params_config(), *arguments])
         study = optuna.create_study(
             study_name=self.study_name, storage=self.storage, directions=self.direction, load_if_exists=True
         )
@@ -74,11 +72,6 @@ class Searching(OptunaSweeperImpl):
         ]
         for line in dict.fromkeys(best):  # a trial may have come up twice
             log.info("best: %s", line)
-
-    def _configure_trials(self, trials: list[Any], search_space: dict[str, Any], fixed: dict[str, Any]) -> Any:
-        """The overrides of every trial, those that are not searched as they were given: runs are named after them."""
-        as_given = {name: self.as_given.get(name, value) for name, value in fixed.items()}
-        return super()._configure_trials(trials, search_space, as_given)
 
 
 def _take_over(study: optuna.Study) -> int:

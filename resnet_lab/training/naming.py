@@ -7,13 +7,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
 from resnet_lab.config import Config
 
 MAX_SLUG = 100  # bytes; file systems allow 255 bytes for a name
 
 # Overrides that a directory's name leaves out: those that do not change the numbers, and those named elsewhere in it.
 UNNAMED = re.compile(
-    r"(name|seed|output_dir|dry_run|objective|experiment|sweep|search|hydra([./].*)?|trainer\.(accelerator|graphs|compile|channels_last|steps_per_call|eval_batch_size|num_threads))$"
+    r"(name|seed|output_dir|dry_run|objective|experiment|sweep|hydra([./].*)?|trainer\.(accelerator|graphs|compile|channels_last|steps_per_call|eval_batch_size|num_threads))$"
 )
 
 
@@ -24,7 +27,7 @@ def run_path(config: Config, overrides: Sequence[str]) -> Path:
 
 def slug(overrides: Sequence[str]) -> str:
     """The overrides as a folder name, in an order of its own; with a hash in place of what is too long to read."""
-    plain = [override.lstrip("+~") for override in overrides]
+    plain = [_canonical(override) for override in overrides]
     kept = {"experiment"} if any(override.startswith("name=") for override in plain) else set()  # else it is the name
     named = sorted(o for o in plain if (key := o.split("=")[0]) in kept or not UNNAMED.match(key))
     text = ",".join(named)
@@ -33,3 +36,12 @@ def slug(overrides: Sequence[str]) -> str:
         readable = readable.encode()[:MAX_SLUG].decode(errors="ignore")
         readable += f"-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return readable.strip("-.") or "default"
+
+
+def _canonical(override: str) -> str:
+    """One text for one value, as a sweep writes it: `optim.lr=1e-2` alone and `optim.lr=0.01,0.1` share a run."""
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+        return f"{parsed.key_or_group}={parsed.get_value_element_as_str()}"
+    except (HydraException, ValueError):
+        return override.lstrip("+~")  # nothing that Hydra would have composed

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, Trainer, seed_everything
 
 from resnet_lab.config import Config, ConfigError
@@ -24,6 +25,7 @@ from resnet_lab.training.module import Diverged, ImageClassifier, best_epoch
 from resnet_lab.training.naming import run_path
 from resnet_lab.training.record import RunDirectory, identity, load_checkpoint, refuse_unwritable, write_json
 from resnet_lab.training.result import Means, collect
+from resnet_lab.training.signals import OwnSignals
 
 Result = dict[str, Any]
 
@@ -114,8 +116,10 @@ class Job:
             write_json(directory.result_file, result)
             directory.set_status("done")
             return result
-        except Interrupted as interrupted:
-            directory.set_status("interrupted", str(interrupted))
+        except (Interrupted, SystemExit) as interrupted:
+            # SystemExit is how submitit ends a job that SLURM takes back, after it was queued again.
+            why = str(interrupted) if isinstance(interrupted, Interrupted) else "preempted, or out of time"
+            directory.set_status("interrupted", why)
             log.info("interrupted; the same command again continues after the last full epoch")
             raise
         except Diverged as diverged:
@@ -145,8 +149,8 @@ class Job:
             benchmark=not config.deterministic,
             limit_val_batches=1.0 if len(data.validation_rows) else 0,
             logger=logger,
-            callbacks=[*self.callbacks, Checkpoints(directory)],
-            plugins=[WholeCheckpointIO()],
+            callbacks=[*self.callbacks, Checkpoints(directory), OwnSignals()],
+            plugins=[WholeCheckpointIO(), LightningEnvironment()],  # one process, whatever SLURM's variables say
             default_root_dir=directory.path,
             num_sanity_val_steps=0,
             log_every_n_steps=1,

@@ -58,6 +58,21 @@ def test_not_left_out(override: str):
     assert slug([override]) == override
 
 
+@pytest.mark.parametrize(
+    ("alone", "swept"),
+    [
+        ("optim.lr=1e-2", "optim.lr=0.01"),
+        ("optim.lr=.05", "optim.lr=0.05"),
+        ("deterministic=true", "deterministic=True"),
+        ("model.units=[3, 4]", "model.units=[3,4]"),
+    ],
+)
+def test_a_run_alone_is_a_job_of_a_sweep(alone: str, swept: str):
+    """A sweep writes the values of its jobs anew; Optuna's floats have many digits."""
+    assert slug([alone]) == slug([swept])
+    assert slug(["optim.lr=0.0015013350955976916"]) == "optim.lr=0.0015013350955976916"
+
+
 @given(st.lists(st.text(), max_size=5))
 def test_is_one_folder_name(overrides: list[str]):
     name = slug(overrides)

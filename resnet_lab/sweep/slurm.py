@@ -1,0 +1,81 @@
+"""Jobs on a SLURM cluster, by submitit; a job that is preempted or out of time is requeued, and goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import submitit
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, TaskFunction
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
+from omegaconf import DictConfig
+from submitit.core.utils import FailedJobError, UncompletedJobError
+
+from resnet_lab.config import ConfigError
+from resnet_lab.ending import RunFailed
+from resnet_lab.sweep.plan import labels
+from resnet_lab.sweep.remote import Remote
+from resnet_lab.sweep.worker import sendable
+from resnet_lab.training.log import log
+
+OF_ALL_CLUSTERS = ("name", "timeout_min", "gpus_per_node", "cpus_per_task", "mem_gb")  # the others are SLURM's alone
+
+
+class SlurmLaunch(BaseSubmititLauncher):
+    """hydra-submitit-launcher's, for which a job that is lost would be the end of the whole sweep."""
+
+    def __init__(self, cluster: str, submitit_folder: str, max_num_timeout: int, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.cluster, self.folder, self.max_num_timeout = cluster, Path(submitit_folder).expanduser(), max_num_timeout
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Check the settings. Raises ConfigError when there is no SLURM here, or a setting is wrong."""
+        super().setup(hydra_context=hydra_context, task_function=Remote(task_function), config=config)
+        self._executor()
+
+    def _executor(self) -> submitit.AutoExecutor:
+        try:
+            executor = submitit.AutoExecutor(
+                self.folder.resolve(), self.cluster, **{f"{self.cluster}_max_num_timeout": self.max_num_timeout}
+            )
+            executor.update_parameters(
+                **{name if name in OF_ALL_CLUSTERS else f"slurm_{name}": value for name, value in self.params.items()}
+            )
+        except (AssertionError, NameError, RuntimeError, TypeError, ValueError) as error:
+            raise ConfigError(f"hydra/launcher=slurm: {error}") from error
+        return executor
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """What became of every job, in their order. They go on without this process, if that is ended."""
+        state = Singleton.get_state()
+        arguments = [
+            (list(overrides), "hydra.sweep.dir", number, str(number), state)
+            for number, overrides in enumerate(job_overrides, start=initial_job_idx)
+        ]
+        jobs = self._executor().map_array(self, *zip(*arguments, strict=True))
+        log.info("%d jobs in %s: %s", len(jobs), self.cluster, " ".join(job.job_id for job in jobs))
+        returns = []
+        for job, overrides, label in zip(jobs, job_overrides, labels(job_overrides), strict=True):
+            returns.append(_outcome(job, overrides))
+            failed = returns[-1].status is JobStatus.FAILED
+            log.info("[%d/%d] %s: %s", len(returns), len(jobs), label, returns[-1]._return_value if failed else "done")
+        return returns
+
+    def __call__(self, *arguments: Any) -> JobReturn:
+        """The job itself, there."""
+        return sendable(super().__call__(*arguments))
+
+
+def _outcome(job: submitit.Job[JobReturn], overrides: Sequence[str]) -> JobReturn:
+    try:
+        returned: JobReturn = job.results()[0]
+    except (UncompletedJobError, FailedJobError):
+        returned = JobReturn(overrides=overrides, status=JobStatus.FAILED)
+        returned.return_value = RunFailed(
+            f"job {job.job_id} ended without a result, {job.state}; {job.paths.stderr} has its last words; "
+            "the same command continues it after its last full epoch"
+        )
+    return returned
