@@ -57,6 +57,24 @@ class Slurm(Launcher):
         return self.launching.launch(job_overrides, initial_job_idx)
 
 
+class Ray(Launcher):
+    """Jobs on a Ray cluster; the extra `ray`."""
+
+    def __init__(self, ray: DictConfig) -> None:
+        self.settings = ray
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take in what there is. Raises ConfigError without the extra."""
+        with _extra("ray"):
+            from resnet_lab.sweep.ray import RayLaunch
+        self.launching = RayLaunch(self.settings)
+        self.launching.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """What became of every job, in their order."""
+        return self.launching.launch(job_overrides, initial_job_idx)
+
+
 class Grid(BasicSweeper):
     """Every combination of the values given. What is done is not begun again; what fails does not stop the rest."""
 

@@ -1,0 +1,116 @@
+"""Searches by Optuna, kept in a database."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from sweeps import DEADLINE, Sweep, ends, group_members, runs, states
+
+from resnet_lab.training.record import RunDirectory
+
+SEARCH = ("hydra/sweeper=search", "hydra.sweeper.study_name=it")
+SPACE = ("units=n2,n3", "optim.lr=tag(log,interval(0.001,0.1))")
+
+
+def study(folder: Path) -> optuna.Study:
+    return optuna.load_study(study_name="it", storage=f"sqlite:///{folder}/outputs/searches.db")
+
+
+def results(folder: Path) -> list[dict[str, object]]:
+    return [RunDirectory(folder / path).result() for path in runs(folder)]
+
+
+def test_a_search_finds_the_least_error_and_is_not_begun_again(tmp_path: Path):
+    trials = (*SEARCH, *SPACE, "hydra.sweeper.n_trials=4")
+    status, said = Sweep(tmp_path, *trials).end()
+    assert status == 0, said
+    errors = [result["last"]["val_error"] for result in results(tmp_path)]
+    assert len(errors) == 4  # with a learning rate of its own each
+    assert study(tmp_path).best_value == min(errors)
+    assert sorted(trial.value for trial in study(tmp_path).trials) == sorted(errors)
+    status, said = Sweep(tmp_path, *trials).end()
+    assert status == 0
+    assert "4 of 4 trials have ended" in said
+    status, said = Sweep(tmp_path, *trials, "hydra.sweeper.n_trials=5").end()
+    assert status == 0
+    assert len(study(tmp_path).trials) == len(results(tmp_path)) == 5
+
+
+def test_several_objectives(tmp_path: Path):
+    """The values of the trials are those of the runs; the front is what no other trial is better than in both."""
+    sampler = "hydra/sweeper/sampler=nsgaii"
+    status, said = Sweep(
+        tmp_path, *SEARCH, sampler, *SPACE, "objective=[val_error,macs]", "hydra.sweeper.n_trials=6"
+    ).end()
+    assert status == 0, said
+    values = {(result["last"]["val_error"], result["macs"]) for result in results(tmp_path)}
+    assert {tuple(trial.values) for trial in study(tmp_path).trials} == values
+    front = {one for one in values if not any(o[0] <= one[0] and o[1] <= one[1] for o in values - {one})}
+    assert {tuple(trial.values) for trial in study(tmp_path).best_trials} == front
+    for error, macs in front:
+        assert f"best: val_error {error:g}, macs {macs:g} with" in said
+
+
+def test_trials_that_fail_do_not_end_the_search(tmp_path: Path):
+    grid = "hydra/sweeper/sampler=grid"
+    status, said = Sweep(
+        tmp_path, *SEARCH, grid, "optim.lr=1e30,0.01", "model.reduction=[4],[3]", "hydra.sweeper.n_trials=4"
+    ).end()
+    assert status == 0, said
+    by_state = [trial.state for trial in study(tmp_path).trials]
+    assert (by_state.count(TrialState.COMPLETE), by_state.count(TrialState.FAIL)) == (1, 3)
+    assert study(tmp_path).best_params["optim.lr"] == 0.01
+    assert "Traceback" not in said
+
+
+def test_a_killed_search_goes_on_with_the_trials_that_were_under_way(tmp_path: Path):
+    trials = (*SEARCH, *SPACE, "hydra.sweeper.n_trials=3", "trainer.max_epochs=20", "data.num_images=2000")
+    sweep = Sweep(tmp_path, *trials)
+    while not any((tmp_path / path / "checkpoints" / "last.ckpt").exists() for path in runs(tmp_path)):
+        assert sweep.poll() is None
+    sweep.signal_group(signal.SIGKILL)
+    sweep.communicate(timeout=DEADLINE)
+    assert all(ends(process) for process in group_members(sweep.pid))
+    begun = runs(tmp_path)
+    under_way = [trial.params for trial in study(tmp_path).trials]
+    assert {trial.state for trial in study(tmp_path).trials} == {TrialState.RUNNING}
+    status, said = Sweep(tmp_path, *trials).end()
+    assert status == 0, said
+    complete = study(tmp_path).get_trials(states=[TrialState.COMPLETE])
+    assert len(complete) == 3
+    assert [trial.params for trial in complete[: len(under_way)]] == under_way
+    assert set(begun) < set(runs(tmp_path))
+    assert set(states(tmp_path).values()) == {"done"}
+    assert any("continue after epoch" in RunDirectory(tmp_path / path).log_file.read_text() for path in begun)
+
+
+def test_a_search_by_submitit(tmp_path: Path):
+    """Both at once; trials that are equal share a run, for which the second waits."""
+    cluster = ("hydra/launcher=slurm", "hydra.launcher.cluster=local", "hydra.launcher.gpus_per_node=0")
+    status, said = Sweep(
+        tmp_path, *SEARCH, *cluster, "units=n2,n3", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=3"
+    ).end()
+    assert status == 0, said
+    assert [trial.state for trial in study(tmp_path).trials] == [TrialState.COMPLETE] * 3
+    assert len(runs(tmp_path)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["dry_run=true"], "dry_run=true: a search has no list of jobs"),
+        (["data.validation=0"], "data.validation is 0"),
+        (["hydra/sweeper/sampler=best"], "there is no hydra/sweeper/sampler=best"),
+    ],
+)
+def test_bad_use_is_one_message(tmp_path: Path, overrides: list[str], message: str):
+    status, said = Sweep(tmp_path, *SEARCH, "units=n2,n3", *overrides).end()
+    assert status == 1
+    assert len(said.splitlines()) == 1
+    assert re.match(message, said)
+    assert not (tmp_path / "outputs").exists()
