@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format dashboard clean
+.PHONY: help setup run test test-extras lint format dashboard clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with the pinned versions
 
@@ -19,6 +19,10 @@ run: $(READY) ## train; settings go in ARGS, as in make run ARGS="+experiment=fa
 
 test: $(READY) ## run the tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-extras: .venv-extras/.ready .venv-ray/.ready ## test sweeps by Optuna, SLURM and Ray, in environments of their own
+	@.venv-extras/bin/python -m pytest tests/extras/test_search.py tests/extras/test_slurm.py $(ARGS)
+	@.venv-ray/bin/python -m pytest tests/extras/test_ray.py $(ARGS)
 
 lint: $(READY) ## check style and types
 	@$(BIN)/ruff check .
@@ -33,14 +37,22 @@ dashboard: $(READY) ## open TensorBoard on all runs in outputs/
 	@$(BIN)/tensorboard --logdir outputs $(ARGS)
 
 clean: ## remove .venv and caches; never outputs/
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-extras .venv-ray .mypy_cache .ruff_cache .hypothesis build dist
 	find resnet_lab tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # An unfinished set-up has no .ready, and is made anew.
-$(READY): pyproject.toml constraints.txt
-	@echo "setting up $(VENV)"
+$(READY): EXTRAS := dev
+.venv-extras/.ready: EXTRAS := dev,optuna,slurm
+.venv-ray/.ready: EXTRAS := dev,ray
+$(READY) .venv-extras/.ready: PINNED := constraints.txt
+.venv-ray/.ready: PINNED := constraints-ray.txt
+$(READY) .venv-extras/.ready: constraints.txt
+.venv-ray/.ready: constraints-ray.txt
+
+%/.ready: pyproject.toml
+	@echo "setting up $*"
 	@$(PYTHON) -c 'import sys; sys.exit("resnet_lab needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	@rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV)
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@rm -rf $*
+	@$(PYTHON) -m venv $*
+	@PIP_CONSTRAINT=$(PINNED) $*/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@

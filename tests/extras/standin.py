@@ -87,7 +87,11 @@ class Slurm:
         return file.read_text().split() if file.exists() else []
 
     @staticmethod
-    def preempt(process: int) -> None:
-        """What a job hears when SLURM takes its node back: SIGTERM, which only announces it, then the signal."""
+    def announce(process: int) -> None:
+        """What a job hears first when SLURM takes its node back."""
         os.kill(process, signal.SIGTERM)
+
+    @staticmethod
+    def preempt(process: int) -> None:
+        """The signal that the script asks for."""
         os.kill(process, signal.SIGUSR2)

@@ -69,7 +69,7 @@ def test_trials_that_fail_do_not_end_the_search(tmp_path: Path):
 
 
 def test_a_killed_search_goes_on_with_the_trials_that_were_under_way(tmp_path: Path):
-    trials = (*SEARCH, *SPACE, "hydra.sweeper.n_trials=3", "trainer.max_epochs=20", "data.num_images=2000")
+    trials = (*SEARCH, *SPACE, "hydra.sweeper.n_trials=3", "trainer.max_epochs=8", "data.num_images=2000")
     sweep = Sweep(tmp_path, *trials)
     while not any((tmp_path / path / "checkpoints" / "last.ckpt").exists() for path in runs(tmp_path)):
         assert sweep.poll() is None

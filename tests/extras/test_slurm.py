@@ -17,7 +17,7 @@ from resnet_lab.training.record import RunDirectory
 
 SLURM = ("hydra/launcher=slurm", "hydra.launcher.gpus_per_node=0")
 LOCAL = (*SLURM, "hydra.launcher.cluster=local")
-LONG = ("trainer.max_epochs=40", "data.num_images=2000")
+LONG = ("trainer.max_epochs=8", "data.num_images=2000")
 
 
 def epochs_of_a_run_begun(sweep: Sweep, folder: Path) -> RunDirectory:
@@ -64,7 +64,7 @@ def test_a_preempted_job_goes_on(tmp_path: Path):
 
 
 def test_a_killed_job_is_reported_and_the_others_go_on(tmp_path: Path):
-    sweep = Sweep(tmp_path, *LOCAL, "seed=0,1", "trainer.max_epochs=2,30", "data.num_images=2000")
+    sweep = Sweep(tmp_path, *LOCAL, "seed=0,1", "trainer.max_epochs=1,8", "data.num_images=2000")
     run = epochs_of_a_run_begun(sweep, tmp_path)
     os.kill(run.status()["pid"], signal.SIGKILL)
     status, said = sweep.end()
@@ -118,7 +118,11 @@ def test_slurm_takes_a_node_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     slurm = Slurm(tmp_path / "slurm", monkeypatch)
     sweep = Sweep(tmp_path, *SLURM, *LONG, seeds)
     run = epochs_of_a_run_begun(sweep, tmp_path)
-    slurm.preempt(run.status()["pid"])
+    slurm.announce(process := run.status()["pid"])
+    before = run.last.stat().st_mtime_ns
+    while run.last.stat().st_mtime_ns == before:
+        assert sweep.poll() is None
+    slurm.preempt(process)
     status, said = sweep.end()
     assert status == 0, said
     [job] = slurm.requeued
