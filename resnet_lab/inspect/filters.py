@@ -1,0 +1,49 @@
+"""Filters of the first layer, and weights by stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from resnet_lab.model.resnet import ResNetV2
+
+NUM_BINS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Weights of convolutions and linear layers; bin i lies between the edges i and i + 1."""
+
+    edges: np.ndarray  # (bins + 1,)
+    counts: np.ndarray  # (bins,)
+    total: float
+    square: float
+
+
+def first_filters(net: ResNetV2) -> np.ndarray:
+    """(filters, channels, k, k)."""
+    weights: np.ndarray = net.stem.conv.weight.detach().float().cpu().numpy()
+    return weights
+
+
+def weight_histograms(net: ResNetV2) -> dict[str, Histogram]:
+    """For stem, stacks and head. Waits for the device once."""
+    groups = {"stem": net.stem, **{f"stacks.{s}": stack for s, stack in enumerate(net.stacks)}, "head": net.head}
+    weights = {
+        name: torch.cat([p.detach().float().flatten() for p in group.parameters() if p.ndim > 1])
+        for name, group in groups.items()
+        if any(p.ndim > 1 for p in group.parameters())
+    }
+    rows = []
+    for flat in weights.values():
+        low, high = flat.aminmax()
+        place = ((flat - low) / (high - low).clamp(min=1e-12) * NUM_BINS).long().clamp(0, NUM_BINS - 1)
+        sums = torch.stack([low, high, flat.sum(), flat.square().sum()]).double()
+        rows.append(torch.cat([sums, torch.bincount(place, minlength=NUM_BINS).double()]))
+    table = torch.stack(rows).cpu().numpy()
+    return {
+        name: Histogram(np.linspace(low, high, NUM_BINS + 1), np.array(counts), total, square)
+        for name, (low, high, total, square, *counts) in zip(weights, table, strict=True)
+    }

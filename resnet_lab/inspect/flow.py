@@ -1,0 +1,121 @@
+"""What flows through the network: activations forth, gradients back, and what a unit's branch adds to its input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import get_total_norm
+
+from resnet_lab.inspect.twin import parts, twin
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.model.units import ResidualUnit
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One number for every part (P,), from the image on; NaN where a part has none. Norms are Euclidean."""
+
+    names: tuple[str, ...]  # as `parts` has them
+    gradient: Numbers  # norm of the gradient of the mean loss by the part's parameters
+    signal: Numbers  # norm of the gradient of the mean loss by the part's output
+    share: Numbers  # ‖F(x)‖ / ‖x‖ of a unit with input x
+    mean: Numbers  # of the part's output, over images, maps and positions
+    deviation: Numbers  # of the same
+    dead: Numbers  # percent of the maps behind the part's ReLUs that are 0 everywhere in all images
+    weight: Numbers  # norm of the weights of convolutions and linear layers
+
+
+QUANTITIES = ("gradient", "signal", "share", "mean", "deviation", "dead", "weight")
+
+
+class FlowProbe:
+    """Measures a network as it is at the time, as often as asked; made once, since hooking every part takes a while.
+
+    What is hooked is a twin that shares the weights. It normalises by the mini-batch, as in training.
+    """
+
+    def __init__(self, net: ResNetV2) -> None:
+        self.twin = twin(net).train().requires_grad_()
+        self.parts = parts(self.twin)
+        self.found: dict[str, dict[str, Tensor]] = {}
+        self.outputs: dict[str, Tensor] = {}
+        for name, part in self.parts.items():
+            part.register_forward_hook(partial(self._output, name))
+            if isinstance(part, ResidualUnit):
+                part.register_forward_pre_hook(partial(self._input, name))
+                part.shortcut.register_forward_pre_hook(partial(self._residual, name))
+            for relu in (module for module in part.modules() if isinstance(module, nn.ReLU)):
+                relu.register_forward_hook(partial(self._count_dead, name))
+
+    def __call__(self, images_BCHW: Tensor, labels_B: Tensor | None = None) -> Flow:
+        """Forth and back with one mini-batch; without labels only forth. Waits for the device once, at the end."""
+        self.found = {name: {} for name in self.parts}
+        devices = [images_BCHW.device] if images_BCHW.is_cuda else []
+        with torch.random.fork_rng(devices), torch.enable_grad():  # dropout draws
+            torch.manual_seed(0)
+            logits_BK = self.twin(images_BCHW)
+            if labels_B is not None:
+                self._gradients(F.cross_entropy(logits_BK, labels_B))
+        for name, part in self.parts.items():
+            if weights := [p.detach() for p in part.parameters() if p.ndim > 1]:
+                self.found[name]["weight"] = get_total_norm(weights)
+        self.outputs = {}
+        return self._fetched()
+
+    def _output(self, name: str, part: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        self.outputs[name] = out
+        deviation, mean = torch.std_mean(out.detach(), correction=0)
+        self.found[name] |= {"mean": mean, "deviation": deviation}
+
+    def _input(self, name: str, unit: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.found[name]["input"] = torch.linalg.vector_norm(inputs[0].detach())
+
+    def _residual(self, name: str, shortcut: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.found[name]["residual"] = torch.linalg.vector_norm(inputs[1].detach())
+
+    def _count_dead(self, name: str, relu: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        others = [dim for dim in range(out.ndim) if dim != 1]
+        dead = (out.detach().amax(others) <= 0).sum()
+        for what, number in (("dead", dead), ("maps", torch.tensor(out.shape[1], device=out.device))):
+            self.found[name][what] = self.found[name].get(what, torch.zeros_like(number)) + number
+
+    def _gradients(self, loss: Tensor) -> None:
+        parameters = {name: list(part.parameters()) for name, part in self.parts.items()}
+        flat = [parameter for group in parameters.values() for parameter in group]
+        outputs = list(self.outputs.values())
+        gradients = iter(torch.autograd.grad(loss, [*flat, *outputs]))
+        for name, group in parameters.items():
+            own = [next(gradients) for _ in group]
+            if own:
+                self.found[name]["gradient"] = get_total_norm(own)
+        for name, gradient in zip(self.outputs, gradients, strict=True):
+            self.found[name]["signal"] = torch.linalg.vector_norm(gradient)
+
+    def _fetched(self) -> Flow:
+        """One transfer for all that was found."""
+        kinds = sorted({kind for numbers in self.found.values() for kind in numbers})
+        missing = torch.tensor(torch.nan, device=next(self.twin.parameters()).device)
+        table = [[numbers.get(kind, missing).float() for kind in kinds] for numbers in self.found.values()]
+        values = torch.stack([number for row in table for number in row]).cpu().double().numpy()
+        columns: dict[str, Any] = dict(zip(kinds, values.reshape(len(self.found), -1).T, strict=True))
+        nothing = np.full(len(self.found), np.nan)
+        inputs, residuals = columns.get("input", nothing), columns.get("residual", nothing)
+        dead, maps = columns.pop("dead", nothing), columns.pop("maps", nothing)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            derived = {"share": residuals / inputs, "dead": 100 * dead / maps}
+        known = {name: columns.get(name, nothing) for name in QUANTITIES} | derived
+        return Flow(tuple(self.found), **known)
+
+
+def flow(net: ResNetV2, images_BCHW: Tensor, labels_B: Tensor | None = None) -> Flow:
+    """What flows through a network for one mini-batch, normalised as in training."""
+    return FlowProbe(net)(images_BCHW, labels_B)

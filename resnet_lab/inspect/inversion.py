@@ -1,0 +1,81 @@
+"""What is still known of an image at some depth: the image that gives the same intermediate tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resnet_lab.inspect.bounds import Bounds
+from resnet_lab.inspect.patterns import Track
+from resnet_lab.inspect.twin import tensor_at, twin
+from resnet_lab.model.resnet import ResNetV2
+
+STEPS = 300
+RATE = 0.1  # of Adam, in deviations of the data; goes down to 0 along half a cosine
+
+
+@dataclass(frozen=True, slots=True)
+class Inversion:
+    """Images (B, C, H, W) that were found, normalised, and how well their tensors match the wanted ones.
+
+    `mismatch` (B,) is ‖found - wanted‖² / ‖wanted‖² of the tensors.
+    """
+
+    images: np.ndarray
+    mismatch: np.ndarray
+
+
+def invert(
+    net: ResNetV2, name: str, images_BCHW: Tensor, bounds: Bounds, steps: int = STEPS, track: Track = iter
+) -> Inversion:
+    """Look for images with the same tensor at `name`, from the mean colour on (arXiv:1412.0035, without a prior).
+
+    What the network has lost stays as it was at the start: the mean colour, or what happens to go along.
+    """
+    other = twin(net)
+    with torch.no_grad():
+        wanted = tensor_at(other, images_BCHW, name).flatten(1)
+    scale_B = wanted.square().sum(dim=1).clamp(min=1e-12)
+    found_BCHW = torch.zeros_like(images_BCHW).requires_grad_()
+    adam = torch.optim.Adam([found_BCHW], RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    for _ in track(range(steps)):
+        mismatch_B = (tensor_at(other, found_BCHW, name).flatten(1) - wanted).square().sum(dim=1) / scale_B
+        (found_BCHW.grad,) = torch.autograd.grad(mismatch_B.sum(), found_BCHW)
+        adam.step()
+        schedule.step()
+        with torch.no_grad():
+            found_BCHW.copy_(bounds.clamp(found_BCHW))
+    with torch.no_grad():
+        mismatch_B = (tensor_at(other, found_BCHW, name).flatten(1) - wanted).square().sum(dim=1) / scale_B
+    return Inversion(found_BCHW.detach().cpu().numpy(), mismatch_B.cpu().numpy())
+
+
+def psnr(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> np.ndarray:
+    """Peak signal-to-noise ratio (B,) in dB of pixels in 0…1."""
+    error = ((found_BCHW - images_BCHW) ** 2).mean(axis=(1, 2, 3))
+    ratio: np.ndarray = -10 * np.log10(np.maximum(error, 1e-20))
+    return ratio
+
+
+def error_by_frequency(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Spatial frequencies (F,) in cycles per pixel, 0 to 0.5, and the power of the error at each over the images'.
+
+    Averaged over images, channels and directions; the mean colour is left out. 0 is a perfect image, 1 what the mean
+    colour alone would give; more is worse than that.
+    """
+    height, width = images_BCHW.shape[2:]
+    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+    width_of_bin = 1 / max(min(height, width), 2)
+    ring = np.rint(radius / width_of_bin).astype(int)
+    numbers = np.arange(1, min(height, width) // 2 + 1)
+
+    def power(pictures: np.ndarray) -> np.ndarray:
+        spectrum = (np.abs(np.fft.fft2(pictures)) ** 2).mean(axis=(0, 1))
+        return np.array([spectrum[ring == number].sum() for number in numbers])
+
+    relative = power(found_BCHW - images_BCHW) / np.maximum(power(images_BCHW), 1e-20)
+    return numbers * width_of_bin, relative

@@ -1,0 +1,63 @@
+"""Feature maps, and which of them react to what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resnet_lab.inspect.twin import tensor_at, twin
+from resnet_lab.model.resnet import ResNetV2
+
+CHUNK = 256  # images at a time
+
+# How strongly a map reacts to an image: (B, M, H, W) → (B, M).
+Reaction = Callable[[Tensor], Tensor]
+
+
+def mean_reaction(maps_BMHW: Tensor) -> Tensor:
+    """The mean over all positions."""
+    return maps_BMHW.mean(dim=(2, 3))
+
+
+def centre_reaction(maps_BMHW: Tensor) -> Tensor:
+    """The value in the middle: what one neuron sees."""
+    return maps_BMHW[:, :, maps_BMHW.shape[2] // 2, maps_BMHW.shape[3] // 2]
+
+
+REACTIONS: dict[str, Reaction] = {"mean": mean_reaction, "centre": centre_reaction}
+
+
+def feature_maps(net: ResNetV2, images_BCHW: Tensor, name: str) -> np.ndarray:
+    """The maps (B, M, H, W) of a layer that `twin.tensor_at` knows by name."""
+    with torch.no_grad():
+        maps: np.ndarray = tensor_at(twin(net), images_BCHW, name).cpu().numpy()
+    return maps
+
+
+def by_strength(maps_MHW: np.ndarray) -> np.ndarray:
+    """The numbers of the maps of one image, the strongest (by root mean square) first."""
+    strength: np.ndarray = np.sqrt((maps_MHW.astype(float) ** 2).mean(axis=(1, 2)))
+    return np.argsort(-strength, kind="stable")
+
+
+def reactions(net: ResNetV2, images_NCHW: Tensor, name: str, reaction: Reaction = mean_reaction) -> np.ndarray:
+    """How strongly every map of a layer reacts to every image: (N, M)."""
+    other = twin(net)
+    with torch.no_grad():
+        chunks = [reaction(tensor_at(other, chunk, name)) for chunk in images_NCHW.split(CHUNK)]
+    found: np.ndarray = torch.cat(chunks).cpu().numpy()
+    return found
+
+
+def most_excited(reactions_NM: np.ndarray, chosen: np.ndarray, count: int) -> np.ndarray:
+    """The numbers of the maps whose mean reaction to the images `chosen` stands out most among their reactions to all.
+
+    In units of their own deviation: a map that is always strong says nothing about these images.
+    """
+    deviation = reactions_NM.std(axis=0)
+    excess = reactions_NM[chosen].mean(axis=0) - reactions_NM.mean(axis=0)
+    surprise = np.divide(excess, deviation, out=np.full_like(excess, -np.inf), where=deviation > 1e-8)
+    return np.argsort(-surprise, kind="stable")[:count]

@@ -1,0 +1,66 @@
+"""What goes wrong: confusion, surest mistakes, calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import confusion_matrix
+from torch import Tensor
+from torchmetrics.functional.classification import binary_calibration_error
+
+from resnet_lab.inspect.maps import CHUNK
+from resnet_lab.inspect.twin import twin
+from resnet_lab.model.resnet import ResNetV2
+
+NUM_BINS = 15  # as in arXiv:1706.04599
+
+
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """How a network classifies N images of K classes; confidence is the largest softmax output."""
+
+    labels: np.ndarray  # (N,)
+    predicted: np.ndarray  # (N,)
+    confidence: np.ndarray  # (N,)
+    confusion: np.ndarray  # (K, K) counts; rows are the true classes, columns what they were taken for
+    accuracy_by_confidence: np.ndarray  # (bins that are not empty, 2): mean confidence, share of right answers
+    calibration_error: float  # ECE: mean distance of the two, weighted by the images in a bin; 0 to 1
+
+    @property
+    def error_by_class(self) -> np.ndarray:
+        """In percent (K,); NaN for a class without images."""
+        count = self.confusion.sum(axis=1)
+        right = np.diag(self.confusion)
+        error: np.ndarray = np.full(len(count), np.nan)
+        np.divide(100.0 * (count - right), count, out=error, where=count > 0)
+        return error
+
+    @property
+    def surest(self) -> np.ndarray:
+        """The numbers of the images that were taken for something else, with the largest confidence first."""
+        order = np.argsort(-self.confidence, kind="stable")
+        wrong: np.ndarray = order[self.predicted[order] != self.labels[order]]
+        return wrong
+
+
+def mistakes(net: ResNetV2, images_NCHW: Tensor, labels_N: Tensor) -> Mistakes:
+    """Classify images and count."""
+    other = twin(net)
+    with torch.no_grad():
+        logits_NK = torch.cat([other(chunk) for chunk in images_NCHW.split(CHUNK)])
+    confidence_N, predicted_N = logits_NK.softmax(dim=1).max(dim=1)
+    right_N = predicted_N == labels_N
+    error = binary_calibration_error(confidence_N.clamp(0, 1), right_N.int(), n_bins=NUM_BINS, norm="l1")
+    labels, predicted, confidence = labels_N.cpu().numpy(), predicted_N.cpu().numpy(), confidence_N.cpu().numpy()
+    right_share, mean_confidence = calibration_curve(right_N.cpu().numpy(), confidence.clip(0, 1), n_bins=NUM_BINS)
+    return Mistakes(
+        labels,
+        predicted,
+        confidence,
+        confusion_matrix(labels, predicted, labels=np.arange(logits_NK.shape[1])),
+        np.stack([mean_confidence, right_share], axis=1),
+        float(error),
+    )

@@ -1,0 +1,141 @@
+"""Activation maximisation: the input pattern that a map reacts to most strongly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resnet_lab.inspect.bounds import Bounds
+from resnet_lab.inspect.maps import Reaction, mean_reaction
+from resnet_lab.inspect.twin import tensor_at, twin
+from resnet_lab.model.resnet import ResNetV2
+
+CHUNK = 64  # pictures that are optimised at a time
+FIRST_STEP, LAST_STEP = 0.5, 0.02  # length of a step as a share of the contrast
+
+Track = Callable[[Iterable[int]], Iterable[int]]  # a progress bar around a loop
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How patterns are looked for, in pixels and in deviations of the data."""
+
+    steps: int = 200
+    contrast: float = 1.0  # root mean square of a pattern; that of the normalised images is 1
+    blur: float = 0.5  # every step is blurred, by this many pixels at the end and by an eighth of the image at first
+    jitter: int = 1  # every step sees the pattern shifted by up to so many pixels, but for the last quarter
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Pictures (M, C, H, W), normalised as the images are, and the reactions of the maps to them (M,)."""
+
+    images: np.ndarray
+    reached: np.ndarray
+
+
+def maximise(
+    net: ResNetV2,
+    name: str,
+    maps: Sequence[int],
+    image_shape: tuple[int, int, int],
+    bounds: Bounds,
+    search: Search | None = None,
+    reaction: Reaction = mean_reaction,
+    track: Track = iter,
+) -> Patterns:
+    """The patterns that some maps of a layer react to most, among pictures of limited contrast.
+
+    Gradient ascent from noise at several length scales, with steps of given length; of all starts, the one that
+    reaches most is kept.
+    """
+    search = search or Search()
+    other = twin(net)
+    generator = torch.Generator().manual_seed(search.seed)
+    noise_SCHW = multiscale_noise(image_shape, generator)
+    starts = [(number, noise) for number in maps for noise in range(len(noise_SCHW))]
+    device = bounds.low.device
+    images, reached = [], []
+    for first in range(0, len(starts), CHUNK):
+        chunk = starts[first : first + CHUNK]
+        map_B = torch.tensor([number for number, _ in chunk], device=device)
+        start_BCHW = noise_SCHW[[noise for _, noise in chunk]].to(device)
+
+        def react(images_BCHW: Tensor, map_B: Tensor = map_B) -> Tensor:
+            return reaction(tensor_at(other, images_BCHW, name)).gather(1, map_B[:, None])[:, 0]
+
+        found, value = _ascend(react, start_BCHW, bounds, search, generator, track)
+        images.append(found)
+        reached.append(value)
+    reached_MS = torch.cat(reached).view(len(maps), len(noise_SCHW))
+    best_M = reached_MS.argmax(dim=1)
+    chosen = torch.arange(len(maps), device=device) * len(noise_SCHW) + best_M
+    return Patterns(torch.cat(images)[chosen].cpu().numpy(), reached_MS.amax(dim=1).cpu().numpy())
+
+
+def multiscale_noise(image_shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
+    """Normal noise (S, C, H, W) whose grains are 1, 2, 4, … pixels wide, up to half of the image."""
+    channels, height, width = image_shape
+    pictures = []
+    grain = 1
+    while grain <= max(1, min(height, width) // 2):
+        coarse = torch.randn(1, channels, -(-height // grain), -(-width // grain), generator=generator)
+        fine = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
+        pictures.append((fine - fine.mean()) / fine.std(correction=0).clamp(min=1e-8))
+        grain *= 2
+    return torch.cat(pictures)
+
+
+def _ascend(
+    react: Callable[[Tensor], Tensor],
+    start_BCHW: Tensor,
+    bounds: Bounds,
+    search: Search,
+    generator: torch.Generator,
+    track: Track,
+) -> tuple[Tensor, Tensor]:
+    """Pictures, and the reactions to them (B,), after all steps."""
+    images_BCHW = _limited(start_BCHW, bounds, search.contrast)
+    size = min(start_BCHW.shape[2:])
+    for step in track(range(search.steps)):
+        progress = step / max(1, search.steps - 1)
+        jitter = search.jitter if progress < 0.75 else 0
+        shift = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
+        images_BCHW = images_BCHW.detach().requires_grad_()
+        value = react(images_BCHW.roll(shift, dims=(2, 3))).sum()
+        (gradient_BCHW,) = torch.autograd.grad(value, images_BCHW)
+        sigma = search.blur + max(0.0, size / 8 - search.blur) * (1 - progress) ** 2
+        uphill_BCHW = _blurred(gradient_BCHW, sigma)
+        uphill_BCHW = uphill_BCHW / _rms(uphill_BCHW).clamp(min=1e-12)
+        length = search.contrast * FIRST_STEP * (LAST_STEP / FIRST_STEP) ** progress
+        images_BCHW = _limited(images_BCHW.detach() + length * uphill_BCHW, bounds, search.contrast)
+    with torch.no_grad():
+        return images_BCHW, react(images_BCHW)
+
+
+def _limited(images_BCHW: Tensor, bounds: Bounds, contrast: float) -> Tensor:
+    """No more contrast than allowed, no pixel darker than black or lighter than white."""
+    return bounds.clamp(images_BCHW * (contrast / _rms(images_BCHW).clamp(min=contrast)))
+
+
+def _rms(images_BCHW: Tensor) -> Tensor:
+    return images_BCHW.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+
+
+def _blurred(images_BCHW: Tensor, sigma: float) -> Tensor:
+    """Convolved with a Gaussian of so many pixels, periodically."""
+    if sigma == 0:
+        return images_BCHW
+    height, width = images_BCHW.shape[2:]
+    device = images_BCHW.device
+    vertical = torch.fft.fftfreq(height, device=device)[:, None]
+    horizontal = torch.fft.rfftfreq(width, device=device)
+    damping = torch.exp(-2 * (torch.pi * sigma) ** 2 * (vertical**2 + horizontal**2))
+    blurred: Tensor = torch.fft.irfft2(torch.fft.rfft2(images_BCHW) * damping, s=(height, width))
+    return blurred

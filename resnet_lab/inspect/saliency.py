@@ -1,0 +1,51 @@
+"""Which pixels decide, by captum's methods."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from captum.attr import IntegratedGradients, Occlusion
+from torch import Tensor
+
+from resnet_lab.inspect.twin import twin
+from resnet_lab.model.resnet import ResNetV2
+
+STEPS = 32  # of the integral
+AT_ONCE = 64  # images that go through the network together
+
+
+def integrated_gradients(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) -> np.ndarray:
+    """What every pixel adds to the logit of the target, from the mean colour on: (B, C, H, W) (arXiv:1703.01365).
+
+    An image's values sum up to its logit less that of the mean colour.
+    """
+    method = IntegratedGradients(twin(net))
+    found = method.attribute(
+        images_BCHW,
+        torch.zeros_like(images_BCHW),
+        target=targets_B,
+        n_steps=STEPS,
+        internal_batch_size=max(AT_ONCE, len(images_BCHW)),
+    )
+    values: np.ndarray = found.detach().cpu().numpy()
+    return values
+
+
+def occlusion(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) -> np.ndarray:
+    """How much the logit of the target falls when a square of a quarter of the image has the mean colour: (B, H, W).
+
+    A pixel has the mean over the squares that cover it.
+    """
+    channels, height, width = images_BCHW.shape[1:]
+    window = max(1, min(height, width) // 4)
+    with torch.no_grad():
+        found = Occlusion(twin(net)).attribute(
+            images_BCHW,
+            sliding_window_shapes=(channels, window, window),
+            strides=(channels, max(1, window // 2), max(1, window // 2)),
+            baselines=0,
+            target=targets_B,
+            perturbations_per_eval=max(1, AT_ONCE // len(images_BCHW)),
+        )
+    values: np.ndarray = found.mean(dim=1).cpu().numpy()
+    return values
