@@ -16,16 +16,17 @@ PACKAGE = Path(resnet_lab.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Each part and the parts that it may use, besides itself. `ending` is words and signals, and uses nothing; `summary`
-# is a second entry point, which needs no training.
+# is a second entry point, which needs no training; a third, of `inspect`, loads runs, which its functions do not.
 MAY_IMPORT = {
     "choices": set(),
     "config": {"choices"},
     "ending": set(),
     "compose": {"choices", "config"},
+    "page": set(),
     "published": {"choices", "config", "compose"},
     "data": {"choices", "config", "compose"},
     "model": {"choices", "config", "compose"},
-    "inspect": {"choices", "config", "compose", "data", "model"},
+    "inspect": {"choices", "config", "compose", "page", "data", "model"},
     "training": {"choices", "config", "compose", "published", "ending", "data", "model", "inspect"},
     "callbacks": {"choices", "config", "compose", "ending", "data", "model", "inspect", "training"},
     "job": {"choices", "config", "compose", "ending", "data", "model", "inspect", "training", "callbacks"},
@@ -33,13 +34,15 @@ MAY_IMPORT = {
     "bench": {"choices", "config", "compose", "ending", "data", "model", "training", "sweep"},
     "__main__": {"compose", "ending", "job"},
     "summary": {"choices", "config", "compose", "model"},
-    "report": {"choices", "config"},
+    "inspect.__main__": {"choices", "config", "compose", "data", "model", "inspect", "training"},
+    "report": {"choices", "config", "page"},
 }
 
 
 def part(module: Path) -> str:
-    """The name at the top of the package under which a file lies."""
-    return module.relative_to(PACKAGE).with_suffix("").parts[0]
+    """The name at the top of the package under which a file lies, or the file's own where it stands apart."""
+    parts = module.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts) if ".".join(parts) in MAY_IMPORT else parts[0]
 
 
 def imported(module: Path) -> Iterator[str]:

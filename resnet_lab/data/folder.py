@@ -22,7 +22,7 @@ from rich.progress import track
 
 from resnet_lab.data.files import DataError
 
-_DECODER = 1  # part of the cache's key: raise it when `_decode` changes the pixels it returns
+_DECODER = 1  # part of the cache's key: raise it when `decode_image` changes the pixels it returns
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _CHUNK = 64  # images that a thread decodes before the progress bar moves
 
@@ -135,7 +135,7 @@ def _write(cache: Path, part: Part, image_shape: tuple[int, int, int]) -> None:
 def _decode_all(part: Part, pixels: npt.NDArray[np.uint8]) -> None:
     def fill(start: int) -> None:
         for index, (name, _, _) in enumerate(part.files[start : start + _CHUNK], start):
-            pixels[index] = _decode(part.folder / name, pixels.shape[1:])
+            pixels[index] = decode_image(part.folder / name, pixels.shape[1:])
 
     console = Console(stderr=True)
     starts = range(0, len(part.files), _CHUNK)
@@ -147,7 +147,8 @@ def _decode_all(part: Part, pixels: npt.NDArray[np.uint8]) -> None:
             pass
 
 
-def _decode(path: Path, image_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+def decode_image(path: Path, image_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """One image file as (C, H, W), treated as `decode` says. Raises DataError when it cannot be decoded."""
     channels, height, width = image_shape
     try:
         with Image.open(path) as file:

@@ -27,6 +27,15 @@ class Bounds:
         """The nearest images within the range."""
         return torch.minimum(torch.maximum(images_BCHW, self.low), self.high)
 
+    def inward(self, images_BCHW: Tensor, steps_BCHW: Tensor) -> Tensor:
+        """The steps without those that would leave the range from a pixel at its end."""
+        outward = ((images_BCHW <= self.low) & (steps_BCHW < 0)) | ((images_BCHW >= self.high) & (steps_BCHW > 0))
+        return steps_BCHW.masked_fill(outward, 0)
+
     def pixels(self, images_BCHW: Tensor) -> Tensor:
         """Normalised images back to 0…1."""
         return ((images_BCHW - self.low) / (self.high - self.low)).clamp(0, 1)
+
+    def pictures(self, images_BCHW: Tensor) -> Tensor:
+        """Normalised images as grey (1 channel) or RGB (3) in 0…1; an alpha channel is left out."""
+        return self.pixels(images_BCHW)[:, : 3 if images_BCHW.shape[1] >= 3 else 1]

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from resnet_lab.inspect.bounds import Bounds
 from resnet_lab.inspect.patterns import Track
+from resnet_lab.inspect.smoothing import blurred
 from resnet_lab.inspect.twin import tensor_at, twin
 from resnet_lab.model.resnet import ResNetV2
 
-STEPS = 300
+STEPS = 150
+COARSE = 0.6  # share of the steps that are blurred, less and less
 RATE = 0.1  # of Adam, in deviations of the data; goes down to 0 along half a cosine
 
 
@@ -33,7 +35,8 @@ def invert(
 ) -> Inversion:
     """Look for images with the same tensor at `name`, from the mean colour on (arXiv:1412.0035, without a prior).
 
-    What the network has lost stays as it was at the start: the mean colour, or what happens to go along.
+    From coarse to fine, since the search otherwise ends far from any match. What the network has lost stays the mean
+    colour, or takes whatever values happen to go along.
     """
     other = twin(net)
     with torch.no_grad():
@@ -42,9 +45,11 @@ def invert(
     found_BCHW = torch.zeros_like(images_BCHW).requires_grad_()
     adam = torch.optim.Adam([found_BCHW], RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
-    for _ in track(range(steps)):
+    for step in track(range(steps)):
         mismatch_B = (tensor_at(other, found_BCHW, name).flatten(1) - wanted).square().sum(dim=1) / scale_B
-        (found_BCHW.grad,) = torch.autograd.grad(mismatch_B.sum(), found_BCHW)
+        (gradient_BCHW,) = torch.autograd.grad(mismatch_B.sum(), found_BCHW)
+        coarseness = max(0.0, 1 - step / (COARSE * steps)) ** 2
+        found_BCHW.grad = blurred(gradient_BCHW, coarseness * min(images_BCHW.shape[2:]) / 8)
         adam.step()
         schedule.step()
         with torch.no_grad():

@@ -12,11 +12,12 @@ from torch.nn import functional as F
 
 from resnet_lab.inspect.bounds import Bounds
 from resnet_lab.inspect.maps import Reaction, mean_reaction
+from resnet_lab.inspect.smoothing import blurred
 from resnet_lab.inspect.twin import tensor_at, twin
 from resnet_lab.model.resnet import ResNetV2
 
 CHUNK = 64  # pictures that are optimised at a time
-FIRST_STEP, LAST_STEP = 0.5, 0.02  # length of a step as a share of the contrast
+FIRST_STEP, LAST_STEP = 0.3, 0.02  # length of a step as a share of the contrast
 
 Track = Callable[[Iterable[int]], Iterable[int]]  # a progress bar around a loop
 
@@ -25,9 +26,9 @@ Track = Callable[[Iterable[int]], Iterable[int]]  # a progress bar around a loop
 class Search:
     """How patterns are looked for, in pixels and in deviations of the data."""
 
-    steps: int = 200
+    steps: int = 100
     contrast: float = 1.0  # root mean square of a pattern; that of the normalised images is 1
-    blur: float = 0.5  # every step is blurred, by this many pixels at the end and by an eighth of the image at first
+    blur: float = 0.5  # of every step, so that no pixel goes its own way
     jitter: int = 1  # every step sees the pattern shifted by up to so many pixels, but for the last quarter
     seed: int = 0
 
@@ -80,7 +81,7 @@ def maximise(
 
 
 def multiscale_noise(image_shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
-    """Normal noise (S, C, H, W) whose grains are 1, 2, 4, … pixels wide, up to half of the image."""
+    """Normal noise (S, C, H, W) whose grains are 1, 4, 16, … pixels wide, up to half of the image."""
     channels, height, width = image_shape
     pictures = []
     grain = 1
@@ -88,7 +89,7 @@ def multiscale_noise(image_shape: tuple[int, int, int], generator: torch.Generat
         coarse = torch.randn(1, channels, -(-height // grain), -(-width // grain), generator=generator)
         fine = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
         pictures.append((fine - fine.mean()) / fine.std(correction=0).clamp(min=1e-8))
-        grain *= 2
+        grain *= 4
     return torch.cat(pictures)
 
 
@@ -102,7 +103,6 @@ def _ascend(
 ) -> tuple[Tensor, Tensor]:
     """Pictures, and the reactions to them (B,), after all steps."""
     images_BCHW = _limited(start_BCHW, bounds, search.contrast)
-    size = min(start_BCHW.shape[2:])
     for step in track(range(search.steps)):
         progress = step / max(1, search.steps - 1)
         jitter = search.jitter if progress < 0.75 else 0
@@ -110,8 +110,7 @@ def _ascend(
         images_BCHW = images_BCHW.detach().requires_grad_()
         value = react(images_BCHW.roll(shift, dims=(2, 3))).sum()
         (gradient_BCHW,) = torch.autograd.grad(value, images_BCHW)
-        sigma = search.blur + max(0.0, size / 8 - search.blur) * (1 - progress) ** 2
-        uphill_BCHW = _blurred(gradient_BCHW, sigma)
+        uphill_BCHW = bounds.inward(images_BCHW.detach(), blurred(gradient_BCHW, search.blur))
         uphill_BCHW = uphill_BCHW / _rms(uphill_BCHW).clamp(min=1e-12)
         length = search.contrast * FIRST_STEP * (LAST_STEP / FIRST_STEP) ** progress
         images_BCHW = _limited(images_BCHW.detach() + length * uphill_BCHW, bounds, search.contrast)
@@ -126,16 +125,3 @@ def _limited(images_BCHW: Tensor, bounds: Bounds, contrast: float) -> Tensor:
 
 def _rms(images_BCHW: Tensor) -> Tensor:
     return images_BCHW.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-
-
-def _blurred(images_BCHW: Tensor, sigma: float) -> Tensor:
-    """Convolved with a Gaussian of so many pixels, periodically."""
-    if sigma == 0:
-        return images_BCHW
-    height, width = images_BCHW.shape[2:]
-    device = images_BCHW.device
-    vertical = torch.fft.fftfreq(height, device=device)[:, None]
-    horizontal = torch.fft.rfftfreq(width, device=device)
-    damping = torch.exp(-2 * (torch.pi * sigma) ** 2 * (vertical**2 + horizontal**2))
-    blurred: Tensor = torch.fft.irfft2(torch.fft.rfft2(images_BCHW) * damping, s=(height, width))
-    return blurred

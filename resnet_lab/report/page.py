@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -10,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.page import fill, inline
 from resnet_lab.report.analysis import BASIS, COSTS, ERRORS, MEASURE, Analysis, Row
 from resnet_lab.report.collect import Collected
 from resnet_lab.report.tables import HEADINGS, cells, link, spread, troubles
@@ -30,8 +30,7 @@ def page(found: Collected, analyses: Sequence[Analysis], figures: Sequence[Path]
         "TROUBLES": _list("Not there", troubles(found, analyses)),
     }
     template = files(__package__).joinpath("template.html").read_text()
-    head, *parts = template.split("{{")
-    return head + "".join(filled[name] + rest for name, rest in (part.split("}}", 1) for part in parts))
+    return fill(template, filled)
 
 
 def _point(row: Row) -> dict[str, Any]:
@@ -54,7 +53,7 @@ def _section(analysis: Analysis, figures: Iterable[Path], out: Path) -> str:
             _table(analysis, out),
             _list("", [*analysis.sentences(), *analysis.comparison.notes]),
             '<div class="scatter"></div>' if len(analysis.rows) > 1 else "",
-            *(f'<img alt="{escape(figure.stem)}: {title}" src="{_inline(figure)}">' for figure in own),
+            *(f'<img alt="{escape(figure.stem)}: {title}" src="{inline(figure)}">' for figure in own),
             "</section>",
         ]
     )
@@ -90,7 +89,3 @@ def _list(title: str, items: Sequence[str]) -> str:
         return ""
     heading = f"<h2>{escape(title)}</h2>\n" if title else ""
     return heading + "<ul>\n" + "\n".join(f"<li>{escape(item)}</li>" for item in items) + "\n</ul>"
-
-
-def _inline(figure: Path) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(figure.read_bytes()).decode()

@@ -16,7 +16,7 @@ from resnet_lab.training.run import run
 
 @pytest.fixture
 def untouched() -> Iterator[Callable[..., ResNetV2]]:
-    """Builds networks, and sees to it that looking changes none of their weights, modes and hooks, and no random state."""
+    """Builds networks, and sees to it that looking at them changes no weight, mode, hook or random state."""
     built: list[tuple[ResNetV2, Any]] = []
 
     def make(*overrides: str) -> ResNetV2:

@@ -1,0 +1,172 @@
+"""Curves, bars and tables of what was measured, as matplotlib figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+
+from resnet_lab.inspect.filters import Histogram
+from resnet_lab.inspect.flow import Flow
+from resnet_lab.inspect.mistakes import Mistakes
+from resnet_lab.inspect.mosaic import give_title
+
+MOST_CLASSES, MOST_NUMBERS = 30, 20  # bars by class; classes whose counts are written into the matrix
+FEW_WEIGHTS = 5000
+BLUE, RED = "#2563eb", "#c2410c"
+STYLES = ("-", "--", ":", "-.")
+
+PANELS = {
+    "gradient": "norm of the loss gradient by the part's weights",
+    "signal": "norm of the loss gradient by the part's output",
+    "share": "share of the branch, ‖F(x)‖ / ‖x‖",
+    "mean": "activations: mean, and ± deviation shaded",
+    "dead": "dead maps behind ReLUs (%)",
+    "weight": "norm of the part's weights",
+}
+LOGARITHMIC = ("gradient", "signal", "share", "weight")
+
+
+def flow_figure(flows: Mapping[str, Flow], title: str) -> Figure:
+    """What flows through one network or several, over depth; each panel has a quantity."""
+    figure = Figure(figsize=(13, 7.4), layout="constrained")
+    give_title(figure, title)
+    axes = dict(zip(PANELS, figure.subplots(2, 3).flat, strict=True))
+    for i, (label, flow) in enumerate(flows.items()):
+        for quantity, ax in axes.items():
+            _curve(ax, flow, quantity, label, f"C{i}", STYLES[i % len(STYLES)])
+    for quantity, ax in axes.items():
+        ax.set_title(PANELS[quantity], fontsize="small")
+        _depth(ax, [flow.names for flow in flows.values()])
+        if quantity in LOGARITHMIC:
+            logarithmic(ax)
+    top = max(1.0, 1.1 * axes["dead"].get_ylim()[1])
+    axes["dead"].set_ylim(-0.03 * top, top)
+    figure.legend(*axes["weight"].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
+    return figure
+
+
+def _curve(ax: Axes, flow: Flow, quantity: str, label: str, colour: str, style: str) -> None:
+    values = getattr(flow, quantity)
+    x = np.arange(len(values))
+    known = np.isfinite(values)
+    ax.plot(x[known], values[known], style, color=colour, lw=1.3, marker="o", ms=2.5, label=label)
+    if quantity == "mean":
+        ax.fill_between(x, values - flow.deviation, values + flow.deviation, color=colour, alpha=0.12, lw=0)
+
+
+def _depth(ax: Axes, names: Sequence[tuple[str, ...]]) -> None:
+    """Stem, stacks and head along the horizontal axis; only where all curves are of networks of the same parts."""
+    ax.grid(alpha=0.25)
+    ax.set_xlim(-0.5, max(map(len, names)) - 0.5)
+    if len(set(names)) > 1:
+        ax.set_xlabel("part, from stem to head")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        return
+    stacks = [name.split(".")[1] if "." in name else name for name in names[0]]
+    starts = [i for i, stack in enumerate(stacks) if i == 0 or stack != stacks[i - 1]]
+    for start in starts[1:]:
+        ax.axvline(start - 0.5, color="grey", lw=0.6)
+    middles = [(a + b - 1) / 2 for a, b in zip(starts, [*starts[1:], len(stacks)], strict=True)]
+    texts = [f"stack {stacks[s]}" if stacks[s].isdigit() else stacks[s] for s in starts]
+    ax.set_xticks(middles, texts, fontsize="x-small", rotation=30 if len(texts) > 5 else 0)
+
+
+def logarithmic(ax: Axes) -> None:
+    """A logarithmic vertical axis with plain numbers, as far as there is anything above 0."""
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in ax.lines])
+    values = values[values > 0]
+    if len(values):
+        ax.set_yscale("log")
+        narrow = values.max() < 30 * values.min()
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=8))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def frequency_figure(errors: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], title: str) -> Figure:
+    """Error of inverted images by spatial frequency: a panel for every network, a curve for every depth."""
+    figure = Figure(figsize=(max(7.0, 5.2 * len(errors)), 4.6), layout="constrained")
+    give_title(figure, title)
+    axes = figure.subplots(1, len(errors), squeeze=False, sharey=True)[0]
+    for ax, (network, curves) in zip(axes, errors.items(), strict=True):
+        for i, (name, (frequency, error)) in enumerate(curves.items()):
+            colour = f"C{i}"
+            ax.plot(frequency, np.maximum(error, 1e-6), "o-", ms=3, lw=1.2, color=colour, label=name)
+        ax.axhline(1, color="grey", lw=0.8, ls="--")
+        ax.text(0.005, 1.15, "mean colour", va="bottom", fontsize="x-small", color="grey")
+        logarithmic(ax)
+        ax.set(xlabel="spatial frequency (cycles per pixel)", xlim=(0, 0.52))
+        ax.set_title(network, fontsize="small")
+        ax.grid(alpha=0.25)
+    axes[0].set_ylabel("power of the error / power of the image")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize="small")
+    return figure
+
+
+def histogram_figure(histograms: Mapping[str, Histogram], title: str) -> Figure:
+    """Weights of stem, stacks and head."""
+    figure = Figure(figsize=(7.5, 4.4), layout="constrained")
+    give_title(figure, title)
+    ax = figure.subplots()
+    for name, histogram in histograms.items():
+        total = int(histogram.counts.sum())
+        wide = 1 if total > FEW_WEIGHTS else 4  # bins taken together
+        edges, counts = histogram.edges[::wide], histogram.counts.reshape(-1, wide).sum(axis=1)
+        density = counts / total / np.maximum(np.diff(edges), 1e-12)
+        middles = (edges[1:] + edges[:-1]) / 2
+        ax.plot(middles[counts > 0], density[counts > 0], label=f"{name}: {total:,} weights", lw=1.2)
+    logarithmic(ax)
+    ax.set(xlabel="weight", ylabel="density")
+    figure.legend(loc="outside lower center", ncols=3, fontsize="small")
+    ax.grid(alpha=0.25)
+    return figure
+
+
+def confusion_figure(found: Mistakes, classes: Sequence[str], title: str) -> Figure:
+    """Counts of the true class (rows) taken for another (columns), coloured by their share of the row."""
+    count = len(classes)
+    side = float(np.clip(2.4 + 0.42 * count, 4.5, 12))
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    give_title(figure, title)
+    ax = figure.subplots()
+    share = 100 * found.confusion / np.maximum(found.confusion.sum(axis=1, keepdims=True), 1)
+    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=100)
+    if count <= MOST_NUMBERS:
+        for (i, j), number in np.ndenumerate(found.confusion):
+            if number:
+                colour = "white" if share[i, j] > 50 else "black"
+                ax.text(j, i, number, ha="center", va="center", fontsize="x-small", color=colour)
+    if count <= 2 * MOST_NUMBERS:
+        ax.set_xticks(range(count), classes, rotation=45, ha="right", fontsize="x-small")
+        ax.set_yticks(range(count), classes, fontsize="x-small")
+    ax.set(xlabel="taken for", ylabel="true class")
+    figure.colorbar(image, label="share of the true class (%)", fraction=0.045)
+    return figure
+
+
+def reliability_figure(found: Mistakes, classes: Sequence[str], title: str) -> Figure:
+    """Accuracy by confidence beside the error of every class, the worst first."""
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    give_title(figure, title)
+    left, right = figure.subplots(1, 2)
+    confidence, accuracy = 100 * found.accuracy_by_confidence.T
+    left.plot([0, 100], [0, 100], color="grey", lw=0.8, ls="--", label="perfectly calibrated")
+    left.plot(confidence, accuracy, "o-", color=BLUE, label=f"ECE {100 * found.calibration_error:.2f} %")
+    left.set(xlabel="confidence (%)", ylabel="right answers (%)", xlim=(0, 101), ylim=(0, 101))
+    left.set_title("calibration", fontsize="small")
+    left.legend(fontsize="small")
+    left.grid(alpha=0.25)
+    error = found.error_by_class
+    worst = [i for i in np.argsort(-np.nan_to_num(error), kind="stable") if np.isfinite(error[i])][:MOST_CLASSES]
+    right.barh([classes[i] for i in worst][::-1], error[worst][::-1], color=RED)
+    right.set(xlabel="error (%)", xlim=(0, max(1.0, 1.15 * float(np.nanmax(error)))))
+    which = "" if len(worst) == len(error) else f", the worst {len(worst)} of {len(error)}"
+    right.set_title(f"error by class{which}", fontsize="small")
+    right.tick_params(axis="y", labelsize="x-small")
+    for i, value in enumerate(error[worst][::-1]):
+        right.text(value, i, f" {value:.1f}", va="center", fontsize="x-small")
+    return figure

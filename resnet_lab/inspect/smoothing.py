@@ -1,0 +1,19 @@
+"""Blur, for steps of an optimisation that shall see no single pixels, or large structures first."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def blurred(images_BCHW: Tensor, sigma: float) -> Tensor:
+    """Convolved with a Gaussian of so many pixels, periodically."""
+    if sigma == 0:
+        return images_BCHW
+    height, width = images_BCHW.shape[2:]
+    device = images_BCHW.device
+    vertical = torch.fft.fftfreq(height, device=device)[:, None]
+    horizontal = torch.fft.rfftfreq(width, device=device)
+    damping = torch.exp(-2 * (torch.pi * sigma) ** 2 * (vertical**2 + horizontal**2))
+    result: Tensor = torch.fft.irfft2(torch.fft.rfft2(images_BCHW) * damping, s=(height, width))
+    return result

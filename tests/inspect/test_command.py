@@ -1,0 +1,106 @@
+"""`python -m resnet_lab.inspect`, as a person uses it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scene import SMALL, Run
+
+from resnet_lab.compose import load_config
+from resnet_lab.inspect.__main__ import main
+from resnet_lab.inspect.sections import PARTS, Shown
+from resnet_lab.inspect.subject import Subject
+from resnet_lab.training.naming import run_path
+from resnet_lab.training.run import run
+
+
+def look(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def figures(out: Path) -> set[str]:
+    return {file.stem for file in (out / "figures").iterdir()}
+
+
+def test_everything(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert look(trained.path, "--out", tmp_path, "--beside", trained.path) == 0
+    expected = {"flow", "filters", "weights", "saliency", "confusion", "reliability"}
+    expected |= {"inversion", "inversion-2", "inversion-frequency", "patterns-stacks.0", "patterns-innermost"}
+    expected |= {f"maps-0-{layer}" for layer in ("stem", "stacks.0", "stacks.1", "innermost")}
+    assert figures(tmp_path) - {"surest-mistakes"} == expected
+    for file in (tmp_path / "figures").iterdir():
+        with Image.open(file) as picture:
+            assert min(picture.size) > 150
+            assert np.asarray(picture.convert("L")).std() > 5  # something is drawn
+    page = (tmp_path / "inspect.html").read_text()
+    assert len(re.findall(r'<img alt="[^"]+" src="data:image/png;base64,', page)) == len(figures(tmp_path))
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert "prefers-color-scheme: dark" in page
+    times = re.findall(r"^(\w+) +\d+\.\d s", capsys.readouterr().err, re.MULTILINE)
+    assert times == list(PARTS)
+
+
+def test_choices(trained: Run, tmp_path: Path):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 30, 3), dtype=np.uint8)).save(photo)
+    chosen = ("--images", 5, photo, "--layers", "stacks.1.units.0", "--maps", 3, 1, "--class", "7")
+    assert look(trained.path, "maps", "patterns", "--out", tmp_path, *chosen) == 0
+    names = {"maps-0-stacks.1.units.0", "maps-1-stacks.1.units.0", "patterns-stacks.1.units.0"}
+    assert figures(tmp_path) == names
+    assert "photo.png: " in (tmp_path / "inspect.html").read_text()
+
+
+def test_a_part_that_fails_does_not_take_the_others_down(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fails(subject: Subject) -> Iterator[Shown]:
+        """Feature maps."""
+        yield from PARTS["flow"](subject)
+        raise ValueError("out of <luck>")
+
+    monkeypatch.setitem(PARTS, "maps", fails)
+    assert look(trained.path, "filters", "maps", "mistakes", "--out", tmp_path) == 1
+    assert {"filters", "flow", "confusion"} <= figures(tmp_path)
+    assert "failed: ValueError: out of <luck>" in capsys.readouterr().err
+    assert "failed: ValueError: out of &lt;luck&gt;" in (tmp_path / "inspect.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("moons",), "nothing called moons to look at; there are flow, filters"),
+        (("--images", "100000"), "there is no image 100000; there are 144, numbered from 0"),
+        (("--images", "nowhere.png"), "nowhere.png is neither the number of an image nor a file"),
+        (("--class", "cat"), "there is no cat; there are 0, 1"),
+        (("--layers", "stacks.9"), "there is no stacks.9; there are stem"),
+        (("--maps", "99", "--layers", "stem"), "there is no map 99 in stem; it has 16, numbered from 0"),
+        (("--maps", "1"), "say with --layers of which layer"),
+        (("--checkpoint", "best", "--beside", "nowhere"), "nowhere is not a run directory"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(
+    trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+):
+    out = tmp_path / "out"
+    assert look(trained.path, *arguments, "--out", out) == 1
+    told = capsys.readouterr().err.strip()
+    assert message in told
+    assert len(told.splitlines()) == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("kind", [("data.channels=4", "head=latent"), ("data.channels=2", "shortcut=none")])
+def test_other_channels_and_heads(kind: tuple[str, ...], tmp_path: Path):
+    overrides = [*SMALL, *kind, "data.num_images=40", "data.validation=0", "trainer.max_epochs=1", "trainer=cpu"]
+    overrides.append(f"output_dir={tmp_path}")
+    config = load_config(*overrides)
+    run(config, overrides, [])
+    path = run_path(config, overrides)
+    assert look(path) == 0
+    assert (path / "inspect.html").exists()
+    assert {"flow", "filters", "saliency", "confusion", "patterns-innermost"} <= figures(path)
