@@ -114,6 +114,14 @@ class Schedule(Enum):
     constant = "constant"
 
 
+class Diagnostics(Enum):
+    """What a run records of its inside while it trains; nothing of it changes what is learned."""
+
+    off = "nothing"
+    light = "gradient norms and branch shares of every unit, weights by stack, first-layer filters"
+    full = "feature maps, gradient flow over depth, confusion matrix and the Projector too"
+
+
 class Accelerator(Enum):
     """Where to train; `auto` takes a GPU when there is one."""
 

@@ -18,6 +18,7 @@ from resnet_lab.choices import (
     Activation,
     Compile,
     DataName,
+    Diagnostics,
     Downsample,
     Init,
     Optimizer,
@@ -349,6 +350,7 @@ class Config:
     trainer: TrainerConfig
     seed: int = 0
     deterministic: bool = False  # bit-identical repetition on the CPU, with the same number of threads
+    diagnostics: Diagnostics = Diagnostics.light  # what TensorBoard shows of the inside; changes no number of the run
     dry_run: bool = False  # say what would be done, and do nothing
     objective: list[str] = field(default_factory=list)  # what a search minimises; empty: val_error, if there is one
     output_dir: str = "outputs"

@@ -39,12 +39,13 @@ def _train(composed: DictConfig, progress: Callback | None) -> Objective:
     config = to_config(composed)
 
     from resnet_lab.callbacks.dashboard import Dashboard  # torch takes seconds, which --help need not wait for
+    from resnet_lab.callbacks.diagnostics import diagnostics
     from resnet_lab.callbacks.progress import ProgressBar
     from resnet_lab.training.log import show_on_terminal
     from resnet_lab.training.run import headline, run
 
     show_on_terminal()
-    result = run(config, overrides, [Dashboard(config), progress or ProgressBar()])
+    result = run(config, overrides, [Dashboard(config), *diagnostics(config), progress or ProgressBar()])
     if not result:
         return None
     print(headline(result))

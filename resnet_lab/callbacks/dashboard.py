@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import torch
 import yaml
 from pytorch_lightning import Callback, Trainer
 from rich.console import Console
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
 from resnet_lab.compose import plain
 from resnet_lab.config import Config
-from resnet_lab.data.images import Normalisation
+from resnet_lab.inspect.bounds import Bounds
 from resnet_lab.model.summary import measure, tree
 
 CHARTS = {
@@ -52,7 +50,8 @@ class Dashboard(Callback):
         writer.add_custom_scalars(CHARTS)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images, _ = next(iter(data.train_dataloader()))
-        writer.add_images("augmented training images", as_pictures(images[:GRID], data.normalise), 0)
+        pictures = Bounds.of(data.normalise, images.device).pictures(images[:GRID])
+        writer.add_images("augmented training images", pictures, 0)
         values = hyper_parameters(self.config) | {"depth": cost.depth, "params": cost.params, "macs": cost.macs}
         experiment, *session = hparams(values, {"val/error": None, "test/error": None})
         for hparam_summary in (_marked(experiment), *session):
@@ -96,10 +95,3 @@ def _marked(experiment: Any) -> Any:
 def as_code(text: str) -> str:
     """Markdown that shows the text as it is."""
     return "".join(f"    {line}\n" for line in text.splitlines())
-
-
-def as_pictures(images_BCHW: Tensor, normalise: Normalisation) -> Tensor:
-    """Normalised images back to grey (1 channel) or RGB (3) in 0…1; an alpha channel is left out."""
-    mean_C, std_C = (torch.tensor(values, device=images_BCHW.device) for values in (normalise.mean, normalise.std))
-    pixels = (images_BCHW * std_C[:, None, None] + mean_C[:, None, None]).clamp(0, 1)
-    return pixels[:, : 3 if pixels.shape[1] >= 3 else 1].cpu()

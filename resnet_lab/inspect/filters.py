@@ -47,3 +47,14 @@ def weight_histograms(net: ResNetV2) -> dict[str, Histogram]:
         name: Histogram(np.linspace(low, high, NUM_BINS + 1), np.array(counts), total, square)
         for name, (low, high, total, square, *counts) in zip(weights, table, strict=True)
     }
+
+
+def filter_pictures(net: ResNetV2, enlarge: int = 8) -> np.ndarray:
+    """First-layer filters as pictures in 0…1, grey or RGB (N, 1 or 3, enlarge k, enlarge k); a weight of 0 is 0.5.
+
+    With another number of channels than 1 and 3 there is a grey picture for every filter and channel.
+    """
+    weights = first_filters(net)
+    pictures = weights if weights.shape[1] in (1, 3) else weights.reshape(-1, 1, *weights.shape[2:])
+    grey = 0.5 + 0.5 * pictures / max(float(np.abs(pictures).max()), 1e-12)
+    return grey.repeat(enlarge, axis=2).repeat(enlarge, axis=3)

@@ -27,6 +27,7 @@ from omegaconf import DictConfig
 from omegaconf.basecontainer import BaseContainer
 
 import resnet_lab.callbacks.dashboard
+import resnet_lab.callbacks.diagnostics
 import resnet_lab.callbacks.progress
 import resnet_lab.training.run  # noqa: F401
 from resnet_lab.callbacks.reporter import Reporter

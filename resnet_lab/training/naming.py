@@ -16,7 +16,7 @@ MAX_SLUG = 100  # bytes; file systems allow 255 bytes for a name
 
 # Overrides that a directory's name leaves out: those that do not change the numbers, and those named elsewhere in it.
 UNNAMED = re.compile(
-    r"(name|seed|output_dir|dry_run|objective|experiment|sweep|hydra([./].*)?|trainer\.(accelerator|graphs|compile|channels_last|steps_per_call|eval_batch_size|num_threads))$"
+    r"(name|seed|output_dir|diagnostics|dry_run|objective|experiment|sweep|hydra([./].*)?|trainer\.(accelerator|graphs|compile|channels_last|steps_per_call|eval_batch_size|num_threads))$"
 )
 
 

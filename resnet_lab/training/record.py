@@ -31,6 +31,7 @@ NOT_IDENTITY = (
     "output_dir",
     "dry_run",
     "objective",
+    "diagnostics",
     "data.root",
     "trainer.accelerator",
     "trainer.graphs",

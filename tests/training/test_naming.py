@@ -41,6 +41,7 @@ def test_path():
         "experiment=digits_20",
         "+sweep=depth",
         "dry_run=true",
+        "diagnostics=full",
         "hydra.verbose=true",
         "hydra/launcher=basic",
         "trainer.accelerator=cpu",

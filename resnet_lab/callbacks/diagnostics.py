@@ -1,0 +1,175 @@
+"""What TensorBoard shows of a network's inside while it trains: thin wrappers around resnet_lab.inspect.
+
+Everything is measured on a twin of the network and on fixed images, outside of the training step, so that a run learns
+the same with and without.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, Trainer
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch import Tensor
+
+from resnet_lab import choices
+from resnet_lab.config import Config
+from resnet_lab.data.module import ImageData
+from resnet_lab.inspect.bounds import Bounds
+from resnet_lab.inspect.figures import confusion_figure, flow_figure
+from resnet_lab.inspect.filters import filter_pictures, weight_histograms
+from resnet_lab.inspect.flow import FlowProbe, flow
+from resnet_lab.inspect.maps import by_strength, feature_maps
+from resnet_lab.inspect.mistakes import mistakes
+from resnet_lab.inspect.mosaic import sheet
+from resnet_lab.inspect.twin import stages, tensor_at, twin
+
+FIRST_STEPS = (0, 1, 3, 10, 30, 100)
+STEPS_BETWEEN = 100  # at least, of two looks after epochs: each takes about as long as one or two steps
+NUM_IMAGES = 32  # that flow through the network at a look
+MOST_MAPS = 64
+MOST_IMAGES = 2000  # in the confusion matrix and in the Projector
+MOST_PIXELS = 8192  # along one side of the Projector's sheet of pictures
+
+
+def diagnostics(config: Config) -> list[Callback]:
+    """The callbacks of `config.diagnostics`."""
+    light, full = LightDiagnostics(), FullDiagnostics()
+    kinds: dict[choices.Diagnostics, list[Callback]] = {
+        choices.Diagnostics.off: [],
+        choices.Diagnostics.light: [light],
+        choices.Diagnostics.full: [light, full],
+    }
+    return kinds[config.diagnostics]
+
+
+class LightDiagnostics(Callback):
+    """At the first steps and after epochs, for a mini-batch of training images, not augmented.
+
+    | tag | |
+    |---|---|
+    | `gradient/<part>` | norm of the gradient by the weights of stem, unit or head |
+    | `share/<unit>` | the branch in the sum, ‖F(x)‖ / ‖x‖ |
+    | `weights/<stack>` | histogram |
+    | `first-layer filters` | pictures |
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Prepare; look at the network as it is initialised, unless the run continues."""
+        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+        rows = data.train_rows[: min(NUM_IMAGES, data.config.optim.batch_size)]
+        self.images, self.labels = prepared(data, rows, pl_module)
+        self.probe = FlowProbe(pl_module.net)
+        self.num_batches, self.looked_at = data.num_batches, -1
+        self.first_steps = [step for step in FIRST_STEPS if step > trainer.global_step]
+        if trainer.global_step == 0:
+            self._flow(trainer)
+            self._weights(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Look after the first steps; after a call that made several steps once."""
+        if self.first_steps and trainer.global_step >= self.first_steps[0]:
+            self.first_steps = [step for step in self.first_steps if step > trainer.global_step]
+            self._flow(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Look after the epoch; of short epochs only after every so many."""
+        every = math.ceil(STEPS_BETWEEN / self.num_batches)
+        if (trainer.current_epoch + 1) % every == 0 or trainer.current_epoch + 1 == trainer.max_epochs:
+            self._flow(trainer)
+            self._weights(trainer, pl_module)
+
+    def _flow(self, trainer: Trainer) -> None:
+        if self.looked_at == trainer.global_step:
+            return
+        self.looked_at = trainer.global_step
+        found = self.probe(self.images, self.labels)
+        values = {f"gradient/{name}": value for name, value in zip(found.names, found.gradient, strict=True)}
+        values |= {f"share/{name}": v for name, v in zip(found.names, found.share, strict=True) if not math.isnan(v)}
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        writer_of(trainer).file_writer.add_summary(summary, trainer.global_step)
+
+    def _weights(self, trainer: Trainer, pl_module: Any) -> None:
+        writer = writer_of(trainer)
+        for name, histogram in weight_histograms(pl_module.net).items():
+            if not np.isfinite(histogram.edges).all():  # the run diverges, and will say so
+                continue
+            low, *limits = histogram.edges.tolist()
+            counts = histogram.counts.tolist()
+            sums = (low, limits[-1], sum(counts), histogram.total, histogram.square)
+            writer.add_histogram_raw(f"weights/{name}", *sums, limits, counts, trainer.global_step)
+        writer.add_images("first-layer filters", filter_pictures(pl_module.net), trainer.global_step)
+
+
+class FullDiagnostics(Callback):
+    """After the epochs 1, 2, 4, 8, … and the last, for validation images, or training images where there are none.
+
+    | tag | |
+    |---|---|
+    | `inside/flow` | figure: gradients, branch shares and activations over depth |
+    | `inside/maps of <layer>` | figure: feature maps of stem, stacks and the innermost layer for one image |
+    | `inside/confusion` | figure: confusion matrix |
+    | Projector | at the end: penultimate features with pictures and classes |
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Choose the images."""
+        self.data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+        rows = self.data.validation_rows if len(self.data.validation_rows) else self.data.train_rows
+        side = MOST_PIXELS // max(self.data.config.data.image_shape[1:])
+        self.images, self.labels = prepared(self.data, rows[: min(MOST_IMAGES, side**2)], pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Draw."""
+        epoch = trainer.current_epoch + 1
+        if epoch & (epoch - 1) and epoch != trainer.max_epochs:
+            return
+        writer, net, classes = writer_of(trainer), pl_module.net, self.data.source.classes
+        found = flow(net, self.images[:NUM_IMAGES], self.labels[:NUM_IMAGES])
+        figures = {"flow": flow_figure({"this network": found}, f"what flows through the network, epoch {epoch}")}
+        for name in stages(net):
+            maps = feature_maps(net, self.images[:1], name)[0]
+            order = by_strength(maps)[:MOST_MAPS]
+            title = f"{len(order)} of {len(maps)} maps of {name} for a {classes[int(self.labels[0])]}, epoch {epoch}"
+            figures[f"maps of {name}"] = sheet(
+                maps[order], list(map(str, order)), title, "activation", "viridis", symmetric=False
+            )
+        wrong = mistakes(net, self.images, self.labels)
+        figures["confusion"] = confusion_figure(wrong, classes, f"{len(self.images):,} images, epoch {epoch}")
+        for name, figure in figures.items():
+            writer.add_figure(f"inside/{name}", figure, trainer.global_step)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Fill the Projector."""
+        other = twin(pl_module.net)
+        with torch.no_grad():
+            features = torch.cat([tensor_at(other, chunk, "features") for chunk in self.images.split(NUM_IMAGES)])
+        writer = writer_of(trainer)
+        folder = Path(writer.log_dir)
+        shutil.rmtree(folder / f"{trainer.global_step:05d}", ignore_errors=True)  # of a run that did not get to its end
+        (folder / "projector_config.pbtxt").unlink(missing_ok=True)
+        writer.add_embedding(
+            features.float().cpu(),
+            [self.data.source.classes[label] for label in self.labels.tolist()],
+            Bounds.of(self.data.normalise, self.images.device).pictures(self.images).float().cpu(),
+            trainer.global_step,
+            tag="features",
+        )
+
+
+def prepared(data: ImageData, rows: np.ndarray, pl_module: Any) -> tuple[Tensor, Tensor]:
+    """Images of the training part as the network takes them, and their labels, on its device and in its precision."""
+    like = next(pl_module.net.parameters())
+    pixels = torch.tensor(data.source.train.pixels[rows], device=like.device)
+    images = data.normalise(pixels).to(like.dtype).contiguous(memory_format=torch.channels_last)
+    return images, torch.tensor(data.source.train.labels[rows], device=like.device)
+
+
+def writer_of(trainer: Trainer) -> Any:
+    """TensorBoard's writer."""
+    return trainer.loggers[0].experiment  # type: ignore[attr-defined]
