@@ -40,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "filters=w16",
         "bottleneck=half",
         "trainer=cpu",
-        "trainer.max_epochs=12",
+        "trainer.max_epochs=20",
         f"output_dir={tmp_path_factory.mktemp('trained')}",
     ]
     config = load_config(*overrides)
