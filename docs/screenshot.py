@@ -1,6 +1,9 @@
-"""Picture TensorBoard as a person sees it: `python docs/screenshot.py LOGDIR PICTURE.png VIEW`.
+"""Picture TensorBoard, or a page, as a person sees it.
 
-VIEW is what follows the slash in the address, as #hparams or #scalars&_smoothingWeight=0&tagFilter=error.
+    python docs/screenshot.py LOGDIR PICTURE.png VIEW
+    python docs/screenshot.py PAGE.html PICTURE.png [light|dark]
+
+VIEW is what follows the slash in the address, as #hparams, #projector or #scalars&_smoothingWeight=0&tagFilter=error.
 
 Needs Chromium (Debian's package chromium).
 """
@@ -40,26 +43,41 @@ def wait_for(url: str) -> None:
     raise TimeoutError(f"{url} does not answer")
 
 
+def capture(url: str, picture: Path, *flags: str) -> None:
+    """Save what Chromium shows at an address."""
+    with tempfile.TemporaryDirectory() as profile:
+        subprocess.run(
+            [
+                "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                "--no-first-run", "--enable-unsafe-swiftshader", f"--user-data-dir={profile}",
+                "--window-size=1400,900", f"--virtual-time-budget={MILLISECONDS_TO_LOAD}",
+                f"--screenshot={picture.absolute()}", *flags, url,
+            ],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
+def page(file: Path, picture: Path, scheme: str) -> None:
+    """Save what Chromium shows of a file, in the light or in the dark."""
+    capture(file.absolute().as_uri(), picture, f"--blink-settings=preferredColorScheme={int(scheme == 'light')}")
+
+
 def screenshot(logdir: Path, picture: Path, view: str) -> None:
     """Start TensorBoard on `logdir`, and save what Chromium shows at `view`."""
     port = free_port()
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), "--port", str(port)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server, tempfile.TemporaryDirectory() as profile:
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         try:
             wait_for(f"http://localhost:{port}/data/plugins_listing")
-            subprocess.run(
-                [
-                    "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-                    "--no-first-run", f"--user-data-dir={profile}", "--window-size=1800,800",
-                    f"--virtual-time-budget={MILLISECONDS_TO_LOAD}", f"--screenshot={picture.absolute()}",
-                    f"http://localhost:{port}/{view}",
-                ],
-                check=True,
-                stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+            capture(f"http://localhost:{port}/{view}", picture)
         finally:
             server.terminate()
 
 
 if __name__ == "__main__":
-    screenshot(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "#scalars")
+    shown, saved, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    if shown.suffix == ".html":
+        page(shown, saved, how[0] if how else "light")
+    else:
+        screenshot(shown, saved, how[0] if how else "#scalars")

@@ -90,7 +90,7 @@ def test_gradient_norms_and_shares_at_the_first_steps_and_after_epochs(full: Lab
     assert sorted(tag for tag in written if tag.startswith("gradient/")) == sorted(f"gradient/{p}" for p in parts)
     assert sorted(tag for tag in written if tag.startswith("share/")) == sorted(f"share/{p}" for p in parts[1:-1])
     steps = [step for step, _ in written["gradient/stem"]]
-    assert steps == [0, 1, 3, 10, 12]  # not 6 and 9: of epochs of 3 steps only every 34th is looked at
+    assert steps == [0, 1, 10, 12]  # not 3, 6 and 9: of epochs of 3 steps only every 34th is looked at
     assert set(steps) - {12} <= set(FIRST_STEPS)
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from resnet_lab import load_config
 from resnet_lab.compose import GROUPS, options
+from resnet_lab.inspect.__main__ import parser as inspect_parser
+from resnet_lab.inspect.sections import PARTS
 from resnet_lab.model.summary import measure
 from resnet_lab.report.__main__ import parser as report_parser
 from resnet_lab.summary import main as summary
@@ -54,6 +56,12 @@ def test_summary_commands(overrides: list[str], capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("words", arguments("resnet_lab.report"))
 def test_report_commands(words: list[str]) -> None:
     assert set(report_parser().parse_args(words).by) <= set(GROUPS)
+
+
+@pytest.mark.parametrize("words", arguments("resnet_lab.inspect"))
+def test_inspect_commands(words: list[str]) -> None:
+    options = inspect_parser().parse_args(words)
+    assert set(options.what) <= set(PARTS)
 
 
 def test_make_targets_exist() -> None:

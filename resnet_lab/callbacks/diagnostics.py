@@ -29,7 +29,7 @@ from resnet_lab.inspect.mistakes import mistakes
 from resnet_lab.inspect.mosaic import sheet
 from resnet_lab.inspect.twin import stages, tensor_at, twin
 
-FIRST_STEPS = (0, 1, 3, 10, 30, 100)
+FIRST_STEPS = (0, 1, 10, 100)
 STEPS_BETWEEN = 100  # at least, of two looks after epochs: each takes about as long as one or two steps
 NUM_IMAGES = 32  # that flow through the network at a look
 MOST_MAPS = 64

@@ -50,11 +50,12 @@ def weight_histograms(net: ResNetV2) -> dict[str, Histogram]:
 
 
 def filter_pictures(net: ResNetV2, enlarge: int = 8) -> np.ndarray:
-    """First-layer filters as pictures in 0…1, grey or RGB (N, 1 or 3, enlarge k, enlarge k); a weight of 0 is 0.5.
+    """First-layer filters as pictures in 0…1, grey or RGB (N, 1 or 3, H, W), with a white frame; a weight of 0 is 0.5.
 
     With another number of channels than 1 and 3 there is a grey picture for every filter and channel.
     """
     weights = first_filters(net)
     pictures = weights if weights.shape[1] in (1, 3) else weights.reshape(-1, 1, *weights.shape[2:])
     grey = 0.5 + 0.5 * pictures / max(float(np.abs(pictures).max()), 1e-12)
-    return grey.repeat(enlarge, axis=2).repeat(enlarge, axis=3)
+    large = grey.repeat(enlarge, axis=2).repeat(enlarge, axis=3)
+    return np.pad(large, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=1.0)

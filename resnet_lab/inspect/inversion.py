@@ -14,7 +14,7 @@ from resnet_lab.inspect.smoothing import blurred
 from resnet_lab.inspect.twin import tensor_at, twin
 from resnet_lab.model.resnet import ResNetV2
 
-STEPS = 150
+INVERSION_STEPS = 300
 COARSE = 0.6  # share of the steps that are blurred, less and less
 RATE = 0.1  # of Adam, in deviations of the data; goes down to 0 along half a cosine
 
@@ -31,7 +31,7 @@ class Inversion:
 
 
 def invert(
-    net: ResNetV2, name: str, images_BCHW: Tensor, bounds: Bounds, steps: int = STEPS, track: Track = iter
+    net: ResNetV2, name: str, images_BCHW: Tensor, bounds: Bounds, steps: int = INVERSION_STEPS, track: Track = iter
 ) -> Inversion:
     """Look for images with the same tensor at `name`, from the mean colour on (arXiv:1412.0035, without a prior).
 

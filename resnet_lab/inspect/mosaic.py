@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 INCH = 0.95  # width of a tile, with its gap
+MIN_WIDTH = 6.0  # of a figure, for its title
 CHARACTERS = 11  # of a title, for each inch of width
 CAPTION = 0.2  # height of a line of text, in inches
 
@@ -42,7 +43,7 @@ def rows_of(
     label_width = 0.4 + 0.085 * max(max(map(len, label.split("\n"))) for label in labels)
     tile = INCH if columns > 4 else 1.6 * INCH
     height = len(rows) * (tile + 0.05) + CAPTION * sum(lines)
-    figure = Figure(figsize=(label_width + columns * tile, 0.4 + height), layout="constrained")
+    figure = Figure(figsize=(max(MIN_WIDTH, label_width + columns * tile), 0.4 + height), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02, hspace=0.0, wspace=0.0)  # type: ignore[union-attr, call-arg]
     give_title(figure, title)
     axes = figure.subplots(len(rows), columns, squeeze=False)

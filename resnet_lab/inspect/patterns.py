@@ -16,6 +16,7 @@ from resnet_lab.inspect.smoothing import blurred
 from resnet_lab.inspect.twin import tensor_at, twin
 from resnet_lab.model.resnet import ResNetV2
 
+PATTERN_STEPS = 200
 CHUNK = 64  # pictures that are optimised at a time
 FIRST_STEP, LAST_STEP = 0.3, 0.02  # length of a step as a share of the contrast
 
@@ -26,7 +27,7 @@ Track = Callable[[Iterable[int]], Iterable[int]]  # a progress bar around a loop
 class Search:
     """How patterns are looked for, in pixels and in deviations of the data."""
 
-    steps: int = 100
+    steps: int = PATTERN_STEPS
     contrast: float = 1.0  # root mean square of a pattern; that of the normalised images is 1
     blur: float = 0.5  # of every step, so that no pixel goes its own way
     jitter: int = 1  # every step sees the pattern shifted by up to so many pixels, but for the last quarter

@@ -19,18 +19,20 @@ from resnet_lab.inspect.figures import (
 )
 from resnet_lab.inspect.filters import first_filters, weight_histograms
 from resnet_lab.inspect.flow import flow
-from resnet_lab.inspect.inversion import error_by_frequency, invert, psnr
+from resnet_lab.inspect.inversion import INVERSION_STEPS, error_by_frequency, invert, psnr
 from resnet_lab.inspect.maps import by_strength, feature_maps, most_excited, reactions
 from resnet_lab.inspect.mistakes import mistakes
 from resnet_lab.inspect.mosaic import drawable, rows_of, sheet
-from resnet_lab.inspect.patterns import Search, maximise
+from resnet_lab.inspect.patterns import PATTERN_STEPS, Search, maximise
 from resnet_lab.inspect.saliency import integrated_gradients, occlusion
 from resnet_lab.inspect.subject import NUM_CHOSEN, Subject
 from resnet_lab.inspect.twin import INNERMOST, stages
+from resnet_lab.model.complexity import complexity
 
 FLOW_IMAGES = 64
 MOST_MAPS = 128
 MOST_MISTAKES = 16
+BUDGET, MIN_STEPS = 600_000_000_000, 50  # MACs for an optimisation, half a minute on two cores; steps whatever it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,12 @@ def show_maps(subject: Subject) -> Iterator[Shown]:
 def show_patterns(subject: Subject) -> Iterator[Shown]:
     """Patterns that maps react to."""
     contrast = float(subject.images.square().mean(dim=(1, 2, 3)).sqrt().max())
-    search = Search(contrast=contrast, seed=subject.choices.seed, jitter=max(1, min(subject.image_shape[1:]) // 16))
+    search = Search(
+        steps=_steps(subject, PATTERN_STEPS, NUM_CHOSEN * 3),
+        contrast=contrast,
+        jitter=max(1, min(subject.image_shape[1:]) // 16),
+        seed=subject.choices.seed,
+    )
     for name in subject.choices.layers or [*stages(subject.net)[1:-2], INNERMOST]:
         found = reactions(subject.net, subject.images, name)
         maps, reasons = _chosen_maps(subject, found)
@@ -136,10 +143,17 @@ def _chosen_maps(subject: Subject, found_NM: np.ndarray) -> tuple[list[int], lis
     return list(pairs), list(pairs.values())
 
 
+def _steps(subject: Subject, most: int, num_pictures: int) -> int:
+    """Steps of an optimisation: fewer than `most` where the network is so large that they would take minutes."""
+    macs = 2 * complexity(subject.net, subject.image_shape).macs * num_pictures  # forth, and back to the image
+    return max(MIN_STEPS, min(most, BUDGET // max(macs, 1)))
+
+
 def show_inversion(subject: Subject) -> Iterator[Shown]:
     """What is still known of the image."""
     names = list(subject.choices.layers) or [*stages(subject.net)[:-1], "features"]
     images = subject.chosen
+    steps = _steps(subject, INVERSION_STEPS, len(images))
     originals = subject.pictures(images)
     pixels = subject.bounds.pixels(images).cpu().numpy()
     curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
@@ -147,7 +161,7 @@ def show_inversion(subject: Subject) -> Iterator[Shown]:
         rows, labels = [[drawable(picture) for picture in originals]], ["image"]
         curves[label] = {}
         for name in names:
-            found = invert(net, name, images, subject.bounds, track=subject.track).images
+            found = invert(net, name, images, subject.bounds, steps, subject.track).images
             own = subject.bounds.pixels(torch.as_tensor(found, device=images.device)).cpu().numpy()
             curves[label][name] = error_by_frequency(own, pixels)
             rows.append([drawable(picture) for picture in subject.pictures(found)])

@@ -20,7 +20,7 @@ from resnet_lab.inspect.patterns import Track
 from resnet_lab.inspect.twin import layer_names, tensor_at
 from resnet_lab.model.resnet import ResNetV2
 
-MOST_IMAGES = 10_000  # of the validation part that are looked at
+MOST_IMAGES = 5_000  # of the validation part that are looked at
 NUM_CHOSEN = 8
 
 

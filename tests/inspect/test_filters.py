@@ -5,7 +5,7 @@ import pytest
 from scene import build
 from torch import nn
 
-from resnet_lab.inspect.filters import first_filters, weight_histograms
+from resnet_lab.inspect.filters import filter_pictures, first_filters, weight_histograms
 
 
 def test_first_filters():
@@ -33,3 +33,13 @@ def test_histograms_equal_numpys(head: str):
 
 def test_a_head_without_weights_has_no_histogram():
     assert "head" not in weight_histograms(build("model.head.classifier=false"))
+
+
+@pytest.mark.parametrize(("channels", "shape"), [(1, (16, 1)), (2, (32, 1)), (3, (16, 3)), (4, (64, 1))])
+def test_pictures_of_filters(channels: int, shape: tuple[int, int]):
+    net = build(f"data.channels={channels}")
+    pictures = filter_pictures(net, enlarge=4)
+    assert pictures.shape == (*shape, 14, 14)
+    inside = pictures[:, :, 1:-1, 1:-1]
+    weights = first_filters(net).reshape(*shape, 3, 3)
+    np.testing.assert_allclose(inside[:, :, ::4, ::4], 0.5 + 0.5 * weights / np.abs(weights).max(), rtol=1e-5)

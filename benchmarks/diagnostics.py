@@ -1,0 +1,50 @@
+"""What the light diagnostics cost: `python benchmarks/diagnostics.py OVERRIDES…` prints their share of a run's time."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+from resnet_lab.callbacks.dashboard import Dashboard
+from resnet_lab.callbacks.diagnostics import LightDiagnostics
+from resnet_lab.compose import load_config
+from resnet_lab.training.run import run
+
+HOOKS = ("on_train_start", "on_train_batch_end", "on_train_epoch_end")
+
+
+class Timed(LightDiagnostics):
+    """Adds up the seconds inside its hooks, which wait for the device before they end."""
+
+    seconds = 0.0
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        return self.timed(found) if name in HOOKS else found
+
+    def timed(self, hook: Callable[..., None]) -> Callable[..., None]:
+        """The hook, timed."""
+
+        def call(*arguments: Any) -> None:
+            start = time.perf_counter()
+            hook(*arguments)
+            self.seconds += time.perf_counter() - start
+
+        return call
+
+
+def main(overrides: list[str]) -> None:
+    """Train once in a folder that is then removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        overrides = [*overrides, f"output_dir={folder}"]
+        config, timed = load_config(*overrides), Timed()
+        result = run(config, overrides, [Dashboard(config), timed])
+    share = 100 * timed.seconds / result["seconds"]
+    print(f"{timed.seconds:.2f} s of {result['seconds']:.1f} s: {share:.2f} % ({result['device']})")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
