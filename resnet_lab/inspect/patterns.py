@@ -104,6 +104,8 @@ def _ascend(
 ) -> tuple[Tensor, Tensor]:
     """Pictures, and the reactions to them (B,), after all steps."""
     images_BCHW = _limited(start_BCHW, bounds, search.contrast)
+    _, channels, height, width = start_BCHW.shape
+    image_shape = (channels, height, width)
     for step in track(range(search.steps)):
         progress = step / max(1, search.steps - 1)
         jitter = search.jitter if progress < 0.75 else 0
@@ -111,6 +113,10 @@ def _ascend(
         images_BCHW = images_BCHW.detach().requires_grad_()
         value = react(images_BCHW.roll(shift, dims=(2, 3))).sum()
         (gradient_BCHW,) = torch.autograd.grad(value, images_BCHW)
+        nowhere_B111 = gradient_BCHW.abs().amax(dim=(1, 2, 3), keepdim=True) == 0
+        if nowhere_B111.any():  # behind a ReLU that is off: try another noise
+            noise_SCHW = multiscale_noise(image_shape, generator).to(images_BCHW.device)
+            images_BCHW = torch.where(nowhere_B111, noise_SCHW[step % len(noise_SCHW)], images_BCHW)
         uphill_BCHW = bounds.inward(images_BCHW.detach(), blurred(gradient_BCHW, search.blur))
         uphill_BCHW = uphill_BCHW / _rms(uphill_BCHW).clamp(min=1e-12)
         length = search.contrast * FIRST_STEP * (LAST_STEP / FIRST_STEP) ** progress
