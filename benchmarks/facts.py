@@ -1,0 +1,47 @@
+"""What stands in every file of results: on what machine, with which versions, from which commit, by which command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resnet_lab.compose import load_config
+from resnet_lab.training.machine import Machine, physical_cores
+from resnet_lab.training.record import write_json
+from resnet_lab.training.result import git_commit, versions
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def facts(module: str) -> dict[str, Any]:
+    """Of this process, started as `python -m module …`."""
+    return {
+        "command": " ".join(["python", "-m", module, *sys.argv[1:]]),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git_commit": git_commit(),
+        "versions": versions(),
+        "machine": {
+            "cpu": Machine.choose(load_config("trainer=cpu"), 0).name,
+            "cores": physical_cores(),
+            "logical_cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+    }
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Whole or not at all, in a folder that is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, content)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What was written."""
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content

@@ -1,0 +1,148 @@
+"""What must hold before a number counts: all ways are given the same, and the lab learns what the bare loop learns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import chisquare
+from torch import Tensor
+
+from benchmarks.task import Task
+from benchmarks.ways import Observer, Trained, roof, way
+from resnet_lab.compose import load_config
+from resnet_lab.data.images import Normalisation, ResidentImages
+from resnet_lab.data.loader import TrainLoader
+
+# 100 steps over 4 epochs, in which the learning rate changes twice; deterministic, so that a repetition is equal.
+TINY = (
+    *("stacks=two", "units=n2", "filters=w16", "data.image_size=8", "optim=sgd", "optim.batch_size=16"),
+    "deterministic=true",
+)
+STEPS, EPOCHS = 25, 4
+
+# By how much a loss may differ from the bare loop's, at any of the 100 steps, and tensors at the end (norm of the
+# difference over norm). The CPU's own loop is repeated exactly; contiguous maps are added up in another order, and what
+# that changes in the last digit grows with every step. bf16 has 8 digits (base 2), and a GPU chooses its algorithms.
+EXACT, REORDERED, BF16 = 0.0, 1e-2, 5e-2
+
+
+class Trajectory(Observer):
+    """Keeps every mini-batch and every loss."""
+
+    def __init__(self) -> None:
+        self.images: list[Tensor] = []
+        self.labels: list[Tensor] = []
+        self.losses: list[Tensor] = []
+
+    def step(self, images_BCHW: Tensor, labels_B: Tensor, loss: Tensor) -> None:
+        """Copies, as a CUDA graph writes to the same place again."""
+        self.images.append(images_BCHW.detach().clone(memory_format=torch.contiguous_format))
+        self.labels.append(labels_B.clone())
+        self.losses.append(loss.detach().clone())
+
+
+Seen = tuple[Trajectory, Trained]
+
+
+def follow(name: str, overrides: Sequence[str], device: torch.device, eager: bool = False) -> Seen:
+    """What a way sees and learns in 100 steps; `eager`: the bare loop without a CUDA graph."""
+    module, more = way(name)
+    task, trajectory = Task([*overrides, *more], STEPS, EPOCHS, device), Trajectory()
+    if eager:
+        return trajectory, roof.train(task, trajectory, graphs=False)
+    return trajectory, module.train(task, trajectory)
+
+
+def same_batches(name: str, seen: Seen, bare: Seen) -> dict[str, Any]:
+    """The very images, in order and as augmented; 1e-5 for a GPU's division."""
+    pairs = list(zip(seen[0].images, bare[0].images, strict=True))
+    off = max((one.cpu() - other.cpu()).abs().max().item() for one, other in pairs)
+    labels = all(torch.equal(a.cpu(), b.cpu()) for a, b in zip(seen[0].labels, bare[0].labels, strict=True))
+    return gate(f"{name} is given the same {len(pairs)} mini-batches", labels and off <= 1e-5, off)
+
+
+def same_losses(name: str, seen: Seen, bare: Seen, tolerance: float) -> dict[str, Any]:
+    """At every step."""
+    losses, expected = (torch.stack(of[0].losses).double().cpu() for of in (seen, bare))
+    off = ((losses.float() - expected.float()).abs() / expected.float()).max().item()
+    return gate(f"{name} has the bare loop's {len(losses)} losses, within {tolerance:g}", off <= tolerance, off)
+
+
+def same_state(name: str, seen: Seen, bare: Seen, tolerance: float) -> list[dict[str, Any]]:
+    """Weights with BatchNorm's statistics, momentum buffers, learning rate and steps at the end."""
+    trained, expected = seen[1], bare[1]
+    names = list(expected.weights)
+    if list(trained.weights) != names:
+        return [gate(f"{name} has the bare loop's tensors", False, math.inf)]
+    weights = distance([trained.weights[n] for n in names], [expected.weights[n] for n in names])
+    momentum = distance(trained.momentum, expected.momentum)
+    rates = abs(float(trained.lr) - expected.lr) / expected.lr
+    return [
+        gate(f"{name} has its weights and statistics, within {tolerance:g}", weights <= tolerance, weights),
+        gate(f"{name} has its momentum, within {10 * tolerance:g}", momentum <= 10 * tolerance, momentum),
+        gate(f"{name} has its learning rate", rates <= 1e-6, rates),  # a tensor of float32 on a GPU
+        gate(f"{name} has taken its steps", trained.steps == expected.steps == STEPS * EPOCHS, trained.steps),
+    ]
+
+
+def distance(ones: Sequence[Tensor], others: Sequence[Tensor]) -> float:
+    """Norm of the difference of all numbers together, over the norm of the others."""
+    one, other = (torch.cat([tensor.detach().cpu().double().flatten() for tensor in group]) for group in (ones, others))
+    return ((one - other).norm() / other.norm()).item()
+
+
+def gate(what: str, holds: bool, value: float) -> dict[str, Any]:
+    """What was asked, whether it holds, and the number that it was decided by."""
+    return {"what": what, "passed": bool(holds), "value": value if math.isfinite(value) else None}
+
+
+def offsets(epochs: int = 20, images: int = 1000) -> np.ndarray:
+    """How often the lab's loader cuts at each of 9 × 9 corners and mirrors or not, (9, 9, 2): read off its images.
+
+    A pixel of the images tells its row in one channel and its column in another; the one in the middle is never cut
+    off, and its neighbour tells whether columns run backwards.
+    """
+    config = load_config(*TINY, "data=fake", "data.image_size=32")
+    size, pad = 32, config.data.pad
+    row, column = np.mgrid[:size, :size].astype(np.uint8)
+    pixels = np.broadcast_to(np.stack([row, column, column]), (images, 3, size, size))
+    resident = ResidentImages(pixels.copy(), np.zeros(images, np.int64), torch.device("cpu"))
+    as_they_are = Normalisation((0.0,) * 3, (1 / 255,) * 3)
+    loader = TrainLoader(resident, np.arange(images), as_they_are, config, steps_per_call=1)
+    counts = np.zeros((2 * pad + 1, 2 * pad + 1, 2), np.int64)
+    middle = size // 2
+    for epoch in range(epochs):
+        loader.set_epoch(epoch)
+        for batch, _ in loader:
+            top, left = batch[:, :2, middle, middle].round().long().T - middle + pad
+            flip = batch[:, 1, middle, middle + 1] < batch[:, 1, middle, middle]
+            left = left + flip  # mirrored, the pixel right of the middle comes to it, from one column before
+            np.add.at(counts, (top.numpy(), left.numpy(), flip.long().numpy()), 1)
+    return counts
+
+
+def uniform(counts: np.ndarray, least_p: float = 1e-3) -> dict[str, Any]:
+    """Whether all corners and both directions are equally likely (chi-square)."""
+    p = float(chisquare(counts.ravel()).pvalue)
+    return gate(f"all {counts.size} ways to crop and mirror are equally likely, p ≥ {least_p:g}", p >= least_p, p)
+
+
+def gates(ways: Sequence[str], device: torch.device, overrides: Sequence[str] = TINY) -> list[dict[str, Any]]:
+    """All of them: lab against the eager bare loop, the other ways against it too, and the augmentation."""
+    bare = follow("roof", overrides, device, eager=True)
+    on_gpu = device.type == "cuda"
+    checks = [uniform(offsets())]
+    for name in ways:
+        if name == "timm":  # another network: there is nothing to compare but the batches
+            checks.append(same_batches(name, follow(name, overrides, device), bare))
+            continue
+        seen = follow(name, overrides, device)
+        own_loop = name.split(":")[0] in ("lab", "roof")
+        tolerance = BF16 if on_gpu else EXACT if own_loop else REORDERED
+        checks += [same_batches(name, seen, bare), same_losses(name, seen, bare, tolerance)]
+        checks += same_state(name, seen, bare, tolerance)
+    return checks

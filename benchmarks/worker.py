@@ -1,0 +1,59 @@
+"""One way in a process of its own: `measure` starts it, and returns what it measured."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from benchmarks.task import Task
+from benchmarks.ways import Stopwatch, way
+
+
+class WayFailed(Exception):
+    """A way ended with an error."""
+
+
+def measure(name: str, overrides: Sequence[str], steps: int, epochs: int, device: str) -> float:
+    """Images a second of a way in a fresh process, over `epochs` epochs after one that warms up.
+
+    Raises WayFailed, with the end of what the way printed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "measured.json"
+        command = [sys.executable, "-m", "benchmarks.worker", name, str(steps), str(epochs), device, str(out)]
+        ended = subprocess.run(
+            [*command, *overrides], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
+        if ended.returncode:
+            raise WayFailed(f"{name} failed on {' '.join(overrides)}:\n{ended.stdout[-3000:]}")
+        measured = json.loads(out.read_text())
+    return measured["images"] / sum(measured["seconds"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("way")
+    parser.add_argument("steps", type=int)
+    parser.add_argument("epochs", type=int)
+    parser.add_argument("device")
+    parser.add_argument("out", type=Path)
+    arguments, overrides = parser.parse_known_args()
+    module, more = way(arguments.way)
+    device = torch.device(arguments.device)
+    task = Task([*overrides, *more], arguments.steps, 1 + arguments.epochs, device)
+    stopwatch = Stopwatch(device)
+    trained = module.train(task, stopwatch)
+    seconds = (trained.seconds or stopwatch.seconds)[1:]
+    images = task.steps * task.batch_size * len(seconds)
+    arguments.out.write_text(json.dumps({"seconds": seconds, "images": images}))
+
+
+if __name__ == "__main__":
+    main()
