@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,10 +24,20 @@ TINY = (
 )
 STEPS, EPOCHS = 25, 4
 
-# By how much a loss may differ from the bare loop's, at any of the 100 steps, and tensors at the end (norm of the
-# difference over norm). The CPU's own loop is repeated exactly; contiguous maps are added up in another order, and what
-# that changes in the last digit grows with every step. bf16 has 8 digits (base 2), and a GPU chooses its algorithms.
-EXACT, REORDERED, BF16 = 0.0, 1e-2, 5e-2
+class Tolerance(NamedTuple):
+    """How far a way may be from the bare loop: a loss at any step, relative; tensors at the end, by their norm."""
+
+    loss: float
+    weights: float
+    momentum: float
+
+
+# A CPU repeats the bare loop exactly. Maps that lie otherwise in memory are added up in another order, and gradients
+# near a minimum are small differences of large numbers. bf16 has 8 binary digits, and a GPU chooses its algorithms:
+# the bare loop in bf16 is 0.019, 0.010 and 0.52 from the one in fp32 on a CPU, so that two in bf16 may be that far too.
+EXACT = Tolerance(0, 0, 0)
+REORDERED = Tolerance(1e-4, 1e-4, 0.05)
+BF16 = Tolerance(0.05, 0.05, 1.0)
 
 
 class Trajectory(Observer):
@@ -65,14 +75,14 @@ def same_batches(name: str, seen: Seen, bare: Seen) -> dict[str, Any]:
     return gate(f"{name} is given the same {len(pairs)} mini-batches", labels and off <= 1e-5, off)
 
 
-def same_losses(name: str, seen: Seen, bare: Seen, tolerance: float) -> dict[str, Any]:
+def same_losses(name: str, seen: Seen, bare: Seen, tolerance: Tolerance) -> dict[str, Any]:
     """At every step."""
     losses, expected = (torch.stack(of[0].losses).double().cpu() for of in (seen, bare))
     off = ((losses.float() - expected.float()).abs() / expected.float()).max().item()
-    return gate(f"{name} has the bare loop's {len(losses)} losses, within {tolerance:g}", off <= tolerance, off)
+    return gate(f"{name} has the bare loop's {len(losses)} losses, within {tolerance.loss:g}", off <= tolerance.loss, off)
 
 
-def same_state(name: str, seen: Seen, bare: Seen, tolerance: float) -> list[dict[str, Any]]:
+def same_state(name: str, seen: Seen, bare: Seen, tolerance: Tolerance) -> list[dict[str, Any]]:
     """Weights with BatchNorm's statistics, momentum buffers, learning rate and steps at the end."""
     trained, expected = seen[1], bare[1]
     names = list(expected.weights)
@@ -82,8 +92,8 @@ def same_state(name: str, seen: Seen, bare: Seen, tolerance: float) -> list[dict
     momentum = distance(trained.momentum, expected.momentum)
     rates = abs(float(trained.lr) - expected.lr) / expected.lr
     return [
-        gate(f"{name} has its weights and statistics, within {tolerance:g}", weights <= tolerance, weights),
-        gate(f"{name} has its momentum, within {10 * tolerance:g}", momentum <= 10 * tolerance, momentum),
+        gate(f"{name} has its weights and statistics, within {tolerance.weights:g}", weights <= tolerance.weights, weights),
+        gate(f"{name} has its momentum, within {tolerance.momentum:g}", momentum <= tolerance.momentum, momentum),
         gate(f"{name} has its learning rate", rates <= 1e-6, rates),  # a tensor of float32 on a GPU
         gate(f"{name} has taken its steps", trained.steps == expected.steps == STEPS * EPOCHS, trained.steps),
     ]

@@ -1,0 +1,110 @@
+"""The lab beside other ways to train the same network: `python -m benchmarks.train`; README.md has the protocol.
+
+Gates first, then rounds in which every way trains once, in a fresh process; the ratios are those within a round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import decide
+from benchmarks.facts import RESULTS, facts, write
+from benchmarks.gates import gates
+from benchmarks.ways import timm
+from benchmarks.worker import WayFailed, measure
+
+NETWORKS = ("cifar10_20", "cifar10_56", "cifar10_basic_56", "cifar10_164")
+WAYS = ("roof", "lab", "plain", "template", "strong", "timm")
+
+
+def main() -> int:
+    """Exit status 1 when a gate or a way fails, or the lab falls short."""
+    options = parser().parse_args()
+    device = options.device.replace("auto", "cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        print("torch finds no GPU here", file=sys.stderr)
+        return 1
+    try:
+        if options.self_check:
+            return self_check(options.networks[0], options.rounds, options.steps, options.epochs, device)
+        ways, left_out = usable(options.ways)
+        for why in left_out:
+            print(why)
+        opened = open_gates(ways, device)
+        protocol = {name: getattr(options, name) for name in ("rounds", "steps", "epochs")}
+        content = facts("benchmarks.train") | {"device": device, "protocol": protocol, "left_out": left_out}
+        content |= {"gates": opened, "networks": {}}
+        for network in options.networks:
+            content["networks"][network] = compare(network, ways, options.rounds, options.steps, options.epochs, device)
+    except WayFailed as failed:
+        print(failed, file=sys.stderr)
+        return 1
+    write(options.out or RESULTS / f"train-{device}.json", content)
+    return 0 if all(decide.passed(network["checks"]) for network in content["networks"].values()) else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m benchmarks.train", description=__doc__)
+    made.add_argument("--networks", nargs="+", default=["cifar10_20"], choices=NETWORKS)
+    made.add_argument("--ways", nargs="+", default=list(WAYS), help=f"of {', '.join(WAYS)}; lab:SETTING=VALUE too")
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--steps", type=int, default=20, help="mini-batches of an epoch")
+    made.add_argument("--epochs", type=int, default=2, help="that are measured, after one that warms up")
+    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    made.add_argument("--out", type=Path, help="default: benchmarks/results/train-DEVICE.json")
+    made.add_argument("--self-check", action="store_true", help="does the check find a lab that wastes a third?")
+    return made
+
+
+def usable(ways: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The ways that can be gone here, and why others cannot."""
+    why = timm.missing() if "timm" in ways else ""
+    return [way for way in ways if not (why and way == "timm")], [why] if why else []
+
+
+def open_gates(ways: Sequence[str], device: str) -> list[dict[str, Any]]:
+    """All gates. Raises WayFailed when one does not hold: no number counts then."""
+    opened = gates(ways, torch.device(device))
+    shut = [gate for gate in opened if not gate["passed"]]
+    if shut:
+        raise WayFailed("\n".join(f"gate: not so: {gate['what']} ({gate['value']})" for gate in shut))
+    print(f"{len(opened)} gates hold")
+    return opened
+
+
+def compare(
+    network: str, ways: Sequence[str], rounds: int, steps: int, epochs: int, device: str, way: str = "lab"
+) -> dict[str, Any]:
+    """Images a second of all ways in all rounds, the ratios of `way` to the others, and whether those are enough."""
+    names = [name for name in ways if name != "timm" or "basic" not in network]  # timm has the other kind of units
+    measured: list[dict[str, float]] = []
+    for number in range(rounds):
+        speeds = {}
+        for name in decide.order(names, number):
+            speeds[name] = measure(name, [f"+experiment={network}"], steps, epochs, device)
+            print(f"{network}, round {number + 1}: {name} {speeds[name]:,.0f} images/s", flush=True)
+        measured.append({name: speeds[name] for name in names})
+    compared = decide.ratios(measured, way)
+    checks = decide.verdicts(compared, decide.ON_GPU if device == "cuda" else decide.ON_CPU)
+    for other, ratio in compared.items():
+        print(f"{network}: {way}/{other} {ratio['median']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})")
+    speeds_of = {name: decide.spread([speeds[name] for speeds in measured]) for name in names}
+    return {"rounds": measured, "images_per_second": speeds_of, "ratios": compared, "checks": checks}
+
+
+def self_check(network: str, rounds: int, steps: int, epochs: int, device: str) -> int:
+    """Exit status 0 when a slowed lab fails the check, as it must."""
+    slowed = compare(network, ["roof", "slowed"], rounds, steps, epochs, device, way="slowed")
+    found = not decide.passed(slowed["checks"])
+    print("the slowed lab fails the check" if found else "the slowed lab passes: the check is worth nothing")
+    return 0 if found else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
