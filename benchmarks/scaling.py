@@ -1,4 +1,4 @@
-"""Does it stay as fast? `python -m benchmarks.scaling`: time per image with more images, time per MAC with more layers."""
+"""Does it stay as fast? `python -m benchmarks.scaling`: time per image with more of them, per MAC with more layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a person waits: `python -m benchmarks.startup`, from a command to its help, and to the first training step."""
+"""How long a person waits: `python -m benchmarks.startup`, from a command to its help, and to the first step."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def main() -> int:
 
 
 def report(rounds: int) -> dict[str, Any]:
-    """Seconds in every round, and the verdicts on their medians; the first start of all, with cold caches, is left out."""
+    """Seconds in every round, and the verdicts on their medians; a first start, with cold caches, is left out."""
     help_seconds()
-    seconds = {"help": [], "first_step": []}
+    seconds: dict[str, list[float]] = {"help": [], "first_step": []}
     for _ in range(rounds):
         seconds["help"].append(help_seconds())
         seconds["first_step"].append(first_step_seconds())

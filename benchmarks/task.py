@@ -5,7 +5,6 @@ Written without the lab's training engine, so that a gate can hold the two again
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,7 +14,7 @@ import torch
 
 from resnet_lab.choices import Optimizer, Schedule
 from resnet_lab.compose import load_config
-from resnet_lab.config import ConfigError
+from resnet_lab.config import Config, ConfigError
 from resnet_lab.data.sources import Images, read
 from resnet_lab.model.resnet import ResNetV2
 
@@ -52,6 +51,7 @@ class Task:
     epochs: int
     device: torch.device
     overrides: tuple[str, ...] = field(init=False)
+    config: Config = field(init=False)
 
     def __post_init__(self) -> None:
         batch_size = load_config(*self.given).optim.batch_size
@@ -116,8 +116,3 @@ class Task:
 def normalised(pixels: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
     """uint8 pixels → float32, as every way does it; mean and std for pixels in 0…1, in a shape that broadcasts."""
     return pixels.float().div_(255).sub_(mean).div_(std)
-
-
-def image_bytes(task: Task) -> int:
-    """Bytes of all images."""
-    return task.steps * task.batch_size * math.prod(task.config.data.image_shape)

@@ -6,6 +6,9 @@ Gates first, then rounds in which every way trains once, in a fresh process; the
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +21,7 @@ from benchmarks.facts import RESULTS, facts, write
 from benchmarks.gates import gates
 from benchmarks.ways import timm
 from benchmarks.worker import WayFailed, measure
+from resnet_lab.training.log import show_on_terminal
 
 NETWORKS = ("cifar10_20", "cifar10_56", "cifar10_basic_56", "cifar10_164")
 WAYS = ("roof", "lab", "plain", "template", "strong", "timm")
@@ -54,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--networks", nargs="+", default=["cifar10_20"], choices=NETWORKS)
     made.add_argument("--ways", nargs="+", default=list(WAYS), help=f"of {', '.join(WAYS)}; lab:SETTING=VALUE too")
     made.add_argument("--rounds", type=int, default=5)
-    made.add_argument("--steps", type=int, default=20, help="mini-batches of an epoch")
+    made.add_argument("--steps", type=int, default=6, help="mini-batches of an epoch")
     made.add_argument("--epochs", type=int, default=2, help="that are measured, after one that warms up")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     made.add_argument("--out", type=Path, help="default: benchmarks/results/train-DEVICE.json")
@@ -70,7 +74,9 @@ def usable(ways: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def open_gates(ways: Sequence[str], device: str) -> list[dict[str, Any]]:
     """All gates. Raises WayFailed when one does not hold: no number counts then."""
-    opened = gates(ways, torch.device(device))
+    show_on_terminal(logging.WARNING)
+    with contextlib.redirect_stdout(io.StringIO()):  # some ways talk while they train
+        opened = gates(ways, torch.device(device))
     shut = [gate for gate in opened if not gate["passed"]]
     if shut:
         raise WayFailed("\n".join(f"gate: not so: {gate['what']} ({gate['value']})" for gate in shut))

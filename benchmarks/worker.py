@@ -34,7 +34,7 @@ def measure(name: str, overrides: Sequence[str], steps: int, epochs: int, device
         if ended.returncode:
             raise WayFailed(f"{name} failed on {' '.join(overrides)}:\n{ended.stdout[-3000:]}")
         measured = json.loads(out.read_text())
-    return measured["images"] / sum(measured["seconds"])
+    return float(measured["images"] / sum(measured["seconds"]))
 
 
 def main() -> None:

@@ -61,4 +61,5 @@ class TaskSampler(Sampler[list[Drawn]]):
 
 def loader(task: Task, num_workers: int, **how: Any) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches of (images, labels) on the host."""
-    return DataLoader(Pictures(task), batch_sampler=TaskSampler(task), num_workers=num_workers, **how)
+    pictures: Dataset[Any] = Pictures(task)
+    return DataLoader(pictures, batch_sampler=TaskSampler(task), num_workers=num_workers, **how)

@@ -1,4 +1,4 @@
-"""A plain PyTorch script, as in kuangliu/pytorch-cifar: loader workers, fp32, and the running accuracy at every step."""
+"""A plain PyTorch script, as in kuangliu/pytorch-cifar: loader workers, fp32, the running accuracy at every step."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def train(task: Task, observer: Observer) -> Trained:
             outputs = net(images)
             loss = criterion(outputs, labels)
             loss.backward()
-            lr = scheduler.get_last_lr()[0]
+            lr = float(scheduler.get_last_lr()[0])
             optimizer.step()
             scheduler.step()
             loss_sum += loss.item()

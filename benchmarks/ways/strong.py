@@ -41,7 +41,7 @@ def train_network(task: Task, observer: Observer, net: nn.Module) -> Trained:
                 loss = F.cross_entropy(forward(images), labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            lr = scheduler.get_last_lr()[0]
+            lr = float(scheduler.get_last_lr()[0])
             optimizer.step()
             scheduler.step()
             loss_sum += loss.detach()

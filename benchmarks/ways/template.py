@@ -34,20 +34,21 @@ class Classifier(LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, K)."""
-        return self.net(images)
+        logits: Tensor = self.net(images)
+        return logits
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss, and metrics for the log."""
         images, labels = batch
         logits = self(images)
-        loss = self.criterion(logits, labels)
+        loss: Tensor = self.criterion(logits, labels)
         self.train_loss(loss)
         self.train_acc(logits.argmax(dim=1), labels)
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, prog_bar=True)
         self.log("train/acc", self.train_acc, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """SGD, and its schedule by step."""
         optimizer = self.task.sgd(self)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.task.lr_factor)
@@ -68,7 +69,8 @@ class Tell(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """A step is done."""
-        self.observer.step(*batch, outputs["loss"])
+        images, labels = batch
+        self.observer.step(images, labels, outputs["loss"])
         if trainer.is_last_batch:
             self.observer.epoch_ends()
 

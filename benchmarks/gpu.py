@@ -1,0 +1,145 @@
+"""Every check that needs a GPU: `python -m benchmarks.gpu`, a JSON file for each and a summary; a check that fails
+does not stop the others. Without `--cifar10` or data in data/, the full training downloads CIFAR-10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import decide, gates
+from benchmarks.facts import RESULTS, facts, load, write
+from benchmarks.train import NETWORKS, WAYS, compare, open_gates, usable
+
+COMPILED = "lab:trainer.compile=inductor"
+EPOCH_IMAGES = 50_000
+EPOCH_SECONDS = {"cifar10_basic_56": 0.6, "cifar10_164": 1.8}  # at most
+JOBS = "1,2,4,8"
+NETWORK_TRAINED = "cifar10_56"
+MOST_ERROR = 10.0  # percent; more means that something is wrong, as smaller networks of the papers stay below
+
+Check = Callable[[], dict[str, Any]]  # what is written; "checks" holds the verdicts
+
+
+def main() -> int:
+    """Exit status 1 when there is no GPU, or a check fails."""
+    options = parser().parse_args()
+    if not torch.cuda.is_available():
+        print("torch finds no GPU here", file=sys.stderr)
+        return 1
+    return report(checks(options), options.out)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--steps", type=int, default=390, help="mini-batches of an epoch")
+    made.add_argument("--cifar10", metavar="DIR", help="CIFAR-10 as train/CLASS/* and test/CLASS/*, for the training")
+    made.add_argument("--out", type=Path, default=RESULTS / "gpu")
+    return made
+
+
+def checks(options: argparse.Namespace) -> dict[str, Check]:
+    """All checks by name, in order."""
+    ways, _ = usable([*WAYS, COMPILED])
+    speeds = {name: (lambda name=name: speed(name, ways, options.rounds, options.steps)) for name in NETWORKS}
+    shared = {name: (lambda more=more: parallel(*more)) for name, more in (("jobs", ()), ("jobs_mps", ("--mps",)))}
+    return {"gates": lambda: hold(ways), **speeds, **shared, "training": lambda: training(options.cifar10)}
+
+
+def report(named: Mapping[str, Check], out: Path) -> int:
+    """Do all checks and write a file for each, then summary.json; the exit status."""
+    summary: dict[str, Any] = {}
+    for name, check in named.items():
+        try:
+            content = facts("benchmarks.gpu") | check()
+        except Exception as error:  # recorded, and the next one is done
+            content = facts("benchmarks.gpu") | {"error": f"{type(error).__name__}: {error}", "checks": []}
+        write(out / f"{name}.json", content)
+        summary[name] = decide.passed(content["checks"])
+        print(f"{name}: {'passed' if summary[name] else 'FAILED'} {content.get('error', '')}", flush=True)
+        for verdict in content["checks"]:
+            print(f"    {'' if verdict['passed'] else 'NOT '}{verdict['what']}: {verdict['value']}")
+    write(out / "summary.json", facts("benchmarks.gpu") | {"passed": summary})
+    return 0 if all(summary.values()) else 1
+
+
+def hold(ways: list[str]) -> dict[str, Any]:
+    """In bf16 all ways; in fp32, without TF32, the lab's replayed steps against the eager bare loop, sharply."""
+    return {"checks": [*in_fp32(torch.device("cuda")), *open_gates(ways, "cuda")]}
+
+
+def in_fp32(device: torch.device) -> list[dict[str, Any]]:
+    """The lab and the bare loop, whose steps are graphs where there is a GPU, against the loop without."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    fp32 = [*gates.TINY, "trainer.precision=32-true"]
+    bare = gates.follow("roof", fp32, device, eager=True)
+    made = []
+    for name in ("lab", "roof"):
+        seen = gates.follow(name, fp32, device)
+        made += [gates.same_batches(name, seen, bare), gates.same_losses(name, seen, bare, gates.REORDERED)]
+        made += gates.same_state(name, seen, bare, gates.REORDERED)
+    return made
+
+
+def speed(network: str, ways: list[str], rounds: int, steps: int) -> dict[str, Any]:
+    """Images a second of all ways, the lab compiled and not; and the seconds of an epoch of CIFAR-10."""
+    compared = compare(network, ways, rounds, steps, 2, "cuda")
+    return compared | {"checks": [*compared["checks"], *epoch_checks(network, compared["images_per_second"])]}
+
+
+def epoch_checks(network: str, speeds: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Whether the lab's epoch of 50,000 images is short enough, where there is a limit."""
+    if network not in EPOCH_SECONDS:
+        return []
+    limit, seconds = EPOCH_SECONDS[network], EPOCH_IMAGES / speeds["lab"]["median"]
+    return [decide.verdict(f"an epoch of {network} takes at most {limit} s", seconds, limit, at_least=False)]
+
+
+def parallel(*more: str) -> dict[str, Any]:
+    """What several trainings at once reach together."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "jobs.json"
+        command = [sys.executable, "-m", "resnet_lab.bench", "+experiment=cifar10_20", "--jobs", JOBS, *more]
+        succeed([*command, "--json", str(out)])
+        measured = load(out)
+    return {"bench": measured, "checks": [jobs_check(measured["jobs"])]}
+
+
+def jobs_check(jobs: list[dict[str, float]]) -> dict[str, Any]:
+    """Whether any number of jobs above one gives more images a second in total than one."""
+    alone, *others = [job["images_per_second"] for job in jobs]
+    return decide.verdict("several jobs at once ≥ 1.01 × one", max(others) / alone, 1.01)
+
+
+def training(folder: str | None) -> dict[str, Any]:
+    """One full training through the command line: its error, and the wall time with everything."""
+    where = ["data=image_folder", f"data.root={folder}", "data.image_size=32"] if folder else []
+    with tempfile.TemporaryDirectory() as outputs:
+        start = time.perf_counter()
+        overrides = [f"+experiment={NETWORK_TRAINED}", *where, f"output_dir={outputs}"]
+        succeed([sys.executable, "-m", "resnet_lab", *overrides])
+        seconds = time.perf_counter() - start
+        [result] = [load(path) for path in Path(outputs).rglob("result.json")]
+    what = f"{NETWORK_TRAINED} on CIFAR-10 has a test error of at most {MOST_ERROR:g} %"
+    check = decide.verdict(what, result["last"]["test_error"], MOST_ERROR, at_least=False)
+    return {"wall_seconds": seconds, "result": result, "checks": [check]}
+
+
+def succeed(command: list[str]) -> None:
+    """Run it. Raises RuntimeError with the end of what it said when it fails."""
+    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if ended.returncode:
+        raise RuntimeError(ended.stdout[-3000:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

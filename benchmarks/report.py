@@ -1,0 +1,169 @@
+"""docs/performance.md and its figure from the measured JSON: `python -m benchmarks.report`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.facts import RESULTS, load
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE, FIGURE = DOCS / "performance.md", DOCS / "figures" / "performance.png"
+COLOURS = {"roof": "#8a8a8a", "lab": "#0b62a4"}
+OTHERS = "#c9d3dc"
+
+Content = dict[str, Any]
+
+
+def main() -> None:
+    results = read(RESULTS)
+    PAGE.write_text(page(results))
+    draw(results, FIGURE)
+    print(f"{PAGE} and {FIGURE} are written")
+
+
+def read(folder: Path) -> dict[str, Content]:
+    """Every file of results, by its path without the ending, such as gpu/gates."""
+    return {str(file.relative_to(folder).with_suffix("")): load(file) for file in sorted(folder.rglob("*.json"))}
+
+
+def comparisons(results: Mapping[str, Content]) -> dict[str, dict[str, Any]]:
+    """Networks that were compared, by device and network."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, content in results.items():
+        if name.startswith("train-"):
+            device = name.removeprefix("train-")
+            found |= {f"{network}, {device}": measured for network, measured in content["networks"].items()}
+        elif "ratios" in content:
+            found[f"{name.removeprefix('gpu/')}, cuda"] = content
+    return found
+
+
+def page(results: Mapping[str, Content]) -> str:
+    """The whole page."""
+    parts = [
+        "# Speed\n",
+        "Written by `python -m benchmarks.report` from the JSON in `benchmarks/results/`; "
+        "[benchmarks/README.md](../benchmarks/README.md) says how it is measured. "
+        "`python -m resnet_lab.bench OVERRIDES…` measures any configuration on your machine.\n",
+        "## Beside other ways to train the same network\n",
+        "![Images a second of every way](figures/performance.png)\n",
+    ]
+    for name, measured in comparisons(results).items():
+        parts += [f"### {name}\n", *speed_tables(measured)]
+    for name, title in (("startup", "Start-up"), ("scaling", "More images, more layers")):
+        if name in results:
+            parts += [f"## {title}\n", *(TABLES[name](results[name])), verdict_table(results[name]["checks"])]
+    if gpu := {name: content for name, content in results.items() if name.startswith("gpu/") and "checks" in content}:
+        parts += ["## On a GPU\n"]
+        for name, content in gpu.items():
+            failed = f"`{name}` could not be measured: {content['error']}\n" if "error" in content else ""
+            parts += [failed or f"`{name}`\n\n{verdict_table(content['checks'])}"]
+    else:
+        parts += ["## On a GPU\n", "Not measured yet: `python -m benchmarks.gpu` does it where there is one.\n"]
+    return "\n".join([*parts, "## How it was measured\n", *(origin(name, results[name]) for name in results)])
+
+
+def speed_tables(measured: Mapping[str, Any]) -> list[str]:
+    """Images a second and ratios over rounds, and what they had to be."""
+    ratios = measured["ratios"]
+    rows = [
+        [name, spread(speed, ",.0f"), spread(ratios[name], ".2f") if name in ratios else ""]
+        for name, speed in measured["images_per_second"].items()
+    ]
+    rounds = len(measured["rounds"])
+    head = ["way", "images/s", "lab / way"]
+    caption = f"Median of {rounds} round{'s' if rounds > 1 else ''}, smallest and largest in brackets.\n"
+    return [caption, table(head, rows), verdict_table(measured["checks"])]
+
+
+def startup_table(content: Content) -> list[str]:
+    """Nothing that the verdicts do not say, but for the spread."""
+    names = {"help": "`python -m resnet_lab --help`", "first_step": "from the command to the first step, `cifar10_20`"}
+    return [table(["what", "seconds"], [[names[name], spread(s, ".2f")] for name, s in content["spread"].items()])]
+
+
+def scaling_table(content: Content) -> list[str]:
+    """Time per image and per multiply-accumulate."""
+    images, macs = content["microseconds_per_image"], content["picoseconds_per_mac"]
+    return [
+        table(["images", "µs an image"], [[f"{int(n):,}", spread(s, ".1f")] for n, s in images.items()]),
+        table(["layers", "ps a MAC"], [[n, spread(s, ".1f")] for n, s in macs.items()]),
+    ]
+
+
+TABLES = {"startup": startup_table, "scaling": scaling_table}
+
+
+def verdict_table(checks: Sequence[Mapping[str, Any]]) -> str:
+    """Each claim, what was measured, and whether it holds."""
+    rows = [[c["what"], f"{c['value']:.3g}" if c["value"] is not None else "", said(c["passed"])] for c in checks]
+    return table(["claim", "measured", "holds"], rows)
+
+
+def said(holds: bool) -> str:
+    """In a word."""
+    return "yes" if holds else "**no**"
+
+
+def spread(values: Mapping[str, float], spec: str) -> str:
+    """Median (smallest to largest)."""
+    median, low, high = (format(values[name], spec) for name in ("median", "low", "high"))
+    return f"{median} ({low}–{high})"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """In Markdown; all columns but the first are numbers."""
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def origin(name: str, content: Content) -> str:
+    """By which command, on what machine, with which versions."""
+    machine, versions = content["machine"], content["versions"]
+    gpu = f", {machine['gpu']}" if machine["gpu"] else ""
+    commit = (content["git_commit"] or "unknown")[:10]
+    left_out = "".join(f" Left out: {why}." for why in content.get("left_out", []))
+    return (
+        f"- `{name}.json`: `{content['command']}`, {content['when'][:10]}, commit {commit}, "
+        f"{machine['cpu']} ({machine['cores']} cores){gpu}, Python {versions['python']}, torch {versions['torch']}, "
+        f"Lightning {versions['pytorch-lightning']}.{left_out}\n"
+    )
+
+
+def draw(results: Mapping[str, Content], path: Path) -> None:
+    """Images a second of every way, a panel for each network: median, smallest and largest."""
+    from matplotlib.figure import Figure
+
+    compared = comparisons(results)
+    figure = Figure(figsize=(7.5, 0.7 + 2.3 * len(compared)), layout="constrained")
+    axes = figure.subplots(len(compared), squeeze=False)[:, 0]
+    for ax, (name, measured) in zip(axes, compared.items(), strict=True):
+        speeds = measured["images_per_second"]
+        ways = sorted(speeds, key=lambda way: speeds[way]["median"])
+        medians = [speeds[way]["median"] for way in ways]
+        errors = [
+            [speeds[w]["median"] - speeds[w]["low"] for w in ways],
+            [speeds[w]["high"] - speeds[w]["median"] for w in ways],
+        ]
+        ax.barh(ways, medians, color=[COLOURS.get(way, OTHERS) for way in ways], height=0.7)
+        ax.errorbar(medians, ways, xerr=errors, fmt="none", ecolor="#333333", elinewidth=1, capsize=3)
+        for way, speed in zip(ways, medians, strict=True):
+            ax.annotate(
+                f"{speed:,.0f}",
+                (0, way),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                color="white" if way in COLOURS else "black",
+            )
+        ax.set(title=name, xlim=(0, None))
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[-1].set_xlabel("images trained on in a second: median over rounds, smallest and largest")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The programs: a way in a process, the GPU checks without a GPU, and the page that is made of results."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import gpu, report, train
+from benchmarks.facts import RESULTS, facts
+from benchmarks.gates import TINY
+from benchmarks.startup import epoch_logged
+from benchmarks.worker import WayFailed, measure
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("way", ["roof", "lab"])
+def test_a_way_is_measured_in_a_process_of_its_own(way: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    assert measure(way, TINY, steps=2, epochs=1, device="cpu") > 0
+
+
+def test_a_way_that_fails_says_why(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(WayFailed, match=r"(?s)roof failed on units=nope.*there is no units=nope"):
+        measure("roof", ["units=nope"], steps=2, epochs=1, device="cpu")
+
+
+def test_a_comparison_measures_every_way_in_every_round(monkeypatch: pytest.MonkeyPatch):
+    """The numbers are given here; that the order rotates, and who is compared with whom, is the program's."""
+    asked: list[str] = []
+    speeds = {"roof": 100.0, "lab": 98.0, "timm": 50.0}
+
+    def given(name: str, overrides: list[str], *how: Any) -> float:
+        asked.append(name)
+        return speeds[name]
+
+    monkeypatch.setattr(train, "measure", given)
+    compared = train.compare("cifar10_20", ["roof", "lab", "timm"], 2, 1, 1, "cpu")
+    assert asked == ["roof", "lab", "timm", "lab", "timm", "roof"]
+    assert compared["ratios"]["roof"]["median"] == pytest.approx(0.98)
+    assert [check["passed"] for check in compared["checks"]] == [True]
+    asked.clear()
+    train.compare("cifar10_basic_56", ["roof", "lab", "timm"], 1, 1, 1, "cpu")
+    assert asked == ["roof", "lab"]
+
+
+@pytest.mark.parametrize(("speed", "status"), [(75.0, 0), (99.0, 1)])
+def test_the_self_check_wants_a_slowed_lab_to_fail(speed: float, status: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(train, "measure", lambda name, *how: speed if name == "slowed" else 100.0)
+    assert train.self_check("cifar10_20", 2, 1, 1, "cpu") == status
+
+
+@pytest.mark.parametrize("program", ["benchmarks.gpu", "benchmarks.train"])
+def test_without_a_gpu_there_is_one_message(program: str):
+    words = ["--device", "cuda"] if program == "benchmarks.train" else []
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "PATH": ""}
+    command = [sys.executable, "-m", program, *words]
+    ended = subprocess.run(command, cwd=ROOT, env=hidden, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "torch finds no GPU here\n")
+
+
+def test_gpu_checks_are_written_one_by_one_and_a_broken_one_stops_no_other(tmp_path: Path):
+    def broken() -> dict[str, Any]:
+        raise RuntimeError("no such kernel")
+
+    good, short = ({"checks": [{"what": "x", "value": 1.0, "passed": passed}]} for passed in (True, False))
+    assert gpu.report({"a": broken, "b": lambda: good, "c": lambda: short}, tmp_path / "gpu") == 1
+    summary = json.loads((tmp_path / "gpu" / "summary.json").read_text())
+    assert summary["passed"] == {"a": False, "b": True, "c": False}
+    assert "RuntimeError: no such kernel" in json.loads((tmp_path / "gpu" / "a.json").read_text())["error"]
+    assert gpu.report({"b": lambda: good}, tmp_path / "gpu") == 0
+
+
+def test_gpu_verdicts():
+    [check] = gpu.epoch_checks("cifar10_basic_56", {"lab": {"median": 100_000.0}})
+    assert (check["value"], check["passed"]) == (0.5, True)
+    assert not gpu.epoch_checks("cifar10_164", {"lab": {"median": 20_000.0}})[0]["passed"]
+    assert gpu.epoch_checks("cifar10_20", {"lab": {"median": 1.0}}) == []
+    one, two = {"jobs": 1, "images_per_second": 100.0}, {"jobs": 2, "images_per_second": 130.0}
+    assert gpu.jobs_check([one, two])["passed"]
+    assert not gpu.jobs_check([one, {**two, "images_per_second": 100.0}])["passed"]
+
+
+def test_every_gpu_check_of_the_issue_is_there():
+    named = gpu.checks(gpu.parser().parse_args([]))
+    assert list(named) == ["gates", *train.NETWORKS, "jobs", "jobs_mps", "training"]
+
+
+def test_the_first_step_is_read_off_the_log():
+    log = "2026-01-02 03:04:05,678 INFO begins\n2026-01-02 03:04:06,789 DEBUG epoch 1: lr 0.1\n"
+    assert epoch_logged(log) == datetime(2026, 1, 2, 3, 4, 6, 789_000)
+
+
+def test_the_page_is_what_the_results_give():
+    assert report.PAGE.read_text() == report.page(report.read(RESULTS))
+    assert report.FIGURE.is_file()
+
+
+def test_the_page_tells_all_of_it(tmp_path: Path):
+    round_ = {"roof": 100.0, "lab": 98.0}
+    spread = {way: {"median": speed, "low": speed - 1, "high": speed + 1} for way, speed in round_.items()}
+    ratio = {"roof": {"median": 0.98, "low": 0.97, "high": 0.99}}
+    checks = [{"what": "lab ≥ 0.97 × roof", "value": 0.98, "limit": 0.97, "at_least": True, "passed": True}]
+    network = {"rounds": [round_], "images_per_second": spread, "ratios": ratio, "checks": checks}
+    origin = facts("benchmarks.train")
+    results = {
+        "gpu/cifar10_164": origin | network,
+        "gpu/jobs": origin | {"error": "RuntimeError: no such kernel", "checks": []},
+        "train-cpu": origin | {"networks": {"cifar10_20": network}, "left_out": ["timm cannot be used here"]},
+    }
+    page = report.page(results)
+    assert "| roof | 100 (99–101) | 0.98 (0.97–0.99) |" in page
+    assert "| lab ≥ 0.97 × roof | 0.98 | yes |" in page
+    assert "### cifar10_164, cuda" in page
+    assert "`gpu/jobs` could not be measured: RuntimeError: no such kernel" in page
+    assert "timm cannot be used here" in page
+    assert origin["versions"]["torch"] in page
+    report.draw(results, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
