@@ -32,10 +32,10 @@ class Tolerance(NamedTuple):
 
 # A CPU repeats the bare loop exactly. Maps that lie otherwise in memory are added up in another order, and gradients
 # near a minimum are small differences of large numbers. bf16 has 8 binary digits, and a GPU chooses its algorithms:
-# the bare loop in bf16 is 0.019, 0.010 and 0.52 from the one in fp32 on a CPU, so that two in bf16 may be that far too.
+# the bare loop in bf16 is 0.019, 0.12 and 0.52 from the one in fp32 on a CPU, so that two in bf16 may be that far too.
 EXACT = Tolerance(0, 0, 0)
-REORDERED = Tolerance(1e-4, 1e-4, 0.05)
-BF16 = Tolerance(0.05, 0.05, 1.0)
+REORDERED = Tolerance(1e-4, 1e-3, 0.1)
+BF16 = Tolerance(0.05, 0.25, 1.0)
 
 
 class Trajectory(Observer):
@@ -86,16 +86,17 @@ def same_losses(name: str, seen: Seen, bare: Seen, tolerance: Tolerance) -> dict
 def same_state(name: str, seen: Seen, bare: Seen, tolerance: Tolerance) -> list[dict[str, Any]]:
     """Weights with BatchNorm's statistics, momentum buffers, learning rate and steps at the end."""
     trained, expected = seen[1], bare[1]
-    names = list(expected.weights)
-    if list(trained.weights) != names:
+    if trained.weights.keys() != expected.weights.keys():
         return [gate(f"{name} has the bare loop's tensors", False, math.inf)]
-    weights = distance([trained.weights[n] for n in names], [expected.weights[n] for n in names])
+    pairs = [(trained.weights[tensor], expected.weights[tensor]) for tensor in expected.weights]
+    weights = distance(*zip(*(pair for pair in pairs if pair[1].is_floating_point()), strict=True))
+    counts = all(one.item() == other.item() for one, other in pairs if not other.is_floating_point())  # BatchNorm's
     momentum = distance(trained.momentum, expected.momentum)
     rates = abs(float(trained.lr) - expected.lr) / expected.lr
     return [
         gate(
             f"{name} has its weights and statistics, within {tolerance.weights:g}",
-            weights <= tolerance.weights,
+            counts and weights <= tolerance.weights,
             weights,
         ),
         gate(f"{name} has its momentum, within {tolerance.momentum:g}", momentum <= tolerance.momentum, momentum),

@@ -1,4 +1,4 @@
-"""All ways are given the same, and the lab learns what the bare loop learns; and a gate is shut where that is not so."""
+"""All ways are given the same, the lab learns what the bare loop learns, and a gate is shut where that is not so."""
 
 from __future__ import annotations
 
