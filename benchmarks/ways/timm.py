@@ -26,7 +26,7 @@ def network(task: Task) -> nn.Module:
     model = task.config.model
     if model.unit is not Unit.bottleneck:
         raise ConfigError("the way timm trains networks of bottleneck units")
-    net = ResNetV2(
+    net: nn.Module = ResNetV2(
         layers=model.stack_units,
         channels=model.stack_filters,
         bottle_ratio=1 / model.stack_reductions[0],
