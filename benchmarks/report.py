@@ -19,8 +19,10 @@ Content = dict[str, Any]
 def main() -> None:
     results = read(RESULTS)
     PAGE.write_text(page(results))
-    draw(results, FIGURE)
-    print(f"{PAGE} and {FIGURE} are written")
+    print(f"{PAGE} is written")
+    if comparisons(results):
+        draw(results, FIGURE)
+        print(f"{FIGURE} is written")
 
 
 def read(folder: Path) -> dict[str, Content]:
@@ -48,9 +50,11 @@ def page(results: Mapping[str, Content]) -> str:
         "[benchmarks/README.md](../benchmarks/README.md) says how it is measured. "
         "`python -m resnet_lab.bench OVERRIDES…` measures any configuration on your machine.\n",
         "## Beside other ways to train the same network\n",
-        "![Images a second of every way](figures/performance.png)\n",
     ]
-    for name, measured in comparisons(results).items():
+    compared = comparisons(results)
+    picture = "![Images a second of every way](figures/performance.png)\n"
+    parts.append(picture if compared else "Not measured yet: `python -m benchmarks.train` does it.\n")
+    for name, measured in compared.items():
         parts += [f"### {name}\n", *speed_tables(measured)]
     for name, title in (("startup", "Start-up"), ("scaling", "More images, more layers")):
         if name in results:
@@ -62,7 +66,9 @@ def page(results: Mapping[str, Content]) -> str:
             parts += [failed or f"`{name}`\n\n{verdict_table(content['checks'])}"]
     else:
         parts += ["## On a GPU\n", "Not measured yet: `python -m benchmarks.gpu` does it where there is one.\n"]
-    return "\n".join([*parts, "## How it was measured\n", *(origin(name, results[name]) for name in results)])
+    return "\n".join(
+        [*parts, "## On what, and by which commands\n", *(origin(name, results[name]) for name in results)]
+    )
 
 
 def speed_tables(measured: Mapping[str, Any]) -> list[str]:

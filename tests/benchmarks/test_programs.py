@@ -99,8 +99,9 @@ def test_the_first_step_is_read_off_the_log():
 
 
 def test_the_page_is_what_the_results_give():
-    assert report.PAGE.read_text() == report.page(report.read(RESULTS))
-    assert report.FIGURE.is_file()
+    results = report.read(RESULTS)
+    assert report.PAGE.read_text() == report.page(results)
+    assert report.FIGURE.is_file() == bool(report.comparisons(results))
 
 
 def test_the_page_tells_all_of_it(tmp_path: Path):
