@@ -1,4 +1,4 @@
-"""What the light diagnostics cost: `python benchmarks/diagnostics.py OVERRIDES…` prints their share of a run's time."""
+"""What the light diagnostics cost: `python -m benchmarks.diagnostics OVERRIDES…` prints their share of a run's time."""
 
 from __future__ import annotations
 

@@ -148,7 +148,10 @@ def uniform(counts: np.ndarray, least_p: float = 1e-3) -> dict[str, Any]:
 
 
 def gates(ways: Sequence[str], device: torch.device, overrides: Sequence[str] = TINY) -> list[dict[str, Any]]:
-    """All of them: lab against the eager bare loop, the other ways against it too, and the augmentation."""
+    """All of them: lab against the eager bare loop, the other ways against it too, and the augmentation.
+
+    bf16 lets small mistakes pass, so that on a GPU the lab is held against the loop in fp32 too.
+    """
     bare = follow("roof", overrides, device, eager=True)
     on_gpu = device.type == "cuda"
     checks = [uniform(offsets())]
@@ -161,4 +164,17 @@ def gates(ways: Sequence[str], device: torch.device, overrides: Sequence[str] = 
         tolerance = BF16 if on_gpu else EXACT if own_loop else REORDERED
         checks += [same_batches(name, seen, bare), same_losses(name, seen, bare, tolerance)]
         checks += same_state(name, seen, bare, tolerance)
-    return checks
+    return [*checks, *in_fp32(device)] if on_gpu else checks
+
+
+def in_fp32(device: torch.device) -> list[dict[str, Any]]:
+    """The lab and the bare loop, whose steps are graphs on a GPU, against the loop without: sharply, without TF32."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    fp32 = [*TINY, "trainer.precision=32-true"]
+    bare = follow("roof", fp32, device, eager=True)
+    made = []
+    for name in ("lab", "roof"):
+        seen = follow(name, fp32, device)
+        made += [same_batches(name, seen, bare), same_losses(name, seen, bare, REORDERED)]
+        made += same_state(name, seen, bare, REORDERED)
+    return made

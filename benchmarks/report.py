@@ -129,7 +129,8 @@ def origin(name: str, content: Content) -> str:
     """By which command, on what machine, with which versions."""
     machine, versions = content["machine"], content["versions"]
     gpu = f", {machine['gpu']}" if machine["gpu"] else ""
-    commit = (content["git_commit"] or "unknown")[:10]
+    commit = content["git_commit"] or "unknown"
+    commit = commit[:10] + " with changes" * commit.endswith("+")
     left_out = "".join(f" Left out: {why}." for why in content.get("left_out", []))
     return (
         f"- `{name}.json`: `{content['command']}`, {content['when'][:10]}, commit {commit}, "

@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from resnet_lab.compose import refuse_several_options, to_config
-from resnet_lab.config import ConfigError
+from resnet_lab.config import Config, ConfigError
 from resnet_lab.ending import RunFailed
 
 if TYPE_CHECKING:
@@ -38,18 +38,24 @@ def _train(composed: DictConfig, progress: Callback | None) -> Objective:
     refuse_several_options(overrides)
     config = to_config(composed)
 
-    from resnet_lab.callbacks.dashboard import Dashboard  # torch takes seconds, which --help need not wait for
-    from resnet_lab.callbacks.diagnostics import diagnostics
-    from resnet_lab.callbacks.progress import ProgressBar
-    from resnet_lab.training.log import show_on_terminal
+    from resnet_lab.training.log import show_on_terminal  # torch takes seconds, which --help need not wait for
     from resnet_lab.training.run import headline, run
 
     show_on_terminal()
-    result = run(config, overrides, [Dashboard(config), *diagnostics(config), progress or ProgressBar()])
+    result = run(config, overrides, callbacks(config, progress))
     if not result:
         return None
     print(headline(result))
     return objective(result, config.objective)
+
+
+def callbacks(config: Config, progress: Callback | None = None) -> list[Callback]:
+    """What accompanies a run from the command line; `progress` in place of the bar on the terminal."""
+    from resnet_lab.callbacks.dashboard import Dashboard
+    from resnet_lab.callbacks.diagnostics import diagnostics
+    from resnet_lab.callbacks.progress import ProgressBar
+
+    return [Dashboard(config), *diagnostics(config), progress or ProgressBar()]
 
 
 def objective(result: dict[str, Any], names: list[str]) -> Objective:

@@ -1,4 +1,4 @@
-"""This project as users run it: what the command line calls, with its checkpoints, its log and its dashboard."""
+"""This project as users run it: what the command line calls, with all that it records."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from torch import Tensor
 
 from benchmarks.task import Task
 from benchmarks.ways import Observer, Stopwatch, Trained
-from resnet_lab.callbacks.dashboard import Dashboard
-from resnet_lab.callbacks.progress import ProgressBar
+from resnet_lab import job
 from resnet_lab.compose import load_config
 from resnet_lab.training.naming import run_path
 from resnet_lab.training.record import RunDirectory, load_checkpoint
 from resnet_lab.training.run import run
 
 
-def train(task: Task, observer: Observer, *callbacks: Callback) -> Trained:
+def train(task: Task, observer: Observer, *more: Callback) -> Trained:
     """A run in a folder that is removed afterwards; its own record says how many images a second each epoch had."""
     looking = [] if isinstance(observer, Stopwatch) else [EveryStep(observer)]
     with tempfile.TemporaryDirectory() as folder:
         overrides = [*task.overrides, f"output_dir={folder}"]
         config = load_config(*overrides)
-        result = run(config, overrides, [Dashboard(config), ProgressBar(), *looking, *callbacks])
+        result = run(config, overrides, [*job.callbacks(config), *looking, *more])
         checkpoint = load_checkpoint(RunDirectory(Path(run_path(config, overrides))).last)
     [optimizer] = checkpoint["optimizer_states"]
     return Trained(

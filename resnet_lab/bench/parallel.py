@@ -34,6 +34,8 @@ def together(overrides: Sequence[str], jobs: int, seconds: float, mps: bool) -> 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = stack.enter_context(service(folder)) if mps else {}
+        if mps and not environment:
+            raise RunFailed("--mps: there is nothing to measure without NVIDIA's Multi-Process Service")
         environment = {**os.environ, **environment, "OMP_NUM_THREADS": str(max(1, physical_cores() // jobs))}
         workers = [stack.enter_context(_Worker(overrides, seconds, environment)) for _ in range(jobs)]
         for worker in workers:

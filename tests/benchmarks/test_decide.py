@@ -7,11 +7,12 @@ import pytest
 from benchmarks import decide
 from benchmarks.scaling import unevenness
 
+LIMITS = decide.limits("cifar10_20", "cpu")
 FAST = {"roof": 100.0, "lab": 99.0, "plain": 40.0, "template": 45.0, "strong": 70.0}
 
 
 def checked(*rounds: dict[str, float]) -> bool:
-    return decide.passed(decide.verdicts(decide.ratios(rounds), decide.ON_CPU))
+    return decide.passed(decide.verdicts(decide.ratios(rounds), LIMITS))
 
 
 def test_a_lab_as_fast_as_it_should_be_passes():
@@ -20,9 +21,15 @@ def test_a_lab_as_fast_as_it_should_be_passes():
 
 @pytest.mark.parametrize("way", ["roof", "plain", "template", "strong"])
 def test_a_slowed_lab_fails_whatever_it_is_compared_with(way: str):
-    slowed = FAST | {way: 1.001 * FAST["lab"] / decide.ON_CPU[way]}
-    [wrong] = [c for c in decide.verdicts(decide.ratios([slowed]), decide.ON_CPU) if not c["passed"]]
-    assert wrong["what"] == f"lab ≥ {decide.ON_CPU[way]:g} × {way}"
+    slowed = FAST | {way: 1.001 * FAST["lab"] / LIMITS[way]}
+    [wrong] = [c for c in decide.verdicts(decide.ratios([slowed]), LIMITS) if not c["passed"]]
+    assert wrong["what"] == f"lab ≥ {LIMITS[way]:g} × {way}"
+
+
+def test_limits_are_those_of_the_network_and_the_device():
+    assert LIMITS == {"roof": 0.97, "strong": 1.3, "plain": 2.0, "template": 2.0}
+    assert decide.limits("cifar10_164", "cpu") == {"roof": 0.97}
+    assert decide.limits("cifar10_basic_56", "cuda") == {"roof": 0.95, "plain": 10.0}
 
 
 def test_ratios_are_those_within_a_round():

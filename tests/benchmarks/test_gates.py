@@ -10,7 +10,6 @@ import torch
 
 from benchmarks import gates
 from benchmarks.gates import BF16, EPOCHS, EXACT, REORDERED, STEPS, TINY, Seen, follow
-from benchmarks.gpu import in_fp32
 from benchmarks.task import Task
 from resnet_lab.config import ConfigError
 from resnet_lab.training.schedule import learning_rate
@@ -45,7 +44,7 @@ def test_every_way_learns_the_same_from_the_same(name: str, tolerance: gates.Tol
 
 
 def test_the_gpu_s_fp32_gates_hold_without_graphs_too():
-    assert all(check["passed"] for check in in_fp32(CPU))
+    assert all(check["passed"] for check in gates.in_fp32(CPU))
 
 
 def test_gates_are_shut_by_another_batch_loss_or_state(bare: Seen):

@@ -51,9 +51,12 @@ def test_a_comparison_measures_every_way_in_every_round(monkeypatch: pytest.Monk
     assert asked == ["roof", "lab"]
 
 
-@pytest.mark.parametrize(("speed", "status"), [(75.0, 0), (99.0, 1)])
-def test_the_self_check_wants_a_slowed_lab_to_fail(speed: float, status: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(train, "measure", lambda name, *how: speed if name == "slowed" else 100.0)
+@pytest.mark.parametrize(("lab", "slowed", "status"), [(100.0, 75.0, 0), (100.0, 99.0, 1), (80.0, 75.0, 1)])
+def test_the_self_check_wants_the_lab_to_pass_and_a_slowed_one_to_fail(
+    lab: float, slowed: float, status: int, monkeypatch: pytest.MonkeyPatch
+):
+    speeds = {"roof": 100.0, "lab": lab, "slowed": slowed}
+    monkeypatch.setattr(train, "measure", lambda name, *how: speeds[name])
     assert train.self_check("cifar10_20", 2, 1, 1, "cpu") == status
 
 
