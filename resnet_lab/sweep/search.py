@@ -40,6 +40,8 @@ class Searching(OptunaSweeperImpl):
             raise ConfigError("dry_run=true: a search has no list of jobs, each of them depends on results before it")
         if not config.objective and config.data.validation == 0:
             raise ConfigError("data.validation is 0, so that a search has no validation error to minimise")
+        if not isinstance(self.sampler, BaseSampler):
+            raise ConfigError("hydra/sweeper/sampler=grid is no search: hydra/sweeper=grid tries every combination")
         show_on_terminal()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
@@ -57,7 +59,7 @@ class Searching(OptunaSweeperImpl):
             study_name=self.study_name, storage=self.storage, directions=self.direction, load_if_exists=True
         )
         ended = _take_over(study)
-        if ended and isinstance(self.sampler, BaseSampler):
+        if ended:
             self.sampler.reseed_rng()  # with a seed it would propose once more what it began with
         log.info("%s, study %s: %d of %d trials have ended", self.storage, self.study_name, ended, self.n_trials)
         self.n_trials = max(0, self.n_trials - ended)

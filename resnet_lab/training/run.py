@@ -118,7 +118,7 @@ class Job:
             return result
         except (Interrupted, SystemExit) as interrupted:
             # SystemExit is how submitit ends a job that SLURM takes back, after it was queued again.
-            why = str(interrupted) if isinstance(interrupted, Interrupted) else "preempted, or out of time"
+            why = str(interrupted) if isinstance(interrupted, Interrupted) else "the process was asked to end"
             directory.set_status("interrupted", why)
             log.info("interrupted; the same command again continues after the last full epoch")
             raise
