@@ -19,7 +19,7 @@ from resnet_lab.inspect.flow import flow
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.training.record import identity
 
-DROPOUT = ("shortcut=dropout", "trainer.max_epochs=4")  # which draws random numbers in every step
+DROPOUT = ("shortcut=dropout", "trainer.max_epochs=4", "trainer.steps_per_call=1")  # which draws random numbers in every step
 
 
 class FailsAt(Callback):

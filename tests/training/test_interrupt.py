@@ -22,7 +22,7 @@ from resnet_lab.ending import Interrupted
 from resnet_lab.training.result import SCHEMA_VERSION
 
 EPOCHS = 3
-LONG = (f"trainer.max_epochs={EPOCHS}", "data.num_images=1600")  # an epoch of 100 mini-batches
+LONG = (f"trainer.max_epochs={EPOCHS}", "data.num_images=1600", "diagnostics=off")  # an epoch of 100 mini-batches
 DEADLINE = 120  # seconds
 REPOSITORY = Path(__file__).parents[2]
 
