@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock, Timeout
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 from omegaconf import DictConfig
@@ -30,6 +33,7 @@ class Searching(OptunaSweeperImpl):
     storage: str | None
     study_name: str | None
     n_trials: int
+    n_jobs: int
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(direction=None, search_space=None, custom_search_space=None, **settings)
@@ -38,6 +42,9 @@ class Searching(OptunaSweeperImpl):
         """Set up the launcher and the study's place. Raises ConfigError when there would be nothing to minimise."""
         if config.dry_run:
             raise ConfigError("dry_run=true: a search has no list of jobs, each of them depends on results before it")
+        for name in ("n_trials", "n_jobs"):
+            if not (isinstance(value := getattr(self, name), int) and value > 0):
+                raise ConfigError(f"hydra.sweeper.{name} must be a whole number above 0, got {value}")
         if not config.objective and config.data.validation == 0:
             raise ConfigError("data.validation is 0, so that a search has no validation error to minimise")
         if not isinstance(self.sampler, BaseSampler):
@@ -47,14 +54,21 @@ class Searching(OptunaSweeperImpl):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.objectives = list(config.objective) or ["val_error"]
         self.direction = ["minimize"] * len(self.objectives)
-        output_dir = Path(config.output_dir).expanduser()
+        self.output_dir = output_dir = Path(config.output_dir).expanduser()
         for folder in (output_dir, Path(config.hydra.sweep.dir)):  # the latter is where the sweeper leaves a summary
             folder.mkdir(parents=True, exist_ok=True)
         self.storage = self.storage or f"sqlite:///{output_dir}/searches.db"
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the trials that the study lacks, and say what came out. Raises RunFailed when no trial ended well."""
+        """Run the trials that the study lacks, and say what came out.
+
+        Raises RunFailed when no trial ended well, and ConfigError when another process works on the study.
+        """
         self.study_name = self.study_name or _name([*self._parse_sweeper_params_config(), *arguments])
+        with _alone(self.output_dir, f"{self.storage}, study {self.study_name}"):
+            self._search(arguments)
+
+    def _search(self, arguments: list[str]) -> None:
         study = optuna.create_study(
             study_name=self.study_name, storage=self.storage, directions=self.direction, load_if_exists=True
         )
@@ -62,18 +76,33 @@ class Searching(OptunaSweeperImpl):
         if ended:
             self.sampler.reseed_rng()  # with a seed it would propose once more what it began with
         log.info("%s, study %s: %d of %d trials have ended", self.storage, self.study_name, ended, self.n_trials)
-        self.n_trials = max(0, self.n_trials - ended)
+        self.n_trials, wanted = max(0, self.n_trials - ended), self.n_trials
         try:
             super().sweep(arguments)
         except ValueError as error:
-            if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
-                raise RunFailed(f"none of {len(study.trials)} trials ended well") from error
+            failed = study.get_trials(deepcopy=False, states=[TrialState.FAIL])
+            if len(failed) == len(study.trials) >= wanted:  # nothing is best; else a setting or a space is wrong
+                raise RunFailed(f"none of {wanted} trials ended well") from error
             raise
         best = [
             _describe(trial, self.objectives) for trial in sorted(study.best_trials, key=lambda trial: trial.values)
         ]
         for line in dict.fromkeys(best):  # a trial may have come up twice
             log.info("best: %s", line)
+
+
+@contextmanager
+def _alone(output_dir: Path, study: str) -> Iterator[None]:
+    """Hold the study: a second process would take trials that are under way for those of a search that was killed."""
+    lock = FileLock(output_dir / f".search-{hashlib.sha256(study.encode()).hexdigest()[:16]}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(f"another process searches in {study}: wait until it ends; it can be continued") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _take_over(study: optuna.Study) -> int:

@@ -90,6 +90,20 @@ def test_a_killed_search_goes_on_with_the_trials_that_were_under_way(tmp_path: P
     assert any("continue after epoch" in RunDirectory(tmp_path / path).log_file.read_text() for path in begun)
 
 
+def test_a_search_that_is_started_twice_is_one(tmp_path: Path):
+    """The second says who is in its way, and takes nothing from the first."""
+    trials = (*SEARCH, *SPACE, "hydra.sweeper.n_trials=2", "trainer.max_epochs=20", "data.num_images=2000")
+    first = Sweep(tmp_path, *trials)
+    first.read_until("begins")
+    status, said = Sweep(tmp_path, *trials).end()
+    assert status == 1
+    assert len(said.splitlines()) == 1
+    assert said.startswith("another process searches in sqlite:///outputs/searches.db, study it: wait until it ends")
+    status, said = first.end()
+    assert status == 0, said
+    assert [trial.state for trial in study(tmp_path).trials] == [TrialState.COMPLETE] * 2
+
+
 def test_a_search_by_submitit(tmp_path: Path):
     """Both at once; trials that are equal share a run, for which the second waits."""
     cluster = ("hydra/launcher=slurm", "hydra.launcher.cluster=local", "hydra.launcher.gpus_per_node=0")
@@ -105,6 +119,8 @@ def test_a_search_by_submitit(tmp_path: Path):
     ("overrides", "message"),
     [
         (["dry_run=true"], "dry_run=true: a search has no list of jobs"),
+        (["hydra.sweeper.n_trials=0"], r"hydra\.sweeper\.n_trials must be a whole number above 0, got 0"),
+        (["hydra.sweeper.n_jobs=0"], r"hydra\.sweeper\.n_jobs must be a whole number above 0, got 0"),
         (["data.validation=0"], "data.validation is 0"),
         (["hydra/sweeper/sampler=grid"], "hydra/sweeper/sampler=grid is no search"),
         (["hydra/sweeper/sampler=best"], "there is no hydra/sweeper/sampler=best"),
@@ -116,3 +132,11 @@ def test_bad_use_is_one_message(tmp_path: Path, overrides: list[str], message: s
     assert len(said.splitlines()) == 1
     assert re.match(message, said)
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_space_that_cannot_be_is_no_failed_trial(tmp_path: Path):
+    status, said = Sweep(tmp_path, *SEARCH, "optim.lr=tag(log,interval(0,0.1))").end()
+    assert status == 1
+    assert "trials ended well" not in said
+    assert "`low` value must be larger than 0 for a log distribution" in said
+    assert "Traceback" not in said
