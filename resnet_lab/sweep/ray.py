@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+import ray
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from hydra_plugins.hydra_ray_launcher._core import launch
+from hydra_plugins.hydra_ray_launcher._launcher_util import launch_job_on_ray, start_ray
 from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 from ray.exceptions import RayError
 
 from resnet_lab.ending import RunFailed
@@ -18,19 +21,43 @@ from resnet_lab.training.log import log
 
 
 class RayLaunch(RayLauncher):
-    """hydra-ray-launcher's, with jobs that find the sweep's folder."""
+    """hydra-ray-launcher's, for which a job that is lost for good would be the end of the whole sweep."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Only take in what there is."""
         super().setup(hydra_context=hydra_context, task_function=Remote(task_function), config=config)
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """What became of every job, in their order. Raises RunFailed when the cluster, or a job for good, is lost."""
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """What became of every job, in their order. Raises RunFailed when there is no cluster."""
+        setup_globals()
         try:
-            returns: Sequence[JobReturn] = launch(self, job_overrides, initial_job_idx)
+            start_ray(self.ray_cfg.init)
         except (RayError, ConnectionError) as error:
             raise RunFailed(f"Ray: {error}; the same command goes on with what is left") from error
-        for number, (returned, label) in enumerate(zip(returns, labels(job_overrides), strict=True), start=1):
-            ended = returned._return_value if returned.status is JobStatus.FAILED else "done"
-            log.info("[%d/%d] %s: %s", number, len(returns), label, ended)
+        jobs = [self._submit(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)]
+        returns = []
+        for job, overrides, label in zip(jobs, job_overrides, labels(job_overrides), strict=True):
+            returns.append(_outcome(job, overrides))
+            ended = returns[-1]._return_value if returns[-1].status is JobStatus.FAILED else "done"
+            log.info("[%d/%d] %s: %s", len(returns), len(jobs), label, ended)
         return returns
+
+    def _submit(self, overrides: Sequence[str], number: int) -> Any:
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return launch_job_on_ray(
+            self.hydra_context, self.ray_cfg.remote, config, self.task_function, Singleton.get_state()
+        )
+
+
+def _outcome(job: Any, overrides: Sequence[str]) -> JobReturn:
+    try:
+        returned: JobReturn = ray.get(job)
+    except RayError as error:
+        returned = JobReturn(overrides=overrides, status=JobStatus.FAILED)
+        reason = str(error).partition("\n")[0]
+        returned.return_value = RunFailed(
+            f"lost by Ray, {type(error).__name__}: {reason}; the same command continues it after its last full epoch"
+        )
+    return returned

@@ -13,8 +13,10 @@ from filelock import FileLock, Timeout
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 from omegaconf import DictConfig
+from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from resnet_lab.config import ConfigError
 from resnet_lab.ending import RunFailed
@@ -69,9 +71,12 @@ class Searching(OptunaSweeperImpl):
             self._search(arguments)
 
     def _search(self, arguments: list[str]) -> None:
-        study = optuna.create_study(
-            study_name=self.study_name, storage=self.storage, directions=self.direction, load_if_exists=True
-        )
+        try:
+            study = optuna.create_study(
+                study_name=self.study_name, storage=self.storage, directions=self.direction, load_if_exists=True
+            )
+        except (ImportError, SQLAlchemyError, StorageInternalError) as error:
+            raise ConfigError(f"hydra.sweeper.storage={self.storage} cannot be opened: {error}") from error
         ended = _take_over(study)
         if ended:
             self.sampler.reseed_rng()  # with a seed it would propose once more what it began with

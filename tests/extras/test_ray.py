@@ -24,8 +24,9 @@ def contained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-def test_a_sweep_on_a_cluster_of_its_own(tmp_path: Path):
-    """Two at once, one of four jobs diverges; the same command begins none of the others again."""
+def test_a_sweep_on_a_cluster_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whatever other there is or was; two at once, two of four jobs diverge, and none is begun again."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     jobs = (*RAY, "+hydra.launcher.ray.init.num_cpus=2", "units=n2,n3", "optim.lr=0.01,1e30")
     status, said = Sweep(tmp_path, *jobs).end()
     assert status == 1
@@ -36,6 +37,25 @@ def test_a_sweep_on_a_cluster_of_its_own(tmp_path: Path):
     assert len(processes) == 4  # each job had its own
     status, said = Sweep(tmp_path, *jobs).end()
     assert "2 done, 2 diverged" in said or "2 diverged, 2 done" in said
+
+
+def test_a_job_that_is_lost_for_good_does_not_end_the_others(tmp_path: Path):
+    """Both run when one is killed; the other is longer, and ends well."""
+    long = ("seed=0,1", "trainer.max_epochs=40", "data.num_images=2000")
+    jobs = (*RAY, "+hydra.launcher.ray.init.num_cpus=2", *long)
+    sweep = Sweep(tmp_path, *jobs, "hydra.launcher.ray.remote.max_retries=0")
+    while sweep.poll() is None:
+        if len(begun := [path for path in runs(tmp_path) if RunDirectory(tmp_path / path).last.exists()]) == 2:
+            os.kill(RunDirectory(tmp_path / begun[0]).status()["pid"], 9)
+            break
+    status, said = sweep.end()
+    assert status == 1
+    assert "1 of 2 jobs failed" in said
+    assert "seed=0: lost by Ray, WorkerCrashedError" in said
+    assert "Traceback" not in said
+    assert [states(tmp_path)[path] for path in begun] == ["running", "done"]
+    assert Sweep(tmp_path, *jobs).end()[0] == 0
+    assert set(states(tmp_path).values()) == {"done"}
 
 
 @pytest.fixture

@@ -140,3 +140,11 @@ def test_a_space_that_cannot_be_is_no_failed_trial(tmp_path: Path):
     assert "trials ended well" not in said
     assert "`low` value must be larger than 0 for a log distribution" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("storage", ["nonsense", "sqlite:////nowhere/at/all.db"])
+def test_a_database_that_cannot_be_opened_is_one_message(tmp_path: Path, storage: str):
+    status, said = Sweep(tmp_path, *SEARCH, "units=n2,n3", f"hydra.sweeper.storage={storage}").end()
+    assert status == 1
+    assert said.startswith(f"hydra.sweeper.storage={storage} cannot be opened: ")
+    assert len(said.splitlines()) == 1
