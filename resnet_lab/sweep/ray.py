@@ -43,6 +43,9 @@ class RayLaunch(RayLauncher):
         return returns
 
     def _submit(self, overrides: Sequence[str], number: int) -> Any:
+        assert self.hydra_context
+        assert self.task_function
+        assert self.config
         config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
