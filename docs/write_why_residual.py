@@ -1,0 +1,231 @@
+"""Write docs/results/why_residual.md and its figures from measured.json: `python docs/write_why_residual.py`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from resnet_lab.report.statistics import Difference, differences, holm
+
+RESULTS = Path(__file__).parent / "results"
+FOLDER, PAGE = RESULTS / "why_residual", RESULTS / "why_residual.md"
+
+# Shortcuts of the units, of the stacks → name, colour, style.
+KINDS = {
+    ("none", False): ("plain", "#c2410c", "-"),
+    ("projection", False): ("residual", "#2563eb", "-"),
+    ("none", True): ("plain, stacks bridged", "#f59e0b", "--"),
+    ("projection", True): ("residual, stacks bridged", "#0d9488", "--"),
+}
+KIND_NAMES = [name for name, *_ in KINDS.values()]
+PAIRS = [("plain", "residual"), ("plain", "plain, stacks bridged"), ("residual", "residual, stacks bridged")]
+STACKS = {"stacks.0": "first", "stacks.1": "second", "stacks.2": "third"}
+
+Run = dict[str, Any]
+Groups = dict[int, dict[str, list[Run]]]  # by depth and kind, in the order of seeds
+
+
+def main() -> None:
+    """Figures, then the page."""
+    measured = json.loads((FOLDER / "measured.json").read_text())
+    groups = grouped(measured["runs"])
+    for name, draw in {"curves": curves, "gradients": gradients, "inversion": inversion}.items():
+        draw(groups).savefig(FOLDER / f"{name}.png", dpi=110)
+    PAGE.write_text(page(measured, groups))
+    print(f"{PAGE} is written")
+
+
+def grouped(runs: Sequence[Run]) -> Groups:
+    """Runs by depth and kind."""
+    groups: Groups = {depth: {name: [] for name, *_ in KINDS.values()} for depth in sorted({r["depth"] for r in runs})}
+    for run in sorted(runs, key=lambda run: run["seed"]):
+        groups[run["depth"]][KINDS[run["shortcut"], run["stack_shortcut"]][0]].append(run)
+    return groups
+
+
+def panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes (rows, columns); rows share their scale."""
+    figure = Figure(figsize=(size[0] * columns, 0.5 + size[1] * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, sharey="row")
+
+
+def lines(ax: Any, group: Mapping[str, list[Run]], values: Callable[[Run], Sequence[float]]) -> None:
+    """A line for every kind: the mean over seeds, and from the smallest to the largest."""
+    for name, colour, style in KINDS.values():
+        table = np.array([values(run) for run in group[name]])
+        x = np.arange(table.shape[1])
+        ax.plot(x, table.mean(0), style, color=colour, lw=1.5, label=name)
+        ax.fill_between(x, table.min(0), table.max(0), color=colour, alpha=0.15, lw=0)
+    ax.grid(alpha=0.3)
+
+
+def finished(figure: Figure, axes: np.ndarray, title: str) -> Figure:
+    """With title and legend."""
+    figure.suptitle(title, fontsize="medium")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
+    return figure
+
+
+def curves(groups: Groups) -> Figure:
+    """Training error by epoch, a panel for each depth."""
+    figure, axes = panels(1, len(groups), (3.3, 3.2))
+    for ax, (depth, group) in zip(axes[0], groups.items(), strict=True):
+        lines(ax, group, lambda run: run["train_error"])
+        ax.set(title=f"{depth} layers", xlabel="epoch", yscale="symlog", ylim=(0, 100))
+        ax.set_yticks([0, 1, 2, 5, 10, 20, 50, 100], map(str, [0, 1, 2, 5, 10, 20, 50, 100]))
+    axes[0, 0].set_ylabel("training error (%)")
+    return finished(figure, axes, "training; lines are means over seeds, shades from the smallest to the largest")
+
+
+def gradients(groups: Groups) -> Figure:
+    """The gradient by each part's output over depth, before and after training."""
+    figure, axes = panels(2, len(groups), (3.3, 2.7))
+    for row, when in zip(axes, ("start", "end"), strict=True):
+        for ax, (depth, group) in zip(row, groups.items(), strict=True):
+            lines(ax, group, lambda run, when=when: run["flow"][when]["signal"])  # type: ignore[misc]
+            ax.set(title=f"{depth} layers, {'before' if when == 'start' else 'after'} training", yscale="log")
+    for ax in axes[1]:
+        ax.set_xlabel("unit, from the stem on")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("norm of the gradient\nby the unit's output")
+    return finished(figure, axes, "gradients of the loss over depth")
+
+
+def inversion(groups: Groups) -> Figure:
+    """What is lost of images after each stack, by spatial frequency, for the shallowest and the deepest networks."""
+    depths = [min(groups), max(groups)]
+    figure, axes = panels(2, len(STACKS), (4, 2.8))
+    for row, depth in zip(axes, depths, strict=True):
+        for ax, (layer, ordinal) in zip(row, STACKS.items(), strict=True):
+            lines(ax, groups[depth], lambda run, layer=layer: run["lost"][layer])  # type: ignore[misc]
+            frequencies = groups[depth]["plain"][0]["frequencies"]
+            ax.set_xticks(range(len(frequencies)), [f"{f:g}" for f in frequencies])
+            ax.set(title=f"{depth} layers, after the {ordinal} stack", xlabel="cycles per pixel", yscale="log")
+            ax.axhline(1, color="grey", lw=0.8)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("power of the error / of the image")
+    return finished(figure, axes, "images found again from a stack's output, by spatial frequency; 1: the mean colour")
+
+
+def page(measured: Mapping[str, Any], groups: Groups) -> str:
+    """The whole page; every number and every verdict comes from the file."""
+    runs = measured["runs"]
+    seeds = sorted({run["seed"] for run in runs})
+    commits = sorted({(run["git_commit"] or "unknown")[:7] for run in runs})
+    depths = list(groups)
+    return "\n".join(
+        [
+            "# Why residual networks?\n",
+            f"Plain and residual networks of {', '.join(map(str, depths))} layers on scikit-learn's digits, with and "
+            "without a shortcut around each whole stack: what training makes of them, how gradients flow through them, "
+            f"and what they still know of an image inside. {len(seeds)} seeds each. "
+            "Written by `python docs/write_why_residual.py` from [measured.json](why_residual/measured.json).\n",
+            "```bash\n"
+            "python -m resnet_lab -m +sweep=plain_vs_residual 'seed=range(3)' unit=basic bottleneck=none \\\n"
+            "    filters=w16 stack_shortcut=off,on name=why_residual\n"
+            "python docs/measure_why_residual.py outputs/why_residual\n"
+            "python docs/write_why_residual.py\n"
+            "```\n",
+            f"Trained on {', '.join(sorted({run['device'] for run in runs}))} at commit {', '.join(commits)}; two "
+            "convolutions a unit, filters 16, 32, 64, 50 epochs of the default recipe.\n",
+            "## Training\n",
+            "![Training error by epoch](why_residual/curves.png)\n",
+            errors_table(groups, "test_error", "Test error in % after the last epoch"),
+            errors_table(groups, "train_error", "Training error in % in the last epoch"),
+            "Differences of the test error, by the paired t-test over seeds, p values corrected for all these pairs "
+            "(Holm):\n",
+            *(f"- {said}" for said in verdicts(groups)),
+            f"\nWith {len(seeds)} seeds a large difference can stay undecided: where the table shows one and the list "
+            "does not, more seeds are needed.\n",
+            "## Gradients\n",
+            "![Norm of the gradient by the output of every unit](why_residual/gradients.png)\n",
+            "How much smaller or larger the gradient has become on its way back through all units, as the ratio of its "
+            "norm at the stem to that at the last unit, in powers of ten (0: unchanged):\n",
+            fall_table(groups),
+            "## What is still known of the image\n",
+            "![Error of recovered images by spatial frequency](why_residual/inversion.png)\n",
+            "Images were looked for that have the same tensor after a stack (resnet_lab.inspect.inversion; ten "
+            "validation images, no prior). The error at the finest scale, half a cycle per pixel, and at the coarsest, "
+            "in parts of the image's own power there:\n",
+            *(lost_table(groups, layer, ordinal) for layer, ordinal in STACKS.items()),
+            "Where an error is above 1, that scale is not lost but made up. A search that ends before it has found the best image counts as "
+            "loss too, so that these are upper bounds.\n",
+        ]
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """In Markdown, of numbers."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["--:"] * len(head), *rows]) + "\n"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation."""
+    return f"{fmean(values):.2f} ± {stdev(values):.2f}"
+
+
+def last(run: Run, what: str) -> float:
+    """A number of a run, of a list of them the last."""
+    value = run[what]
+    return float(value[-1] if isinstance(value, list) else value)
+
+
+def errors_table(groups: Groups, what: str, title: str) -> str:
+    """By depth and kind."""
+    rows = [
+        [f"{depth}", *(spread([last(r, what) for r in runs]) for runs in g.values())] for depth, g in groups.items()
+    ]
+    return f"{title}, mean ± standard deviation:\n\n{table(['layers', *KIND_NAMES], rows)}"
+
+
+def verdicts(groups: Groups) -> list[str]:
+    """What can be said of the test errors of PAIRS at every depth, corrected for all of these pairs together."""
+    found: list[Difference] = []
+    for depth, group in groups.items():
+        for pair in PAIRS:
+            errors = {f"{name}, {depth} layers,": by_seed(group[name]) for name in pair}
+            found += differences(errors)
+    corrected = iter(holm([difference.p for difference in found if difference.p is not None]))
+    return [str(d if d.p is None else replace(d, p=next(corrected))) for d in found]
+
+
+def by_seed(runs: Sequence[Run]) -> dict[str, float]:
+    """Test errors, as two groups are paired by."""
+    return {str(run["seed"]): run["test_error"] for run in runs}
+
+
+def fall_table(groups: Groups) -> str:
+    """How gradients change on their way, before and after training."""
+    rows = [
+        [f"{depth}, {words}", *(spread([fall(run, when) for run in runs]) for runs in group.values())]
+        for depth, group in groups.items()
+        for when, words in (("start", "before"), ("end", "after"))
+    ]
+    return table(["layers, training", *KIND_NAMES], rows)
+
+
+def fall(run: Run, when: str) -> float:
+    """Powers of ten between the norms of the gradient at the stem and at the last unit."""
+    signal = run["flow"][when]["signal"]
+    return float(np.log10(signal[0] / signal[-1]))
+
+
+def lost_table(groups: Groups, layer: str, ordinal: str) -> str:
+    """What is lost after a stack, at the coarsest and at the finest scale."""
+    rows = [
+        [f"{depth}, {words}", *(spread([run["lost"][layer][index] for run in runs]) for runs in group.values())]
+        for depth, group in groups.items()
+        for index, words in ((0, "coarsest"), (-1, "finest"))
+    ]
+    return f"After the {ordinal} stack:\n\n{table(['layers, scale', *KIND_NAMES], rows)}"
+
+
+if __name__ == "__main__":
+    main()
