@@ -155,8 +155,8 @@ def page(measured: Mapping[str, Any], groups: Groups) -> str:
             "validation images, no prior). The error at the finest scale, half a cycle per pixel, and at the coarsest, "
             "in parts of the image's own power there:\n",
             *(lost_table(groups, layer, ordinal) for layer, ordinal in STACKS.items()),
-            "Where an error is above 1, that scale is not lost but made up. A search that ends before it has found the best image counts as "
-            "loss too, so that these are upper bounds.\n",
+            "Where an error is above 1, that scale is not lost but made up. A search that ends before it has found the "
+            "best image counts as loss too, so that these are upper bounds.\n",
         ]
     )
 
