@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from resnet_lab.report.statistics import Difference, differences, holm
 
@@ -93,6 +94,8 @@ def gradients(groups: Groups) -> Figure:
             ax.set(title=f"{depth} layers, {'before' if when == 'start' else 'after'} training", yscale="log")
     for ax in axes[1]:
         ax.set_xlabel("unit, from the stem on")
+    for ax in axes.flat:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     for ax in axes[:, 0]:
         ax.set_ylabel("norm of the gradient\nby the unit's output")
     return finished(figure, axes, "gradients of the loss over depth")
@@ -149,6 +152,7 @@ def page(measured: Mapping[str, Any], groups: Groups) -> str:
             "How much smaller or larger the gradient has become on its way back through all units, as the ratio of its "
             "norm at the stem to that at the last unit, in powers of ten (0: unchanged):\n",
             fall_table(groups),
+            direction(groups),
             "## What is still known of the image\n",
             "![Error of recovered images by spatial frequency](why_residual/inversion.png)\n",
             "Images were looked for that have the same tensor after a stack (resnet_lab.inspect.inversion; ten "
@@ -209,6 +213,23 @@ def fall_table(groups: Groups) -> str:
         for when, words in (("start", "before"), ("end", "after"))
     ]
     return table(["layers, training", *KIND_NAMES], rows)
+
+
+def direction(groups: Groups) -> str:
+    """In words, what the table says of the networks before training."""
+    plain, residual = ([fall(run, "start") for g in groups.values() for run in g[name]] for name in KIND_NAMES[:2])
+    grows = min(plain + residual) > 0
+    more = all(
+        min(fall(run, "start") for run in g["plain"]) > max(fall(run, "start") for run in g["residual"])
+        for g in groups.values()
+    )
+    return (
+        "Before training gradients "
+        + ("grow on their way back in every one of these networks" if grows else "grow in some, and vanish in others")
+        + (", and at every depth more in every plain one than in any residual one. " if more else ". ")
+        + "BatchNorm keeps them from vanishing; what depth does without shortcuts is that the layers near the image "
+        "and those near the loss are given gradients of ever more different size.\n"
+    )
 
 
 def fall(run: Run, when: str) -> float:

@@ -19,7 +19,8 @@ from resnet_lab.inspect.flow import flow
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.training.record import identity
 
-DROPOUT = ("shortcut=dropout", "trainer.max_epochs=4", "trainer.steps_per_call=1")  # which draws random numbers in every step
+# Dropout draws random numbers in every step, and each of them is looked at.
+DROPOUT = ("shortcut=dropout", "trainer.max_epochs=4", "trainer.steps_per_call=1")
 
 
 class FailsAt(Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -35,6 +36,25 @@ def test_the_study_of_reductions(reduction: dict[str, Any]):
     assert max(errors.values()) - min(errors.values()) < 1
 
 
-def test_links_and_pictures_are_there():
-    for link in re.findall(r"\]\(([^)]+)\)", (RESULTS / "README.md").read_text()):
+@pytest.fixture(scope="module")
+def writer() -> Any:
+    """docs/write_why_residual.py."""
+    spec = importlib.util.spec_from_file_location("write_why_residual", RESULTS.parent / "write_why_residual.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_on_residual_networks_is_what_was_measured(writer: Any):
+    measured = json.loads((writer.FOLDER / "measured.json").read_text())
+    groups = writer.grouped(measured["runs"])
+    assert writer.page(measured, groups) == writer.PAGE.read_text()
+    assert all(len(runs) >= 3 for group in groups.values() for runs in group.values())
+
+
+@pytest.mark.parametrize("page", ["README.md", "why_residual.md"])
+def test_links_and_pictures_are_there(page: str):
+    for link in re.findall(r"\]\(([^)]+)\)", (RESULTS / page).read_text()):
         assert (RESULTS / link).is_file()
