@@ -21,10 +21,11 @@ from resnet_lab.data.loader import memory_format
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.model.summary import measure
 from resnet_lab.training.machine import Machine
-from resnet_lab.training.replay import WARM_UP, Recorder, Replayed, Step
+from resnet_lab.training.module import training_step
+from resnet_lab.training.replay import WARM_UP, Recorder
 from resnet_lab.training.run import run
-from resnet_lab.training.schedule import build_optimizer, make_recordable
-from resnet_lab.training.step import Totals, TrainingStep
+from resnet_lab.training.schedule import build_optimizer
+from resnet_lab.training.step import Totals
 
 EPOCHS = 4  # measured, after one that warms up
 LARGEST_EPOCH = 2**30  # bytes of images
@@ -100,11 +101,8 @@ def bare_seconds(config: Config, rounds: int = 5) -> float:
     device = torch.device("cuda" if machine.accelerator == "gpu" else "cpu")
     net = ResNetV2(config.model).to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
     optimizer = build_optimizer(config.optim, net)
-    forward: Any = torch.compile(net, dynamic=False) if machine.compiles else net
-    step: Step = TrainingStep(net, forward, optimizer, config.optim, Totals(device))
-    if machine.graphs:
-        make_recordable(optimizer, device)
-        step = Replayed(step, Recorder())
+    recorder = Recorder() if machine.graphs else None
+    step = training_step(net, optimizer, config.optim, Totals(device), machine, recorder)
     images = torch.randn(config.optim.batch_size, *config.data.image_shape, device=device)
     images = images.contiguous(memory_format=memory_format(config))
     labels = torch.randint(config.model.num_classes, (len(images),), device=device)

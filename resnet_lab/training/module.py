@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 
-from resnet_lab.config import Config
+from resnet_lab.config import Config, OptimConfig
 from resnet_lab.data.loader import Batch, memory_format
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.training.log import log
@@ -30,6 +30,23 @@ def best_epoch(history: History) -> dict[str, float | None] | None:
 
 class Diverged(Exception):
     """The loss is no longer a number."""
+
+
+def training_step(
+    net: ResNetV2,
+    optimizer: torch.optim.Optimizer,
+    optim: OptimConfig,
+    totals: Totals,
+    machine: Machine,
+    recorder: Recorder | None,
+) -> Step:
+    """A training step as the machine computes it: compiled or not, and with a recorder replayed."""
+    forward: Any = torch.compile(net, dynamic=False) if machine.compiles else net
+    step = TrainingStep(net, forward, optimizer, optim, totals)
+    if recorder is None:
+        return step
+    make_recordable(optimizer, totals.loss.device)
+    return Replayed(step, recorder)
 
 
 class ImageClassifier(LightningModule):
@@ -56,18 +73,13 @@ class ImageClassifier(LightningModule):
 
     def on_train_start(self) -> None:
         """Prepare the steps, now that network, optimiser and checkpoint are on the device."""
-        machine = self.machine
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        self.totals, self.evaluated = Totals(self.device), Totals(self.device)
-        forward: Any = torch.compile(self.net, dynamic=False) if machine.compiles else self.net
-        step: Step = TrainingStep(self.net, forward, optimizer, self.config.optim, self.totals)
-        evaluation: Step = EvaluationStep(self.net, self.evaluated)
-        if machine.graphs:
-            make_recordable(optimizer, self.device)
-            recorder = Recorder()
-            step, evaluation = Replayed(step, recorder), Replayed(evaluation, recorder)
-        self.optimizer, self.take_step, self.evaluate = optimizer, step, evaluation
+        self.optimizer, self.totals, self.evaluated = optimizer, Totals(self.device), Totals(self.device)
+        recorder = Recorder() if self.machine.graphs else None
+        self.take_step = training_step(self.net, optimizer, self.config.optim, self.totals, self.machine, recorder)
+        evaluation = EvaluationStep(self.net, self.evaluated)
+        self.evaluate: Step = Replayed(evaluation, recorder) if recorder else evaluation
 
     def on_train_end(self) -> None:
         """Free the graphs' memory: the test looks at other weights, perhaps in another place."""
