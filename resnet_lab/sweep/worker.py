@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -30,7 +31,7 @@ import resnet_lab.callbacks.dashboard
 import resnet_lab.callbacks.diagnostics
 import resnet_lab.callbacks.progress
 import resnet_lab.training.run  # noqa: F401
-from resnet_lab.callbacks.reporter import Reporter
+from resnet_lab.callbacks.reporter import Progress, Reporter
 from resnet_lab.config import ConfigError
 from resnet_lab.ending import Interrupted, RunFailed, raise_on_signals
 from resnet_lab.sweep.slots import Slot
@@ -68,7 +69,7 @@ def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
     setup_globals()
     try:
         returned = run_job(
-            partial(job.task_function, progress=Reporter(connection.send)),
+            partial(job.task_function, progress=Reporter(partial(tell, connection))),
             job.config,
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
@@ -76,7 +77,13 @@ def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
         )
     except Interrupted as interrupted:
         sys.exit(interrupted.exit_status)
-    connection.send(sendable(returned))
+    tell(connection, sendable(returned))
+
+
+def tell(connection: Connection, message: Progress | JobReturn) -> None:
+    """Send it to the sweep, if there still is one: a job does not fail because its sweep was killed, it is ended."""
+    with suppress(BrokenPipeError):
+        connection.send(message)
 
 
 def sendable(returned: JobReturn) -> JobReturn:

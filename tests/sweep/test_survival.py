@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
@@ -15,6 +16,8 @@ import torch
 from lab import Lab, same_weights, without_times
 from sweeps import Sweep, ends, group_members, runs, states
 
+from resnet_lab.callbacks.reporter import Progress
+from resnet_lab.sweep.worker import tell
 from resnet_lab.training.record import RunDirectory
 
 KILLS = int(os.environ.get("KILLS", "2"))  # random moments at which a whole sweep is killed; more of them find more
@@ -149,6 +152,16 @@ def test_jobs_end_with_their_sweep(tmp_path: Path):
     sweep.kill()
     assert ends(job)
     assert states(tmp_path) == {path: "interrupted"}
+
+
+def test_a_job_that_speaks_to_a_sweep_that_is_gone():
+    """It may reach the end of an epoch before it notices; it is interrupted then, and has not failed."""
+    hears, connection = multiprocessing.Pipe(duplex=False)
+    progress = Progress("outputs/name/seed-0", 1, 2, val_error=50.0, images_per_second=1.0, seconds_left=1.0)
+    tell(connection, progress)
+    assert hears.recv() == progress
+    hears.close()
+    tell(connection, progress)
 
 
 def test_a_time_limit(tmp_path: Path):
