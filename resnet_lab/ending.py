@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -28,3 +30,20 @@ def _raise(signum: int, frame: FrameType | None) -> None:
     for other in (signal.SIGINT, signal.SIGTERM):
         signal.signal(other, signal.SIG_IGN)  # a second one must not disturb the way out
     raise Interrupted(signum)
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Raise `Interrupted` again where another error has taken its place.
+
+    C++ code that calls Python ends so: `torch.save` finds its file of the wrong size when a write was interrupted.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause:
+            if isinstance(cause, Interrupted):
+                raise cause from error
+            cause = cause.__context__
+        raise

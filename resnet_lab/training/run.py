@@ -14,7 +14,7 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 
 from resnet_lab.config import Config, ConfigError
 from resnet_lab.data.module import ImageData
-from resnet_lab.ending import Interrupted, RunFailed
+from resnet_lab.ending import Interrupted, RunFailed, signals_kept
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.model.summary import measure
 from resnet_lab.training.checkpoint import Checkpoints, WholeCheckpointIO
@@ -112,7 +112,8 @@ class Job:
         try:
             directory.write_config(self.config)
             directory.set_status("running")
-            result = self.train(data, checkpoint)
+            with signals_kept():
+                result = self.train(data, checkpoint)
             write_json(directory.result_file, result)
             directory.set_status("done")
             return result

@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import torch
 from lab import Lab, same_weights, scalars, without_times
+from pytorch_lightning import Callback
 
 from resnet_lab.callbacks.dashboard import Dashboard
 from resnet_lab.config import ConfigError
@@ -105,6 +106,39 @@ def test_a_signal_in_mid_training(lab: Lab, straight: Lab, signum: signal.Signal
         lab.run(*LONG)
     else:
         same_command_again(lab)
+    assert_same(lab, straight)
+
+
+class Interrupting:
+    """A file at whose second write a signal arrives."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.writes = 0
+
+    def write(self, data: bytes) -> int:
+        self.writes += 1
+        if self.writes == 2:
+            raise Interrupted(signal.SIGTERM)
+        return self.file.write(data)
+
+
+class InterruptedInSaving(Callback):
+    """Ends as `torch.save` does when a write of its was interrupted: with an error of the file's size."""
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        with open(os.devnull, "wb") as file:
+            torch.save(torch.zeros(1000), Interrupting(file))
+
+
+def test_a_signal_while_a_checkpoint_is_written(lab: Lab, straight: Lab):
+    with pytest.raises(RuntimeError, match="unexpected pos"):
+        InterruptedInSaving().on_save_checkpoint(None, None, {})
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        lab.run(*LONG, callbacks=[InterruptedInSaving()])
+    assert lab.directory(*LONG).status()["state"] == "interrupted"
+    assert lab.directory(*LONG).status()["why"] == "SIGTERM"
+    lab.run(*LONG, callbacks=[Dashboard(lab.config(*LONG))])
     assert_same(lab, straight)
 
 
