@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--networks", nargs="+", default=["cifar10_20"], choices=NETWORKS)
     made.add_argument("--ways", nargs="+", default=list(WAYS), help=f"of {', '.join(WAYS)}; lab:SETTING=VALUE too")
     made.add_argument("--rounds", type=int, default=5)
-    made.add_argument("--steps", type=int, default=10, help="mini-batches of an epoch")
+    made.add_argument("--steps", type=int, default=25, help="mini-batches of an epoch")
     made.add_argument("--epochs", type=int, default=2, help="that are measured, after one that warms up")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     made.add_argument("--out", type=Path, help="default: benchmarks/results/train-DEVICE.json")
