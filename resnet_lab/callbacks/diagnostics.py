@@ -19,6 +19,7 @@ from torch import Tensor
 
 from resnet_lab import choices
 from resnet_lab.config import Config
+from resnet_lab.data.loader import memory_format
 from resnet_lab.data.module import ImageData
 from resnet_lab.inspect.bounds import Bounds
 from resnet_lab.inspect.figures import confusion_figure, flow_figure
@@ -166,7 +167,7 @@ def prepared(data: ImageData, rows: np.ndarray, pl_module: Any) -> tuple[Tensor,
     """Images of the training part as the network takes them, and their labels, on its device and in its precision."""
     like = next(pl_module.net.parameters())
     pixels = torch.tensor(data.source.train.pixels[rows], device=like.device)
-    images = data.normalise(pixels).to(like.dtype).contiguous(memory_format=torch.channels_last)
+    images = data.normalise(pixels).to(like.dtype).contiguous(memory_format=memory_format(data.config))
     return images, torch.tensor(data.source.train.labels[rows], device=like.device)
 
 

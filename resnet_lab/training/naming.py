@@ -11,13 +11,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from resnet_lab.config import Config
+from resnet_lab.training.record import NOT_IDENTITY
 
 MAX_SLUG = 100  # bytes; file systems allow 255 bytes for a name
 
 # Overrides that a directory's name leaves out: those that do not change the numbers, and those named elsewhere in it.
-UNNAMED = re.compile(
-    r"(name|seed|output_dir|diagnostics|dry_run|objective|experiment|sweep|hydra([./].*)?|trainer\.(accelerator|graphs|compile|channels_last|steps_per_call|eval_batch_size|num_threads))$"
-)
+# A root is named: where it is not of files that are known, it says which images they are.
+UNNAMED = {*NOT_IDENTITY, "seed", "experiment", "sweep"} - {"data.root"}
 
 
 def run_path(config: Config, overrides: Sequence[str]) -> Path:
@@ -29,13 +29,17 @@ def slug(overrides: Sequence[str]) -> str:
     """The overrides as a folder name, in an order of its own; with a hash in place of what is too long to read."""
     plain = [_canonical(override) for override in overrides]
     kept = {"experiment"} if any(override.startswith("name=") for override in plain) else set()  # else it is the name
-    named = sorted(o for o in plain if (key := o.split("=")[0]) in kept or not UNNAMED.match(key))
+    named = sorted(o for o in plain if (key := o.split("=")[0]) in kept or not (key in UNNAMED or _is_of_hydra(key)))
     text = ",".join(named)
     readable = re.sub(r"[^\w.,=+-]+", "-", text.replace("[", "").replace("]", "").replace('"', "").replace("'", ""))
     if len(readable.encode()) > MAX_SLUG:
         readable = readable.encode()[:MAX_SLUG].decode(errors="ignore")
         readable += f"-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return readable.strip("-.") or "default"
+
+
+def _is_of_hydra(key: str) -> bool:
+    return re.split("[./]", key)[0] == "hydra"
 
 
 def _canonical(override: str) -> str:
