@@ -27,7 +27,8 @@ def main() -> None:
 
 def read(folder: Path) -> dict[str, Content]:
     """Every file of results, by its path without the ending, such as gpu/gates."""
-    return {str(file.relative_to(folder).with_suffix("")): load(file) for file in sorted(folder.rglob("*.json"))}
+    found = {str(file.relative_to(folder).with_suffix("")): load(file) for file in folder.rglob("*.json")}
+    return dict(sorted(found.items()))
 
 
 def comparisons(results: Mapping[str, Content]) -> dict[str, dict[str, Any]]:

@@ -91,8 +91,15 @@ def test_gradient_norms_and_shares_at_the_first_steps_and_after_epochs(full: Lab
     assert sorted(tag for tag in written if tag.startswith("gradient/")) == sorted(f"gradient/{p}" for p in parts)
     assert sorted(tag for tag in written if tag.startswith("share/")) == sorted(f"share/{p}" for p in parts[1:-1])
     steps = [step for step, _ in written["gradient/stem"]]
-    assert steps == [0, 1, 10, 12]  # not 3, 6 and 9: of epochs of 3 steps only every 34th is looked at
+    assert steps == [0, 1, 10, 12]  # not 3, 6 and 9: of epochs of 3 steps only every 7th is looked at
     assert set(steps) - {12} <= set(FIRST_STEPS)
+
+
+def test_gradient_norms_and_shares_after_every_epoch_of_twenty_steps(tmp_path: Path):
+    changes = ("data.num_images=320", "data.validation=0", "trainer.max_epochs=3", "trainer.steps_per_call=1")
+    written = scalars(trained(tmp_path, "light", *changes).directory(*changes).path)
+    for tag in ("gradient/stem", "share/stacks.1.units.1"):
+        assert [step for step, _ in written[tag]] == [0, 1, 10, 20, 40, 60]
 
 
 def test_the_first_values_are_those_of_the_initial_network(full: Lab):
@@ -100,13 +107,15 @@ def test_the_first_values_are_those_of_the_initial_network(full: Lab):
     torch.manual_seed(config.seed)
     net = ResNetV2(config.model).to(memory_format=torch.channels_last)  # as dropout draws in the order of memory
     data = ImageData(config)
-    rows = data.train_rows[:16]
+    rows = data.train_rows[:2]  # an eighth of a mini-batch
     images = data.normalise(torch.from_numpy(data.source.train.pixels[rows]))
     images = images.contiguous(memory_format=torch.channels_last)
     found = flow(net, images, torch.from_numpy(data.source.train.labels[rows]))
     written = scalars(full.directory(*DROPOUT).path)
     for name, value in zip(found.names, found.gradient, strict=True):
         assert written[f"gradient/{name}"][0] == (0, pytest.approx(value, rel=1e-3))
+    for name, value in zip(found.names[1:-1], found.share[1:-1], strict=True):
+        assert written[f"share/{name}"][0] == (0, pytest.approx(value, rel=1e-3))
 
 
 def test_nothing_is_recorded_twice_by_a_run_that_continues(tmp_path: Path, full: Lab):

@@ -31,8 +31,8 @@ from resnet_lab.inspect.mosaic import sheet
 from resnet_lab.inspect.twin import stages, tensor_at, twin
 
 FIRST_STEPS = (0, 1, 10, 100)
-STEPS_BETWEEN = 100  # at least, of two looks after epochs: each takes about as long as one or two steps
-NUM_IMAGES = 32  # that flow through the network at a look
+FLOW_STEPS, WEIGHT_STEPS = 20, 100  # at least, between two looks after epochs: each takes a third of a step
+NUM_IMAGES = 32  # at most, that flow through the network at a look
 MOST_MAPS = 64
 MOST_IMAGES = 2000  # in the confusion matrix and in the Projector
 MOST_PIXELS = 8192  # along one side of the Projector's sheet of pictures
@@ -50,7 +50,7 @@ def diagnostics(config: Config) -> list[Callback]:
 
 
 class LightDiagnostics(Callback):
-    """At the first steps and after epochs, for a mini-batch of training images, not augmented.
+    """At the first steps and after epochs, for training images as they are, as many as an eighth of a mini-batch.
 
     | tag | |
     |---|---|
@@ -63,9 +63,9 @@ class LightDiagnostics(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Prepare; look at the network as it is initialised, unless the run continues."""
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
-        rows = data.train_rows[: min(NUM_IMAGES, data.config.optim.batch_size)]
-        self.images, self.labels = prepared(data, rows, pl_module)
-        self.probe = FlowProbe(pl_module.net)
+        num_images = max(2, min(NUM_IMAGES, data.config.optim.batch_size // 8))  # BatchNorm needs more than one
+        self.images, self.labels = prepared(data, data.train_rows[:num_images], pl_module)
+        self.probe = FlowProbe(pl_module.net, whole=False)
         self.num_batches, self.looked_at = data.num_batches, -1
         self.first_steps = [step for step in FIRST_STEPS if step > trainer.global_step]
         if trainer.global_step == 0:
@@ -79,11 +79,15 @@ class LightDiagnostics(Callback):
             self._flow(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Look after the epoch; of short epochs only after every so many."""
-        every = math.ceil(STEPS_BETWEEN / self.num_batches)
-        if (trainer.current_epoch + 1) % every == 0 or trainer.current_epoch + 1 == trainer.max_epochs:
+        """Look after the epoch; of very short ones only after every so many."""
+        if self._is_due(trainer, FLOW_STEPS):
             self._flow(trainer)
+        if self._is_due(trainer, WEIGHT_STEPS):
             self._weights(trainer, pl_module)
+
+    def _is_due(self, trainer: Trainer, steps_between: int) -> bool:
+        epoch = trainer.current_epoch + 1
+        return epoch % math.ceil(steps_between / self.num_batches) == 0 or epoch == trainer.max_epochs
 
     def _flow(self, trainer: Trainer) -> None:
         if self.looked_at == trainer.global_step:

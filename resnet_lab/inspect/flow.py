@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -40,33 +42,37 @@ QUANTITIES = ("gradient", "signal", "share", "mean", "deviation", "dead", "weigh
 class FlowProbe:
     """Measures a network as it is at the time, as often as asked; made once, since hooking every part takes a while.
 
-    What is hooked is a twin that shares the weights. It normalises by the mini-batch, as in training.
+    What is hooked is a twin that shares the weights. It normalises by the mini-batch, as in training. With
+    `whole=False` it measures `gradient` and `share` alone, in half the time.
     """
 
-    def __init__(self, net: ResNetV2) -> None:
+    def __init__(self, net: ResNetV2, whole: bool = True) -> None:
         self.twin = twin(net).train().requires_grad_()
-        self.parts = parts(self.twin)
+        self.parts, self.whole = parts(self.twin), whole
+        self.parameters = {name: list(part.parameters()) for name, part in self.parts.items()}
         self.found: dict[str, dict[str, Tensor]] = {}
         self.outputs: dict[str, Tensor] = {}
         for name, part in self.parts.items():
-            part.register_forward_hook(partial(self._output, name))
             if isinstance(part, ResidualUnit):
                 part.register_forward_pre_hook(partial(self._input, name))
                 part.shortcut.register_forward_pre_hook(partial(self._residual, name))
-            for relu in (module for module in part.modules() if isinstance(module, nn.ReLU)):
-                relu.register_forward_hook(partial(self._count_dead, name))
+            if whole:
+                self._hook_outputs(name, part)
+
+    def _hook_outputs(self, name: str, part: nn.Module) -> None:
+        part.register_forward_hook(partial(self._output, name))
+        for relu in (module for module in part.modules() if isinstance(module, nn.ReLU)):
+            relu.register_forward_hook(partial(self._count_dead, name))
 
     def __call__(self, images_BCHW: Tensor, labels_B: Tensor | None = None) -> Flow:
         """Forth and back with one mini-batch; without labels only forth. Waits for the device once, at the end."""
         self.found = {name: {} for name in self.parts}
-        devices = [images_BCHW.device] if images_BCHW.is_cuda else []
-        with torch.random.fork_rng(devices), torch.enable_grad():  # dropout draws
-            torch.manual_seed(0)
+        with _drawing_apart(images_BCHW.device), torch.enable_grad():
             logits_BK = self.twin(images_BCHW)
             if labels_B is not None:
                 self._gradients(F.cross_entropy(logits_BK, labels_B))
-        for name, part in self.parts.items():
-            if weights := [p.detach() for p in part.parameters() if p.ndim > 1]:
+        for name, parameters in self.parameters.items() if self.whole else ():
+            if weights := [p.detach() for p in parameters if p.ndim > 1]:
                 self.found[name]["weight"] = get_total_norm(weights)
         self.outputs = {}
         return self._fetched()
@@ -89,11 +95,10 @@ class FlowProbe:
             self.found[name][what] = self.found[name].get(what, torch.zeros_like(number)) + number
 
     def _gradients(self, loss: Tensor) -> None:
-        parameters = {name: list(part.parameters()) for name, part in self.parts.items()}
-        flat = [parameter for group in parameters.values() for parameter in group]
+        flat = [parameter for group in self.parameters.values() for parameter in group]
         outputs = list(self.outputs.values())
         gradients = iter(torch.autograd.grad(loss, [*flat, *outputs]))
-        for name, group in parameters.items():
+        for name, group in self.parameters.items():
             own = [next(gradients) for _ in group]
             if own:
                 self.found[name]["gradient"] = get_total_norm(own)
@@ -114,6 +119,21 @@ class FlowProbe:
             derived = {"share": residuals / inputs, "dead": 100 * dead / maps}
         known = {name: columns.get(name, nothing) for name in QUANTITIES} | derived
         return Flow(tuple(self.found), **known)
+
+
+@contextmanager
+def _drawing_apart(device: torch.device) -> Iterator[None]:
+    """Dropout draws the same numbers every time, and who trains draws as if none had been drawn here.
+
+    `torch.manual_seed` would seed all kinds of devices, which takes as long as a pass through a small network.
+    """
+    generator = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+    state = generator.get_state()
+    generator.manual_seed(0)
+    try:
+        yield
+    finally:
+        generator.set_state(state)
 
 
 def flow(net: ResNetV2, images_BCHW: Tensor, labels_B: Tensor | None = None) -> Flow:
