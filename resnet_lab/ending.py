@@ -21,15 +21,20 @@ class Interrupted(BaseException):
 
 
 def raise_on_signals() -> None:
-    """From now on Ctrl-C and SIGTERM raise `Interrupted`; Lightning would turn the former into exit status 1."""
+    """From now on Ctrl-C and SIGTERM raise `Interrupted`; Lightning would turn the former into exit status 1.
+
+    Once: a second signal must not disturb the way out, on which Lightning gives its handler back to SIGTERM.
+    """
+    asked = False
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            raise Interrupted(signum)
+
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _raise)
-
-
-def _raise(signum: int, frame: FrameType | None) -> None:
-    for other in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(other, signal.SIG_IGN)  # a second one must not disturb the way out
-    raise Interrupted(signum)
+        signal.signal(signum, handle)
 
 
 @contextmanager

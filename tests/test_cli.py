@@ -229,6 +229,9 @@ SWEEP_MISTAKES = {
     "units=n2,nope": "there is no units=nope; units can be: ",
     "hydra.launcher.jobs=0": "hydra.launcher.jobs must be a whole number above 0, got 0",
     "hydra.launcher.jobs_per_gpu=0.5": "hydra.launcher.jobs_per_gpu must be a whole number above 0, got 0.5",
+    "hydra.launcher.jobs_per_gpu=null": "hydra.launcher.jobs_per_gpu must be a whole number above 0, got None",
+    "hydra.launcher.jobs=true": "hydra.launcher.jobs must be a whole number above 0, got True",
+    "hydra.launcher.mps=perhaps": "hydra.launcher.mps must be true or false, got perhaps",
     "hydra.launcher.time_limit=-1": "hydra.launcher.time_limit must be minutes above 0, got -1",
 }
 

@@ -23,34 +23,48 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     try:
         out: Path = options.out or options.directories[0] / "report"
-        report(options.directories, options.by, out)
+        written = report(options.directories, options.by, out)
     except (ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"written to {out}: report.html, report.md, report.csv, report.json, figures/")
+    print(f"written to {out}: {', '.join(written)}")
     return 0
 
 
 def parser() -> argparse.ArgumentParser:
     """What the command takes."""
     made = argparse.ArgumentParser(prog="python -m resnet_lab.report", description="Compare runs.")
-    made.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="where run directories are looked for")
+    made.add_argument(
+        "directories",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="where run directories are looked for; comes before --by",
+    )
     made.add_argument(
         "--by",
         nargs="+",
         default=[],
         metavar="AXIS",
-        help="group by these model fields alone, as in --by shortcut units",
+        help="group by these model fields alone, as in --by shortcut units or --by shortcut,units",
     )
     made.add_argument("--out", type=Path, metavar="DIR", help="where the report is written (default: DIR/report)")
     return made
 
 
-def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> None:
-    """Collect, compare, print, and write everything to `out`. Raises ConfigError when there is no run."""
+def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[str]:
+    """Collect, compare, print, and write everything to `out`; what was written.
+
+    Raises ConfigError when there is no run, or `out` cannot be a folder.
+    """
     found = _collect(directories)
-    analyses = [analyse(number, comparison) for number, comparison in enumerate(compare(found.done, by), 1)]
-    out.mkdir(parents=True, exist_ok=True)
+    axes = [axis for words in by for axis in words.split(",") if axis]
+    analyses = [analyse(number, comparison) for number, comparison in enumerate(compare(found.done, axes), 1)]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError(f"--out: {out} cannot be a folder: a file is in its place") from error
+    plots.remove(out / "figures")
     figures = [file for analysis in analyses for file in plots.draw(analysis, out / "figures")]
     (out / "report.md").write_text(tables.markdown(found, analyses, figures))
     tables.write_csv(out / "report.csv", analyses)
@@ -58,6 +72,7 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> None:
     (out / "report.html").write_text(page.page(found, analyses, figures, out))
     console = Console()
     tables.show(console if console.is_terminal else Console(width=WIDTH), found, analyses)
+    return ["report.html", "report.md", "report.csv", "report.json", *["figures/"] * bool(figures)]
 
 
 def _collect(directories: Sequence[Path]) -> Collected:

@@ -31,8 +31,9 @@ COSTS = {
 BASIS = (
     "Errors are in percent, as mean ± half of the 95 % interval (Student's t) over seeds. Groups are compared by the "
     "test error at the last epoch: no epoch is chosen. The best epoch is the one with the lowest validation error. "
-    "Differences: the paired t-test where both groups have the same seeds, otherwise Welch's t-test, p values "
-    "corrected by Holm's method over all pairs of a comparison; ± is half of the uncorrected 95 % interval."
+    "Differences: the paired t-test on the seeds that both groups have, where these are two or more, otherwise Welch's "
+    "t-test, p values corrected by Holm's method over all pairs of a comparison that can be tested; ± is half of the "
+    "uncorrected 95 % interval. Seconds and memory are means, and depend on what else the machine did."
 )
 MANY = 8  # groups; of more, only the pairs with the best group are listed
 

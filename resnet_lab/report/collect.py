@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+PLANS = ".sweeps"  # where a sweep leaves what it consists of
 RUN_FILES = {"status.json", "config.yaml", "result.json"}
 STATES = ("running", "done", "failed", "diverged", "interrupted")
 SCHEMA_VERSION = 1  # of result.json, as resnet_lab.training.result writes it
@@ -66,11 +67,12 @@ class Collected:
     done: list[Run] = field(default_factory=list)
     unfinished: list[Run] = field(default_factory=list)  # failed, diverged, interrupted or running
     damaged: list[Damaged] = field(default_factory=list)
+    unbegun: list[str] = field(default_factory=list)  # jobs of sweeps that have no run directory, and why if known
 
     @property
     def empty(self) -> bool:
         """Whether no run directory was found at all."""
-        return not (self.done or self.unfinished or self.damaged)
+        return not (self.done or self.unfinished or self.damaged or self.unbegun)
 
 
 class _Unreadable(Exception):
@@ -79,7 +81,7 @@ class _Unreadable(Exception):
 
 def collect(directories: Iterable[Path]) -> Collected:
     """Read every run directory under `directories`, each once, in the order of their paths."""
-    found = Collected()
+    found, directories = Collected(), list(directories)
     for path in sorted({path for directory in directories for path in _run_directories(directory)}):
         try:
             run = read(path)
@@ -87,16 +89,37 @@ def collect(directories: Iterable[Path]) -> Collected:
             found.damaged.append(Damaged(path, str(error)))
         else:
             (found.done if run.state == "done" else found.unfinished).append(run)
+    for plan in sorted({plan for directory in directories for plan in _plans(directory)}):
+        try:
+            found.unbegun += _unbegun(plan)
+        except _Unreadable as error:
+            found.damaged.append(Damaged(plan, str(error)))
     return found
 
 
 def _run_directories(directory: Path) -> Iterator[Path]:
+    return (folder for folder, _, files in _walk(directory) if RUN_FILES & set(files))
+
+
+def _plans(directory: Path) -> Iterator[Path]:
+    return (file for folder, _, _ in _walk(directory) for file in (folder / PLANS).glob("*.json"))
+
+
+def _walk(directory: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     for folder, folders, files in os.walk(directory.resolve()):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         if RUN_FILES & set(files):
             folders.clear()  # a run holds no runs
-            yield Path(folder)
-        else:
-            folders[:] = [name for name in folders if not name.startswith(".")]
+        yield Path(folder), folders, files
+
+
+def _unbegun(plan: Path) -> list[str]:
+    """The jobs of a sweep's plan without a run directory."""
+    jobs = _mapping(plan, _parse_json).get("jobs")
+    if not isinstance(jobs, list) or not all(isinstance(job, dict) and "label" in job for job in jobs):
+        raise _Unreadable(f"{plan.name} holds no jobs")
+    missing = [job for job in jobs if not (job.get("path") and (plan.parents[1] / str(job["path"])).exists())]
+    return [f"{plan}: {job['label']} was not begun" + (f" ({job['why']})" if job.get("why") else "") for job in missing]
 
 
 def read(path: Path) -> Run:
@@ -142,6 +165,9 @@ def _result(path: Path) -> dict[str, Any]:
             raise _Unreadable(f"result.json lacks {name}")
         if not isinstance(result[name], kind):
             raise _Unreadable(f"result.json: {name} is {result[name]!r:.60}")
+    error = result["last"].get("test_error", "missing")
+    if isinstance(error, bool) or not isinstance(error, int | float | None):
+        raise _Unreadable(f"result.json: last.test_error is {error!r:.60}")
     if not all(isinstance(record, dict) for record in result["history"]):
         raise _Unreadable("result.json: history is not a list of epochs")
     return result

@@ -133,15 +133,17 @@ def _comparison(
     title: str, runs: list[Run], architectures: Mapping[Any, Fields], chosen: list[str] | None
 ) -> Comparison:
     varying = _differing([architectures[run.path] for run in runs])
-    axes = varying if chosen is None else chosen
+    axes = varying if chosen is None else [name for name in chosen if name in varying] or chosen
     others = [name for name in varying if name not in axes]
     groups: dict[str, Group] = {}
+    rests: dict[str, str] = {}
     notes: list[str] = []
     for run in runs:
         fields = {name: architectures[run.path].get(name) for name in axes}
         group = groups.setdefault(_key(fields), Group(label(fields) or run.result["name"], fields))
         rest = label({name: architectures[run.path].get(name) for name in others})
         block = " ".join(filter(None, [f"seed={run.result['seed']}", rest]))
+        rests[block] = rest
         if block in group.runs:
             notes.append(f"{run.path} repeats {group.runs[block].path} (the same settings and seed): left out")
         else:
@@ -149,15 +151,16 @@ def _comparison(
     if others:
         together = f"each group takes several architectures together, which differ in {', '.join(others)}"
         notes.append(f"{together}: n counts runs, and what is said holds for these architectures")
-    _find_missing(groups.values())
+    _find_missing(groups.values(), rests)
     in_order = sorted(groups.values(), key=lambda group: [order(value) for value in group.fields.values()])
     return Comparison(title, axes, in_order, notes + _device_note(runs), not others)
 
 
-def _find_missing(groups: Iterable[Group]) -> None:
-    blocks = dict.fromkeys(block for group in groups for block in group.runs)
+def _find_missing(groups: Iterable[Group], rests: Mapping[str, str]) -> None:
+    """Seeds that others have. An architecture of which a group has no run at all may be one that cannot be."""
     for group in groups:
-        group.missing = [block for block in blocks if block not in group.runs]
+        own = {rests[block] for block in group.runs}
+        group.missing = [block for block, rest in rests.items() if rest in own and block not in group.runs]
 
 
 def _device_note(runs: list[Run]) -> list[str]:

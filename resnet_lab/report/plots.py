@@ -19,9 +19,18 @@ FRONT, POINT = "#c2410c", "#2563eb"
 MOST_AXES, MOST_CURVES, MOST_LINES, MOST_LABELS = 6, 8, 4, 16
 LABEL = f"{ERRORS[MEASURE]} (%)"
 
+NAMES, SUFFIXES = ("costs", "axes", "curves", "heatmap"), ("png", "svg")
 TICKS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]
 
 Measured = list[tuple[Row, Summary]]
+
+
+def remove(folder: Path) -> None:
+    """Remove the figures of a former report."""
+    for name in NAMES:
+        for file in folder.glob(f"{name}-*"):
+            if file.stem.removeprefix(f"{name}-").isdigit() and file.suffix[1:] in SUFFIXES:
+                file.unlink()
 
 
 def draw(analysis: Analysis, folder: Path) -> list[Path]:
@@ -42,7 +51,7 @@ def _written(analysis: Analysis, measured: Measured, folder: Path) -> list[Path]
     files = []
     for name, figure in figures.items():
         figure.suptitle(analysis.comparison.title, fontsize="medium")
-        for suffix in ("png", "svg"):
+        for suffix in SUFFIXES:
             files.append(folder / f"{name}-{analysis.number}.{suffix}")
             figure.savefig(files[-1], dpi=120, metadata={"Date": None} if suffix == "svg" else None)
     return files
@@ -84,7 +93,8 @@ def _costs(measured: Measured) -> Figure:
             ax.xaxis.set_minor_formatter(NullFormatter())
         else:
             ax.xaxis.set_major_locator(MaxNLocator(5))
-        ax.xaxis.set_major_formatter(EngFormatter())
+        if cost != "seconds":  # thousandths of a second would read as minutes
+            ax.xaxis.set_major_formatter(EngFormatter())
         ax.set(xlabel=COSTS[cost], ylabel=LABEL)
         ax.margins(x=0.1)
         _percent(ax, [s.mean for _, s in points])

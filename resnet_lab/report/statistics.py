@@ -1,8 +1,9 @@
 """Means with their uncertainty, and which differences are real.
 
-Two groups are compared by the paired t-test, where both have the same seeds, and otherwise by Welch's t-test, which
-does not take the variances for equal; both are two-sided. The p values of all pairs of a comparison are corrected by
-Holm's method (a family-wise error rate of 5 %). Intervals are Student's, 95 %, and not corrected.
+Two groups are compared by the paired t-test on the seeds that both have, where these are two or more, and otherwise by
+Welch's t-test, which does not take the variances for equal; both are two-sided. The p values of all pairs of a
+comparison are corrected by Holm's method (a family-wise error rate of 5 %). Intervals are Student's, 95 %, and not
+corrected.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Difference:
     half: float
     paired: bool
     n: tuple[int, int]  # values of the better, of the worse
-    unit: str  # what the values are: seeds or runs
+    unit: str  # what the values are: seeds or runs, or those of them that both have
     p: float | None  # corrected for all pairs; None where nothing varies, so that there is nothing to test by
 
     @property
@@ -80,26 +81,29 @@ def summarise(values: Iterable[float]) -> Summary | None:
 
 def differences(samples: Mapping[str, Sample], unit: str = "seeds") -> list[Difference]:
     """All pairs of the groups that have two values or more, with p values corrected over all of these pairs."""
-    means = {name: statistics.fmean(sample.values()) for name, sample in samples.items() if len(sample) > 1}
-    pairs = [sorted(pair, key=means.__getitem__) for pair in combinations(means, 2)]
-    tested = [_difference(better, worse, samples, means, unit) for better, worse in pairs]
+    names = [name for name, sample in samples.items() if len(sample) > 1]
+    tested = [_difference(*pair, samples, unit) for pair in combinations(names, 2)]
     corrected = iter(holm([d.p for d in tested if d.p is not None]))
     return [d if d.p is None else replace(d, p=next(corrected)) for d in tested]
 
 
-def _difference(
-    better: str, worse: str, samples: Mapping[str, Sample], means: Mapping[str, float], unit: str
-) -> Difference:
-    a, b = samples[better], samples[worse]
-    paired = a.keys() == b.keys()
+def _difference(one: str, other: str, samples: Mapping[str, Sample], unit: str) -> Difference:
+    a, b = samples[one], samples[other]
+    common = [key for key in a if key in b]
+    paired = len(common) > 1
     if paired:
-        error, freedom = math.sqrt(_variance([b[key] - a[key] for key in a]) / len(a)), len(a) - 1.0
+        gaps = [b[key] - a[key] for key in common]
+        mean, error, freedom = _mean(gaps), math.sqrt(_variance(gaps) / len(gaps)), len(gaps) - 1.0
+        n, unit = (len(gaps), len(gaps)), unit if len(common) == len(a) == len(b) else f"common {unit}"
     else:
-        error, freedom = _welch(list(a.values()), list(b.values()))
-    mean = means[worse] - means[better]
+        first, second = list(a.values()), list(b.values())
+        mean, n = _mean(second) - _mean(first), (len(first), len(second))
+        error, freedom = _welch(first, second)
+    if mean < 0:
+        one, other, mean, n = other, one, -mean, n[::-1]
     p = 2 * float(stdtr(freedom, -mean / error)) if error > TINY else None
     half = _half(error, freedom) if error > TINY else 0.0
-    return Difference(better, worse, mean, half, paired, (len(a), len(b)), unit, p)
+    return Difference(one, other, mean, half, paired, n, unit, p)
 
 
 def _welch(a: list[float], b: list[float]) -> tuple[float, float]:
@@ -111,9 +115,13 @@ def _welch(a: list[float], b: list[float]) -> tuple[float, float]:
     return math.sqrt(square), square**2 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
 
 
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
 def _variance(values: Sequence[float]) -> float:
     """As `statistics.variance`, which is exact, and too slow for all pairs of many groups."""
-    mean = math.fsum(values) / len(values)
+    mean = _mean(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 

@@ -54,7 +54,7 @@ def cells(row: Row) -> list[str]:
     """A row under HEADINGS, as text."""
     return [
         row.group.label,
-        str(len(row.group.runs)),
+        str(summary.n if (summary := row.errors[MEASURE]) else 0),
         percent(row.errors[MEASURE]),
         *("" if value is None else f"{value:.2f}" for value in spread(row)),
         *(percent(row.errors[measure]) for measure in ERRORS if measure != MEASURE),
@@ -65,10 +65,19 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-def troubles(found: Collected, analyses: Iterable[Analysis]) -> list[str]:
+def troubles(found: Collected, analyses: Sequence[Analysis]) -> list[str]:
     """Everything that should be there and is not: runs that are not done, damaged directories, missing seeds."""
     return [
+        *["no run is done yet"] * (not found.done),
         *(f"{run.path}: {run.state}" + (f" ({_line(run.why)})" if run.why else "") for run in found.unfinished),
+        *found.unbegun,
+        *(
+            f"{run.path}: its test error is no number"
+            for analysis in analyses
+            for row in analysis.rows
+            for run in row.group.runs.values()
+            if error(run, MEASURE) is None
+        ),
         *(f"{damaged.path}: damaged, skipped ({damaged.why})" for damaged in found.damaged),
         *(
             f"{analysis.comparison.title}: {row.group.label} lacks {', '.join(row.group.missing)}"

@@ -49,7 +49,8 @@ class Board:
         if self.progressed[number] is None:
             where = f" on GPU {gpu}" if (gpu := self.slots[number].gpu) else ""
             begun = f"continues after epoch {progress.epoch} of" if progress.epoch else "begins"
-            log.info("%s: %s %d epochs%s", self.labels[number], begun, progress.max_epochs, where)
+            epochs = f"{progress.max_epochs} epoch{'s' * (progress.max_epochs != 1)}"
+            log.info("%s: %s %s%s", self.labels[number], begun, epochs, where)
         self.progressed[number] = progress
 
     def held(self, number: int, who: str) -> None:

@@ -16,7 +16,16 @@ from rich.progress import track
 
 from resnet_lab.config import ConfigError
 from resnet_lab.ending import RunFailed
-from resnet_lab.sweep.plan import LEFT, Planned, State, examine, labels, listing
+from resnet_lab.sweep.plan import (
+    LEFT,
+    Planned,
+    State,
+    examine,
+    labels,
+    listing,
+    record,
+    without_repetitions,
+)
 from resnet_lab.training.log import console, log, show_on_terminal
 
 WIDE = 200  # characters, where no terminal says how wide it is
@@ -36,13 +45,15 @@ def sweep(
     plan = [
         examine(compose(config, overrides), overrides, label)
         for overrides, label in track(
-            list(zip(jobs, labels(jobs), strict=True)),
+            list(zip(jobs, labels(jobs, config.hydra.overrides.task), strict=True)),
             description="planning",
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
     ]
+    if repeated := len(plan) - len(plan := without_repetitions(plan)):
+        log.info("%d jobs are the same runs as others: left out", repeated)
     if any(job.config and job.config.dry_run for job in plan):
         out = Console()
         (out if out.is_terminal else Console(width=WIDE)).print(listing(plan))
@@ -52,6 +63,7 @@ def sweep(
         raise ConfigError(reason)  # a mistake that all jobs share is one mistake
     counts = Counter(job.state.value for job in plan)
     log.info("%d jobs: %s", len(plan), ", ".join(f"{count} {state}" for state, count in counts.items()))
+    record(plan)
     left = sorted((job for job in plan if job.state in LEFT), key=lambda job: -job.work)
     returns = launcher.launch([job.overrides for job in left], initial_job_idx=0) if left else []
     failures = {job.label: job.why for job in plan if job.why}

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, open_dict
 
 from resnet_lab.callbacks.reporter import Progress
 from resnet_lab.choices import Accelerator
+from resnet_lab.compose import to_config
 from resnet_lab.config import ConfigError
 from resnet_lab.ending import RunFailed
 from resnet_lab.sweep.board import Board
@@ -28,6 +29,7 @@ from resnet_lab.sweep.plan import labels
 from resnet_lab.sweep.remote import RETRY_SECONDS
 from resnet_lab.sweep.slots import Slot, share
 from resnet_lab.sweep.worker import Work, forks, work
+from resnet_lab.training.naming import run_path
 from resnet_lab.training.record import Held, RunDirectory
 
 REFRESH_SECONDS = 0.5
@@ -43,10 +45,10 @@ class Running:
     process: BaseProcess
     connection: Connection
     printed: Path
+    directory: RunDirectory | None  # None where its settings are wrong
     began: float = field(default_factory=time.monotonic)
-    directory: RunDirectory | None = None  # known once training begins
     returned: JobReturn | None = None
-    out_of_time: bool = False
+    asked_to_end: float | None = None  # when its time was up
 
 
 class Launch:
@@ -65,11 +67,9 @@ class Launch:
         time_limit: float | None,
         mps: bool,
     ) -> None:
-        for name, value in {"jobs": jobs, "jobs_per_gpu": jobs_per_gpu, "time_limit": time_limit}.items():
-            whole = name == "time_limit" or isinstance(value, int)
-            if value is not None and not (isinstance(value, int | float) and whole and value > 0):
-                kind = "minutes" if name == "time_limit" else "a whole number"
-                raise ConfigError(f"hydra.launcher.{name} must be {kind} above 0, got {value}")
+        _refuse_unless_positive(jobs=jobs, jobs_per_gpu=jobs_per_gpu, time_limit=time_limit)
+        if not isinstance(mps, bool):
+            raise ConfigError(f"hydra.launcher.mps must be true or false, got {mps}")
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
         self.slots = share(jobs, jobs_per_gpu, use_gpus=config.trainer.accelerator is not Accelerator.cpu)
         self.seconds = time_limit and 60 * time_limit
@@ -87,7 +87,7 @@ class Launch:
         with ExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="resnet_lab_")))
             self.environment = stack.enter_context(service(self.folder)) if self.mps else {}
-            self.board = stack.enter_context(Board(labels(jobs)))
+            self.board = stack.enter_context(Board(labels(jobs, self.config.hydra.overrides.task)))
             try:
                 while waiting or held or self.running:
                     waiting.extend(number for number, when in held.items() if when < time.monotonic())
@@ -116,7 +116,8 @@ class Launch:
         process = self.context.Process(target=work, args=(theirs, printed, slot, job))
         process.start()
         theirs.close()
-        self.running.append(Running(number, slot, process, connection, printed))
+        directory = _directory(config.copy(), self.jobs[number])
+        self.running.append(Running(number, slot, process, connection, printed, directory))
         self.board.started(number, slot)
 
     def _follow(self) -> list[int]:
@@ -135,11 +136,19 @@ class Launch:
                 else:
                     self.returns[job.number] = returned
                     self.board.ended(job.number, returned, job.directory)
-            elif self.seconds and time.monotonic() - job.began > self.seconds and not job.out_of_time:
-                job.out_of_time = True
-                job.process.terminate()
+            else:
+                self._keep_time(job)
         self.board.refresh()
         return held
+
+    def _keep_time(self, job: Running) -> None:
+        """Ask a job to end whose time is up; one that does not answer is killed."""
+        now = time.monotonic()
+        if self.seconds and job.asked_to_end is None and now - job.began > self.seconds:
+            job.asked_to_end = now
+            job.process.terminate()
+        elif job.asked_to_end is not None and now - job.asked_to_end > GRACE_SECONDS:
+            job.process.kill()
 
     def _hear(self, job: Running) -> None:
         """Take in all that a job has said."""
@@ -147,7 +156,6 @@ class Launch:
             while job.connection.poll():
                 said = job.connection.recv()
                 if isinstance(said, Progress):
-                    job.directory = RunDirectory(Path(said.directory))
                     self.board.progress(job.number, said)
                 else:
                     job.returned = said
@@ -156,18 +164,13 @@ class Launch:
 
     def _lost(self, job: Running) -> JobReturn:
         """What to say of a job that ended without a word, and to write into its directory if it has none of it."""
-        code = job.process.exitcode or 0
-        if job.out_of_time and self.seconds:
+        if job.asked_to_end is not None and self.seconds:
             why = f"took longer than hydra.launcher.time_limit={self.seconds / 60:g} minutes"
-        elif code < 0:
-            name = signal.Signals(-code).name
-            hint = "; the system does so when memory runs out" if -code == signal.SIGKILL else ""
-            why = f"killed by {name}{hint}"
         else:
-            why = f"ended by itself with status {code}" if code < 128 else f"ended by {signal.Signals(code - 128).name}"
+            why = ending(job.process.exitcode or 0)
         why += "; the same command continues it after its last full epoch"
         if job.directory:
-            _record(job.directory, why, job.printed.read_text(errors="replace"))
+            _record(job, job.directory, why)
             why = f"{job.directory.path}: {why}"
         returned = JobReturn(overrides=self.jobs[job.number], status=JobStatus.FAILED)
         returned.return_value = RunFailed(why)
@@ -186,8 +189,41 @@ class Launch:
             self.board.interrupted(len(self.returns))
 
 
-def _record(directory: RunDirectory, why: str, printed: str) -> None:
-    """Leave the cause where a run that ended by itself would have, unless somebody goes on with it already."""
+def ending(code: int) -> str:
+    """What a process's exit code says: of minus a signal or 128 and a signal its name, where there is such a one."""
+    signum = -code if code < 0 else code - 128
+    name = signal.Signals(signum).name if signum in set(signal.Signals) else f"signal {signum}"
+    if code < 0:
+        return f"killed by {name}" + "; the system does so when memory runs out" * (signum == signal.SIGKILL)
+    return f"ended by {name}" if signum in set(signal.Signals) else f"ended by itself with status {code}"
+
+
+def _refuse_unless_positive(jobs: object, jobs_per_gpu: object, time_limit: object) -> None:
+    for name, value, kinds, kind, optional in (
+        ("jobs", jobs, int, "a whole number", True),
+        ("jobs_per_gpu", jobs_per_gpu, int, "a whole number", False),
+        ("time_limit", time_limit, (int, float), "minutes", True),
+    ):
+        given = isinstance(value, kinds) and not isinstance(value, bool) and value > 0
+        if not (given or (value is None and optional)):
+            raise ConfigError(f"hydra.launcher.{name} must be {kind} above 0, got {value}")
+
+
+def _directory(composed: DictConfig, overrides: list[str]) -> RunDirectory | None:
+    """Where a job's run will be; None where its settings are wrong, as the job itself will say."""
+    with open_dict(composed):
+        composed.pop("hydra", None)
+    try:
+        return RunDirectory(run_path(to_config(composed), overrides))
+    except ConfigError:
+        return None
+
+
+def _record(job: Running, directory: RunDirectory, why: str) -> None:
+    """Leave the cause where a run that ended by itself would have, if it had begun and nobody goes on with it."""
+    if directory.status().get("pid") != job.process.pid:
+        return
+    printed = job.printed.read_text(errors="replace")
     try:
         with directory.held():
             directory.set_status("failed", why)

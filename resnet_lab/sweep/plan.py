@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from omegaconf import DictConfig, open_dict
 from rich.table import Table
@@ -13,7 +16,11 @@ from resnet_lab.compose import refuse_several_options, to_config
 from resnet_lab.config import Config, ConfigError
 from resnet_lab.ending import RunFailed
 from resnet_lab.model.complexity import Complexity
+from resnet_lab.training.naming import run_path
+from resnet_lab.training.record import write_json
 from resnet_lab.training.run import check
+
+PLANS = ".sweeps"  # as resnet_lab.report.collect reads it
 
 
 class State(Enum):
@@ -39,6 +46,7 @@ class Planned:
     why: str = ""
     config: Config | None = None
     cost: Complexity | None = None
+    path: Path | None = None  # of its run directory, as far as that is known
 
     @property
     def work(self) -> int:
@@ -50,22 +58,45 @@ def examine(composed: DictConfig, overrides: list[str], label: str) -> Planned:
     """Check a composed job as the run itself will, without reading data or creating anything."""
     with open_dict(composed):
         composed.pop("hydra", None)
-    config = None
+    config = path = None
     try:
         refuse_several_options(overrides)
         config = to_config(composed)
+        path = run_path(config, overrides)
         cost, directory = check(config, overrides)
     except ConfigError as error:
-        return Planned(overrides, label, State.impossible, str(error), config)
+        return Planned(overrides, label, State.impossible, str(error), config, None, path)
     except RunFailed as error:
-        return Planned(overrides, label, State.diverged, str(error), config)
+        return Planned(overrides, label, State.diverged, str(error), config, None, path)
     begun = State.to_continue if directory.last.exists() else State.to_do
-    return Planned(overrides, label, State.done if directory.result() else begun, "", config, cost)
+    return Planned(overrides, label, State.done if directory.result() else begun, "", config, cost, path)
 
 
-def labels(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """The overrides of every job that not all of them have; all of them when there is one job."""
-    common = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+def without_repetitions(plan: Sequence[Planned]) -> list[Planned]:
+    """One of those that are the same run: `seed=0,0`, or values of a setting that does not change a run."""
+    return list({job.path or number: job for number, job in enumerate(plan)}.values())
+
+
+def record(plan: Sequence[Planned]) -> None:
+    """Leave what a sweep consists of where its runs lie, so that a report knows what is missing.
+
+    One file in `.sweeps/`, the same for the same sweep: `jobs`, each with its label, its path and why it cannot be.
+    """
+    folders = dict.fromkeys(job.path.parents[1] for job in plan if job.path)
+    jobs = json.dumps(sorted(job.overrides for job in plan))
+    name = f"{hashlib.sha256(jobs.encode()).hexdigest()[:8]}.json"
+    for folder in folders:
+        own = [job for job in plan if job.path is None or job.path.parents[1] == folder]
+        listed = [
+            {"label": job.label, "path": job.path and str(job.path.relative_to(folder)), "why": job.why} for job in own
+        ]
+        (folder / PLANS).mkdir(parents=True, exist_ok=True)
+        write_json(folder / PLANS / name, {"jobs": listed})
+
+
+def labels(jobs: Sequence[Sequence[str]], given: Sequence[str] = ()) -> list[str]:
+    """What tells jobs apart: the overrides of each that not all have, and that are not among those `given` for all."""
+    common = set(given) | (set.intersection(*map(set, jobs)) if len(jobs) > 1 else set())
     return [" ".join(override for override in job if override not in common) or "default" for job in jobs]
 
 

@@ -35,8 +35,10 @@ class RayLaunch(RayLauncher):
         except (RayError, ConnectionError) as error:
             raise RunFailed(f"Ray: {error}; the same command goes on with what is left") from error
         jobs = [self._submit(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)]
+        assert self.config
+        names = labels(job_overrides, self.config.hydra.overrides.task)
         returns = []
-        for job, overrides, label in zip(jobs, job_overrides, labels(job_overrides), strict=True):
+        for job, overrides, label in zip(jobs, job_overrides, names, strict=True):
             returns.append(_outcome(job, overrides))
             ended = returns[-1]._return_value if returns[-1].status is JobStatus.FAILED else "done"
             log.info("[%d/%d] %s: %s", len(returns), len(jobs), label, ended)

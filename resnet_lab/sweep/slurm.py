@@ -57,8 +57,10 @@ class SlurmLaunch(BaseSubmititLauncher):
         ]
         jobs = self._executor().map_array(self, *zip(*arguments, strict=True))
         log.info("%d jobs in %s: %s", len(jobs), self.cluster, " ".join(job.job_id for job in jobs))
+        assert self.config
+        names = labels(job_overrides, self.config.hydra.overrides.task)
         returns = []
-        for job, overrides, label in zip(jobs, job_overrides, labels(job_overrides), strict=True):
+        for job, overrides, label in zip(jobs, job_overrides, names, strict=True):
             returns.append(_outcome(job, overrides))
             failed = returns[-1].status is JobStatus.FAILED
             log.info("[%d/%d] %s: %s", len(returns), len(jobs), label, returns[-1]._return_value if failed else "done")

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import write
+from runs import AXES, result, write
 
 from resnet_lab import load_config
 from resnet_lab.report.analysis import error
-from resnet_lab.report.collect import RESULT, SCHEMA_VERSION, collect
+from resnet_lab.report.collect import PLANS, RESULT, SCHEMA_VERSION, collect
 from resnet_lab.training import result as training
 from resnet_lab.training.run import run
 
@@ -28,6 +28,17 @@ def test_every_state_is_told_apart(tmp_path: Path):
     assert [(unfinished.state, unfinished.why) for unfinished in found.unfinished] == [
         (state, "because") for state in ("diverged", "failed", "interrupted", "running")
     ]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"jobs": 3}', '{"jobs": [1]}'])
+def test_a_damaged_plan_is_named_and_skipped(tmp_path: Path, content: str):
+    write(tmp_path / "whole")
+    plan = tmp_path / PLANS / "ab.json"
+    plan.parent.mkdir()
+    plan.write_text(content)
+    found = collect([tmp_path])
+    assert len(found.done) == 1
+    assert [damaged.path for damaged in found.damaged] == [plan]
 
 
 def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path):
@@ -59,6 +70,9 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path):
         ("result.json", '{"schema_version": 99}', "schema version 99"),
         ("result.json", '{"schema_version": 1}', "lacks name"),
         ("result.json", '{"schema_version": 1, "name": 3}', "name is 3"),
+        ("result.json", json.dumps(result(0, 1.0, AXES, last={})), "last.test_error is 'missing'"),
+        ("result.json", json.dumps(result(0, 1.0, AXES, last={"test_error": "abc"})), "last.test_error is 'abc'"),
+        ("result.json", json.dumps(result(0, 1.0, AXES, last={"test_error": True})), "last.test_error is True"),
     ],
 )
 def test_damaged_is_named_and_skipped(tmp_path: Path, file: str, content: str | None, why: str):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import DATA, OPTIM, sweep, write
+from runs import AXES, DATA, OPTIM, sweep, write
 
 from resnet_lab.config import ConfigError
 from resnet_lab.report.collect import collect
@@ -29,6 +29,21 @@ def test_groups_over_seeds_are_named_by_what_differs(tmp_path: Path):
 def test_missing_seeds_are_listed(tmp_path: Path):
     [comparison] = found(sweep(tmp_path, {"none": [5, 6, 7], "projection": [4]}))
     assert [group.missing for group in comparison.groups] == [[], ["seed=1", "seed=2"]]
+
+
+def test_an_architecture_that_a_group_has_not_is_not_missing(tmp_path: Path):
+    """It may be one that cannot be, as a basic unit with a bottleneck."""
+    for unit, reduction, seed in (("basic", 1, 0), ("bottleneck", 1, 0), ("bottleneck", 4, 0), ("bottleneck", 4, 1)):
+        axes = AXES | {"unit": unit, "reduction": [reduction]}
+        write(tmp_path / f"{unit}-{reduction}-{seed}", seed, axes=axes)
+    [comparison] = compare(collect([tmp_path]).done, ["unit"])
+    assert [(group.label, group.missing) for group in comparison.groups] == [
+        ("unit=basic", []),
+        ("unit=bottleneck", []),
+    ]
+    write(tmp_path / "basic-1-1", 1, axes=AXES | {"unit": "basic", "reduction": [1]})
+    [comparison] = compare(collect([tmp_path]).done, ["unit"])
+    assert [group.missing for group in comparison.groups] == [[], ["seed=1 reduction=1"]]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_paired_where_the_seeds_are_the_same(n: int):
 @pytest.mark.parametrize(("n", "m"), [(2, 3), (5, 5), (20, 4)])
 def test_welch_where_they_are_not(n: int, m: int):
     a, b = RNG.normal(5, 1, n), RNG.normal(6, 3, m)
-    [found] = differences({"a": sample(a), "b": sample(b, first=1)})
+    [found] = differences({"a": sample(a), "b": sample(b, first=n - 1)})  # one seed in common is no pair of differences
     expected = stats.ttest_ind(b, a, equal_var=False)
     interval = expected.confidence_interval(0.95)
     assert not found.paired
@@ -63,13 +63,27 @@ def test_pairing_sees_what_the_spread_over_seeds_hides():
     seeds = np.array([1.0, 5.0, 9.0, 13.0])
     a, b = seeds, seeds + np.array([0.5, 0.6, 0.5, 0.6])
     [paired] = differences({"a": sample(a), "b": sample(b)})
-    [unpaired] = differences({"a": sample(a), "b": sample(b, first=1)})
+    [unpaired] = differences({"a": sample(a), "b": sample(b, first=4)})
     assert paired.real
     assert not unpaired.real
     assert str(paired).startswith("a is better than b by 0.55 ± 0.09 points (p = ")
     assert "paired, 4 seeds)" in str(paired)
     assert str(unpaired).startswith("a and b are not distinguishable with 4 seeds")
     assert "Welch" in str(unpaired)
+
+
+@pytest.mark.parametrize(("n", "m", "first"), [(6, 5, 0), (5, 6, 1), (2, 9, 0)])
+def test_a_missing_seed_takes_no_pair_apart(n: int, m: int, first: int):
+    """As in a sweep that is half finished: what both have is compared by pairs."""
+    noise = RNG.normal(0, 5, 20)
+    a, b = noise[:n], noise[first : first + m] + RNG.normal(2, 0.1, m)
+    [found] = differences({"a": sample(a), "b": sample(b, first=first)})
+    common = range(first, min(n, first + m))
+    expected = stats.ttest_rel([b[i - first] for i in common], [a[i] for i in common])
+    assert (found.better, found.worse, found.paired) == ("a", "b", True)
+    assert found.mean == pytest.approx(np.mean([b[i - first] - a[i] for i in common]))
+    assert found.p == pytest.approx(expected.pvalue)
+    assert f"paired, {len(common)} common seeds" in str(found) or not found.real
 
 
 def test_differences_without_spread_are_no_proof():

@@ -68,6 +68,11 @@ def group_members(group: int) -> Iterator[int]:
             yield int(process.parent.name)
 
 
+def parent(process: int) -> int:
+    """The parent of a process."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def ends(process: int) -> bool:
     """Whether a process ends by itself, soon."""
     try:

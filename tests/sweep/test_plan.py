@@ -16,10 +16,12 @@ from resnet_lab.compose import load_config, plain
 from resnet_lab.config import ConfigError
 from resnet_lab.ending import RunFailed
 from resnet_lab.job import objective
+from resnet_lab.report.collect import collect
 from resnet_lab.sweep import board as board_module
 from resnet_lab.sweep import slots
 from resnet_lab.sweep.board import Board
-from resnet_lab.sweep.plan import State, examine, labels
+from resnet_lab.sweep.launch import ending
+from resnet_lab.sweep.plan import Planned, State, examine, labels, record, without_repetitions
 from resnet_lab.sweep.slots import Slot, share
 
 
@@ -56,6 +58,48 @@ def test_another_run_in_the_directory_is_impossible(lab: Lab):
     assert "optim.lr is 0.1 there, 0.05 now" in job.why
 
 
+def test_repetitions_are_one_job(lab: Lab):
+    def planned(*changes: str) -> Planned:
+        return examine(composed(lab, *changes), lab.overrides(*changes), "")
+
+    plan = [planned(), planned("seed=1"), planned(), planned("diagnostics=off")]
+    assert [job.path for job in without_repetitions(plan)] == [plan[0].path, plan[1].path]
+
+
+def test_a_report_knows_what_was_not_begun(lab: Lab):
+    lab.run()
+    wrong = composed(lab, "seed=1")
+    wrong.optim.lr = -1.0
+    plan = [
+        examine(composed(lab), lab.overrides(), "seed=0"),
+        examine(wrong, lab.overrides("seed=1"), "seed=1"),
+        examine(composed(lab, "seed=2"), lab.overrides("seed=2"), "seed=2"),
+    ]
+    record(plan)
+    record(plan)
+    found = collect([lab.output_dir])
+    assert [run.config["seed"] for run in found.done] == [0]
+    first, second = found.unbegun
+    assert "seed=1 was not begun (optim.lr must be" in first
+    assert second.endswith("seed=2 was not begun")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (1, "ended by itself with status 1"),
+        (200, "ended by itself with status 200"),
+        (255, "ended by itself with status 255"),
+        (143, "ended by SIGTERM"),
+        (-9, "killed by SIGKILL; the system does so when memory runs out"),
+        (-11, "killed by SIGSEGV"),
+        (-40, "killed by signal 40"),
+    ],
+)
+def test_how_a_process_ended(code: int, said: str):
+    assert ending(code) == said
+
+
 def test_work_grows_with_network_and_epochs(lab: Lab):
     def work(*changes: str) -> int:
         return examine(composed(lab, *changes), lab.overrides(*changes), "").work
@@ -68,6 +112,7 @@ def test_labels_tell_jobs_apart():
     jobs = [["data=fake", f"units={units}", f"seed={seed}"] for units in ("n2", "n3") for seed in (0, 1)]
     assert labels(jobs) == ["units=n2 seed=0", "units=n2 seed=1", "units=n3 seed=0", "units=n3 seed=1"]
     assert labels([["data=fake", "seed=0"]]) == ["data=fake seed=0"]
+    assert labels(jobs[3:], given=["data=fake", "units=n2,n3", "seed=0,1"]) == ["units=n3 seed=1"]  # the rest is done
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from lab import Lab, same_weights, without_times
-from sweeps import Sweep, ends, group_members, runs, states
+from sweeps import Sweep, ends, group_members, parent, runs, states
 
 from resnet_lab.callbacks.reporter import Progress
 from resnet_lab.sweep.worker import tell
@@ -168,3 +168,31 @@ def test_a_time_limit(tmp_path: Path):
     status, said = Sweep(tmp_path, "seed=0", "hydra.launcher.time_limit=0.05", *ENDLESS).end()
     assert status == 1
     assert "took longer than hydra.launcher.time_limit=0.05 minutes" in said
+
+
+def test_a_job_that_does_not_answer_when_its_time_is_up(tmp_path: Path):
+    sweep = Sweep(tmp_path, "seed=0", "hydra.launcher.time_limit=0.05", *ENDLESS)
+    sweep.read_until("begins")
+    [path] = runs(tmp_path)
+    os.kill(RunDirectory(tmp_path / path).status()["pid"], signal.SIGSTOP)  # as one that waits for a disk
+    status, said = sweep.end()
+    assert status == 1
+    assert "took longer than hydra.launcher.time_limit=0.05 minutes" in said
+    assert states(tmp_path) == {path: "failed"}
+
+
+def test_the_process_that_forks_the_jobs_is_killed(tmp_path: Path):
+    """As when memory runs out; its jobs end with it, and are recorded like any others that are lost."""
+    sweep = Sweep(tmp_path, "seed=0,1", "hydra.launcher.jobs=2", *ENDLESS)
+    for _ in range(2):
+        sweep.read_until("begins")
+    statuses = [RunDirectory(tmp_path / path).status() for path in runs(tmp_path)]
+    parents = {parent(status["pid"]) for status in statuses}
+    assert len(parents) == 1
+    os.kill(parents.pop(), signal.SIGKILL)
+    for status in statuses:
+        os.kill(status["pid"], signal.SIGKILL)
+    status, said = sweep.end()
+    assert status == 1
+    assert "2 of 2 jobs failed:" in said
+    assert "is not a valid" not in said

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +19,7 @@ from pytorch_lightning import Callback
 
 from resnet_lab.callbacks.dashboard import Dashboard
 from resnet_lab.config import ConfigError
-from resnet_lab.ending import Interrupted
+from resnet_lab.ending import Interrupted, raise_on_signals
 from resnet_lab.training.result import SCHEMA_VERSION
 
 EPOCHS = 3
@@ -107,6 +107,26 @@ def test_a_signal_in_mid_training(lab: Lab, straight: Lab, signum: signal.Signal
     else:
         same_command_again(lab)
     assert_same(lab, straight)
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Whatever a test does to the handlers of signals is undone."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
+def test_a_second_signal_does_not_disturb_the_way_out(handlers: None):
+    """Not even when somebody has given it its handler back meanwhile, as Lightning does."""
+    raise_on_signals()
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted, match="SIGINT"):
+        os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGTERM, handler)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), signum)
 
 
 class Interrupting:
