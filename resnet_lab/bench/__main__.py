@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,13 +19,14 @@ from rich.progress import track
 from rich.table import Table
 
 from resnet_lab.bench import roofs
-from resnet_lab.bench.measure import Speed, speed
+from resnet_lab.bench.measure import FEWEST_STEPS, Speed, speed, trained
 from resnet_lab.bench.parallel import READY, numbers, together
 from resnet_lab.compose import load_config
 from resnet_lab.config import Config, ConfigError
 from resnet_lab.ending import RunFailed
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.model.summary import measure
+from resnet_lab.sweep.mps import CONTROL
 from resnet_lab.training.log import console, show_on_terminal
 from resnet_lab.training.machine import Machine, physical_cores
 from resnet_lab.training.record import write_json
@@ -39,22 +42,38 @@ def main(arguments: Sequence[str]) -> int:
     try:
         config = load_config(*overrides)
         if options.worker:
-            print(json.dumps(asdict(speed(config, options.seconds, _when_told))))
+            print(json.dumps(trained(config, options.worker, _when_told)[0]))
             return 0
-        jobs = numbers(options.jobs) if options.jobs else []
+        jobs = _checked(options)
         with console.status("measuring", refresh_per_second=2):
             facts = report(config, overrides, options.seconds) | {"command": _command(arguments)}
-        if jobs:
-            counts = track(jobs, "several at once", console=console, transient=True, disable=not console.is_terminal)
-            facts["jobs"] = [asdict(together(overrides, count, options.seconds, options.mps)) for count in counts]
+        counts = track(jobs, "several at once", console=console, transient=True, disable=not console.is_terminal)
+        # The same work for each count, whatever a step takes beside others: jobs of other lengths would end alone.
+        steps = facts["speed"]["steps"]
+        facts["jobs"] = [asdict(together(overrides, n, max(FEWEST_STEPS, steps // n), options.mps)) for n in counts]
+        out = Console()
+        (out if out.is_terminal else Console(width=WIDTH)).print(table(facts))
         if options.json:
             write_json(options.json, facts)
     except (ConfigError, RunFailed, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    out = Console()
-    (out if out.is_terminal else Console(width=WIDTH)).print(table(facts))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
+
+
+def _checked(options: argparse.Namespace) -> list[int]:
+    """How many jobs at once are to be measured. Raises ConfigError when an option is wrong, before any work."""
+    if not 0 < options.seconds < math.inf:
+        raise ConfigError(f"--seconds must be a number above 0, got {options.seconds:g}")
+    jobs = [] if options.jobs is None else numbers(options.jobs)
+    if options.mps and not shutil.which(CONTROL):
+        raise ConfigError(f"--mps: there is no {CONTROL} here, which starts NVIDIA's Multi-Process Service")
+    if options.json and not options.json.resolve().parent.is_dir():
+        raise ConfigError(f"--json: there is no folder {options.json.resolve().parent}")
+    return jobs
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--jobs", metavar="1,2,4", help="measure as many trainings at once, too")
     made.add_argument("--mps", action="store_true", help="jobs share a GPU by NVIDIA's Multi-Process Service")
     made.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to a file")
-    made.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    made.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     return made
 
 
@@ -108,9 +127,8 @@ def table(facts: dict[str, Any]) -> Table:
         roof = facts["roofs"][name]
         limit = f"{roof['per_second'] / 1e9:,.0f} G{unit}/s"
         made.add_row(f"roof of {name}", f"{roof['share']:.1%} of {limit}, {roof['per_step'] / 1e9:,.2f} G{unit} a step")
-    alone = facts.get("jobs", [{}])[0].get("images_per_second")
-    for job in facts.get("jobs", []):
-        gain = f"{job['images_per_second'] / alone:.2f} × the first line"
+    for job in facts["jobs"]:
+        gain = f"{job['images_per_second'] / facts['jobs'][0]['images_per_second']:.2f} × the first line"
         made.add_row(f"{job['jobs']} at once", f"{job['images_per_second']:,.0f} images/s together, {gain}")
     return made
 

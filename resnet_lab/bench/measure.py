@@ -39,6 +39,7 @@ class Speed:
     images_per_second: float  # the median epoch, without validation and checkpoints
     step_ms: float  # as trained: loader, augmentation, Lightning and all
     bare_ms: float  # forward, backward and update of images that are there
+    steps: int  # of an epoch
     seconds: float  # of all measured epochs, and what lies between them
     images: int  # trained on meanwhile
     peak_memory: int  # bytes
@@ -66,24 +67,32 @@ class Stopwatch(Callback):
         self.seconds = time.perf_counter() - self.start
 
 
-def speed(config: Config, seconds: float, begin: Callable[[], object] = lambda: None) -> Speed:
-    """Train on random images of the configured shape for about so many seconds, after a warm-up and `begin`."""
+def speed(config: Config, seconds: float) -> Speed:
+    """Train on random images of the configured shape for about so many seconds, after a warm-up."""
     bare = bare_seconds(config)
     batch_size = config.optim.batch_size
     most = LARGEST_EPOCH // (batch_size * math.prod(config.data.image_shape))
     steps = max(FEWEST_STEPS, min(most, round(seconds / (EPOCHS * bare))))
-    stopwatch = Stopwatch(begin)
-    with tempfile.TemporaryDirectory() as folder:
-        result = run(on_random_images(config, steps, folder), [], [stopwatch])
+    measured, result = trained(config, steps)
     images_per_second = statistics.median(record["images_per_second"] for record in result["history"][1:])
     return Speed(
         images_per_second=images_per_second,
         step_ms=1000 * batch_size / images_per_second,
         bare_ms=1000 * bare,
-        seconds=stopwatch.seconds,
-        images=EPOCHS * steps * batch_size,
+        steps=steps,
         peak_memory=result["peak_memory"],
+        **measured,
     )
+
+
+def trained(
+    config: Config, steps: int, begin: Callable[[], object] = lambda: None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The seconds and the images of epochs of so many steps, after one that warms up and `begin`; and the result."""
+    stopwatch = Stopwatch(begin)
+    with tempfile.TemporaryDirectory() as folder:
+        result = run(on_random_images(config, steps, folder), [], [stopwatch])
+    return {"seconds": stopwatch.seconds, "images": EPOCHS * steps * config.optim.batch_size}, result
 
 
 def on_random_images(config: Config, steps: int, folder: str) -> Config:
@@ -99,11 +108,13 @@ def bare_seconds(config: Config, rounds: int = 5) -> float:
     """Seconds for a step on images that are there already; the median of some rounds of about half a second each."""
     machine = Machine.choose(config, measure(config).macs)
     device = torch.device("cuda" if machine.accelerator == "gpu" else "cpu")
-    net = ResNetV2(config.model).to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
+    dtype = torch.float64 if machine.precision == "64-true" else torch.float32
+    net: Any = ResNetV2(config.model).to(device, dtype)
+    net = net.to(memory_format=memory_format(config))
     optimizer = build_optimizer(config.optim, net)
     recorder = Recorder() if machine.graphs else None
     step = training_step(net, optimizer, config.optim, Totals(device), machine, recorder)
-    images = torch.randn(config.optim.batch_size, *config.data.image_shape, device=device)
+    images = torch.randn(config.optim.batch_size, *config.data.image_shape, device=device, dtype=dtype)
     images = images.contiguous(memory_format=memory_format(config))
     labels = torch.randint(config.model.num_classes, (len(images),), device=device)
 

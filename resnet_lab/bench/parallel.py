@@ -29,15 +29,18 @@ class Together:
     images_per_second: float
 
 
-def together(overrides: Sequence[str], jobs: int, seconds: float, mps: bool) -> Together:
-    """Train `jobs` times at once, each with its share of the cores. Raises RunFailed when one of them fails."""
+def together(overrides: Sequence[str], jobs: int, steps: int, mps: bool) -> Together:
+    """Train `jobs` times at once for epochs of so many steps, each with its share of the cores.
+
+    Raises RunFailed when one of them fails.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = stack.enter_context(service(folder)) if mps else {}
         if mps and not environment:
-            raise RunFailed("--mps: there is nothing to measure without NVIDIA's Multi-Process Service")
+            raise RunFailed("--mps: NVIDIA's Multi-Process Service could not be started")
         environment = {**os.environ, **environment, "OMP_NUM_THREADS": str(max(1, physical_cores() // jobs))}
-        workers = [stack.enter_context(_Worker(overrides, seconds, environment)) for _ in range(jobs)]
+        workers = [stack.enter_context(_Worker(overrides, steps, environment)) for _ in range(jobs)]
         for worker in workers:
             worker.wait_until_ready()
         for worker in workers:
@@ -50,8 +53,8 @@ def together(overrides: Sequence[str], jobs: int, seconds: float, mps: bool) -> 
 class _Worker(subprocess.Popen[str]):
     """One training in a process of its own, which is killed where the context ends before it does."""
 
-    def __init__(self, overrides: Sequence[str], seconds: float, environment: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "resnet_lab.bench", "--worker", f"--seconds={seconds}", *overrides]
+    def __init__(self, overrides: Sequence[str], steps: int, environment: dict[str, str]) -> None:
+        command = [sys.executable, "-m", "resnet_lab.bench", f"--worker={steps}", *overrides]
         pipe = subprocess.PIPE
         super().__init__(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 

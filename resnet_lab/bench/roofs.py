@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-MATRIX = 2048  # rows and columns of the matrices that arithmetic is measured with
-COPIED = 2**27  # bytes that are copied, more than any cache holds
+# Rows and columns of the matrices that arithmetic is measured with, and bytes that are copied, more than caches hold.
+# On a GPU they are large, and many products or copies are waited for at once: to launch one takes some microseconds.
+MATRIX, COPIED, AT_ONCE = {"cpu": 2048, "cuda": 8192}, {"cpu": 2**27, "cuda": 2**30}, {"cpu": 1, "cuda": 20}
 OPTIMISER_PASSES = 7  # gradient written and read; weight and momentum read and written; the weight read by its layer
 
 
@@ -33,7 +34,7 @@ def step_bytes(net: nn.Module, image_shape: tuple[int, int, int], batch_size: in
     with _Passes() as passes:
         shadow(torch.empty(2, *image_shape, device="meta"))  # BatchNorm may refuse a single image
     maps: int = passes.elements * batch_size // 2 * element
-    weights = 4 * sum(p.numel() for p in net.parameters())
+    weights = max(4, element) * sum(p.numel() for p in net.parameters())  # float32 under bf16 too
     return maps + OPTIMISER_PASSES * weights
 
 
@@ -59,25 +60,27 @@ class _Passes(TorchFunctionMode):
 
 def macs_per_second(device: torch.device, dtype: torch.dtype) -> float:
     """Multiply-accumulates a second of a large matrix product, the best of several."""
-    one, other = (torch.randn(MATRIX, MATRIX, device=device, dtype=dtype) for _ in range(2))
-    return MATRIX**3 / _fastest(lambda: one @ other, device)
+    side = MATRIX[device.type]
+    one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    return side**3 / _fastest(lambda: one @ other, device)
 
 
 def bytes_per_second(device: torch.device) -> float:
     """Bytes read and written a second by a large copy, the best of several."""
-    source = torch.zeros(COPIED, dtype=torch.uint8, device=device)
+    source = torch.zeros(COPIED[device.type], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    return 2 * COPIED / _fastest(lambda: target.copy_(source), device)
+    return 2 * len(source) / _fastest(lambda: target.copy_(source), device)
 
 
 def _fastest(work: Callable[[], object], device: torch.device, rounds: int = 10) -> float:
-    seconds = []
+    seconds, count = [], AT_ONCE[device.type]
     for _ in range(rounds + 2):  # the first ones warm up
         wait(device)
         start = time.perf_counter()
-        work()
+        for _ in range(count):
+            work()
         wait(device)
-        seconds.append(time.perf_counter() - start)
+        seconds.append((time.perf_counter() - start) / count)
     return min(seconds[2:])
 
 

@@ -6,55 +6,86 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from resnet_lab.choices import Accelerator
 from resnet_lab.config import Config, ConfigError
 from resnet_lab.inspect.page import Section, page
 from resnet_lab.inspect.sections import PARTS
 from resnet_lab.inspect.subject import Choices, Subject, subject
 from resnet_lab.model.resnet import ResNetV2
-from resnet_lab.training.record import load_run
+from resnet_lab.model.summary import measure
+from resnet_lab.training.machine import Machine
+from resnet_lab.training.record import load_run, write_whole
 
 DPI = 110
+INTERRUPTED = 130  # exit status, as shells expect
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write figures/ and inspect.html; the exit status is 1, with a message, when anything could not be made."""
-    options = parser().parse_args(arguments)
+    """Write figures/ and inspect.html; the exit status is 1, with a message, when anything could not be made.
+
+    On Ctrl-C the page has what was made until then.
+    """
+    options = parser().parse_intermixed_args(arguments)
     console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        try:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    try:
+        with progress:
             looked_at = _subject(options, progress)
-            out: Path = options.out or options.run_dir
-            (out / "figures").mkdir(parents=True, exist_ok=True)
-        except (ConfigError, OSError) as error:
-            progress.stop()
-            print(error, file=sys.stderr)
-            return 1
-        sections = []
-        what = options.what or list(PARTS)
-        whole = progress.add_task("looking inside", total=len(what))
-        for name in what:
-            progress.update(whole, description=name)
-            sections.append(_made(name, looked_at, out / "figures"))
-            progress.advance(whole)
-            failed = f"[red]failed: {sections[-1].failure}" if sections[-1].failure else ""
-            progress.console.print(f"{name:<10} {sections[-1].seconds:6.1f} s  {failed}", highlight=False)
-    (out / "inspect.html").write_text(page(looked_at.name, _facts(looked_at, options), sections))
+            sections = _sections(looked_at, options, progress)
+    except (ConfigError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return int(any(section.failure for section in sections)) if _is_whole(options, sections) else INTERRUPTED
+
+
+def _sections(looked_at: Subject, options: argparse.Namespace, progress: Progress) -> list[Section]:
+    """All parts, and the page with them. Raises OSError when it cannot be written."""
+    out: Path = options.out or options.run_dir
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    what = _what(options)
+    whole = progress.add_task("looking inside", total=len(what))
+    sections: list[Section] = []
+    try:
+        with _machine(looked_at.config).set_up():
+            for name in what:
+                progress.update(whole, description=name)
+                sections.append(_made(name, looked_at, out / "figures"))
+                progress.advance(whole)
+                failed = f"[red]failed: {escape(sections[-1].failure)}" if sections[-1].failure else ""
+                progress.console.print(f"{name:<10} {sections[-1].seconds:6.1f} s  {failed}", highlight=False)
+    except KeyboardInterrupt:
+        print(f"interrupted after {len(sections)} of {len(what)} parts", file=sys.stderr)
+    html = page(looked_at.name, _facts(looked_at, options), sections)
+    write_whole(out / "inspect.html", lambda file: file.write(html.encode()))
     print(f"written to {out}: inspect.html, figures/")
-    return int(any(section.failure for section in sections))
+    return sections
+
+
+def _what(options: argparse.Namespace) -> list[str]:
+    return options.what or list(PARTS)
+
+
+def _is_whole(options: argparse.Namespace, sections: Sequence[Section]) -> bool:
+    return len(sections) == len(_what(options))
+
+
+def _machine(config: Config) -> Machine:
+    """This machine, wherever the run was trained: with as many threads as pay for its network."""
+    here = replace(config.trainer, accelerator=Accelerator.auto, graphs=None, num_threads=None)
+    return Machine.choose(replace(config, trainer=here), measure(config).macs)
 
 
 def parser() -> argparse.ArgumentParser:

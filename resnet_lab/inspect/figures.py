@@ -16,6 +16,8 @@ from resnet_lab.inspect.mosaic import give_title
 
 MOST_CLASSES, MOST_NUMBERS = 30, 20  # bars by class; classes whose counts are written into the matrix
 FEW_WEIGHTS = 5000
+LEAST_ERROR = 1e-6  # of an inverted image that is drawn
+LEGEND = 170, 100  # characters in a line below the widest figure, and in a label
 BLUE, RED = "#2563eb", "#c2410c"
 STYLES = ("-", "--", ":", "-.")
 
@@ -35,7 +37,9 @@ def flow_figure(flows: Mapping[str, Flow], title: str) -> Figure:
     figure = Figure(figsize=(13, 7.4), layout="constrained")
     give_title(figure, title)
     axes = dict(zip(PANELS, figure.subplots(2, 3).flat, strict=True))
-    for i, (label, flow) in enumerate(flows.items()):
+    wide, longest = LEGEND
+    labels = [label if len(label) <= longest else f"…{label[1 - longest :]}" for label in flows]  # of paths the end
+    for i, (label, flow) in enumerate(zip(labels, flows.values(), strict=True)):
         for quantity, ax in axes.items():
             _curve(ax, flow, quantity, label, f"C{i}", STYLES[i % len(STYLES)])
     for quantity, ax in axes.items():
@@ -45,7 +49,9 @@ def flow_figure(flows: Mapping[str, Flow], title: str) -> Figure:
             logarithmic(ax)
     top = max(1.0, 1.1 * axes["dead"].get_ylim()[1])
     axes["dead"].set_ylim(-0.03 * top, top)
-    figure.legend(*axes["weight"].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
+    columns = max(1, min(4, wide // (8 + max(map(len, labels)))))
+    legend = axes["weight"].get_legend_handles_labels()
+    figure.legend(*legend, loc="outside lower center", ncols=columns, fontsize="small")
     return figure
 
 
@@ -95,7 +101,7 @@ def frequency_figure(errors: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndar
     for ax, (network, curves) in zip(axes, errors.items(), strict=True):
         for i, (name, (frequency, error)) in enumerate(curves.items()):
             colour = f"C{i}"
-            ax.plot(frequency, np.maximum(error, 1e-6), "o-", ms=3, lw=1.2, color=colour, label=name)
+            ax.plot(frequency, np.maximum(error, LEAST_ERROR), "o-", ms=3, lw=1.2, color=colour, label=name)
         ax.axhline(1, color="grey", lw=0.8, ls="--")
         ax.text(0.005, 1.15, "mean colour", va="bottom", fontsize="x-small", color="grey")
         logarithmic(ax)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from resnet_lab.choices import Shortcut
 from resnet_lab.inspect.figures import (
+    LEAST_ERROR,
     confusion_figure,
     flow_figure,
     frequency_figure,
@@ -26,7 +27,7 @@ from resnet_lab.inspect.mosaic import drawable, rows_of, sheet
 from resnet_lab.inspect.patterns import PATTERN_STEPS, Search, maximise
 from resnet_lab.inspect.saliency import integrated_gradients, occlusion
 from resnet_lab.inspect.subject import NUM_CHOSEN, Subject
-from resnet_lab.inspect.twin import INNERMOST, stages
+from resnet_lab.inspect.twin import INNERMOST, layer_names, stages
 from resnet_lab.model.complexity import complexity
 
 FLOW_IMAGES = 64
@@ -48,8 +49,8 @@ def show_flow(subject: Subject) -> Iterator[Shown]:
     """Gradient flow."""
     images, labels = subject.images[:FLOW_IMAGES], subject.labels[:FLOW_IMAGES]
     nets = {"trained": subject.net, "initialised": subject.untrained()}
-    if subject.config.model.shortcut is not Shortcut.none:
-        nets["plain (shortcut=none), initialised"] = subject.untrained(Shortcut.none)
+    if subject.config.model.shortcut is not Shortcut.none or subject.config.model.stack_shortcut:
+        nets["plain (no shortcuts), initialised"] = subject.untrained(plain=True)
     nets |= dict(subject.beside)
     flows = {label: flow(net, images, labels) for label, net in nets.items()}
     yield Shown(
@@ -110,8 +111,9 @@ def show_patterns(subject: Subject) -> Iterator[Shown]:
         seed=subject.choices.seed,
     )
     for name in subject.choices.layers or [*stages(subject.net)[1:-2], INNERMOST]:
-        found = reactions(subject.net, subject.images, name)
+        found = reactions(subject.net, torch.cat([subject.images, subject.chosen]), name)
         maps, reasons = _chosen_maps(subject, found)
+        found = found[: len(subject.images)]
         patterns = maximise(subject.net, name, maps, subject.image_shape, subject.bounds, search, track=subject.track)
         strongest = found[:, maps].argmax(axis=0)
         real = subject.pictures(subject.images[torch.from_numpy(strongest)])
@@ -160,7 +162,7 @@ def show_inversion(subject: Subject) -> Iterator[Shown]:
     for label, net in ((subject.name, subject.net), *subject.beside):
         rows, labels = [[drawable(picture) for picture in originals]], ["image"]
         curves[label] = {}
-        for name in names:
+        for name in [name for name in names if name in {*layer_names(net), *stages(net), "features"}]:
             found = invert(net, name, images, subject.bounds, steps, subject.track).images
             own = subject.bounds.pixels(torch.as_tensor(found, device=images.device)).cpu().numpy()
             curves[label][name] = error_by_frequency(own, pixels)
@@ -175,7 +177,8 @@ def show_inversion(subject: Subject) -> Iterator[Shown]:
     yield Shown(
         "inversion-frequency",
         frequency_figure(curves, "error of the inverted images by spatial frequency"),
-        "0 is a perfect image, 1 what the mean colour alone would give; above 1 a scale is not lost but made up.",
+        "0 is a perfect image, 1 what the mean colour alone would give; above 1 a scale is not lost but made up. "
+        f"Errors below {LEAST_ERROR:g} are drawn as that.",
     )
 
 
@@ -200,7 +203,7 @@ def show_saliency(subject: Subject) -> Iterator[Shown]:
             [pictures, list(gradients), list(hidden)],
             ["image", "integrated\ngradients", "occlusion"],
             [captions, [], []],
-            f"{subject.name}: pixels that speak for (red) and against (blue) the true class, in parts of its logit",
+            f"{subject.name}: pixels that speak for (red) and against (blue) the class above, in parts of its logit",
             styles,
         ),
         "Integrated gradients: what each pixel adds to the logit of the class, from the mean colour on. Occlusion: how "

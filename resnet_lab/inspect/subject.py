@@ -49,7 +49,7 @@ class Subject:
     chosen: Tensor  # images that are looked at one by one (B, C, H, W)
     chosen_labels: Tensor  # (B,); of an image from a file what the network takes it for
     chosen_names: tuple[str, ...]
-    excited_by: tuple[tuple[str, np.ndarray], ...]  # names and numbers of the images that maps are chosen by
+    excited_by: tuple[tuple[str, np.ndarray], ...]  # what maps are chosen by: names, numbers among images, then chosen
     choices: Choices
     beside: tuple[tuple[str, ResNetV2], ...] = ()  # other networks for the same images
     track: Track = iter
@@ -70,9 +70,11 @@ class Subject:
         pictures: np.ndarray = self.bounds.pictures(on_device).cpu().numpy()
         return pictures
 
-    def untrained(self, shortcut: Shortcut | None = None) -> ResNetV2:
-        """The network as it is initialised from the run's seed, or with another shortcut on all units."""
-        model = replace(self.config.model, shortcut=shortcut or self.config.model.shortcut)
+    def untrained(self, plain: bool = False) -> ResNetV2:
+        """The network as it is initialised from the run's seed; or the plain one, without shortcuts of any kind."""
+        model = self.config.model
+        if plain:
+            model = replace(model, shortcut=Shortcut.none, stack_shortcut=False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             return ResNetV2(model).to(self.images.device)
@@ -106,7 +108,7 @@ def subject(
         chosen=chosen,
         chosen_labels=chosen_labels,
         chosen_names=names,
-        excited_by=_exciting(choices, labels.cpu().numpy(), classes),
+        excited_by=_exciting(choices, labels.cpu().numpy(), classes, names),
         choices=choices,
         beside=tuple(beside),
         track=track,
@@ -138,7 +140,7 @@ def _chosen(
     first = [int(n) for n in np.unique(labels.cpu().numpy(), return_index=True)[1]]
     parts: list[tuple[Tensor, int, str]] = []
     for text in choices.images or [str(number) for number in first[:NUM_CHOSEN]]:
-        if text.isdigit():
+        if text.isdecimal():
             if int(text) >= len(images):
                 raise ConfigError(f"--images: there is no image {text}; there are {len(images)}, numbered from 0")
             label = int(labels[int(text)])
@@ -158,14 +160,18 @@ def _chosen(
     )
 
 
-def _exciting(choices: Choices, labels: np.ndarray, classes: Sequence[str]) -> tuple[tuple[str, np.ndarray], ...]:
+def _exciting(
+    choices: Choices, labels: np.ndarray, classes: Sequence[str], chosen_names: Sequence[str]
+) -> tuple[tuple[str, np.ndarray], ...]:
     """Of the class, of the images that were asked for, or of every class."""
     if choices.class_name is not None:
         if choices.class_name not in classes:
             raise ConfigError(f"--class: there is no {choices.class_name}; there are {', '.join(classes)}")
-        return ((choices.class_name, np.flatnonzero(labels == classes.index(choices.class_name))),)
-    numbers = [int(text) for text in choices.images if text.isdigit()]
-    if numbers:
-        return tuple((f"image {number}", np.array([number])) for number in numbers)
+        rows = np.flatnonzero(labels == classes.index(choices.class_name))
+        if not len(rows):
+            raise ConfigError(f"--class: none of the images is a {choices.class_name}")
+        return ((choices.class_name, rows),)
+    if choices.images:
+        return tuple((name, np.array([len(labels) + i])) for i, name in enumerate(chosen_names))
     present = np.unique(labels)[:NUM_CHOSEN]
     return tuple((classes[label], np.flatnonzero(labels == label)) for label in present)

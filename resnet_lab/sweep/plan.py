@@ -74,7 +74,7 @@ def examine(composed: DictConfig, overrides: list[str], label: str) -> Planned:
 
 def without_repetitions(plan: Sequence[Planned]) -> list[Planned]:
     """One of those that are the same run: `seed=0,0`, or values of a setting that does not change a run."""
-    return list({job.path or number: job for number, job in enumerate(plan)}.values())
+    return list({job.path or tuple(job.overrides): job for job in plan}.values())
 
 
 def record(plan: Sequence[Planned]) -> None:

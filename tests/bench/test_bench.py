@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from lab import TINY
 from torch import nn
 
+from resnet_lab.bench import measure
 from resnet_lab.bench.__main__ import main
 from resnet_lab.bench.measure import EPOCHS, Speed, on_random_images
 from resnet_lab.bench.roofs import step_bytes
@@ -45,8 +48,22 @@ def test_what_is_measured_is_the_recipe_on_random_images(tmp_path: Path):
 
 
 def test_the_host_takes_what_the_step_leaves():
-    assert Speed(1.0, step_ms=4.0, bare_ms=3.0, seconds=1, images=1, peak_memory=1).host_share == pytest.approx(0.25)
-    assert Speed(1.0, step_ms=3.0, bare_ms=3.1, seconds=1, images=1, peak_memory=1).host_share == 0
+    measured = Speed(1.0, step_ms=4.0, bare_ms=3.0, steps=1, seconds=1, images=1, peak_memory=1)
+    assert measured.host_share == pytest.approx(0.25)
+    assert dataclasses.replace(measured, bare_ms=4.1).host_share == 0
+
+
+def test_the_bare_step_is_in_the_precision_of_the_run(monkeypatch: pytest.MonkeyPatch):
+    seen = []
+
+    def step(net: torch.nn.Module, *others: object) -> Callable[[torch.Tensor, torch.Tensor], None]:
+        return lambda images, labels: seen.append((images.dtype, next(net.parameters()).dtype, images.shape[0]))
+
+    monkeypatch.setattr(measure, "training_step", step)
+    for precision, dtype in (("64-true", torch.float64), ("32-true", torch.float32)):
+        measure.bare_seconds(load_config(*TINY, f"trainer.precision={precision}"), rounds=1)
+        assert set(seen) == {(dtype, dtype, 16)}
+        seen.clear()
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
@@ -73,6 +90,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
         (["units=nope"], "there is no units=nope; units can be: "),
         (["--jobs=0"], "--jobs must be whole numbers above 0, as in 1,2,4, got 0"),
         (["--jobs=two"], "--jobs must be whole numbers above 0, as in 1,2,4, got two"),
+        (["--jobs="], "--jobs must be whole numbers above 0, as in 1,2,4, got "),
+        (["--seconds=nan"], "--seconds must be a number above 0, got nan"),
+        (["--seconds=0"], "--seconds must be a number above 0, got 0"),
+        (["--json=/nowhere/at/all.json"], "--json: there is no folder /nowhere/at"),
         (["--nonsense"], "--nonsense"),
     ],
 )

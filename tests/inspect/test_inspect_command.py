@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 from PIL import Image
 from scene import SMALL, Run
 
+from resnet_lab import load_run
+from resnet_lab.choices import Shortcut
 from resnet_lab.compose import load_config
 from resnet_lab.inspect.__main__ import main
 from resnet_lab.inspect.sections import PARTS, Shown
-from resnet_lab.inspect.subject import Subject
+from resnet_lab.inspect.subject import Choices, Subject, subject
 from resnet_lab.training.naming import run_path
 from resnet_lab.training.run import run
 
@@ -61,13 +64,64 @@ def test_a_part_that_fails_does_not_take_the_others_down(
     def fails(subject: Subject) -> Iterator[Shown]:
         """Feature maps."""
         yield from PARTS["flow"](subject)
-        raise ValueError("out of <luck>")
+        raise ValueError("out of <luck> [/closing] [int]")
 
     monkeypatch.setitem(PARTS, "maps", fails)
-    assert look(trained.path, "filters", "maps", "mistakes", "--out", tmp_path) == 1
+    assert look(trained.path, "--out", tmp_path, "filters", "maps", "mistakes") == 1
     assert {"filters", "flow", "confusion"} <= figures(tmp_path)
-    assert "failed: ValueError: out of <luck>" in capsys.readouterr().err
+    assert "failed: ValueError: out of <luck> [/closing] [int]" in capsys.readouterr().err
     assert "failed: ValueError: out of &lt;luck&gt;" in (tmp_path / "inspect.html").read_text()
+
+
+def test_ctrl_c_leaves_the_page_of_what_was_made(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def interrupted(subject: Subject) -> Iterator[Shown]:
+        """Feature maps."""
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setitem(PARTS, "maps", interrupted)
+    assert look(trained.path, "--out", tmp_path, "filters", "maps", "mistakes") == 130
+    assert figures(tmp_path) == {"filters", "weights"}
+    page = (tmp_path / "inspect.html").read_text()
+    assert len(re.findall(r"<img ", page)) == 2
+    assert "interrupted after 1 of 3 parts" in capsys.readouterr().err
+
+
+def test_a_page_that_cannot_be_written(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "inspect.html").mkdir()
+    assert look(trained.path, "--out", tmp_path, "filters") == 1
+    assert "Is a directory" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_beside_a_network_that_lacks_a_layer(trained: Run, tmp_path: Path):
+    overrides = ["stacks=two", "model.units=[1]", "filters=w16", "trainer.max_epochs=1", "trainer=cpu"]
+    overrides.append(f"output_dir={tmp_path}")
+    config = load_config(*overrides)
+    run(config, overrides, [])
+    layers = ("--layers", "stem", "stacks.0.units.1")
+    assert look(trained.path, "inversion", *layers, "--beside", run_path(config, overrides), "--out", tmp_path) == 0
+    assert {"inversion", "inversion-2", "inversion-frequency"} <= figures(tmp_path)
+
+
+def test_maps_are_chosen_by_files_too(trained: Run, tmp_path: Path):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8), dtype=np.uint8)).save(photo)
+    config, net = load_run(trained.path)
+    looked_at = subject(config, net, Choices(images=("3", str(photo))), [], iter)
+    (first, rows), (second, others) = looked_at.excited_by
+    assert first.startswith("#3: ")
+    assert second.startswith("photo.png: ")
+    assert (rows.tolist(), others.tolist()) == ([len(looked_at.images)], [len(looked_at.images) + 1])
+
+
+def test_the_plain_network_has_no_shortcuts_of_any_kind(trained: Run):
+    config, net = load_run(trained.path)
+    bridged = replace(config, model=replace(config.model, stack_shortcut=True))
+    plain = replace(subject(config, net, Choices(), [], iter), config=bridged).untrained(plain=True)
+    assert plain.config.shortcut is Shortcut.none
+    assert not plain.config.stack_shortcut
 
 
 @pytest.mark.parametrize(
@@ -75,6 +129,7 @@ def test_a_part_that_fails_does_not_take_the_others_down(
     [
         (("moons",), "nothing called moons to look at; there are flow, filters"),
         (("--images", "100000"), "there is no image 100000; there are 144, numbered from 0"),
+        (("--images", "²"), "² is neither the number of an image nor a file"),
         (("--images", "nowhere.png"), "nowhere.png is neither the number of an image nor a file"),
         (("--class", "cat"), "there is no cat; there are 0, 1"),
         (("--layers", "stacks.9"), "there is no stacks.9; there are stem"),
@@ -92,6 +147,18 @@ def test_mistakes_are_told_before_any_work(
     assert message in told
     assert len(told.splitlines()) == 1
     assert not out.exists()
+
+
+def test_a_class_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    overrides = [*SMALL, "data.num_classes=40", "data.num_images=60", "data.validation=10", "trainer.max_epochs=1"]
+    overrides += ["trainer=cpu", f"output_dir={tmp_path}"]
+    config = load_config(*overrides)
+    run(config, overrides, [])
+    path = run_path(config, overrides)
+    looked_at = subject(*load_run(path), Choices(), [], iter)
+    [missing, *_] = sorted(set(range(40)) - set(looked_at.labels.tolist()))
+    assert look(path, "patterns", "--class", looked_at.classes[missing]) == 1
+    assert f"--class: none of the images is a {looked_at.classes[missing]}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", [("data.channels=4", "head=latent"), ("data.channels=2", "shortcut=none")])
