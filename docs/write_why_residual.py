@@ -143,7 +143,7 @@ def page(measured: Mapping[str, Any], groups: Groups) -> str:
             errors_table(groups, "test_error", "Test error in % after the last epoch"),
             errors_table(groups, "train_error", "Training error in % in the last epoch"),
             "Differences of the test error, by the paired t-test over seeds, p values corrected for all these pairs "
-            "(Holm):\n",
+            "(Holm), ± half of the 95 % interval:\n",
             *(f"- {said}" for said in verdicts(groups)),
             f"\nWith {len(seeds)} seeds a large difference can stay undecided: where the table shows one and the list "
             "does not, more seeds are needed.\n",
