@@ -182,7 +182,7 @@ def test_one_run(command: Command, tmp_path: Path):
     assert ended.status == 0
     assert ended.stdout.count("\n") == 1
     assert ended.stdout.startswith("fake seed 0: test error ")
-    assert "train 1 epochs" in ended.stderr
+    assert "train 1 epoch\n" in ended.stderr
     again = command(*reversed(TINY))
     assert again.stdout == ended.stdout
     assert again.stderr.endswith("/seed-0 is done already\n")

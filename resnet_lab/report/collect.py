@@ -113,12 +113,16 @@ def _walk(directory: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
         yield Path(folder), folders, files
 
 
+def _begun(path: Path) -> bool:
+    return any((path / name).exists() for name in RUN_FILES)
+
+
 def _unbegun(plan: Path) -> list[str]:
     """The jobs of a sweep's plan without a run directory."""
     jobs = _mapping(plan, _parse_json).get("jobs")
     if not isinstance(jobs, list) or not all(isinstance(job, dict) and "label" in job for job in jobs):
         raise _Unreadable(f"{plan.name} holds no jobs")
-    missing = [job for job in jobs if not (job.get("path") and (plan.parents[1] / str(job["path"])).exists())]
+    missing = [job for job in jobs if not (job.get("path") and _begun(plan.parents[1] / str(job["path"])))]
     return [f"{plan}: {job['label']} was not begun" + (f" ({job['why']})" if job.get("why") else "") for job in missing]
 
 

@@ -63,7 +63,10 @@ def sweep(
         raise ConfigError(reason)  # a mistake that all jobs share is one mistake
     counts = Counter(job.state.value for job in plan)
     log.info("%d jobs: %s", len(plan), ", ".join(f"{count} {state}" for state, count in counts.items()))
-    record(plan)
+    try:
+        record(plan)
+    except OSError as error:  # the jobs will say what it means for them
+        log.warning("a report will not know what is missing: %s", error)
     left = sorted((job for job in plan if job.state in LEFT), key=lambda job: -job.work)
     returns = launcher.launch([job.overrides for job in left], initial_job_idx=0) if left else []
     failures = {job.label: job.why for job in plan if job.why}

@@ -103,7 +103,7 @@ class Job:
             f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs an image\n"
             f"{self.config.data.name.name}{images}\n"
             f"{machine.accelerator} ({machine.name}): {machine.reasons}\n"
-            f"{self.directory.path}: {done or f'train {epochs} epochs'}"
+            f"{self.directory.path}: {done or f'train {epochs} epoch' + 's' * (epochs != 1)}"
         )
 
     def guarded(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
