@@ -32,12 +32,13 @@ def read(folder: Path) -> dict[str, Content]:
 
 
 def comparisons(results: Mapping[str, Content]) -> dict[str, dict[str, Any]]:
-    """Networks that were compared, by device and network."""
+    """Networks that were compared, by network and device, and of the same ones by the end of the file's name too."""
     found: dict[str, dict[str, Any]] = {}
     for name, content in results.items():
         if name.startswith("train-"):
-            device = name.removeprefix("train-")
-            found |= {f"{network}, {device}": measured for network, measured in content["networks"].items()}
+            for network, measured in content["networks"].items():
+                title = f"{network}, {content['device']}"
+                found[f"{title} ({name.rpartition('-')[2]})" if title in found else title] = measured
         elif "ratios" in content:
             found[f"{name.removeprefix('gpu/')}, cuda"] = content
     return found

@@ -113,7 +113,7 @@ def test_the_page_tells_all_of_it(tmp_path: Path):
     ratio = {"roof": {"median": 0.98, "low": 0.97, "high": 0.99}}
     checks = [{"what": "lab ≥ 0.97 × roof", "value": 0.98, "limit": 0.97, "at_least": True, "passed": True}]
     network = {"rounds": [round_], "images_per_second": spread, "ratios": ratio, "checks": checks}
-    origin = facts("benchmarks.train")
+    origin = facts("benchmarks.train") | {"device": "cpu"}
     results = {
         "gpu/cifar10_164": origin | network,
         "gpu/jobs": origin | {"error": "RuntimeError: no such kernel", "checks": []},
