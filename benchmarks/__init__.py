@@ -1,1 +1,1 @@
-"""The speed of the lab, measured side by side with other ways to train the same network."""
+"""The speed of the lab, measured side by side with other implementations of the same training."""

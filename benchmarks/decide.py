@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Round = Mapping[str, float]  # way → images a second, measured one after the other
+Round = Mapping[str, float]  # implementation → images a second, measured one after the other
 
-# What the lab must reach, as a multiple of another way's images a second, by device and network.
+# What the lab must reach, as a multiple of another implementation's images a second, by device and network.
 LIMITS = {
     "cpu": {"cifar10_20": {"roof": 0.97, "strong": 1.3, "plain": 2.0, "template": 2.0}},
     "cuda": {"cifar10_basic_56": {"plain": 10.0}},
@@ -21,10 +21,10 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
-def ratios(rounds: Sequence[Round], way: str = "lab") -> dict[str, dict[str, float]]:
-    """How many times as fast as each other way `way` is: within each round, then median and spread over rounds."""
-    others = [name for name in rounds[0] if name != way]
-    return {other: spread([measured[way] / measured[other] for measured in rounds]) for other in others}
+def ratios(rounds: Sequence[Round], ours: str = "lab") -> dict[str, dict[str, float]]:
+    """How many times as fast as each of the others `ours` is: within each round, then median and spread over rounds."""
+    others = [name for name in rounds[0] if name != ours]
+    return {other: spread([measured[ours] / measured[other] for measured in rounds]) for other in others}
 
 
 def verdict(what: str, value: float, limit: float, at_least: bool = True) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def verdict(what: str, value: float, limit: float, at_least: bool = True) -> dic
 
 
 def verdicts(measured: Mapping[str, Mapping[str, float]], limits: Mapping[str, float]) -> list[dict[str, Any]]:
-    """One for every limit on the ratio to a way that was measured, on the median."""
+    """One for every limit on the ratio to an implementation that was measured, on the median."""
     return [
         verdict(f"lab ≥ {limit:g} × {other}", measured[other]["median"], limit)
         for other, limit in limits.items()
@@ -43,7 +43,7 @@ def verdicts(measured: Mapping[str, Mapping[str, float]], limits: Mapping[str, f
 
 
 def limits(network: str, device: str) -> dict[str, float]:
-    """Those of a network on cpu or cuda, by way."""
+    """Those of a network on cpu or cuda, by implementation."""
     return {"roof": NEAR_THE_ROOF[device]} | LIMITS[device].get(network, {})
 
 
@@ -52,7 +52,7 @@ def passed(checks: Sequence[Mapping[str, Any]]) -> bool:
     return bool(checks) and all(check["passed"] for check in checks)
 
 
-def order(ways: Sequence[str], number: int) -> list[str]:
-    """The ways of a round (from 0), rotated so that each comes first, second, … equally often."""
-    shift = number % len(ways)
-    return [*ways[shift:], *ways[:shift]]
+def order(names: Sequence[str], number: int) -> list[str]:
+    """The names in the order of a round (from 0), rotated so that each comes first, second, … equally often."""
+    shift = number % len(names)
+    return [*names[shift:], *names[:shift]]

@@ -10,7 +10,7 @@ from typing import Any
 
 from resnet_lab.callbacks.dashboard import Dashboard
 from resnet_lab.callbacks.diagnostics import LightDiagnostics
-from resnet_lab.compose import load_config
+from resnet_lab.config.compose import load_config
 from resnet_lab.training.run import run
 
 HOOKS = ("on_train_start", "on_train_batch_end", "on_train_epoch_end")
@@ -41,7 +41,7 @@ def main(overrides: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         overrides = [*overrides, f"output_dir={folder}"]
         config, timed = load_config(*overrides), Timed()
-        result = run(config, overrides, [Dashboard(config), timed])
+        result = run(config, [Dashboard(config), timed])
     share = 100 * timed.seconds / result["seconds"]
     print(f"{timed.seconds:.2f} s of {result['seconds']:.1f} s: {share:.2f} % ({result['device']})")
 

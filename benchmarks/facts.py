@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from resnet_lab.compose import load_config
-from resnet_lab.training.machine import Machine, physical_cores
-from resnet_lab.training.record import write_json
+from resnet_lab.config.compose import load_config
+from resnet_lab.rundir.files import write_json
 from resnet_lab.training.result import git_commit, versions
+from resnet_lab.training.runtime import Runtime, physical_cores
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -27,7 +27,7 @@ def facts(module: str) -> dict[str, Any]:
         "git_commit": git_commit(),
         "versions": versions(),
         "machine": {
-            "cpu": Machine.choose(load_config("trainer=cpu"), 0).name,
+            "cpu": Runtime.resolve(load_config("trainer=cpu"), 0).name,
             "cores": physical_cores(),
             "logical_cores": os.cpu_count(),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

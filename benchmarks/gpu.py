@@ -17,7 +17,7 @@ import torch
 
 from benchmarks import decide
 from benchmarks.facts import RESULTS, facts, load, write
-from benchmarks.train import NETWORKS, WAYS, compare, open_gates, usable
+from benchmarks.train import IMPLEMENTATIONS, NETWORKS, compare, passed_checks, usable
 
 COMPILED = "lab:trainer.compile=inductor"
 EPOCH_IMAGES = 50_000
@@ -49,10 +49,10 @@ def parser() -> argparse.ArgumentParser:
 
 def checks(options: argparse.Namespace) -> dict[str, Check]:
     """All checks by name, in order."""
-    ways, _ = usable([*WAYS, COMPILED])
-    speeds = {name: (lambda name=name: speed(name, ways, options.rounds, options.steps)) for name in NETWORKS}
+    names, _ = usable([*IMPLEMENTATIONS, COMPILED])
+    speeds = {name: (lambda name=name: speed(name, names, options.rounds, options.steps)) for name in NETWORKS}
     shared = {name: (lambda more=more: parallel(*more)) for name, more in (("jobs", ()), ("jobs_mps", ("--mps",)))}
-    return {"gates": lambda: hold(ways), **speeds, **shared, "training": lambda: training(options.cifar10)}
+    return {"checks": lambda: hold(names), **speeds, **shared, "training": lambda: training(options.cifar10)}
 
 
 def report(named: Mapping[str, Check], out: Path) -> int:
@@ -72,14 +72,14 @@ def report(named: Mapping[str, Check], out: Path) -> int:
     return 0 if all(summary.values()) else 1
 
 
-def hold(ways: list[str]) -> dict[str, Any]:
-    """All gates."""
-    return {"checks": open_gates(ways, "cuda")}
+def hold(names: list[str]) -> dict[str, Any]:
+    """The checks before any number."""
+    return {"checks": passed_checks(names, "cuda")}
 
 
-def speed(network: str, ways: list[str], rounds: int, steps: int) -> dict[str, Any]:
-    """Images a second of all ways, the lab compiled and not; and the seconds of an epoch of CIFAR-10."""
-    compared = compare(network, ways, rounds, steps, 2, "cuda")
+def speed(network: str, names: list[str], rounds: int, steps: int) -> dict[str, Any]:
+    """Images a second of all implementations, the lab compiled and not; and the seconds of an epoch of CIFAR-10."""
+    compared = compare(network, names, rounds, steps, 2, "cuda")
     return compared | {"checks": [*compared["checks"], *epoch_checks(network, compared["images_per_second"])]}
 
 

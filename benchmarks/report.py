@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def read(folder: Path) -> dict[str, Content]:
-    """Every file of results, by its path without the ending, such as gpu/gates."""
+    """Every file of results, by its path without the ending, such as gpu/checks."""
     found = {str(file.relative_to(folder).with_suffix("")): load(file) for file in folder.rglob("*.json")}
     return dict(sorted(found.items()))
 
@@ -51,10 +51,10 @@ def page(results: Mapping[str, Content]) -> str:
         "Written by `python -m benchmarks.report` from the JSON in `benchmarks/results/`; "
         "[benchmarks/README.md](../benchmarks/README.md) says how it is measured. "
         "`python -m resnet_lab.bench OVERRIDES…` measures any configuration on your machine.\n",
-        "## Beside other ways to train the same network\n",
+        "## Beside other implementations of the same training\n",
     ]
     compared = comparisons(results)
-    picture = "![Images a second of every way](figures/performance.png)\n"
+    picture = "![Images a second of every implementation](figures/performance.png)\n"
     parts.append(picture if compared else "Not measured yet: `python -m benchmarks.train` does it.\n")
     for name, measured in compared.items():
         parts += [f"### {name}\n", *speed_tables(measured)]
@@ -81,7 +81,7 @@ def speed_tables(measured: Mapping[str, Any]) -> list[str]:
         for name, speed in measured["images_per_second"].items()
     ]
     rounds = len(measured["rounds"])
-    head = ["way", "images/s", "lab / way"]
+    head = ["implementation", "images/s", "lab / implementation"]
     caption = f"Median of {rounds} round{'s' if rounds > 1 else ''}, smallest and largest in brackets.\n"
     return [caption, table(head, rows), verdict_table(measured["checks"])]
 
@@ -142,32 +142,32 @@ def origin(name: str, content: Content) -> str:
 
 
 def draw(results: Mapping[str, Content], path: Path) -> None:
-    """Images a second of every way, a panel for each network: median, smallest and largest."""
+    """Images a second of every implementation, a panel for each network: median, smallest and largest."""
     from matplotlib.figure import Figure
 
     compared = comparisons(results)
     figure = Figure(figsize=(7.5, 0.7 + 2.3 * len(compared)), layout="constrained")
     axes = figure.subplots(len(compared), squeeze=False)[:, 0]
-    for ax, (name, measured) in zip(axes, compared.items(), strict=True):
+    for ax, (title, measured) in zip(axes, compared.items(), strict=True):
         speeds = measured["images_per_second"]
-        ways = sorted(speeds, key=lambda way: speeds[way]["median"])
-        medians = [speeds[way]["median"] for way in ways]
+        names = sorted(speeds, key=lambda name: speeds[name]["median"])
+        medians = [speeds[name]["median"] for name in names]
         errors = [
-            [speeds[w]["median"] - speeds[w]["low"] for w in ways],
-            [speeds[w]["high"] - speeds[w]["median"] for w in ways],
+            [speeds[name]["median"] - speeds[name]["low"] for name in names],
+            [speeds[name]["high"] - speeds[name]["median"] for name in names],
         ]
-        ax.barh(ways, medians, color=[COLOURS.get(way, OTHERS) for way in ways], height=0.7)
-        ax.errorbar(medians, ways, xerr=errors, fmt="none", ecolor="#333333", elinewidth=1, capsize=3)
-        for way, speed in zip(ways, medians, strict=True):
+        ax.barh(names, medians, color=[COLOURS.get(name, OTHERS) for name in names], height=0.7)
+        ax.errorbar(medians, names, xerr=errors, fmt="none", ecolor="#333333", elinewidth=1, capsize=3)
+        for name, speed in zip(names, medians, strict=True):
             ax.annotate(
                 f"{speed:,.0f}",
-                (0, way),
+                (0, name),
                 xytext=(4, 0),
                 textcoords="offset points",
                 va="center",
-                color="white" if way in COLOURS else "black",
+                color="white" if name in COLOURS else "black",
             )
-        ax.set(title=name, xlim=(0, None))
+        ax.set(title=title, xlim=(0, None))
         ax.spines[["top", "right"]].set_visible(False)
     axes[-1].set_xlabel("images trained on in a second: median over rounds, smallest and largest")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,9 +10,9 @@ from typing import Any
 
 from benchmarks import decide
 from benchmarks.facts import RESULTS, facts, write
-from benchmarks.worker import WayFailed, measure
-from resnet_lab.compose import load_config
-from resnet_lab.model.summary import measure as cost
+from benchmarks.worker import ImplementationFailed, measure
+from resnet_lab.config.compose import load_config
+from resnet_lab.tasks.cost import measure as cost
 
 # Small images, so that the work that is done once for each image weighs most: loading, augmentation, counting.
 SMALL = ("+experiment=cifar10_20", "data.image_size=8")
@@ -32,7 +32,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         content = facts("benchmarks.scaling") | report(options.rounds, options.steps, options.device)
-    except WayFailed as failed:
+    except ImplementationFailed as failed:
         print(failed, file=sys.stderr)
         return 1
     for check in content["checks"]:

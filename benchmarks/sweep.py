@@ -1,6 +1,6 @@
 """Jobs of a sweep at once against one after the other: `python -m benchmarks.sweep`, wall time as a ratio.
 
-Four trainings on digits, through the command line, with all that a sweep does; the two ways alternate.
+Four trainings on digits, through the command line, with all that a sweep does; the two alternate.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What every way trains: one network with its initial weights, and the very batches and learning rates in their order.
+"""What all implementations train: one network with its initial weights, by the same batches and learning rates.
 
-Written without the lab's training engine, so that a gate can hold the two against each other.
+Written without the lab's training engine, so that a check can hold the two against each other.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from resnet_lab.choices import Optimizer, Schedule
-from resnet_lab.compose import load_config
-from resnet_lab.config import Config, ConfigError
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import load_config
+from resnet_lab.config.enums import Optimizer, Schedule
+from resnet_lab.config.schema import Config
 from resnet_lab.data.sources import Images, read
 from resnet_lab.model.resnet import ResNetV2
 
-# CIFAR-10's mean colour in whole numbers, so that ways which pad before they normalise can pad with it, and its
+# CIFAR-10's mean colour in whole numbers, so that who pads before normalising can pad with it, and its
 # deviation. The images themselves are random: how fast they are trained on does not depend on what they show.
 MEAN = (125, 123, 114)
 STD = (0.2470, 0.2435, 0.2616)
@@ -86,11 +87,11 @@ class Task:
 
     def epoch(self, number: int) -> Epoch:
         """The draws of an epoch (from 0): a generator seeded by (seed, epoch) gives order, corners, then mirrorings."""
-        rng = np.random.default_rng([self.config.seed, number])
+        rng, augment = np.random.default_rng([self.config.seed, number]), self.config.augment
         count = self.steps * self.batch_size
         row_N = rng.permutation(count)
-        top_N, left_N = rng.integers(0, 2 * self.config.data.pad + 1, size=(2, count))
-        return Epoch(row_N, top_N, left_N, rng.random(count) < 0.5)
+        top_N, left_N = rng.integers(0, 2 * augment["crop"].pad + 1, size=(2, count))
+        return Epoch(row_N, top_N, left_N, rng.random(count) < augment["flip"].p)
 
     def lr_factor(self, step: int) -> float:
         """By what the learning rate of a step (from 0) is multiplied: 1, then less after shares of all steps."""
@@ -101,10 +102,10 @@ class Task:
     @property
     def threads(self) -> int:
         """Of the CPU: as many as the lab takes, so that none has more."""
-        from resnet_lab.model.summary import measure
-        from resnet_lab.training.machine import Machine
+        from resnet_lab.tasks.cost import measure
+        from resnet_lab.training.runtime import Runtime
 
-        return Machine.choose(self.config, measure(self.config).macs).num_threads
+        return Runtime.resolve(self.config, measure(self.config).macs).num_threads
 
     @property
     def bf16(self) -> bool:
@@ -114,5 +115,5 @@ class Task:
 
 
 def normalised(pixels: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-    """uint8 pixels → float32, as every way does it; mean and std for pixels in 0…1, in a shape that broadcasts."""
+    """uint8 pixels → float32, as all do it; mean and std for pixels in 0…1, in a shape that broadcasts."""
     return pixels.float().div_(255).sub_(mean).div_(std)

@@ -1,6 +1,6 @@
-"""The lab beside other ways to train the same network: `python -m benchmarks.train`; README.md has the protocol.
+"""The lab beside other implementations: `python -m benchmarks.train`; README.md has the protocol.
 
-Gates first, then rounds in which every way trains once, in a fresh process; the ratios are those within a round.
+Checks first, then rounds in which each trains once, in a fresh process; the ratios are those within a round.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any
 import torch
 
 from benchmarks import decide
+from benchmarks.checks import all_checks
 from benchmarks.facts import RESULTS, facts, write
-from benchmarks.gates import gates
-from benchmarks.ways import timm
-from benchmarks.worker import WayFailed, measure
+from benchmarks.implementations import timm
+from benchmarks.worker import ImplementationFailed, measure
 from resnet_lab.training.log import show_on_terminal
 
 NETWORKS = ("cifar10_20", "cifar10_56", "cifar10_basic_56", "cifar10_164")
-WAYS = ("roof", "lab", "plain", "template", "strong", "timm")
+IMPLEMENTATIONS = ("roof", "lab", "plain", "template", "strong", "timm")
 
 
 def main() -> int:
-    """Exit status 1 when a gate or a way fails, or the lab falls short."""
+    """Exit status 1 when a check or an implementation fails, or the lab falls short."""
     options = parser().parse_args()
     device = options.device.replace("auto", "cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
@@ -37,16 +37,18 @@ def main() -> int:
     try:
         if options.self_check:
             return self_check(options.networks[0], options.rounds, options.steps, options.epochs, device)
-        ways, left_out = usable(options.ways)
+        names, left_out = usable(options.implementations)
         for why in left_out:
             print(why)
-        opened = open_gates(ways, device)
+        checks = passed_checks(names, device)
         protocol = {name: getattr(options, name) for name in ("rounds", "steps", "epochs")}
         content = facts("benchmarks.train") | {"device": device, "protocol": protocol, "left_out": left_out}
-        content |= {"gates": opened, "networks": {}}
+        content |= {"checks": checks, "networks": {}}
         for network in options.networks:
-            content["networks"][network] = compare(network, ways, options.rounds, options.steps, options.epochs, device)
-    except WayFailed as failed:
+            content["networks"][network] = compare(
+                network, names, options.rounds, options.steps, options.epochs, device
+            )
+    except ImplementationFailed as failed:
         print(failed, file=sys.stderr)
         return 1
     write(options.out or RESULTS / f"train-{device}.json", content)
@@ -56,7 +58,8 @@ def main() -> int:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks.train", description=__doc__)
     made.add_argument("--networks", nargs="+", default=["cifar10_20"], choices=NETWORKS)
-    made.add_argument("--ways", nargs="+", default=list(WAYS), help=f"of {', '.join(WAYS)}; lab:SETTING=VALUE too")
+    known = f"of {', '.join(IMPLEMENTATIONS)}; lab:SETTING=VALUE too"
+    made.add_argument("--implementations", nargs="+", default=list(IMPLEMENTATIONS), help=known)
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--steps", type=int, default=25, help="mini-batches of an epoch")
     made.add_argument("--epochs", type=int, default=2, help="that are measured, after one that warms up")
@@ -66,27 +69,27 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def usable(ways: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The ways that can be gone here, and why others cannot."""
-    why = timm.missing() if "timm" in ways else ""
-    return [way for way in ways if not (why and way == "timm")], [why] if why else []
+def usable(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those that can be used here, and why others cannot."""
+    why = timm.missing() if "timm" in names else ""
+    return [name for name in names if not (why and name == "timm")], [why] if why else []
 
 
-def open_gates(ways: Sequence[str], device: str) -> list[dict[str, Any]]:
-    """All gates. Raises WayFailed when one does not hold: no number counts then."""
+def passed_checks(names: Sequence[str], device: str) -> list[dict[str, Any]]:
+    """All checks. Raises ImplementationFailed when one does not hold: no number counts then."""
     show_on_terminal(logging.WARNING)
-    with contextlib.redirect_stdout(io.StringIO()):  # some ways talk while they train
-        opened = gates(ways, torch.device(device))
-    shut = [gate for gate in opened if not gate["passed"]]
-    if shut:
-        raise WayFailed("\n".join(f"gate: not so: {gate['what']} ({gate['value']})" for gate in shut))
-    print(f"{len(opened)} gates hold")
-    return opened
+    with contextlib.redirect_stdout(io.StringIO()):  # some talk while they train
+        checks = all_checks(names, torch.device(device))
+    failed = [check for check in checks if not check["passed"]]
+    if failed:
+        raise ImplementationFailed("\n".join(f"not so: {check['what']} ({check['value']})" for check in failed))
+    print(f"{len(checks)} checks hold")
+    return checks
 
 
-def compare(network: str, ways: Sequence[str], rounds: int, steps: int, epochs: int, device: str) -> dict[str, Any]:
-    """Images a second of all ways in all rounds, the ratios of the lab to the others, and whether those are enough."""
-    names = [name for name in ways if name != "timm" or "basic" not in network]  # timm has the other kind of units
+def compare(network: str, names: Sequence[str], rounds: int, steps: int, epochs: int, device: str) -> dict[str, Any]:
+    """Images a second of all in all rounds, the ratios of the lab to the others, and whether those are enough."""
+    names = [name for name in names if name != "timm" or "basic" not in network]  # timm has the other kind of units
     measured: list[dict[str, float]] = []
     for number in range(rounds):
         speeds = {}
@@ -106,7 +109,7 @@ def self_check(network: str, rounds: int, steps: int, epochs: int, device: str) 
     """Exit status 0 when the lab passes the check against the roof and a slowed lab, in the same rounds, fails it."""
     measured = compare(network, ["roof", "lab", "slowed"], rounds, steps, epochs, device)["rounds"]
     roof = {"roof": decide.limits(network, device)["roof"]}
-    lab, slowed = (decide.passed(decide.verdicts(decide.ratios(measured, way), roof)) for way in ("lab", "slowed"))
+    lab, slowed = (decide.passed(decide.verdicts(decide.ratios(measured, name), roof)) for name in ("lab", "slowed"))
     print(f"the lab {'passes' if lab else 'FAILS'} the check, the slowed lab {'PASSES' if slowed else 'fails'} it")
     return 0 if lab and not slowed else 1
 

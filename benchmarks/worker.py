@@ -1,4 +1,4 @@
-"""One way in a process of its own: `measure` starts it, and returns what it measured."""
+"""One implementation in a process of its own: `measure` starts it, and returns what it measured."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.implementations import Stopwatch, implementation
 from benchmarks.task import Task
-from benchmarks.ways import Stopwatch, way
 
 
-class WayFailed(Exception):
-    """A way ended with an error."""
+class ImplementationFailed(Exception):
+    """An implementation ended with an error."""
 
 
 def measure(name: str, overrides: Sequence[str], steps: int, epochs: int, device: str) -> float:
-    """Images a second of a way in a fresh process, over `epochs` epochs after one that warms up.
+    """Images a second of an implementation in a fresh process, over `epochs` epochs after one that warms up.
 
-    Raises WayFailed, with the end of what the way printed.
+    Raises ImplementationFailed, with the end of what the implementation printed.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "measured.json"
@@ -32,20 +32,20 @@ def measure(name: str, overrides: Sequence[str], steps: int, epochs: int, device
             [*command, *overrides], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
         if ended.returncode:
-            raise WayFailed(f"{name} failed on {' '.join(overrides)}:\n{ended.stdout[-3000:]}")
+            raise ImplementationFailed(f"{name} failed on {' '.join(overrides)}:\n{ended.stdout[-3000:]}")
         measured = json.loads(out.read_text())
     return float(measured["images"] / sum(measured["seconds"]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("way")
+    parser.add_argument("implementation")
     parser.add_argument("steps", type=int)
     parser.add_argument("epochs", type=int)
     parser.add_argument("device")
     parser.add_argument("out", type=Path)
     arguments, overrides = parser.parse_known_args()
-    module, more = way(arguments.way)
+    module, more = implementation(arguments.implementation)
     device = torch.device(arguments.device)
     task = Task([*overrides, *more], arguments.steps, 1 + arguments.epochs, device)
     stopwatch = Stopwatch(device)

@@ -10,9 +10,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from resnet_lab.choices import Activation, Unit
+from resnet_lab.config.enums import Activation
+from resnet_lab.config.registry import UNITS
 from resnet_lab.model.layers import PLACEMENTS, Order
-from resnet_lab.model.units import KERNELS
 
 matplotlib.use("Agg")
 
@@ -40,13 +40,13 @@ def boxes(order: Order) -> list[Box]:
     return [(name, NAMES[name]) for name in order]
 
 
-def layers(activation: Activation, unit: Unit) -> list[Box]:
+def layers(activation: Activation, unit: str) -> list[Box]:
     """All layers of a unit inside a stack, from the code's tables."""
-    placement, kernels = PLACEMENTS[activation], KERNELS[unit]
+    placement, convs = PLACEMENTS[activation], UNITS.load(unit).convs
     result: list[Box] = []
-    for index, kernel in enumerate(kernels):
-        after = placement.last if index == len(kernels) - 1 else placement.after
-        result += [*boxes(placement.before), ("conv", f"{kernel}×{kernel} conv"), *boxes(after)]
+    for index, conv in enumerate(convs):
+        post = placement.before_addition if index == len(convs) - 1 else placement.post
+        result += [*boxes(placement.pre), ("conv", f"{conv.kernel}×{conv.kernel} conv"), *boxes(post)]
     return result
 
 
@@ -111,10 +111,10 @@ def save(name: str, diagrams: Sequence[Diagram], columns: int) -> None:
 def main() -> None:
     """All figures."""
     v2 = Activation.full_preactivation
-    save("units", [Diagram(f"unit={u.name}", layers(v2, u), None if u is Unit.conv else []) for u in Unit], 3)
+    save("units", [Diagram(f"unit={u}", layers(v2, u), [] if UNITS.info(u).bridged else None) for u in UNITS], 3)
     save(
         "activations",
-        [Diagram(a.name, layers(a, Unit.basic), after=boxes(PLACEMENTS[a].addition)) for a in Activation],
+        [Diagram(a.name, layers(a, "basic"), after=boxes(PLACEMENTS[a].after_addition)) for a in Activation],
         5,
     )
     residual: list[Box] = [("conv", "F(x)")]
@@ -153,7 +153,7 @@ def main() -> None:
         ],
         3,
     )
-    pooled: list[Box] = [*boxes(PLACEMENTS[v2].final), ("other", "global average")]
+    pooled: list[Box] = [*boxes(PLACEMENTS[v2].head), ("other", "global average")]
     classifier: Box = ("conv", "classifier")
     save(
         "heads",

@@ -17,15 +17,18 @@ from joblib import Parallel, delayed
 from rich.progress import track
 from torch import Tensor
 
-from resnet_lab.config import Config
-from resnet_lab.data.module import ImageData
-from resnet_lab.inspect.bounds import Bounds
+from resnet_lab.config.schema import Config
+from resnet_lab.data.datamodule import ImageData
 from resnet_lab.inspect.flow import Flow, flow
 from resnet_lab.inspect.inversion import error_by_frequency, invert
+from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.model.resnet import ResNetV2
-from resnet_lab.training.machine import physical_cores
-from resnet_lab.training.record import RunDirectory, load_run, write_json
+from resnet_lab.rundir.directory import RunDirectory
+from resnet_lab.rundir.files import write_json
+from resnet_lab.tasks.base import task_of
+from resnet_lab.tasks.load import load_run
 from resnet_lab.training.result import git_commit, versions
+from resnet_lab.training.runtime import physical_cores
 
 OUT = Path(__file__).parent / "results" / "why_residual" / "measured.json"
 FLOW_IMAGES, INVERTED_IMAGES = 128, 10
@@ -47,9 +50,11 @@ def measured(folder: Path) -> dict[str, Any]:
     """One run: how it trained, and what is inside of it before and after."""
     torch.set_num_threads(1)
     result, (config, net) = RunDirectory(folder).result(), load_run(folder)
-    images, labels, bounds = validation_images(config)
-    before, after = (flow(n, images[:FLOW_IMAGES], labels[:FLOW_IMAGES]) for n in (initial(config), net))
-    frequencies, lost = recovered(net, images[:INVERTED_IMAGES], bounds)
+    images, labels, pixel_range = validation_images(config)
+    before, after = (
+        flow(n, task_of(config), images[:FLOW_IMAGES], labels[:FLOW_IMAGES]) for n in (initial(config), net)
+    )
+    frequencies, lost = recovered(net, images[:INVERTED_IMAGES], pixel_range)
     return {
         "depth": result["depth"],
         "shortcut": config.model.shortcut.name,
@@ -65,13 +70,13 @@ def measured(folder: Path) -> dict[str, Any]:
     }
 
 
-def validation_images(config: Config) -> tuple[Tensor, Tensor, Bounds]:
+def validation_images(config: Config) -> tuple[Tensor, Tensor, PixelRange]:
     """Images that the network was not trained on, in the order of the data set, and their labels."""
     data = ImageData(config)
     rows = data.validation_rows
     pixels = torch.from_numpy(data.source.train.pixels[rows])
     images = data.normalise(pixels).contiguous(memory_format=torch.channels_last)
-    return images, torch.from_numpy(data.source.train.labels[rows]), Bounds.of(data.normalise)
+    return images, torch.from_numpy(data.source.train.labels[rows]), PixelRange.of(data.normalise)
 
 
 def initial(config: Config) -> ResNetV2:
@@ -86,13 +91,13 @@ def numbers(found: Flow) -> dict[str, list[float]]:
     return {what: rounded(getattr(found, what)[units]) for what in ("gradient", "signal")}
 
 
-def recovered(net: ResNetV2, images_BCHW: Tensor, bounds: Bounds) -> tuple[np.ndarray, dict[str, list[float]]]:
+def recovered(net: ResNetV2, images_BCHW: Tensor, pixel_range: PixelRange) -> tuple[np.ndarray, dict[str, list[float]]]:
     """Spatial frequencies, and for each layer of AFTER the error of the images found from its tensor at each."""
-    pixels = bounds.pixels(images_BCHW).numpy()
+    pixels = pixel_range.pixels(images_BCHW).numpy()
     lost = {}
     for name in AFTER:
-        found = torch.from_numpy(invert(net, name, images_BCHW, bounds).images)
-        frequencies, error = error_by_frequency(bounds.pixels(found).numpy(), pixels)
+        found = torch.from_numpy(invert(net, name, images_BCHW, pixel_range).images)
+        frequencies, error = error_by_frequency(pixel_range.pixels(found).numpy(), pixels)
         lost[name] = rounded(error)
     return frequencies, lost
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from resnet_lab import load_config
-from resnet_lab.compose import options
-from resnet_lab.model.summary import measure
-from resnet_lab.published import published
+from resnet_lab.config.groups import options
+from resnet_lab.config.published import published
+from resnet_lab.tasks.cost import measure
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "golden" / "networks.json"
@@ -28,7 +28,7 @@ def row(name: str) -> dict[str, Any]:
     config = load_config(f"+experiment={name}")
     paper = published(config)
     return {
-        "data": config.data.name.name,
+        "data": config.data.name,
         "image_shape": list(config.data.image_shape),
         **measure(config).totals(),
         "published_error": paper.error if paper else None,

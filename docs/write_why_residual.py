@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.report.statistics import Difference, differences, holm
 
 RESULTS = Path(__file__).parent / "results"
@@ -197,7 +198,7 @@ def verdicts(groups: Groups) -> list[str]:
             errors = {f"{name}, {depth} layers,": by_seed(group[name]) for name in pair}
             found += differences(errors)
     corrected = iter(holm([difference.p for difference in found if difference.p is not None]))
-    return [str(d if d.p is None else replace(d, p=next(corrected))) for d in found]
+    return [(d if d.p is None else replace(d, p=next(corrected))).words(CLASSIFICATION) for d in found]
 
 
 def by_seed(runs: Sequence[Run]) -> dict[str, float]:

@@ -9,16 +9,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from resnet_lab.compose import needs_extra
-from resnet_lab.config import ConfigError
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.hydra_private import combinations
+from resnet_lab.config.messages import needs_extra
 
 
 class LocalLauncher(Launcher):
@@ -75,11 +75,18 @@ class Ray(Launcher):
         return self.launching.launch(job_overrides, initial_job_idx)
 
 
-class Grid(BasicSweeper):
+class Grid(Sweeper):
     """Every combination of the values given. What is done is not begun again; what fails does not stop the rest."""
 
     def __init__(self, params: dict[str, str]) -> None:
-        super().__init__(max_batch_size=None, params=params)
+        self.params = params
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Set up the launcher. Raises ConfigError."""
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Plan, launch what is left to do, the longest first. Raises RunFailed with a list of what failed."""
@@ -88,9 +95,8 @@ class Grid(BasicSweeper):
         assert self.hydra_context
         assert self.config
         assert self.launcher
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        [jobs] = self.split_arguments(overrides, max_batch_size=None)
+        params = [f"{name}={values}" for name, values in self.params.items()]
+        jobs = combinations(self.hydra_context, [*params, *arguments])
         return sweep(self.hydra_context, self.config, self.launcher, jobs)
 
 

@@ -6,18 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resnet_lab.compose import load_config
+    from resnet_lab.config.compose import load_config
     from resnet_lab.model.complexity import complexity
     from resnet_lab.model.resnet import ResNetV2
-    from resnet_lab.training.record import load_run
+    from resnet_lab.tasks.load import load_run
 
 __all__ = ["ResNetV2", "complexity", "load_config", "load_run"]
 
 _HOMES = {
     "ResNetV2": "resnet_lab.model.resnet",
     "complexity": "resnet_lab.model.complexity",
-    "load_config": "resnet_lab.compose",
-    "load_run": "resnet_lab.training.record",
+    "load_config": "resnet_lab.config.compose",
+    "load_run": "resnet_lab.tasks.load",
 }
 
 

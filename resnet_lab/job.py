@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from resnet_lab.compose import refuse_several_options, to_config
-from resnet_lab.config import Config, ConfigError
-from resnet_lab.ending import RunFailed
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import to_config, use_config_dirs
+from resnet_lab.config.hydra_private import app
+from resnet_lab.config.schema import Config
+from resnet_lab.interrupts import RunFailed
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -28,24 +29,23 @@ def train(composed: DictConfig, progress: Callback | None = None) -> Objective:
     try:
         return _train(composed, progress)
     except (ConfigError, RunFailed) as error:
-        if HydraConfig.get().mode is RunMode.RUN:
+        if app().mode is RunMode.RUN:
             sys.exit(str(error))  # Hydra would add lines of its own
         raise
 
 
 def _train(composed: DictConfig, progress: Callback | None) -> Objective:
-    overrides = list(HydraConfig.get().overrides.task)
-    refuse_several_options(overrides)
+    use_config_dirs(app())
     config = to_config(composed)
 
     from resnet_lab.training.log import show_on_terminal  # torch takes seconds, which --help need not wait for
-    from resnet_lab.training.run import headline, run
+    from resnet_lab.training.run import format_result, run
 
     show_on_terminal()
-    result = run(config, overrides, callbacks(config, progress))
+    result = run(config, callbacks(config, progress))
     if not result:
         return None
-    print(headline(result))
+    print(format_result(result))
     return objective(result, config.objective)
 
 
@@ -59,7 +59,8 @@ def callbacks(config: Config, progress: Callback | None = None) -> list[Callback
 
 
 def objective(result: dict[str, Any], names: list[str]) -> Objective:
-    """The numbers of a result that are to be minimised: one, or several as a tuple; by default the validation error."""
-    numbers = result | {"val_error": result["last"]["val_error"]}
-    chosen = tuple(numbers[name] for name in names or ["val_error"])
+    """The numbers of a result that are to be minimised: one, or several as a tuple; by default the validation score."""
+    score = f"val_{result['task']['score']}"
+    numbers = result | {score: result["last"][score]}
+    chosen = tuple(numbers[name] for name in names or [score])
     return chosen if len(chosen) > 1 else chosen[0]

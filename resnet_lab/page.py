@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 _TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
-def fill(template: str, parts: Mapping[str, str]) -> str:
-    """The template with every {{NAME}} replaced, {{STYLE}} by the common style; what is put in stays as it is."""
-    known = {"STYLE": files(__package__).joinpath("page.css").read_text().strip(), **parts}
-    head, *rest = template.split("{{")
-    return head + "".join(known[name] + text for name, text in (part.split("}}", 1) for part in rest))
+def render(template: str, **values: Any) -> bytes:
+    """The page of a template below this package, in UTF-8; text among the values is text, whatever it looks like."""
+    return _PAGES.get_template(template).render(values).encode(errors="backslashreplace")
 
 
 def inline(picture: Path) -> str:
     """A picture file as an address that holds all of it."""
     return f"data:{_TYPES[picture.suffix]};base64,{base64.b64encode(picture.read_bytes()).decode()}"
+
+
+_PAGES = Environment(
+    loader=PackageLoader(__package__, ""),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_PAGES.filters["inline"] = inline
+_PAGES.policies["json.dumps_kwargs"] = {"allow_nan": False}  # and keys in the order in which they are given

@@ -6,35 +6,30 @@ import json
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
-from resnet_lab.compose import load_config
-from resnet_lab.config import ConfigError
-from resnet_lab.model.summary import measure, tree
+from resnet_lab.command import run_command
+from resnet_lab.config.compose import load_config
+from resnet_lab.tasks.cost import measure, tree
+from resnet_lab.text import plain_console
 
 USAGE = "usage: python -m resnet_lab.summary [--json] OVERRIDES…, for example +experiment=cifar10_56 bottleneck=half"
 WIDTH = 110  # characters, where the output is not a terminal
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the summary; the exit status is 1, with one message, when a setting is wrong."""
+    """Print the summary. Raises ConfigError when a setting is wrong."""
     if {"-h", "--help"} & set(arguments):
         print(USAGE)
         return 0
     overrides = [argument for argument in arguments if argument != "--json"]
-    try:
-        config = load_config(*overrides)
-        cost = measure(config, overrides)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 1
+    config = load_config(*overrides)
+    cost = measure(config)
     if "--json" in arguments:
         print(json.dumps(cost.totals()))
+        print(*(f"{warning}\n" for warning in cost.warnings()), sep="", end="", file=sys.stderr)
     else:
-        console = Console()
-        (console if console.is_terminal else Console(width=WIDTH)).print(tree(config, cost))
+        plain_console(WIDTH).print(tree(config, cost))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

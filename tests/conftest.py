@@ -1,8 +1,53 @@
 """For all tests: networks are tiny, and a second thread costs more than it brings, most of all beside others."""
 
-import os
+from __future__ import annotations
 
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 import torch
+from lab import Lab
+
+from resnet_lab.callbacks.dashboard import Dashboard
+from resnet_lab.callbacks.progress import ProgressBar
+from resnet_lab.training.log import LIBRARIES
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_loggers() -> Iterator[None]:
+    """What a test does to the loggers, as every command does, is no other test's."""
+    loggers = [logging.getLogger(name) for name in ("resnet_lab", *LIBRARIES)]
+    before = [(logger.handlers[:], logger.propagate) for logger in loggers]
+    yield
+    for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """A laboratory of the test's own."""
+    return Lab(tmp_path / "outputs")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A laboratory with one finished run, as the command line makes it, to look at and not to change."""
+    lab = Lab(tmp_path_factory.mktemp("finished"))
+    lab.run(callbacks=[Dashboard(lab.config()), ProgressBar()])
+    return lab
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Whatever a test does to the handlers of signals is undone."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)

@@ -17,8 +17,9 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from resnet_lab import __main__ as entry_point
-from resnet_lab.compose import GROUPS, load_config
-from resnet_lab.model.summary import measure
+from resnet_lab.config.compose import load_config
+from resnet_lab.config.groups import GROUPS
+from resnet_lab.tasks.cost import measure
 from resnet_lab.training.log import LIBRARIES
 
 TINY = (
@@ -92,7 +93,7 @@ MISTAKES = {
     "several devices, added": ("+trainer.devices=2", r"trainer\.devices: .* hydra\.launcher\.jobs_per_gpu"),
     "number for a group": ("units=3", "a group is set to the name of an option, as in units=n3"),
     "null for a group": ("optim=null", "a group is set to the name of an option"),
-    "number for a list": ("model.units=3", r"model\.units: .*write a list: model\.units=\[…\]"),
+    "word for a list": ("model.units=many", r"model\.units must be positive whole numbers, got \['many'\]"),
     "word for a number": ("seed=one", "seed: Value 'one'"),
     "fraction for a count": ("trainer.max_epochs=1.5", r"trainer\.max_epochs: Value '1\.5'"),
     "null": ("seed=null", "seed: field 'seed' is not Optional"),

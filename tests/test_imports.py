@@ -15,27 +15,41 @@ import resnet_lab
 PACKAGE = Path(resnet_lab.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Each part and the parts that it may use, besides itself. `ending` is words and signals, and uses nothing; `summary`
-# is a second entry point, which needs no training; a third, of `inspect`, loads runs, which its functions do not.
+# Each part and the parts that it may use, besides itself. `interrupts`, `text` and `page` serve others and use nothing;
+# `command` is what entry points share; `summary` is one of them, which needs no training; that of `inspect` loads runs,
+# which its functions do not.
 MAY_IMPORT = {
-    "choices": set(),
-    "config": {"choices"},
-    "ending": set(),
-    "compose": {"choices", "config"},
+    "interrupts": set(),
+    "text": set(),
     "page": set(),
-    "published": {"choices", "config", "compose"},
-    "data": {"choices", "config", "compose"},
-    "model": {"choices", "config", "compose"},
-    "inspect": {"choices", "config", "compose", "page", "data", "model"},
-    "training": {"choices", "config", "compose", "published", "ending", "data", "model", "inspect"},
-    "callbacks": {"choices", "config", "compose", "ending", "data", "model", "inspect", "training"},
-    "job": {"choices", "config", "compose", "ending", "data", "model", "inspect", "training", "callbacks"},
-    "sweep": {"choices", "config", "compose", "ending", "data", "model", "training", "callbacks"},
-    "bench": {"choices", "config", "compose", "ending", "data", "model", "training", "sweep"},
-    "__main__": {"compose", "ending", "job"},
-    "summary": {"choices", "config", "compose", "model"},
-    "inspect.__main__": {"choices", "config", "compose", "data", "model", "inspect", "training"},
-    "report": {"choices", "config", "page"},
+    "config": set(),
+    "command": {"interrupts", "config"},
+    "rundir": {"config"},
+    "data": {"text", "config", "rundir"},
+    "model": {"config", "rundir"},
+    "tasks": {"config", "rundir", "data", "model"},
+    "inspect": {"text", "config", "rundir", "data", "model", "tasks"},
+    "training": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect"},
+    "callbacks": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training"},
+    "job": {"interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training", "callbacks"},
+    "sweep": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "callbacks"},
+    "bench": {"text", "command", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "sweep"},
+    "__main__": {"command", "config", "job"},
+    "summary": {"text", "command", "config", "model", "tasks"},
+    "inspect.__main__": {
+        "text",
+        "page",
+        "command",
+        "interrupts",
+        "config",
+        "rundir",
+        "data",
+        "model",
+        "tasks",
+        "inspect",
+        "training",
+    },
+    "report": {"text", "page", "command", "config", "rundir"},
 }
 
 
@@ -95,8 +109,27 @@ def test_the_parser_sees_every_kind_of_import(tmp_path: Path, monkeypatch: pytes
 
 
 def test_nothing_heavy_before_it_is_needed():
-    light = ("resnet_lab", "resnet_lab.config", "resnet_lab.compose", "resnet_lab.ending", "resnet_lab.__main__")
+    light = (
+        "resnet_lab",
+        "resnet_lab.config.schema",
+        "resnet_lab.config.compose",
+        "resnet_lab.command",
+        "resnet_lab.__main__",
+    )
     code = f"import sys, {', '.join(light)}; print(*{{'torch', 'pytorch_lightning', 'numpy'}} & sys.modules.keys())"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("package", "without"),
+    [("rundir", {"torch", "hydra", "pytorch_lightning"}), ("report", {"torch", "hydra", "pytorch_lightning"})],
+)
+def test_who_only_reads_runs_needs_neither_torch_nor_hydra(package: str, without: set[str]):
+    modules = [
+        f"resnet_lab.{package}.{path.stem}" for path in (PACKAGE / package).glob("*.py") if path.stem != "__init__"
+    ]
+    code = f"import sys, {', '.join(modules)}; print(*{without} & sys.modules.keys())"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == ""
 

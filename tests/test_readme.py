@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from resnet_lab import load_config
-from resnet_lab.compose import GROUPS, options
+from resnet_lab.config.groups import GROUPS, options
 from resnet_lab.inspect.__main__ import parser as inspect_parser
 from resnet_lab.inspect.sections import PARTS
-from resnet_lab.model.summary import measure
 from resnet_lab.report.__main__ import parser as report_parser
+from resnet_lab.rundir.place import run_directory
 from resnet_lab.summary import main as summary
+from resnet_lab.tasks.cost import measure
 from resnet_lab.training.run import run
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +45,7 @@ def test_training_commands_compose_and_build(overrides: list[str]) -> None:
         overrides = [override for override in overrides if "range" not in override]
     if "data=image_folder" in overrides:
         overrides = [*overrides, "data.num_classes=2"]
-    assert measure(load_config(*overrides), overrides).depth > 1
+    assert measure(load_config(*overrides)).depth > 1
 
 
 @pytest.mark.parametrize("overrides", arguments("resnet_lab.summary"))
@@ -72,7 +73,10 @@ def test_make_targets_exist() -> None:
 
 def test_python_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run(load_config("trainer=debug"), [], [])
+    short = load_config("trainer=debug")
+    run(short)
+    (tmp_path / "outputs" / "digits" / "default").mkdir()
+    run_directory(short).path.rename(run_directory(load_config()).path)
     names: dict[str, Any] = {}
     exec(PYTHON[0], names)
     assert names["cost"].depth == 56

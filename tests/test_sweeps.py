@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from resnet_lab import load_config
-from resnet_lab.compose import CONFIG_DIR, options
-from resnet_lab.config import ConfigError
-from resnet_lab.published import architecture, published
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.groups import CONFIG_DIR, options
+from resnet_lab.config.published import architecture, published
 from resnet_lab.training.run import run
 
 SWEEPS = options("sweep")
@@ -63,6 +63,6 @@ def test_debug_runs_a_whole_sweep(sweep: str, tmp_path: Path) -> None:
     paths = set()
     for job in jobs(sweep):
         overrides = [*common, "filters=w16", *job, f"output_dir={tmp_path}"]
-        assert run(load_config(*overrides), overrides, [])["last"]["epoch"] == 1
+        assert run(load_config(*overrides))["last"]["epoch"] == 1
         paths.add(tuple(sorted(tmp_path.glob("*/*/seed-0"))))
     assert len(list(tmp_path.glob("*/*/seed-0/result.json"))) == len(jobs(sweep))

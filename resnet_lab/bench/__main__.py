@@ -14,53 +14,47 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from resnet_lab.bench import roofs
 from resnet_lab.bench.measure import FEWEST_STEPS, Speed, speed, trained
 from resnet_lab.bench.parallel import READY, numbers, together
-from resnet_lab.compose import load_config
-from resnet_lab.config import Config, ConfigError
-from resnet_lab.ending import RunFailed
-from resnet_lab.model.resnet import ResNetV2
-from resnet_lab.model.summary import measure
+from resnet_lab.command import run_command
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import load_config
+from resnet_lab.config.schema import Config
+from resnet_lab.interrupts import RunFailed
+from resnet_lab.rundir.files import write_json
 from resnet_lab.sweep.mps import CONTROL
+from resnet_lab.tasks.base import task_of
+from resnet_lab.tasks.cost import measure
+from resnet_lab.text import plain_console
 from resnet_lab.training.log import console, show_on_terminal
-from resnet_lab.training.machine import Machine, physical_cores
-from resnet_lab.training.record import write_json
 from resnet_lab.training.result import git_commit, versions
+from resnet_lab.training.runtime import Runtime, physical_cores
 
 WIDTH = 120  # characters, where the output is not a terminal
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, print a table, write JSON; the exit status is 1, with one message, when a setting is wrong."""
+    """Measure, print a table, write JSON. Raises ConfigError when a setting is wrong, RunFailed when a job fails."""
     options, overrides = parser().parse_known_args(arguments)
     show_on_terminal(logging.WARNING)
-    try:
-        config = load_config(*overrides)
-        if options.worker:
-            print(json.dumps(trained(config, options.worker, _when_told)[0]))
-            return 0
-        jobs = _checked(options)
-        with console.status("measuring", refresh_per_second=2):
-            facts = report(config, overrides, options.seconds) | {"command": _command(arguments)}
-        counts = track(jobs, "several at once", console=console, transient=True, disable=not console.is_terminal)
-        # The same work for each count, whatever a step takes beside others: jobs of other lengths would end alone.
-        steps = facts["speed"]["steps"]
-        facts["jobs"] = [asdict(together(overrides, n, max(FEWEST_STEPS, steps // n), options.mps)) for n in counts]
-        out = Console()
-        (out if out.is_terminal else Console(width=WIDTH)).print(table(facts))
-        if options.json:
-            write_json(options.json, facts)
-    except (ConfigError, RunFailed, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    config = load_config(*overrides)
+    if options.worker:
+        print(json.dumps(trained(config, options.worker, _when_told)[0]))
+        return 0
+    jobs = _checked(options)
+    with console.status("measuring", refresh_per_second=2):
+        facts = report(config, options.seconds) | {"command": _command(arguments)}
+    counts = track(jobs, "several at once", console=console, transient=True, disable=not console.is_terminal)
+    # The same work for each count, whatever a step takes beside others: jobs of other lengths would end alone.
+    steps = facts["speed"]["steps"]
+    facts["jobs"] = [asdict(together(overrides, n, max(FEWEST_STEPS, steps // n), options.mps)) for n in counts]
+    plain_console(WIDTH).print(table(facts))
+    if options.json:
+        write_json(options.json, facts)
     return 0
 
 
@@ -88,23 +82,23 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def report(config: Config, overrides: Sequence[str], seconds: float) -> dict[str, Any]:
+def report(config: Config, seconds: float) -> dict[str, Any]:
     """Speed, and the shares of both roofs that it reaches."""
-    cost = measure(config, overrides)
-    machine = Machine.choose(config, cost.macs)
+    cost = measure(config)
+    runtime = Runtime.resolve(config, cost.macs)
     reached = speed(config, seconds)
-    device = torch.device("cuda" if machine.accelerator == "gpu" else "cpu")
-    dtype = {"bf16-mixed": torch.bfloat16, "64-true": torch.float64}.get(machine.precision, torch.float32)
-    with machine.set_up():
+    device = torch.device("cuda" if runtime.accelerator == "gpu" else "cpu")
+    dtype = {"bf16-mixed": torch.bfloat16, "64-true": torch.float64}.get(runtime.precision, torch.float32)
+    with runtime.set_up():
         peaks = {"macs": roofs.macs_per_second(device, dtype), "bytes": roofs.bytes_per_second(device)}
-    net = ResNetV2(config.model)
+    net = task_of(config).network()
     needs = {
         "macs": 3 * cost.macs * config.optim.batch_size,  # forward, and two products for every one backward
         "bytes": roofs.step_bytes(net, config.data.image_shape, config.optim.batch_size, dtype.itemsize),
     }
     return {
         "network": cost.totals() | {"name": config.name, "batch_size": config.optim.batch_size},
-        "machine": {"name": machine.name, "cores": physical_cores(), "how": machine.reasons, **versions()},
+        "machine": {"name": runtime.name, "cores": physical_cores(), "how": runtime.reasons, **versions()},
         "git_commit": git_commit(),
         "speed": asdict(reached) | {"host_share": reached.host_share},
         "roofs": {
@@ -148,4 +142,4 @@ def _command(arguments: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

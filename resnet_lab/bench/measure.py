@@ -15,15 +15,16 @@ import torch
 from pytorch_lightning import Callback, Trainer
 
 from resnet_lab.bench import roofs
-from resnet_lab.choices import DataName
-from resnet_lab.config import Config
+from resnet_lab.config.schema import Config
+from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.loader import memory_format
-from resnet_lab.model.resnet import ResNetV2
-from resnet_lab.model.summary import measure
-from resnet_lab.training.machine import Machine
+from resnet_lab.interrupts import Interrupted
+from resnet_lab.tasks.base import task_of
+from resnet_lab.tasks.cost import measure
+from resnet_lab.training.graphs import WARM_UP, GraphCapture
 from resnet_lab.training.module import training_step
-from resnet_lab.training.replay import WARM_UP, Recorder
 from resnet_lab.training.run import run
+from resnet_lab.training.runtime import Runtime
 from resnet_lab.training.schedule import build_optimizer
 from resnet_lab.training.step import Totals
 
@@ -57,13 +58,11 @@ class Stopwatch(Callback):
         self.begin = begin
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """The first measured epoch starts the clock."""
         if trainer.current_epoch == 1:
             self.begin()
             self.start = time.perf_counter()
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """The last one stops it."""
         self.seconds = time.perf_counter() - self.start
 
 
@@ -91,32 +90,36 @@ def trained(
     """The seconds and the images of epochs of so many steps, after one that warms up and `begin`; and the result."""
     stopwatch = Stopwatch(begin)
     with tempfile.TemporaryDirectory() as folder:
-        result = run(on_random_images(config, steps, folder), [], [stopwatch])
+        try:
+            result = run(on_random_images(config, steps, folder), [stopwatch])
+        except Interrupted as interrupted:
+            interrupted.message = "interrupted"  # nothing is kept that could be continued
+            raise
     return {"seconds": stopwatch.seconds, "images": EPOCHS * steps * config.optim.batch_size}, result
 
 
 def on_random_images(config: Config, steps: int, folder: str) -> Config:
     """The same training for a few epochs of whole mini-batches of random images, recorded in `folder`."""
-    data = dataclasses.replace(
-        config.data, name=DataName.fake, num_images=steps * config.optim.batch_size, validation=0, mean=None, std=None
-    )
+    made = {"name": "fake", "num_images": steps * config.optim.batch_size, "num_classes": config.model.num_classes}
+    data = dataclasses.replace(config.data, **made, validation=0, mean=None, std=None)  # type: ignore[arg-type]
     trainer = dataclasses.replace(config.trainer, max_epochs=1 + EPOCHS, max_batches=None)
     return dataclasses.replace(config, data=data, trainer=trainer, output_dir=folder, objective=[], dry_run=False)
 
 
 def bare_seconds(config: Config, rounds: int = 5) -> float:
     """Seconds for a step on images that are there already; the median of some rounds of about half a second each."""
-    machine = Machine.choose(config, measure(config).macs)
-    device = torch.device("cuda" if machine.accelerator == "gpu" else "cpu")
-    dtype = torch.float64 if machine.precision == "64-true" else torch.float32
-    net: Any = ResNetV2(config.model).to(device, dtype)
+    runtime = Runtime.resolve(config, measure(config).macs)
+    device = torch.device("cuda" if runtime.accelerator == "gpu" else "cpu")
+    dtype = torch.float64 if runtime.precision == "64-true" else torch.float32
+    task = task_of(config)
+    net: Any = task.network().to(device, dtype)
     net = net.to(memory_format=memory_format(config))
     optimizer = build_optimizer(config.optim, net)
-    recorder = Recorder() if machine.graphs else None
-    step = training_step(net, optimizer, config.optim, Totals(device), machine, recorder)
+    recorder = GraphCapture() if runtime.graphs else None
+    step = training_step(net, optimizer, config.optim, Totals(task, device), runtime, recorder)
     images = torch.randn(config.optim.batch_size, *config.data.image_shape, device=device, dtype=dtype)
     images = images.contiguous(memory_format=memory_format(config))
-    labels = torch.randint(config.model.num_classes, (len(images),), device=device)
+    labels = torch.from_numpy(ImageData(on_random_images(config, 1, "")).source.train.labels).to(device)
 
     def seconds(steps: int) -> float:
         roofs.wait(device)
@@ -126,8 +129,8 @@ def bare_seconds(config: Config, rounds: int = 5) -> float:
         roofs.wait(device)
         return (time.perf_counter() - start) / steps
 
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16-mixed")
-    with machine.set_up(), autocast:
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=runtime.precision == "bf16-mixed")
+    with runtime.set_up(), autocast:
         seconds(WARM_UP + 1)
         steps = max(1, round(0.5 / seconds(1)))
         return statistics.median(seconds(steps) for _ in range(rounds))

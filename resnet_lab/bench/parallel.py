@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.config import ConfigError
-from resnet_lab.ending import RunFailed
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.interrupts import RunFailed
 from resnet_lab.sweep.mps import service
-from resnet_lab.training.machine import physical_cores
+from resnet_lab.training.runtime import physical_cores
 
 READY = "ready"
 

@@ -6,56 +6,59 @@ import io
 from typing import Any
 
 import yaml
-from pytorch_lightning import Callback, Trainer
-from rich.console import Console
+from pytorch_lightning import Trainer
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard.summary import hparams
 
-from resnet_lab.compose import plain
-from resnet_lab.config import Config
-from resnet_lab.inspect.bounds import Bounds
-from resnet_lab.model.summary import measure, tree
+from resnet_lab.callbacks.observer import Observer
+from resnet_lab.config.registry import TASKS
+from resnet_lab.config.schema import Config
+from resnet_lab.config.stored import to_dict
+from resnet_lab.config.tasks import Scoring
+from resnet_lab.inspect.pixel_range import PixelRange
+from resnet_lab.tasks.cost import measure, tree
+from resnet_lab.text import plain_console
 
-CHARTS = {
-    "training and validation": {
-        "error (%)": ["Multiline", ["train/error", "val/error"]],
-        "loss": ["Multiline", ["train/loss", "val/loss"]],
-    }
-}
 SHOWN = ("filters", "reduction", "seed", "shortcut", "units")  # in the table of HPARAMS, unasked
 GRID = 64  # augmented training images
 
 
-class Dashboard(Callback):
+class Dashboard(Observer):
     """Once, as a run begins: hyper-parameters (HPARAMS), configuration and network (TEXT), training images (IMAGES).
 
-    CUSTOM SCALARS has the errors in training and validation in one chart, and so the losses.
+    CUSTOM SCALARS has the scores in training and validation in one chart, and so the losses.
 
-    The metrics of HPARAMS are the run's own scalars `val/error` and `test/error`, of which the table shows the last.
+    The metrics of HPARAMS are the run's own scalars `val/<score>` and `test/<score>`; the table shows the last of each.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Log, unless the run continues."""
         if trainer.global_step > 0:
             return
-        cost = measure(self.config)
+        cost, task = measure(self.config), TASKS.info(self.config.task)
         writer: Any = trainer.loggers[0].experiment  # type: ignore[attr-defined]
         summary = io.StringIO()
-        Console(file=summary, width=100).print(tree(self.config, cost))
-        writer.add_text("config", as_code(yaml.safe_dump(plain(self.config), sort_keys=False)), 0)
+        plain_console(100, file=summary).print(tree(self.config, cost))
+        writer.add_text("config", as_code(yaml.safe_dump(to_dict(self.config), sort_keys=False)), 0)
         writer.add_text("summary", as_code(summary.getvalue()), 0)
-        writer.add_custom_scalars(CHARTS)
+        writer.add_custom_scalars(charts(task))
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images, _ = next(iter(data.train_dataloader()))
-        pictures = Bounds.of(data.normalise, images.device).pictures(images[:GRID])
+        pictures = PixelRange.of(data.normalise, images.device).pictures(images[:GRID])
         writer.add_images("augmented training images", pictures, 0)
         values = hyper_parameters(self.config) | {"depth": cost.depth, "params": cost.params, "macs": cost.macs}
-        experiment, *session = hparams(values, {"val/error": None, "test/error": None})
+        experiment, *session = hparams(values, {f"val/{task.score}": None, f"test/{task.score}": None})
         for hparam_summary in (_marked(experiment), *session):
             writer.file_writer.add_summary(hparam_summary, 0)
+
+
+def charts(scoring: Scoring) -> dict[str, Any]:
+    """What CUSTOM SCALARS shows."""
+    titles = {scoring.label(scoring.score): scoring.score, "loss": "loss"}
+    curves = {title: ["Multiline", [f"train/{name}", f"val/{name}"]] for title, name in titles.items()}
+    return {"training and validation": curves}
 
 
 def hyper_parameters(config: Config) -> dict[str, Any]:
@@ -65,11 +68,11 @@ def hyper_parameters(config: Config) -> dict[str, Any]:
         "units": "-".join(map(str, model.stack_units)),
         "filters": "-".join(map(str, model.stack_filters)),
         "reduction": "-".join(map(str, model.stack_reductions)),
-        "unit": model.unit.name,
+        "unit": model.unit,
         "activation": model.activation.name,
-        "shortcut": model.shortcut.name,
+        "shortcut": model.shortcut,
         "stack_shortcut": model.stack_shortcut,
-        "data": config.data.name.name,
+        "data": config.data.name,
         "optimizer": optim.name.name,
         "lr": optim.lr,
         "batch_size": optim.batch_size,

@@ -1,6 +1,6 @@
 """What TensorBoard shows of a network's inside while it trains: thin wrappers around resnet_lab.inspect.
 
-Everything is measured on a twin of the network and on fixed images, outside of the training step, so that a run learns
+Everything is measured on a replica of the network and on fixed images, outside of the training step. A run learns
 the same with and without.
 """
 
@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from pytorch_lightning import Callback, Trainer
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
-from resnet_lab import choices
-from resnet_lab.config import Config
+from resnet_lab.callbacks.observer import Observer
+from resnet_lab.config import enums
+from resnet_lab.config.schema import Config
+from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.loader import memory_format
-from resnet_lab.data.module import ImageData
-from resnet_lab.inspect.bounds import Bounds
 from resnet_lab.inspect.figures import confusion_figure, flow_figure
 from resnet_lab.inspect.filters import filter_pictures, weight_histograms
 from resnet_lab.inspect.flow import FlowProbe, flow
 from resnet_lab.inspect.maps import by_strength, feature_maps
 from resnet_lab.inspect.mistakes import mistakes
 from resnet_lab.inspect.mosaic import sheet
-from resnet_lab.inspect.twin import stages, tensor_at, twin
+from resnet_lab.inspect.pixel_range import PixelRange
+from resnet_lab.inspect.replica import intermediate, replica, stages
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.tasks.base import Task
+from resnet_lab.text import literal_text
 
 FIRST_STEPS = (0, 1, 10, 100)
 FLOW_STEPS, WEIGHT_STEPS = 20, 100  # at least, between two looks after epochs: each takes a third of a step
@@ -41,15 +47,15 @@ MOST_PIXELS = 8192  # along one side of the Projector's sheet of pictures
 def diagnostics(config: Config) -> list[Callback]:
     """The callbacks of `config.diagnostics`."""
     light, full = LightDiagnostics(), FullDiagnostics()
-    kinds: dict[choices.Diagnostics, list[Callback]] = {
-        choices.Diagnostics.off: [],
-        choices.Diagnostics.light: [light],
-        choices.Diagnostics.full: [light, full],
+    kinds: dict[enums.Diagnostics, list[Callback]] = {
+        enums.Diagnostics.off: [],
+        enums.Diagnostics.light: [light],
+        enums.Diagnostics.full: [light, full],
     }
     return kinds[config.diagnostics]
 
 
-class LightDiagnostics(Callback):
+class LightDiagnostics(Observer):
     """At the first steps and after epochs, for training images as they are, as many as an eighth of a mini-batch.
 
     | tag | |
@@ -65,7 +71,7 @@ class LightDiagnostics(Callback):
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         num_images = max(2, min(NUM_IMAGES, data.config.optim.batch_size // 8))  # BatchNorm needs more than one
         self.images, self.labels = prepared(data, data.train_rows[:num_images], pl_module)
-        self.probe = FlowProbe(pl_module.net, whole=False)
+        self.probe = FlowProbe(pl_module.net, pl_module.task, whole=False)
         self.num_batches, self.looked_at = data.num_batches, -1
         self.first_steps = [step for step in FIRST_STEPS if step > trainer.global_step]
         if trainer.global_step == 0:
@@ -111,57 +117,58 @@ class LightDiagnostics(Callback):
         writer.add_images("first-layer filters", filter_pictures(pl_module.net), trainer.global_step)
 
 
-class FullDiagnostics(Callback):
+class FullDiagnostics(Observer):
     """After the epochs 1, 2, 4, 8, … and the last, for validation images, or training images where there are none.
 
     | tag | |
     |---|---|
     | `inside/flow` | figure: gradients, branch shares and activations over depth |
     | `inside/maps of <layer>` | figure: feature maps of stem, stacks and the innermost layer for one image |
-    | `inside/confusion` | figure: confusion matrix |
-    | Projector | at the end: penultimate features with pictures and classes |
+    | `inside/confusion` | figure: confusion matrix, where labels are classes |
+    | Projector | at the end: penultimate features with pictures and labels |
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Choose the images."""
         self.data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         rows = self.data.validation_rows if len(self.data.validation_rows) else self.data.train_rows
         side = MOST_PIXELS // max(self.data.config.data.image_shape[1:])
         self.images, self.labels = prepared(self.data, rows[: min(MOST_IMAGES, side**2)], pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Draw."""
         epoch = trainer.current_epoch + 1
         if epoch & (epoch - 1) and epoch != trainer.max_epochs:
             return
-        writer, net, classes = writer_of(trainer), pl_module.net, self.data.source.classes
-        found = flow(net, self.images[:NUM_IMAGES], self.labels[:NUM_IMAGES])
-        figures = {"flow": flow_figure({"this network": found}, f"what flows through the network, epoch {epoch}")}
+        with literal_text():
+            for name, figure in self._figures(pl_module.net, pl_module.task, epoch):
+                writer_of(trainer).add_figure(f"inside/{name}", figure, trainer.global_step)
+
+    def _figures(self, net: ResNetV2, task: Task, epoch: int) -> Iterator[tuple[str, Figure]]:
+        classes = self.data.source.classes
+        found = flow(net, task, self.images[:NUM_IMAGES], self.labels[:NUM_IMAGES])
+        yield "flow", flow_figure({"this network": found}, f"what flows through the network, epoch {epoch}")
         for name in stages(net):
             maps = feature_maps(net, self.images[:1], name)[0]
             order = by_strength(maps)[:MOST_MAPS]
-            title = f"{len(order)} of {len(maps)} maps of {name} for a {classes[int(self.labels[0])]}, epoch {epoch}"
-            figures[f"maps of {name}"] = sheet(
-                maps[order], list(map(str, order)), title, "activation", "viridis", symmetric=False
-            )
-        wrong = mistakes(net, self.images, self.labels)
-        figures["confusion"] = confusion_figure(wrong, classes, f"{len(self.images):,} images, epoch {epoch}")
-        for name, figure in figures.items():
-            writer.add_figure(f"inside/{name}", figure, trainer.global_step)
+            what = task.words(self.labels[0], classes)
+            title = f"{len(order)} of {len(maps)} maps of {name} for a {what}, epoch {epoch}"
+            numbers = list(map(str, order))
+            yield f"maps of {name}", sheet(maps[order], numbers, title, "activation", "viridis", symmetric=False)
+        if "mistakes" in task.info.figures:
+            wrong = mistakes(net, self.images, self.labels)
+            yield "confusion", confusion_figure(wrong, classes, f"{len(self.images):,} images, epoch {epoch}")
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Fill the Projector."""
-        other = twin(pl_module.net)
+        other = replica(pl_module.net)
         with torch.no_grad():
-            features = torch.cat([tensor_at(other, chunk, "features") for chunk in self.images.split(NUM_IMAGES)])
+            features = torch.cat([intermediate(other, chunk, "features") for chunk in self.images.split(NUM_IMAGES)])
         writer = writer_of(trainer)
         folder = Path(writer.log_dir)
         shutil.rmtree(folder / f"{trainer.global_step:05d}", ignore_errors=True)  # of a run that did not get to its end
         (folder / "projector_config.pbtxt").unlink(missing_ok=True)
         writer.add_embedding(
             features.float().cpu(),
-            [self.data.source.classes[label] for label in self.labels.tolist()],
-            Bounds.of(self.data.normalise, self.images.device).pictures(self.images).float().cpu(),
+            [pl_module.task.words(label, self.data.source.classes) for label in self.labels],
+            PixelRange.of(self.data.normalise, self.images.device).pictures(self.images).float().cpu(),
             trainer.global_step,
             tag="features",
         )

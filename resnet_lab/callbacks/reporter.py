@@ -8,6 +8,8 @@ from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 
+from resnet_lab.config.tasks import Scoring
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -16,7 +18,8 @@ class Progress:
     directory: str
     epoch: int
     max_epochs: int
-    val_error: float | None  # percent
+    scoring: Scoring
+    val_score: float | None
     images_per_second: float | None
     seconds_left: float | None  # at the speed of the last epoch
 
@@ -28,17 +31,17 @@ class Reporter(Callback):
         self.send = send
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """The epoch before, which is complete now."""
-        self._report(trainer, pl_module.history)
+        self._report(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """The last epoch."""
-        self._report(trainer, pl_module.history)
+        self._report(trainer, pl_module)
 
-    def _report(self, trainer: Trainer, history: list[dict[str, Any]]) -> None:
+    def _report(self, trainer: Trainer, pl_module: Any) -> None:
+        history: list[dict[str, Any]] = pl_module.history
+        scoring = pl_module.task.info.scoring
         record = history[-1] if history else {}
         max_epochs = trainer.max_epochs or 0
         seconds = record.get("seconds")
         left = None if seconds is None else seconds * (max_epochs - len(history))
-        numbers = (record.get("val/error"), record.get("images_per_second"), left)
-        self.send(Progress(trainer.default_root_dir, len(history), max_epochs, *numbers))
+        numbers = (record.get(f"val/{scoring.score}"), record.get("images_per_second"), left)
+        self.send(Progress(trainer.default_root_dir, len(history), max_epochs, scoring, *numbers))

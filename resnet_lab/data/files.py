@@ -14,7 +14,7 @@ import pooch
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from resnet_lab.config import ConfigError
+from resnet_lab.config.checks import ConfigError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 16  # bytes written at a time; pooch's default of 1024 spends its time on flushing

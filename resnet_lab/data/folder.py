@@ -18,9 +18,11 @@ import numpy.typing as npt
 import pooch
 from PIL import Image, ImageOps
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from resnet_lab.data.files import DataError
+from resnet_lab.text import printable
 
 _DECODER = 1  # part of the cache's key: raise it when `decode_image` changes the pixels it returns
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -39,6 +41,7 @@ class Part:
 def scan(root: Path, num_classes: int | None) -> tuple[tuple[str, ...], Part, Part]:
     """Class names (the sorted folders of `root/train`), training part and test part; no image is opened yet.
 
+    Names that are not UTF-8 are given `printable`, while the files keep theirs.
     Hidden files and files whose name does not end like an image's are skipped. Raises DataError when a folder is
     missing or has no images, when the test part has a class of its own, or when there are not `num_classes` classes.
     """
@@ -50,8 +53,10 @@ def scan(root: Path, num_classes: int | None) -> tuple[tuple[str, ...], Part, Pa
                 f"set data.num_classes={len(classes)}, or leave it out to have them counted"
             )
         if foreign := sorted(set(_class_names(root, "test")) - set(classes)):
-            raise DataError(f"data.root={root}: {root / 'test'} has classes that train has not: {', '.join(foreign)}")
-        return classes, _part(root, "train", classes), _part(root, "test", classes)
+            named = ", ".join(map(printable, foreign))
+            raise DataError(f"data.root={root}: {root / 'test'} has classes that train has not: {named}")
+        shown = tuple(map(printable, classes))
+        return shown, _part(root, "train", classes), _part(root, "test", classes)
     except OSError as error:
         raise DataError(f"data.root={root}: cannot read {error.filename}: {error.strerror}") from error
 
@@ -138,12 +143,11 @@ def _decode_all(part: Part, pixels: npt.NDArray[np.uint8]) -> None:
             pixels[index] = decode_image(part.folder / name, pixels.shape[1:])
 
     console = Console(stderr=True)
+    what = f"Decoding {escape(printable(str(part.folder)))}"
     starts = range(0, len(part.files), _CHUNK)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # PIL decodes without the GIL
         done = pool.map(fill, starts)
-        for _ in track(
-            done, f"Decoding {part.folder}", total=len(starts), console=console, disable=not console.is_terminal
-        ):
+        for _ in track(done, what, total=len(starts), console=console, disable=not console.is_terminal):
             pass
 
 

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_lab.config import Config
-from resnet_lab.data.augment import Crops, crop_and_flip
+from resnet_lab.config.schema import Config
+from resnet_lab.data.augment import active_augmentations, augmented
 from resnet_lab.data.images import Normalisation, ResidentImages
 
-Batch = tuple[Tensor, Tensor]  # images (B, C, H, W), float32, normalised, in `memory_format`; labels (B,), int64
+# Images (B, C, H, W), float32, normalised, in `memory_format`; labels as the data set has them, (B,) int64 for classes,
+# or what augmentations made of them.
+Batch = tuple[Tensor, Tensor]
 
 
 def memory_format(config: Config) -> torch.memory_format:
@@ -31,11 +33,12 @@ class TrainLoader:
         self, images: ResidentImages, rows: np.ndarray, normalise: Normalisation, config: Config, steps_per_call: int
     ) -> None:
         self.images, self.rows, self.normalise = images, rows, normalise
-        self.seed, self.pad, self.flip = config.seed, config.data.pad, config.data.flip
+        self.seed, self.batch_size = config.seed, config.optim.batch_size
+        self.augmentations = active_augmentations(config)
         self.memory_format = memory_format(config)
         self.num_batches, self.num_images = epoch_size(config, len(rows))
-        self.images_per_call = steps_per_call * config.optim.batch_size
-        self.sampler = self  # Lightning tells a loader's sampler the epoch
+        self.images_per_call = steps_per_call * self.batch_size
+        self.sampler = self  # Lightning tells the epoch to a loader's sampler alone (training.lightning)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -49,13 +52,15 @@ class TrainLoader:
         rng = np.random.default_rng([self.seed, self.epoch])
         order = torch.from_numpy(self.rows[rng.permutation(len(self.rows))])
         order = order.to(self.images.pixels_NCHW.device)  # once an epoch: the GPU waits for each copy from the host
-        crops = Crops.draw(rng, len(order), self.pad, self.flip).to(self.images.device)
+        device = self.images.device
+        drawn = [[tensor.to(device) for tensor in made.draw(rng, len(order))] for made in self.augmentations]
         for start in range(0, self.num_images, self.images_per_call):
-            stop = min(start + self.images_per_call, self.num_images)
-            pixels, labels = self.images.take(order[start:stop])
+            call = slice(start, min(start + self.images_per_call, self.num_images))
+            pixels, labels = self.images.take(order[call])
             images = self.normalise(pixels)
-            if self.pad or self.flip:
-                images = crop_and_flip(images, crops.part(start, stop), self.pad)
+            for augmentation, tensors in zip(self.augmentations, drawn, strict=True):
+                of_call = [tensor[call] for tensor in tensors]
+                images, labels = augmented(augmentation, images, labels, of_call, self.batch_size)
             yield images.contiguous(memory_format=self.memory_format), labels
 
 

@@ -61,7 +61,7 @@ def _curve(ax: Axes, flow: Flow, quantity: str, label: str, colour: str, style: 
     known = np.isfinite(values)
     ax.plot(x[known], values[known], style, color=colour, lw=1.3, marker="o", ms=2.5, label=label)
     if quantity == "mean":
-        ax.fill_between(x, values - flow.deviation, values + flow.deviation, color=colour, alpha=0.12, lw=0)
+        ax.fill_between(x, values - flow.std, values + flow.std, color=colour, alpha=0.12, lw=0)
 
 
 def _depth(ax: Axes, names: Sequence[tuple[str, ...]]) -> None:

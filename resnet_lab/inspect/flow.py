@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils import get_total_norm
 
-from resnet_lab.inspect.twin import parts, twin
+from resnet_lab.inspect.replica import parts, replica
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.model.units import ResidualUnit
+from resnet_lab.tasks.base import Task
 
 Numbers = npt.NDArray[np.float64]
 
@@ -31,24 +31,24 @@ class Flow:
     signal: Numbers  # norm of the gradient of the mean loss by the part's output
     share: Numbers  # ‖F(x)‖ / ‖x‖ of a unit with input x
     mean: Numbers  # of the part's output, over images, maps and positions
-    deviation: Numbers  # of the same
+    std: Numbers  # of the same
     dead: Numbers  # percent of the maps behind the part's ReLUs that are 0 everywhere in all images
     weight: Numbers  # norm of the weights of convolutions and linear layers
 
 
-QUANTITIES = ("gradient", "signal", "share", "mean", "deviation", "dead", "weight")
+QUANTITIES = ("gradient", "signal", "share", "mean", "std", "dead", "weight")
 
 
 class FlowProbe:
     """Measures a network as it is at the time, as often as asked; made once, since hooking every part takes a while.
 
-    What is hooked is a twin that shares the weights. It normalises by the mini-batch, as in training. With
-    `whole=False` it measures `gradient` and `share` alone, in half the time.
+    What is hooked is a replica that shares the weights. It normalises by the mini-batch, as in training. Gradients are
+    those of the task's loss. With `whole=False` it measures `gradient` and `share` alone, in half the time.
     """
 
-    def __init__(self, net: ResNetV2, whole: bool = True) -> None:
-        self.twin = twin(net).train().requires_grad_()
-        self.parts, self.whole = parts(self.twin), whole
+    def __init__(self, net: ResNetV2, task: Task, whole: bool = True) -> None:
+        self.replica, self.task = replica(net).train().requires_grad_(), task
+        self.parts, self.whole = parts(self.replica), whole
         self.parameters = {name: list(part.parameters()) for name, part in self.parts.items()}
         self.found: dict[str, dict[str, Tensor]] = {}
         self.outputs: dict[str, Tensor] = {}
@@ -64,13 +64,13 @@ class FlowProbe:
         for relu in (module for module in part.modules() if isinstance(module, nn.ReLU)):
             relu.register_forward_hook(partial(self._count_dead, name))
 
-    def __call__(self, images_BCHW: Tensor, labels_B: Tensor | None = None) -> Flow:
+    def __call__(self, images_BCHW: Tensor, labels: Tensor | None = None) -> Flow:
         """Forth and back with one mini-batch; without labels only forth. Waits for the device once, at the end."""
         self.found = {name: {} for name in self.parts}
         with _drawing_apart(images_BCHW.device), torch.enable_grad():
-            logits_BK = self.twin(images_BCHW)
-            if labels_B is not None:
-                self._gradients(F.cross_entropy(logits_BK, labels_B))
+            outputs = self.replica(images_BCHW)
+            if labels is not None:
+                self._gradients(self.task.loss(outputs, self.task.targets(images_BCHW, labels)))
         for name, parameters in self.parameters.items() if self.whole else ():
             if weights := [p.detach() for p in parameters if p.ndim > 1]:
                 self.found[name]["weight"] = get_total_norm(weights)
@@ -79,8 +79,8 @@ class FlowProbe:
 
     def _output(self, name: str, part: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         self.outputs[name] = out
-        deviation, mean = torch.std_mean(out.detach(), correction=0)
-        self.found[name] |= {"mean": mean, "deviation": deviation}
+        std, mean = torch.std_mean(out.detach(), correction=0)
+        self.found[name] |= {"mean": mean, "std": std}
 
     def _input(self, name: str, unit: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.found[name]["input"] = torch.linalg.vector_norm(inputs[0].detach())
@@ -108,7 +108,7 @@ class FlowProbe:
     def _fetched(self) -> Flow:
         """One transfer for all that was found."""
         kinds = sorted({kind for numbers in self.found.values() for kind in numbers})
-        missing = torch.tensor(torch.nan, device=next(self.twin.parameters()).device)
+        missing = torch.tensor(torch.nan, device=next(self.replica.parameters()).device)
         table = [[numbers.get(kind, missing).float() for kind in kinds] for numbers in self.found.values()]
         values = torch.stack([number for row in table for number in row]).cpu().double().numpy()
         columns: dict[str, Any] = dict(zip(kinds, values.reshape(len(self.found), -1).T, strict=True))
@@ -136,6 +136,6 @@ def _drawing_apart(device: torch.device) -> Iterator[None]:
         generator.set_state(state)
 
 
-def flow(net: ResNetV2, images_BCHW: Tensor, labels_B: Tensor | None = None) -> Flow:
+def flow(net: ResNetV2, task: Task, images_BCHW: Tensor, labels: Tensor | None = None) -> Flow:
     """What flows through a network for one mini-batch, normalised as in training."""
-    return FlowProbe(net)(images_BCHW, labels_B)
+    return FlowProbe(net, task)(images_BCHW, labels)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_lab.inspect.bounds import Bounds
 from resnet_lab.inspect.patterns import Track
+from resnet_lab.inspect.pixel_range import PixelRange
+from resnet_lab.inspect.replica import intermediate, replica
 from resnet_lab.inspect.smoothing import blurred
-from resnet_lab.inspect.twin import tensor_at, twin
 from resnet_lab.model.resnet import ResNetV2
 
 INVERSION_STEPS = 300
@@ -31,31 +31,36 @@ class Inversion:
 
 
 def invert(
-    net: ResNetV2, name: str, images_BCHW: Tensor, bounds: Bounds, steps: int = INVERSION_STEPS, track: Track = iter
+    net: ResNetV2,
+    name: str,
+    images_BCHW: Tensor,
+    pixel_range: PixelRange,
+    steps: int = INVERSION_STEPS,
+    track: Track = iter,
 ) -> Inversion:
     """Look for images with the same tensor at `name`, from the mean colour on (arXiv:1412.0035, without a prior).
 
     From coarse to fine, since the search otherwise ends far from any match. What the network has lost stays the mean
     colour, or takes whatever values happen to go along.
     """
-    other = twin(net)
+    other = replica(net)
     with torch.no_grad():
-        wanted = tensor_at(other, images_BCHW, name).flatten(1)
+        wanted = intermediate(other, images_BCHW, name).flatten(1)
     scale_B = wanted.square().sum(dim=1).clamp(min=1e-12)
     found_BCHW = torch.zeros_like(images_BCHW).requires_grad_()
     adam = torch.optim.Adam([found_BCHW], RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for step in track(range(steps)):
-        mismatch_B = (tensor_at(other, found_BCHW, name).flatten(1) - wanted).square().sum(dim=1) / scale_B
+        mismatch_B = (intermediate(other, found_BCHW, name).flatten(1) - wanted).square().sum(dim=1) / scale_B
         (gradient_BCHW,) = torch.autograd.grad(mismatch_B.sum(), found_BCHW)
         coarseness = max(0.0, 1 - step / (COARSE * steps)) ** 2
         found_BCHW.grad = blurred(gradient_BCHW, coarseness * min(images_BCHW.shape[2:]) / 8)
         adam.step()
         schedule.step()
         with torch.no_grad():
-            found_BCHW.copy_(bounds.clamp(found_BCHW))
+            found_BCHW.copy_(pixel_range.clamp(found_BCHW))
     with torch.no_grad():
-        mismatch_B = (tensor_at(other, found_BCHW, name).flatten(1) - wanted).square().sum(dim=1) / scale_B
+        mismatch_B = (intermediate(other, found_BCHW, name).flatten(1) - wanted).square().sum(dim=1) / scale_B
     return Inversion(found_BCHW.detach().cpu().numpy(), mismatch_B.cpu().numpy())
 
 

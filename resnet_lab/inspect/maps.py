@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_lab.inspect.twin import tensor_at, twin
+from resnet_lab.inspect.replica import intermediate, replica
 from resnet_lab.model.resnet import ResNetV2
 
 CHUNK = 256  # images at a time
@@ -31,9 +31,9 @@ REACTIONS: dict[str, Reaction] = {"mean": mean_reaction, "centre": centre_reacti
 
 
 def feature_maps(net: ResNetV2, images_BCHW: Tensor, name: str) -> np.ndarray:
-    """The maps (B, M, H, W) of a layer that `twin.tensor_at` knows by name."""
+    """The maps (B, M, H, W) of a layer that `replica.intermediate` knows by name."""
     with torch.no_grad():
-        maps: np.ndarray = tensor_at(twin(net), images_BCHW, name).cpu().numpy()
+        maps: np.ndarray = intermediate(replica(net), images_BCHW, name).cpu().numpy()
     return maps
 
 
@@ -45,9 +45,9 @@ def by_strength(maps_MHW: np.ndarray) -> np.ndarray:
 
 def reactions(net: ResNetV2, images_NCHW: Tensor, name: str, reaction: Reaction = mean_reaction) -> np.ndarray:
     """How strongly every map of a layer reacts to every image: (N, M)."""
-    other = twin(net)
+    other = replica(net)
     with torch.no_grad():
-        chunks = [reaction(tensor_at(other, chunk, name)) for chunk in images_NCHW.split(CHUNK)]
+        chunks = [reaction(intermediate(other, chunk, name)) for chunk in images_NCHW.split(CHUNK)]
     found: np.ndarray = torch.cat(chunks).cpu().numpy()
     return found
 
@@ -57,7 +57,7 @@ def most_excited(reactions_NM: np.ndarray, chosen: np.ndarray, count: int) -> np
 
     In units of their own deviation: a map that is always strong says nothing about these images.
     """
-    deviation = reactions_NM.std(axis=0)
+    std = reactions_NM.std(axis=0)
     excess = reactions_NM[chosen].mean(axis=0) - reactions_NM.mean(axis=0)
-    surprise = np.divide(excess, deviation, out=np.full_like(excess, -np.inf), where=deviation > 1e-8)
+    surprise = np.divide(excess, std, out=np.full_like(excess, -np.inf), where=std > 1e-8)
     return np.argsort(-surprise, kind="stable")[:count]

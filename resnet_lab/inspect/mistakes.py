@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_calibration_error
 
 from resnet_lab.inspect.maps import CHUNK
-from resnet_lab.inspect.twin import twin
+from resnet_lab.inspect.replica import replica
 from resnet_lab.model.resnet import ResNetV2
 
 NUM_BINS = 15  # as in arXiv:1706.04599
@@ -48,7 +48,7 @@ class Mistakes:
 
 def mistakes(net: ResNetV2, images_NCHW: Tensor, labels_N: Tensor) -> Mistakes:
     """Classify images and count."""
-    other = twin(net)
+    other = replica(net)
     with torch.no_grad():
         logits_NK = torch.cat([other(chunk) for chunk in images_NCHW.split(CHUNK)])
     confidence_N, predicted_N = logits_NK.softmax(dim=1).max(dim=1)

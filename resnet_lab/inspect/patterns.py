@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_lab.inspect.bounds import Bounds
 from resnet_lab.inspect.maps import Reaction, mean_reaction
+from resnet_lab.inspect.pixel_range import PixelRange
+from resnet_lab.inspect.replica import intermediate, replica
 from resnet_lab.inspect.smoothing import blurred
-from resnet_lab.inspect.twin import tensor_at, twin
 from resnet_lab.model.resnet import ResNetV2
 
 PATTERN_STEPS = 200
@@ -47,7 +47,7 @@ def maximise(
     name: str,
     maps: Sequence[int],
     image_shape: tuple[int, int, int],
-    bounds: Bounds,
+    pixel_range: PixelRange,
     search: Search | None = None,
     reaction: Reaction = mean_reaction,
     track: Track = iter,
@@ -58,11 +58,11 @@ def maximise(
     reaches most is kept.
     """
     search = search or Search()
-    other = twin(net)
+    other = replica(net)
     generator = torch.Generator().manual_seed(search.seed)
     noise_SCHW = multiscale_noise(image_shape, generator)
     starts = [(number, noise) for number in maps for noise in range(len(noise_SCHW))]
-    device = bounds.low.device
+    device = pixel_range.low.device
     images, reached = [], []
     for first in range(0, len(starts), CHUNK):
         chunk = starts[first : first + CHUNK]
@@ -70,9 +70,9 @@ def maximise(
         start_BCHW = noise_SCHW[[noise for _, noise in chunk]].to(device)
 
         def react(images_BCHW: Tensor, map_B: Tensor = map_B) -> Tensor:
-            return reaction(tensor_at(other, images_BCHW, name)).gather(1, map_B[:, None])[:, 0]
+            return reaction(intermediate(other, images_BCHW, name)).gather(1, map_B[:, None])[:, 0]
 
-        found, value = _ascend(react, start_BCHW, bounds, search, generator, track)
+        found, value = _ascend(react, start_BCHW, pixel_range, search, generator, track)
         images.append(found)
         reached.append(value)
     reached_MS = torch.cat(reached).view(len(maps), len(noise_SCHW))
@@ -97,13 +97,13 @@ def multiscale_noise(image_shape: tuple[int, int, int], generator: torch.Generat
 def _ascend(
     react: Callable[[Tensor], Tensor],
     start_BCHW: Tensor,
-    bounds: Bounds,
+    pixel_range: PixelRange,
     search: Search,
     generator: torch.Generator,
     track: Track,
 ) -> tuple[Tensor, Tensor]:
     """Pictures, and the reactions to them (B,), after all steps."""
-    images_BCHW = _limited(start_BCHW, bounds, search.contrast)
+    images_BCHW = _limited(start_BCHW, pixel_range, search.contrast)
     _, channels, height, width = start_BCHW.shape
     image_shape = (channels, height, width)
     for step in track(range(search.steps)):
@@ -117,17 +117,17 @@ def _ascend(
         if nowhere_B111.any():  # behind a ReLU that is off: try another noise
             noise_SCHW = multiscale_noise(image_shape, generator).to(images_BCHW.device)
             images_BCHW = torch.where(nowhere_B111, noise_SCHW[step % len(noise_SCHW)], images_BCHW)
-        uphill_BCHW = bounds.inward(images_BCHW.detach(), blurred(gradient_BCHW, search.blur))
+        uphill_BCHW = pixel_range.inward(images_BCHW.detach(), blurred(gradient_BCHW, search.blur))
         uphill_BCHW = uphill_BCHW / _rms(uphill_BCHW).clamp(min=1e-12)
         length = search.contrast * FIRST_STEP * (LAST_STEP / FIRST_STEP) ** progress
-        images_BCHW = _limited(images_BCHW.detach() + length * uphill_BCHW, bounds, search.contrast)
+        images_BCHW = _limited(images_BCHW.detach() + length * uphill_BCHW, pixel_range, search.contrast)
     with torch.no_grad():
         return images_BCHW, react(images_BCHW)
 
 
-def _limited(images_BCHW: Tensor, bounds: Bounds, contrast: float) -> Tensor:
+def _limited(images_BCHW: Tensor, pixel_range: PixelRange, contrast: float) -> Tensor:
     """No more contrast than allowed, no pixel darker than black or lighter than white."""
-    return bounds.clamp(images_BCHW * (contrast / _rms(images_BCHW).clamp(min=contrast)))
+    return pixel_range.clamp(images_BCHW * (contrast / _rms(images_BCHW).clamp(min=contrast)))
 
 
 def _rms(images_BCHW: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from captum.attr import IntegratedGradients, Occlusion
 from torch import Tensor
 
-from resnet_lab.inspect.twin import twin
+from resnet_lab.inspect.replica import replica
 from resnet_lab.model.resnet import ResNetV2
 
 STEPS = 32  # of the integral
@@ -19,7 +19,7 @@ def integrated_gradients(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) 
 
     An image's values sum up to its logit less that of the mean colour.
     """
-    method = IntegratedGradients(twin(net))
+    method = IntegratedGradients(replica(net))
     found = method.attribute(
         images_BCHW,
         torch.zeros_like(images_BCHW),
@@ -39,7 +39,7 @@ def occlusion(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) -> np.ndarr
     channels, height, width = images_BCHW.shape[1:]
     window = max(1, min(height, width) // 4)
     with torch.no_grad():
-        found = Occlusion(twin(net)).attribute(
+        found = Occlusion(replica(net)).attribute(
             images_BCHW,
             sliding_window_shapes=(channels, window, window),
             strides=(channels, max(1, window // 2), max(1, window // 2)),

@@ -17,13 +17,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+PRODUCTS = ("mul", "mul_", "multiply", "multiply_")
+GATES = ("sigmoid", "sigmoid_", "hardsigmoid", "softmax")
+# The names of what these are given, in order.
+LAYER = ("input", "weight", "bias", "stride", "padding", "dilation")
+POOLING = ("input", "kernel_size", "stride")
+
 
 class Path(NamedTuple):
-    """The longest path from the image to a tensor."""
+    """The longest path from the image to a tensor. Where a gate multiplies maps, the path is that of the maps."""
 
     depth: int = 0  # weighted layers: convolutions and linear layers
     field: int = 1  # receptive field in pixels, along one side
     jump: int = 1  # pixels between neighbours of the map
+    gate: bool = False  # whether it comes from a sigmoid or softmax, with no layer since
 
 
 @dataclass(frozen=True)
@@ -41,13 +48,14 @@ class LayerCost:
 class Complexity:
     """Totals for one image; `layers` has them one by one, in the order in which they run."""
 
-    depth: int  # weighted layers on the longest path
+    depth: int  # weighted layers on the longest path that carries the maps; those of a gate lie beside it
     params: int
     trainable_params: int
     macs: int  # multiply-accumulates of convolutions and linear layers
     activations: int  # elements written by convolutions and linear layers
     receptive_field: int  # pixels along one side that a position of the last map can see
     layers: tuple[LayerCost, ...]
+    uncounted: dict[str, tuple[str, ...]]  # other operations with weights, in `params` alone: kind → names
 
     @property
     def flops(self) -> int:
@@ -59,66 +67,94 @@ class Complexity:
         names = ("depth", "params", "trainable_params", "macs", "flops", "activations", "receptive_field")
         return {name: getattr(self, name) for name in names}
 
+    def warnings(self) -> list[str]:
+        """A line for every kind of operation with weights that is not counted."""
+        lines = []
+        for kind, (first, *others) in self.uncounted.items():
+            more = f" and {len(others)} more" if others else ""
+            lines.append(f"depth, MACs, activations and receptive field leave out {kind} of {first}{more}")
+        return lines
+
 
 def complexity(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
     """Measure a network for one image of (channels, height, width); the network is left as it is."""
-    shadow = copy.deepcopy(net).to("meta").eval()
-    layer_names = {id(module.weight): name for name, module in shadow.named_modules() if hasattr(module, "weight")}
-    with torch.no_grad(), _Tracer(layer_names) as tracer:
-        shadow(torch.empty(1, *image_shape, device="meta"))
+    shadow = copy.deepcopy(net).to("meta", torch.float32).eval()
+    for name, parameter in shadow.named_parameters():
+        parameter.lab_name = name.removesuffix(".weight")  # type: ignore[attr-defined]
+    image = torch.empty(1, *image_shape, device="meta")
+    image.lab_path = Path()  # type: ignore[attr-defined]
+    with torch.no_grad(), _Tracer() as tracer:
+        out = shadow(image)
+    end = _longest(_from_image(out))
     return Complexity(
-        depth=tracer.longest.depth,
+        depth=end.depth,
         params=sum(p.numel() for p in net.parameters()),
         trainable_params=sum(p.numel() for p in net.parameters() if p.requires_grad),
         macs=sum(layer.macs for layer in tracer.layers),
         activations=sum(math.prod(layer.out_shape) for layer in tracer.layers),
-        receptive_field=tracer.longest.field,
+        receptive_field=end.field,
         layers=tuple(tracer.layers),
+        uncounted={kind: tuple(dict.fromkeys(names)) for kind, names in tracer.uncounted.items()},
     )
 
 
 class _Tracer(TorchFunctionMode):
-    """Follows the path of every tensor and records every layer with weights."""
+    """Follows the path of every tensor that comes from the image, and records every operation with weights."""
 
-    def __init__(self, layer_names: dict[int, str]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.layer_names = layer_names
         self.layers: list[LayerCost] = []
-        self.longest = Path()
+        self.uncounted: dict[str, list[str]] = {}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        before = [_path(tensor) for tensor in _tensors((args, kwargs))]
+        maps = _from_image((args, kwargs))
+        weights = [tensor.lab_name for tensor in _tensors((args, kwargs)) if hasattr(tensor, "lab_name")]
         result = func(*args, **kwargs)
-        path = Path(*(max(lengths) for lengths in zip(*before, strict=True))) if before else Path()
+        kind = getattr(func, "__name__", str(func))
+        if not maps:  # weights that are made ready, by standardisation for example, keep their name
+            for tensor in _tensors(result) if weights else ():
+                tensor.lab_name = weights[0]  # type: ignore[attr-defined]
+            return result
+        path = _longest(_carriers(maps, result) if kind in PRODUCTS else maps)
         if func in (F.conv2d, F.linear):
-            layer = self._measure(func, result, *args)
-            self.layers.append(layer)
-            path = _through_window(path, layer.kernel or 1, layer.stride or 1)._replace(depth=path.depth + 1)
+            path = self._through_layer(path, result, **dict(zip(LAYER, args, strict=False)), **kwargs)
         elif func in (F.max_pool2d, F.avg_pool2d):
-            path = _through_window(path, *_window(func, *args, **kwargs))
+            path = _through_pooling(path, **dict(zip(POOLING, args, strict=False)), **kwargs)
+        elif kind in GATES:
+            path = path._replace(gate=True)
+        elif weights and func is not F.batch_norm:
+            self.uncounted.setdefault(kind, []).append(weights[0])
         for tensor in _tensors(result):
             tensor.lab_path = path  # type: ignore[attr-defined]
-        self.longest = Path(*map(max, self.longest, path))
         return result
 
-    def _measure(self, func: Callable[..., Any], out: Tensor, x: Tensor, weight: Tensor, *settings: Any) -> LayerCost:
-        macs_per_output = weight[0].numel()
-        return LayerCost(
-            name=self.layer_names.get(id(weight), "?"),
-            kernel=weight.shape[-1] if func is F.conv2d else None,
-            stride=_first(settings[1]) if func is F.conv2d else None,
-            out_shape=tuple(out.shape[1:]),
-            macs=out[0].numel() * macs_per_output,
-        )
+    def _through_layer(
+        self, path: Path, out: Tensor, weight: Tensor, stride: Any = 1, dilation: Any = 1, **_: Any
+    ) -> Path:
+        kernel = weight.shape[-1] if weight.ndim == 4 else None
+        name = getattr(weight, "lab_name", "?")
+        macs = out[0].numel() * weight[0].numel()  # of one map: its group's inputs times the window
+        layer = LayerCost(name, kernel, _first(stride) if kernel else None, tuple(out.shape[1:]), macs)
+        self.layers.append(layer)
+        path = _through_window(path, _first(dilation) * ((kernel or 1) - 1) + 1, _first(stride))
+        return path._replace(depth=path.depth + 1, gate=False)
 
 
-def _window(
-    func: Callable[..., Any], x: Tensor, kernel_size: Any, stride: Any = None, *_: Any, **__: Any
-) -> tuple[int, int]:
-    return _first(kernel_size), _first(stride if stride else kernel_size)
+def _carriers(factors: list[Tensor], product: Tensor) -> list[Tensor]:
+    """The factors that carry maps: all but gates, which come from a sigmoid or have one number for many positions."""
+    return [x for x in factors if not _path(x).gate and x.numel() == product.numel()] or factors
+
+
+def _longest(tensors: Iterable[Tensor]) -> Path:
+    depths, fields, jumps, gates = zip(*map(_path, tensors), strict=True)
+    return Path(max(depths), max(fields), max(jumps), all(gates))
+
+
+def _through_pooling(path: Path, kernel_size: Any, stride: Any = None, **_: Any) -> Path:
+    return _through_window(path, _first(kernel_size), _first(stride or kernel_size))
 
 
 def _through_window(path: Path, kernel: int, stride: int) -> Path:
@@ -126,8 +162,13 @@ def _through_window(path: Path, kernel: int, stride: int) -> Path:
     return path._replace(field=path.field + (kernel - 1) * path.jump, jump=path.jump * stride)
 
 
+def _from_image(nested: Any) -> list[Tensor]:
+    return [tensor for tensor in _tensors(nested) if hasattr(tensor, "lab_path")]
+
+
 def _path(tensor: Tensor) -> Path:
-    return getattr(tensor, "lab_path", Path())
+    path: Path = tensor.lab_path  # type: ignore[attr-defined]
+    return path
 
 
 def _first(value: int | Iterable[int]) -> int:

@@ -3,47 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, assert_never
 
 from torch import Tensor, nn
 
-from resnet_lab.choices import Activation, Init
-from resnet_lab.config import ModelConfig
+from resnet_lab.config.enums import Activation, Init
+from resnet_lab.config.model import ModelConfig
 
-Order = tuple[str, ...]  # of "norm" and "relu"
+Order = tuple[Literal["norm", "relu"], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where BatchNorm and ReLU stand (arXiv:1603.05027, figure 4)."""
 
-    before: Order = ()  # before every convolution of a unit
-    after: Order = ()  # after every convolution of a unit but the last
-    last: Order = ()  # after its last convolution
-    addition: Order = ()  # after the sum
-    final: Order = ()  # after the last unit of the network
+    pre: Order = ()  # before every convolution of a unit
+    post: Order = ()  # after every convolution of a unit but the last
+    before_addition: Order = ()  # after its last convolution
+    after_addition: Order = ()  # after the sum
+    projection: Order = ()  # after the projection on a shortcut
+    head: Order = ()  # after the last unit of the network
 
 
 PLACEMENTS = {
-    Activation.full_preactivation: Placement(before=("norm", "relu"), final=("norm", "relu")),
-    Activation.relu_only_preactivation: Placement(before=("relu",), after=("norm",), last=("norm",), final=("relu",)),
-    Activation.relu_before_addition: Placement(after=("norm", "relu"), last=("norm", "relu")),
-    Activation.bn_after_addition: Placement(after=("norm", "relu"), addition=("norm", "relu")),
-    Activation.original: Placement(after=("norm", "relu"), last=("norm",), addition=("relu",)),
+    Activation.full_preactivation: Placement(pre=("norm", "relu"), head=("norm", "relu")),
+    Activation.relu_only_preactivation: Placement(
+        pre=("relu",), post=("norm",), before_addition=("norm",), head=("relu",)
+    ),
+    Activation.relu_before_addition: Placement(post=("norm", "relu"), before_addition=("norm", "relu")),
+    Activation.bn_after_addition: Placement(post=("norm", "relu"), after_addition=("norm", "relu")),
+    Activation.original: Placement(
+        post=("norm", "relu"), before_addition=("norm",), after_addition=("relu",), projection=("norm",)
+    ),
 }
 
 
 class Layers:
-    """Makes layers in the network's lineage, so that no part of the network needs the whole configuration."""
+    """Makes layers in the network's lineage; made once, and handed to every part of the network."""
 
     def __init__(self, model: ModelConfig) -> None:
         self.placement = PLACEMENTS[model.activation]
         self.batch_norm = model.batch_norm
         self.lineage = model.lineage
 
-    def convolution(self, in_maps: int, maps: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    def convolution(
+        self, in_maps: int, maps: int, kernel: int, stride: int = 1, groups: int = 1, dilation: int = 1
+    ) -> nn.Conv2d:
         """With "same" padding: (B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
         bias = self.lineage.conv_bias or not self.batch_norm
-        return nn.Conv2d(in_maps, maps, kernel, stride, padding=kernel // 2, bias=bias)
+        return nn.Conv2d(in_maps, maps, kernel, stride, kernel // 2 * dilation, dilation, groups, bias)
 
     def activation(self, order: Order, maps: int) -> nn.Sequential:
         """BatchNorm and ReLU in some order; the shape stays. Empty where the order is."""
@@ -60,10 +68,14 @@ class Layers:
         """Weights as `lineage.init` says, biases 0; a gate then sets its own."""
         for module in net.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
-                if self.lineage.init is Init.fan_in:
-                    nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-                elif isinstance(module, nn.Conv2d):
-                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                match self.lineage.init:
+                    case Init.fan_in:
+                        nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+                    case Init.fan_out:
+                        if isinstance(module, nn.Conv2d):  # a linear layer is made as it is to be
+                            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                    case _:
+                        assert_never(self.lineage.init)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         for module in net.modules():
@@ -72,7 +84,10 @@ class Layers:
 
 
 class ResidualLayer(nn.Module):
-    """A convolution and the activations before and after it; a shortcut may start behind the former."""
+    """A convolution and the activations before and after it; a shortcut may start behind the former.
+
+    Stored weights are called by these attributes.
+    """
 
     def __init__(self, before: nn.Module, conv: nn.Conv2d, after: nn.Module) -> None:
         super().__init__()

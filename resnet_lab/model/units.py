@@ -1,73 +1,74 @@
-"""Residual units: residual layers, and the shortcut that bridges them."""
+"""Residual units: residual layers, and the shortcut that bridges them.
+
+A new one is a subclass that lists its convolutions, and an entry of `config.registry.UNITS`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import ClassVar
+
 from torch import Tensor, nn
 
-from resnet_lab import choices
-from resnet_lab.choices import ProjectionInput, Shortcut, StrideOn
-from resnet_lab.config import ModelConfig
+from resnet_lab.config.model import ModelConfig
 from resnet_lab.model.layers import Layers, ResidualLayer
-from resnet_lab.model.shortcuts import SHORTCUTS, Bridge
-
-KERNELS = {choices.Unit.bottleneck: (1, 3, 1), choices.Unit.basic: (3, 3), choices.Unit.conv: (3,)}
+from resnet_lab.model.shortcuts import build_shortcut
+from resnet_lab.model.spec import ConvSpec, UnitSpec
 
 
 class ResidualUnit(nn.Module):
-    """x + F(x): residual layers F, the shortcut that bridges them, and what follows the sum.
+    """x + F(x): residual layers F, the shortcut that bridges them, and what follows the sum (1603.05027, figure 4)."""
 
-    The shortcut takes the input as it is, or behind the first layer's activation.
-    """
+    convs: ClassVar[tuple[ConvSpec, ...]]
 
-    def __init__(
-        self, layers: list[ResidualLayer], shortcut: nn.Module, addition: nn.Module, bridges_activated: bool
-    ) -> None:
+    def __init__(self, spec: UnitSpec, model: ModelConfig, layers: Layers) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layers)
-        self.shortcut = shortcut
-        self.addition = addition
-        self.bridges_activated = bridges_activated
+        self.layers = nn.ModuleList(self.residual_layers(spec, layers))
+        self.shortcut = build_shortcut(spec, model, layers)
+        self.addition = layers.activation(layers.placement.after_addition, spec.maps)
+        self.activated_shortcut = spec.activated_shortcut
+
+    def residual_layers(self, spec: UnitSpec, layers: Layers) -> Iterator[ResidualLayer]:
+        """A layer for each convolution; the network's first one has no activation before, since the stem has one."""
+        placement, last = layers.placement, len(self.convs) - 1
+        widths = [spec.in_maps, *map(spec.maps_after, self.convs)]
+        strides = spec.strides(self.convs)
+        for index, conv in enumerate(self.convs):
+            in_maps, maps = widths[index : index + 2]
+            pre = () if index == 0 and spec.first_of_network else placement.pre
+            post = placement.before_addition if index == last else placement.post
+            yield ResidualLayer(
+                layers.activation(pre, in_maps),
+                layers.convolution(in_maps, maps, conv.kernel, strides[index], conv.groups, conv.dilation),
+                layers.activation(post, maps),
+            )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, in_maps, H, W) → (B, filters, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        first: ResidualLayer = self.layers[0]  # type: ignore[assignment]  # what the list is made of
+        """(B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        first: ResidualLayer
+        first, *others = self.layers  # type: ignore[assignment]  # what the list is made of
         activated_BCHW = first.before(x_BCHW)
         residual_BCHW = first.from_activated(activated_BCHW)
-        for layer in self.layers[1:]:
+        for layer in others:
             residual_BCHW = layer(residual_BCHW)
-        sum_BCHW = self.shortcut(activated_BCHW if self.bridges_activated else x_BCHW, residual_BCHW)
+        sum_BCHW = self.shortcut(activated_BCHW if self.activated_shortcut else x_BCHW, residual_BCHW)
         out: Tensor = self.addition(sum_BCHW)
         return out
 
 
-def build_unit(
-    model: ModelConfig, in_maps: int, filters: int, reduction: int, stride: int, first_of: str | None
-) -> ResidualUnit:
-    """The unit from `in_maps` to `filters` maps, `stride` times smaller.
+class Bottleneck(ResidualUnit):
+    """1x1 to the bottleneck's maps, 3x3, 1x1 back to the filters (arXiv:1512.03385, figure 5)."""
 
-    `first_of` is "network" or "stack" for a first unit, else None. The network's first unit has no activation before
-    its first convolution, since the stem has just activated. The first of a stack activates before it splits, as in
-    fb.resnet.torch, and so does a unit that projects; elsewhere the shortcut carries the raw input.
-    """
-    layers = Layers(model)
-    placement = layers.placement
-    kernels = KERNELS[model.unit]
-    widths = [in_maps, *[filters // reduction] * (len(kernels) - 1), filters]
-    strided = kernels.index(3) if model.lineage.stride_on is StrideOn.spatial else 0
-    residual_layers = []
-    for index, kernel in enumerate(kernels):
-        before, maps = widths[index : index + 2]
-        is_last = index == len(kernels) - 1
-        activated = first_of == "network" and index == 0
-        residual_layers.append(
-            ResidualLayer(
-                layers.activation(() if activated else placement.before, before),
-                layers.convolution(before, maps, kernel, stride if index == strided else 1),
-                layers.activation(placement.last if is_last else placement.after, maps),
-            )
-        )
-    bridges_activated = model.lineage.projection_input is ProjectionInput.activated and (
-        first_of is not None or model.shortcut is Shortcut.conv
-    )
-    shortcut = SHORTCUTS[model.shortcut](Bridge(in_maps, filters, stride, model, layers))
-    return ResidualUnit(residual_layers, shortcut, layers.activation(placement.addition, filters), bridges_activated)
+    convs = (ConvSpec(1, bottleneck=True), ConvSpec(3, bottleneck=True), ConvSpec(1))
+
+
+class Basic(ResidualUnit):
+    """Two convolutions of 3x3 (arXiv:1512.03385, figure 5)."""
+
+    convs = (ConvSpec(3), ConvSpec(3))
+
+
+class Conv(ResidualUnit):
+    """One convolution of 3x3: the standard CNN in the same frame."""
+
+    convs = (ConvSpec(3),)

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from resnet_lab.config import ConfigError
-from resnet_lab.report import page, plots, tables
+from resnet_lab.command import run_command
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.report import html, plots, tables
 from resnet_lab.report.analysis import analyse
 from resnet_lab.report.collect import Collected, collect
-from resnet_lab.report.groups import compare
+from resnet_lab.report.comparison import compare
+from resnet_lab.text import plain_console, printable
 
 WIDTH = 160  # characters, where the output is not a terminal
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print and write the comparison; the exit status is 1, with one message, when there is nothing to compare."""
+    """Print and write the comparison. Raises ConfigError when there is nothing to compare."""
     options = parser().parse_args(arguments)
-    try:
-        out: Path = options.out or options.directories[0] / "report"
-        written = report(options.directories, options.by, out)
-    except (ConfigError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"written to {out}: {', '.join(written)}")
+    out: Path = options.out or options.directories[0] / "report"
+    written = report(options.directories, options.by, out)
+    print(f"written to {printable(str(out))}: {', '.join(written)}")
     return 0
 
 
@@ -66,12 +61,11 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
         raise ConfigError(f"--out: {out} cannot be a folder: a file is in its place") from error
     plots.remove(out / "figures")
     figures = [file for analysis in analyses for file in plots.draw(analysis, out / "figures")]
-    (out / "report.md").write_text(tables.markdown(found, analyses, figures))
+    (out / "report.md").write_text(tables.markdown(found, analyses, figures), "utf-8", "backslashreplace")
     tables.write_csv(out / "report.csv", analyses)
     tables.write_json(out / "report.json", found, analyses)
-    (out / "report.html").write_text(page.page(found, analyses, figures, out))
-    console = Console()
-    tables.show(console if console.is_terminal else Console(width=WIDTH), found, analyses)
+    (out / "report.html").write_bytes(html.page(found, analyses, figures, out))
+    tables.show(plain_console(WIDTH), found, analyses)
     return ["report.html", "report.md", "report.csv", "report.json", *["figures/"] * bool(figures)]
 
 
@@ -86,4 +80,4 @@ def _collect(directories: Sequence[Path]) -> Collected:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

@@ -1,4 +1,4 @@
-"""Figures, as PNG and SVG: error against cost, error by axis, learning curves, and a heat map for two axes."""
+"""Figures, as PNG and SVG: score against cost, score by axis, learning curves, and a heat map for two axes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from resnet_lab.report.analysis import COSTS, ERRORS, MEASURE, Analysis, Row
-from resnet_lab.report.groups import Group, label, order, text
+from resnet_lab.config.tasks import Scoring
+from resnet_lab.report.analysis import COSTS, MEASURE, Analysis, Row, titles
+from resnet_lab.report.comparison import Group, label, order, text
 from resnet_lab.report.statistics import Summary
+from resnet_lab.text import literal_text
 
 FRONT, POINT = "#c2410c", "#2563eb"
 MOST_AXES, MOST_CURVES, MOST_LINES, MOST_LABELS = 6, 8, 4, 16
-LABEL = f"{ERRORS[MEASURE]} (%)"
-
 NAMES, SUFFIXES = ("costs", "axes", "curves", "heatmap"), ("png", "svg")
-TICKS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]
+TICKS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]  # in hundredths of the largest score that there can be
 
 Measured = list[tuple[Row, Summary]]
 
@@ -35,18 +35,22 @@ def remove(folder: Path) -> None:
 
 def draw(analysis: Analysis, folder: Path) -> list[Path]:
     """Write the figures of a comparison of two groups or more; the files written."""
-    measured = [(row, summary) for row in analysis.rows if (summary := row.errors[MEASURE])]
+    measured = [(row, summary) for row in analysis.rows if (summary := row.scores[MEASURE])]
     if len(measured) < 2:
         return []
-    # The same report is the same file, and a dollar is a dollar.
-    with matplotlib.rc_context({"svg.hashsalt": "resnet_lab", "text.parse_math": False}):
+    with literal_text(), matplotlib.rc_context({"svg.hashsalt": "resnet_lab"}):  # the same report is the same file
         return _written(analysis, measured, folder)
 
 
 def _written(analysis: Analysis, measured: Measured, folder: Path) -> list[Path]:
-    figures = {"costs": _costs(measured), "axes": _axes(analysis, measured), "curves": _curves(measured)}
-    if len(analysis.comparison.axes) == 2:
-        figures["heatmap"] = _heat_map(analysis.comparison.axes, measured)
+    names, scoring = analysis.comparison.axes, analysis.comparison.scoring
+    figures = {
+        "costs": _costs(measured, scoring),
+        "axes": _axes(names[:MOST_AXES], measured, scoring),
+        "curves": _curves(measured, scoring),
+    }
+    if len(names) == 2:
+        figures["heatmap"] = _heat_map(names, measured, scoring)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, figure in figures.items():
@@ -67,13 +71,17 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
     return figure, axes[:count]
 
 
+def _label(scoring: Scoring) -> str:
+    return scoring.label(titles(scoring)[MEASURE])
+
+
 def _half(summaries: list[Summary]) -> list[float]:
     """Half intervals to draw; none where there is a single seed."""
     return [summary.half or 0.0 for summary in summaries]
 
 
-def _costs(measured: Measured) -> Figure:
-    """Error against every cost, with 95 % intervals; the Pareto front is marked, and its points are numbered."""
+def _costs(measured: Measured, scoring: Scoring) -> Figure:
+    """Score against every cost, with 95 % intervals; the Pareto front is marked, and its points are numbered."""
     known = [cost for cost in COSTS if any(cost in row.costs for row, _ in measured)]
     numbers = {row.group.label: str(i) for i, (row, _) in enumerate((pair for pair in measured if pair[0].fronts), 1)}
     figure, (*axes, names) = _grid(len(known) + 1)
@@ -95,9 +103,9 @@ def _costs(measured: Measured) -> Figure:
             ax.xaxis.set_major_locator(MaxNLocator(5))
         if cost != "seconds":  # thousandths of a second would read as minutes
             ax.xaxis.set_major_formatter(EngFormatter())
-        ax.set(xlabel=COSTS[cost], ylabel=LABEL)
+        ax.set(xlabel=COSTS[cost], ylabel=_label(scoring))
         ax.margins(x=0.1)
-        _percent(ax, [s.mean for _, s in points])
+        _limit(ax, [s.mean for _, s in points], scoring)
     axes[0].legend(fontsize="small")
     names.axis("off")
     lines = [f"{number}  {name}" for name, number in numbers.items()]
@@ -106,19 +114,29 @@ def _costs(measured: Measured) -> Figure:
     return figure
 
 
-def _percent(ax: Axes, errors: list[float]) -> None:
-    """Errors from 0 to at most 100 %, however wide an interval is; logarithmic from 1 % on where they differ widely."""
-    top = min(105.0, ax.get_ylim()[1])
-    if max(errors) > 8 * max(1.0, min(errors)):
-        ax.set_yscale("symlog", linthresh=1)
-        ax.set_yticks(TICKS, map(str, TICKS))
+def _limit(ax: Axes, scores: list[float], scoring: Scoring) -> None:
+    """Scores from 0 to the largest that there can be, however wide an interval is.
+
+    Logarithmic where they differ widely, from a hundredth of the largest on: errors from 1 %.
+    """
+    low, high = min(scores, default=0.0), max(scores, default=0.0)
+    top, most = ax.get_ylim()[1], scoring.most
+    if most is None:
+        if high > 8 * low > 0:
+            ax.set_yscale("log")
+        else:
+            ax.set_ylim(0, top)
+        return
+    if high > 8 * max(most / 100, low):
+        ax.set_yscale("symlog", linthresh=most / 100)
+        ticks = [tick * most / 100 for tick in TICKS]
+        ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylim(0, top)
+    ax.set_ylim(0, min(1.05 * most, top))
 
 
-def _axes(analysis: Analysis, measured: Measured) -> Figure:
-    """Error by the values of every axis; a line joins groups that differ in this axis alone."""
-    names = analysis.comparison.axes[:MOST_AXES]
+def _axes(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
+    """Score by the values of every axis; a line joins groups that differ in this axis alone."""
     figure, axes = _grid(len(names))
     for name, ax in zip(names, axes, strict=True):
         values = sorted({row.group.fields[name] for row, _ in measured}, key=order)
@@ -134,30 +152,32 @@ def _axes(analysis: Analysis, measured: Measured) -> Figure:
             half = _half(summaries) if len(lines) <= MOST_CURVES else None
             ax.errorbar(x, [s.mean for s in summaries], half, fmt="o-", ms=4, capsize=3, lw=1, label=rest)
         ax.set_xticks(range(len(values)), [text(value) for value in values], rotation=20 if len(values) > 4 else 0)
-        ax.set(xlabel=name, ylabel=LABEL)
+        ax.set(xlabel=name, ylabel=_label(scoring))
         ax.margins(x=0.12)
-        _percent(ax, [s.mean for _, s in measured])
+        _limit(ax, [s.mean for _, s in measured], scoring)
         if 1 < len(lines) <= MOST_LINES:
             ax.legend(fontsize="x-small", framealpha=0.6)
     return figure
 
 
-def _curves(measured: Measured) -> Figure:
-    """Validation error by epoch: the mean over seeds, and from the lowest to the highest; training error dashed."""
+def _curves(measured: Measured, scoring: Scoring) -> Figure:
+    """Validation score by epoch: the mean over seeds, and from the lowest to the highest; training score dashed."""
     figure, (ax,) = _grid(1)
+    drawn: list[float] = []
     best = sorted(measured, key=lambda pair: pair[1].mean)[:MOST_CURVES]
     for i, (row, _) in enumerate(best):
-        for name, style in (("train/error", "--"), ("val/error", "-")):
-            epochs, errors = _history(row.group, name)
+        for part, style in (("train", "--"), ("val", "-")):
+            epochs, scores = _history(row.group, f"{part}/{scoring.score}")
             if not epochs.size:
                 continue
-            ax.plot(epochs, errors.mean(0), style, color=f"C{i}", lw=1.4 if style == "-" else 0.8)
+            drawn += scores.mean(0).tolist()
+            ax.plot(epochs, scores.mean(0), style, color=f"C{i}", lw=1.4 if style == "-" else 0.8)
             if style == "-":
-                ax.fill_between(epochs, errors.min(0), errors.max(0), color=f"C{i}", alpha=0.15, lw=0)
+                ax.fill_between(epochs, scores.min(0), scores.max(0), color=f"C{i}", alpha=0.15, lw=0)
         ax.plot([], [], color=f"C{i}", label=row.group.label)
-    _percent(ax, [0, 100])
+    _limit(ax, drawn if scoring.most is None else [0, scoring.most], scoring)
     title = "" if len(best) == len(measured) else f", the best {len(best)} of {len(measured)}"
-    ax.set(xlabel="epoch", ylabel="error (%)")
+    ax.set(xlabel="epoch", ylabel=scoring.label(scoring.score))
     ax.set_title(f"validation, from the lowest to the highest seed; training dashed{title}", fontsize="small")
     ax.grid(alpha=0.3)
     figure.set_size_inches(8, 5 + 0.2 * len(best))
@@ -166,15 +186,15 @@ def _curves(measured: Measured) -> Figure:
 
 
 def _history(group: Group, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs (E), and the error of every run at each (R, E); runs that did not record it are left out."""
+    """Epochs (E), and the score of every run at each (R, E); runs that did not record it are left out."""
     curves = [[record.get(name) for record in run.result["history"]] for run in group.runs.values()]
     complete = [curve for curve in curves if curve and all(isinstance(value, int | float) for value in curve)]
     length = min(map(len, complete), default=0)
     return np.arange(1, length + 1), np.array([curve[:length] for curve in complete], dtype=float)
 
 
-def _heat_map(names: list[str], measured: Measured) -> Figure:
-    """Mean error over two axes; a field without a group stays empty."""
+def _heat_map(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
+    """Mean score over two axes; a field without a group stays empty."""
     down, across = ([*sorted({row.group.fields[name] for row, _ in measured}, key=order)] for name in names)
     table = np.full((len(down), len(across)), np.nan)
     for row, summary in measured:
@@ -185,9 +205,9 @@ def _heat_map(names: list[str], measured: Measured) -> Figure:
     middle = (np.nanmin(table) + np.nanmax(table)) / 2
     for (i, j), value in np.ndenumerate(table):
         if np.isfinite(value):
-            ax.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if value > middle else "black")
+            ax.text(j, i, scoring.number(value), ha="center", va="center", color="white" if value > middle else "black")
     ax.set_xticks(range(len(across)), [text(value) for value in across])
     ax.set_yticks(range(len(down)), [text(value) for value in down])
     ax.set(xlabel=names[1], ylabel=names[0])
-    figure.colorbar(image, label=LABEL)
+    figure.colorbar(image, label=_label(scoring))
     return figure

@@ -16,10 +16,12 @@ from itertools import combinations
 
 from scipy.special import stdtr, stdtrit
 
-ALPHA = 0.05
-TINY = 1e-9  # percentage points: rounding, no spread
+from resnet_lab.config.tasks import Scoring
 
-Sample = Mapping[str, float]  # errors in percent, by what pairs them
+ALPHA = 0.05
+TINY = 1e-9  # rounding, no spread
+
+Sample = Mapping[str, float]  # scores, by what pairs them
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`worse` minus `better` in percentage points, and how sure that is."""
+    """`worse` minus `better`, in the unit of the score, and how sure that is."""
 
     better: str
     worse: str
@@ -51,14 +53,17 @@ class Difference:
         """Whether the groups can be told apart at the 5 % level."""
         return self.p is not None and self.p < ALPHA
 
-    def __str__(self) -> str:
+    def words(self, scoring: Scoring) -> str:
+        """All of it in a sentence."""
         seeds = f"{' and '.join(map(str, dict.fromkeys(self.n)))} {self.unit}"
         how = "paired" if self.paired else "Welch"
-        numbers = f"{self.mean:.2f} ± {self.half:.2f} points"
+        mean = scoring.number(self.mean)
+        numbers = scoring.gap(f"{mean} ± {scoring.number(self.half)}")
         if self.p is None and self.mean < TINY:
-            return f"{self.better} and {self.worse} are not distinguishable with {seeds}: the errors are the same"
+            same = f"the {scoring.score}s are the same"
+            return f"{self.better} and {self.worse} are not distinguishable with {seeds}: {same}"
         if self.p is None:
-            gap = f"{self.mean:.2f} points without any spread"
+            gap = f"{scoring.gap(mean)} without any spread"
             return f"{self.better} and {self.worse}: no test is possible with {seeds} that differ by {gap}"
         if self.real:
             return f"{self.better} is better than {self.worse} by {numbers} (p = {self.p:.2g}, {how}, {seeds})"
@@ -140,11 +145,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The Pareto front of (cost, error): those that no other beats in one and equals or beats in the other."""
+    """The Pareto front of (cost, score): those that no other beats in one and equals or beats in the other."""
     best, names = math.inf, list[str]()
     for name in sorted(points, key=points.__getitem__):
-        cost, error = points[name]
-        if error < best or (names and points[names[-1]] == (cost, error)):
+        cost, score = points[name]
+        if score < best or (names and points[names[-1]] == (cost, score)):
             names.append(name)
-            best = error
+            best = score
     return names

@@ -12,16 +12,16 @@ from typing import Any
 from urllib.parse import quote
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from resnet_lab.report.analysis import BASIS, COSTS, ERRORS, MEASURE, Analysis, Row, error
+from resnet_lab.config.tasks import Scoring
+from resnet_lab.report.analysis import COSTS, MEASURE, MEASURES, Analysis, Row, basis, score
 from resnet_lab.report.collect import Collected
 from resnet_lab.report.statistics import Summary
 
 HEADINGS = (
-    "group", "n", "test error, last", "sd", "median", "validation, last", "test, best", "validation, best", "published",
-    "depth", "params", "MACs", "activations", "seconds", "memory", "front",
+    "group", "n", "test {score}, last", "sd", "median", "validation, last", "test, best", "validation, best",
+    "published", "depth", "params", "MACs", "activations", "seconds", "memory", "front",
 )  # fmt: skip
 NOT_SHOWN = ("sd", "median", "validation, best", "activations")  # on the terminal
 SHORT = {"macs": "MACs", "peak_memory": "memory"}  # names of costs, where the field's is not the one to read
@@ -37,28 +37,32 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def percent(summary: Summary | None) -> str:
+def headings(scoring: Scoring) -> list[str]:
+    """HEADINGS for a task."""
+    return [heading.format(score=scoring.score) for heading in HEADINGS]
+
+
+def interval(summary: Summary | None, scoring: Scoring) -> str:
     """A mean with its interval, where there is one."""
-    if summary is None:
-        return ""
-    return f"{summary.mean:.2f}" + (f" ± {summary.half:.2f}" if summary.half is not None else "")
+    return " ± ".join(scoring.number(v) for v in (summary.mean, summary.half) if v is not None) if summary else ""
 
 
 def spread(row: Row) -> tuple[float | None, float | None]:
-    """Standard deviation and median of the error by which groups are compared."""
-    summary = row.errors[MEASURE]
+    """Standard deviation and median of the score by which groups are compared."""
+    summary = row.scores[MEASURE]
     return (summary.std, summary.median) if summary else (None, None)
 
 
 def cells(row: Row) -> list[str]:
     """A row under HEADINGS, as text."""
+    first, *others = [interval(summary, row.scoring) for summary in row.scores.values()]
     return [
         row.group.label,
-        str(summary.n if (summary := row.errors[MEASURE]) else 0),
-        percent(row.errors[MEASURE]),
-        *("" if value is None else f"{value:.2f}" for value in spread(row)),
-        *(percent(row.errors[measure]) for measure in ERRORS if measure != MEASURE),
-        "" if row.published is None else f"{row.published:.2f}",
+        str(summary.n if (summary := row.scores[MEASURE]) else 0),
+        first,
+        *("" if value is None else row.scoring.number(value) for value in spread(row)),
+        *others,
+        "" if row.published is None else row.scoring.number(row.published),
         f"{row.depth:g}",
         *(number(row.costs.get(cost)) for cost in COSTS),
         ", ".join(SHORT.get(cost, cost) for cost in row.fronts),
@@ -70,13 +74,13 @@ def troubles(found: Collected, analyses: Sequence[Analysis]) -> list[str]:
     return [
         *["no run is done yet"] * (not found.done),
         *(f"{run.path}: {run.state}" + (f" ({_line(run.why)})" if run.why else "") for run in found.unfinished),
-        *found.unbegun,
+        *found.not_begun,
         *(
-            f"{run.path}: its test error is no number"
+            f"{run.path}: its test {row.scoring.score} is no number"
             for analysis in analyses
             for row in analysis.rows
             for run in row.group.runs.values()
-            if error(run, MEASURE) is None
+            if score(run, MEASURE) is None
         ),
         *(f"{damaged.path}: damaged, skipped ({damaged.why})" for damaged in found.damaged),
         *(
@@ -96,19 +100,20 @@ def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> No
     """The tables on the terminal, without what only files have room for."""
     shown = [i for i, heading in enumerate(HEADINGS) if heading not in NOT_SHOWN]
     for analysis in analyses:
-        table = Table(title=escape(analysis.comparison.title), title_justify="left", header_style="bold")
+        table = Table(title=analysis.comparison.title, title_justify="left", header_style="bold")
+        titles = headings(analysis.comparison.scoring)
         for i in shown:
-            table.add_column(HEADINGS[i], justify="left" if HEADINGS[i] in ("group", "front") else "right")
+            table.add_column(titles[i], justify="left" if HEADINGS[i] in ("group", "front") else "right")
         for row in analysis.rows:
             values = cells(row)
-            table.add_row(*(escape(values[i]) for i in shown), style="bold" if row is analysis.best else None)
+            table.add_row(*(values[i] for i in shown), style="bold" if row is analysis.best else None)
         console.print(table)
         for sentence in [*analysis.sentences(), *analysis.comparison.notes]:
-            console.print(f"- {sentence}", markup=False, highlight=False)
+            console.print(f"- {sentence}", highlight=False)
         console.print()
     for trouble in troubles(found, analyses):
-        console.print(f"! {trouble}", markup=False, highlight=False)
-    console.print(BASIS, style="dim")
+        console.print(f"! {trouble}", highlight=False)
+    console.print(basis(analyses), style="dim")
 
 
 def beside(path: Path, out: Path) -> str:
@@ -118,15 +123,16 @@ def beside(path: Path, out: Path) -> str:
 
 def link(path: Path, out: Path) -> str:
     """The same as an address in a page."""
-    return quote(beside(path, out))
+    return quote(os.fsencode(beside(path, out)))
 
 
 def markdown(found: Collected, analyses: Sequence[Analysis], figures: Sequence[Path]) -> str:
     """The text of report.md; `figures` are beside it."""
-    lines = ["# Comparison of runs", "", BASIS, ""]
+    lines = ["# Comparison of runs", "", basis(analyses), ""]
     for analysis in analyses:
         lines += [f"## {_plain(analysis.comparison.title)}", ""]
-        lines += ["| " + " | ".join(HEADINGS) + " |", "|---" + "|--:" * (len(HEADINGS) - 2) + "|---|"]
+        titles = headings(analysis.comparison.scoring)
+        lines += ["| " + " | ".join(titles) + " |", "|---" + "|--:" * (len(HEADINGS) - 2) + "|---|"]
         lines += ["| " + " | ".join(map(_plain, cells(row))) + " |" for row in analysis.rows]
         lines += ["", *(f"- {_plain(said)}" for said in [*analysis.sentences(), *analysis.comparison.notes]), ""]
         own = [figure for figure in figures if figure.stem.endswith(f"-{analysis.number}") and figure.suffix == ".png"]
@@ -139,26 +145,26 @@ def markdown(found: Collected, analyses: Sequence[Analysis], figures: Sequence[P
 
 def _plain(text: str) -> str:
     """Text that Markdown takes as it stands."""
-    for character in "\\`*_[]<>|":
+    for character in "\\`*_[]<>|&$~":
         text = text.replace(character, f"\\{character}")
     return text
 
 
 def write_csv(path: Path, analyses: Iterable[Analysis]) -> None:
     """One line per group, full precision."""
-    measures = [f"{measure}_{part}" for measure in ERRORS for part in ("mean", "std", "median", "n", "half")]
+    measures = [f"{measure}_{part}" for measure in MEASURES for part in ("mean", "std", "median", "n", "half")]
     names = ["comparison", "group", "runs", "depth", *measures, "published_error", *COSTS, "fronts"]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         for analysis in analyses:
-            writer.writerows(_flat(analysis, row) for row in analysis.rows)
+            writer.writerows(_csv_row(analysis, row) for row in analysis.rows)
 
 
-def _flat(analysis: Analysis, row: Row) -> dict[str, Any]:
+def _csv_row(analysis: Analysis, row: Row) -> dict[str, Any]:
     numbers = {
         f"{measure}_{part}": value
-        for measure, summary in row.errors.items()
+        for measure, summary in row.scores.items()
         for part, value in (dataclasses.asdict(summary) if summary else {}).items()
     }
     identity = {"comparison": analysis.comparison.title, "group": row.group.label, "runs": len(row.group.runs)}
@@ -169,14 +175,16 @@ def _flat(analysis: Analysis, row: Row) -> dict[str, Any]:
 def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> None:
     """Everything, by comparison, group and run; where runs lie is relative to the file."""
     content = {
-        "basis": BASIS,
+        "basis": basis(analyses),
         "compared_by": MEASURE,
         "comparisons": [
             {
                 "title": analysis.comparison.title,
                 "axes": analysis.comparison.axes,
                 "groups": list(_groups(analysis, path.parent)),
-                "differences": [dataclasses.asdict(d) | {"words": str(d)} for d in analysis.listed],
+                "differences": [
+                    dataclasses.asdict(d) | {"words": d.words(analysis.comparison.scoring)} for d in analysis.listed
+                ],
                 "pairs_tested": len(analysis.differences),
                 "pairs_distinguishable": sum(d.real for d in analysis.differences),
                 "notes": analysis.comparison.notes,
@@ -197,13 +205,13 @@ def _groups(analysis: Analysis, out: Path) -> Iterator[dict[str, Any]]:
             "group": row.group.label,
             "fields": row.group.fields,
             "depth": row.depth,
-            "errors": {name: dataclasses.asdict(s) if s else None for name, s in row.errors.items()},
+            "errors": {name: dataclasses.asdict(s) if s else None for name, s in row.scores.items()},
             "costs": row.costs,
             "fronts": row.fronts,
             "published_error": row.published,
             "missing": row.group.missing,
             "runs": [
-                {"run": block, "path": beside(run.path, out), **{measure: error(run, measure) for measure in ERRORS}}
+                {"run": block, "path": beside(run.path, out), **{measure: score(run, measure) for measure in MEASURES}}
                 for block, run in row.group.runs.items()
             ],
         }

@@ -7,25 +7,18 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.progress import track
 
-from resnet_lab.config import ConfigError
-from resnet_lab.ending import RunFailed
-from resnet_lab.sweep.plan import (
-    LEFT,
-    Planned,
-    State,
-    examine,
-    labels,
-    listing,
-    record,
-    without_repetitions,
-)
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import use_config_dirs
+from resnet_lab.config.hydra_private import failure
+from resnet_lab.interrupts import RunFailed
+from resnet_lab.sweep.plan import LEFT, Left, Planned, examine, labels, listing, record, without_repetitions
+from resnet_lab.text import plain_console
 from resnet_lab.training.log import console, log, show_on_terminal
 
 WIDE = 200  # characters, where no terminal says how wide it is
@@ -41,6 +34,7 @@ def sweep(
     RunFailed with a list when jobs failed or cannot be.
     """
     show_on_terminal()
+    use_config_dirs(config.hydra)
     compose = hydra_context.config_loader.load_sweep_config
     plan = [
         examine(compose(config, overrides), overrides, label)
@@ -55,10 +49,9 @@ def sweep(
     if repeated := len(plan) - len(plan := without_repetitions(plan)):
         log.info("%d jobs are the same runs as others: left out", repeated)
     if any(job.config and job.config.dry_run for job in plan):
-        out = Console()
-        (out if out.is_terminal else Console(width=WIDE)).print(listing(plan))
+        plain_console(WIDE).print(listing(plan))
         return []
-    reasons = {job.why if job.state is State.impossible else "" for job in plan}
+    reasons = {job.why if job.state is Left.impossible else "" for job in plan}
     if len(reasons) == 1 and (reason := reasons.pop()):
         raise ConfigError(reason)  # a mistake that all jobs share is one mistake
     counts = Counter(job.state.value for job in plan)
@@ -70,16 +63,13 @@ def sweep(
     left = sorted((job for job in plan if job.state in LEFT), key=lambda job: -job.work)
     returns = launcher.launch([job.overrides for job in left], initial_job_idx=0) if left else []
     failures = {job.label: job.why for job in plan if job.why}
-    failures |= {job.label: why for job, why in zip(left, map(_failure, returns), strict=True) if why}
+    failed = zip(left, map(failure, returns), strict=True)
+    failures |= {job.label: str(error) for job, error in failed if error}
     folders = sorted({str(Path(job.config.output_dir) / job.config.name) for job in plan if job.config})
     log.info("to compare: python -m resnet_lab.report %s", " ".join(map(shlex.quote, folders)))
     if failures:
         raise RunFailed(_summary(plan, failures))
     return returns
-
-
-def _failure(returned: JobReturn) -> str:
-    return str(returned._return_value) if returned.status is JobStatus.FAILED else ""
 
 
 def _summary(plan: Sequence[Planned], failures: dict[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import time
 from collections import deque
@@ -13,24 +12,25 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from resnet_lab.callbacks.reporter import Progress
-from resnet_lab.choices import Accelerator
-from resnet_lab.compose import to_config
-from resnet_lab.config import ConfigError
-from resnet_lab.ending import RunFailed
-from resnet_lab.sweep.board import Board
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import to_config, use_config_dirs
+from resnet_lab.config.enums import Accelerator
+from resnet_lab.config.hydra_private import failure, singletons
+from resnet_lab.interrupts import Interrupted, RunFailed, exit_reason
+from resnet_lab.rundir.directory import RunDirectory, RunLocked
+from resnet_lab.rundir.place import run_directory
+from resnet_lab.rundir.states import State
 from resnet_lab.sweep.mps import service
 from resnet_lab.sweep.plan import labels
+from resnet_lab.sweep.progress_table import ProgressTable
 from resnet_lab.sweep.remote import RETRY_SECONDS
 from resnet_lab.sweep.slots import Slot, share
 from resnet_lab.sweep.worker import Work, forks, work
-from resnet_lab.training.naming import run_path
-from resnet_lab.training.record import Held, RunDirectory
 
 REFRESH_SECONDS = 0.5
 GRACE_SECONDS = 15.0  # for a job that was asked to end; a step of a large network takes some
@@ -78,7 +78,7 @@ class Launch:
 
     def run(self, jobs: Sequence[list[str]], first_number: int) -> list[JobReturn]:
         """What became of every job, in their order. On Ctrl-C the jobs are asked to end, and can be continued."""
-        setup_globals()
+        use_config_dirs(self.config.hydra)
         self.jobs, self.first_number = jobs, first_number
         self.returns: dict[int, JobReturn] = {}
         self.running: list[Running] = []
@@ -87,7 +87,7 @@ class Launch:
         with ExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="resnet_lab_")))
             self.environment = stack.enter_context(service(self.folder)) if self.mps else {}
-            self.board = stack.enter_context(Board(labels(jobs, self.config.hydra.overrides.task)))
+            self.board = stack.enter_context(ProgressTable(labels(jobs, self.config.hydra.overrides.task)))
             try:
                 while waiting or held or self.running:
                     waiting.extend(number for number, when in held.items() if when < time.monotonic())
@@ -96,6 +96,10 @@ class Launch:
                         self._start(waiting.popleft(), free[0])
                     for number in self._follow():
                         held[number] = time.monotonic() + RETRY_SECONDS
+            except Interrupted as interrupted:
+                left = f"{len(jobs) - len(self.returns)} of {len(jobs)} jobs left"
+                interrupted.message = f"interrupted, {left}; the same command again continues them"
+                raise
             finally:
                 self._stop_all()
         return [self.returns[number] for number in range(len(jobs))]
@@ -110,13 +114,13 @@ class Launch:
         config = self.hydra_context.config_loader.load_sweep_config(self.config, self.jobs[number])
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = self.first_number + number
-        job = Work(self.hydra_context, self.task_function, config, Singleton.get_state()["instances"], self.environment)
+        job = Work(self.hydra_context, self.task_function, config, singletons(), self.environment)
         printed = self.folder / f"{number}.txt"
         connection, theirs = self.context.Pipe(duplex=False)
         process = self.context.Process(target=work, args=(theirs, printed, slot, job))
         process.start()
         theirs.close()
-        directory = _directory(config.copy(), self.jobs[number])
+        directory = _directory(config.copy())
         self.running.append(Running(number, slot, process, connection, printed, directory))
         self.board.started(number, slot)
 
@@ -130,9 +134,9 @@ class Launch:
             if ended:
                 self.running.remove(job)
                 returned = job.returned or self._lost(job)
-                if isinstance(returned._return_value, Held):
+                if isinstance(locked := failure(returned), RunLocked):
                     held.append(job.number)
-                    self.board.held(job.number, str(returned._return_value))
+                    self.board.held(job.number, str(locked))
                 else:
                     self.returns[job.number] = returned
                     self.board.ended(job.number, returned, job.directory)
@@ -167,7 +171,7 @@ class Launch:
         if job.asked_to_end is not None and self.seconds:
             why = f"took longer than hydra.launcher.time_limit={self.seconds / 60:g} minutes"
         else:
-            why = ending(job.process.exitcode or 0)
+            why = exit_reason(job.process.exitcode or 0)
         why += "; the same command continues it after its last full epoch"
         if job.directory:
             _record(job, job.directory, why)
@@ -185,17 +189,6 @@ class Launch:
             if job.process.is_alive():
                 job.process.kill()
                 job.process.join()
-        if self.running:
-            self.board.interrupted(len(self.returns))
-
-
-def ending(code: int) -> str:
-    """What a process's exit code says: of minus a signal or 128 and a signal its name, where there is such a one."""
-    signum = -code if code < 0 else code - 128
-    name = signal.Signals(signum).name if signum in set(signal.Signals) else f"signal {signum}"
-    if code < 0:
-        return f"killed by {name}" + "; the system does so when memory runs out" * (signum == signal.SIGKILL)
-    return f"ended by {name}" if signum in set(signal.Signals) else f"ended by itself with status {code}"
 
 
 def _refuse_unless_positive(jobs: object, jobs_per_gpu: object, time_limit: object) -> None:
@@ -209,12 +202,12 @@ def _refuse_unless_positive(jobs: object, jobs_per_gpu: object, time_limit: obje
             raise ConfigError(f"hydra.launcher.{name} must be {kind} above 0, got {value}")
 
 
-def _directory(composed: DictConfig, overrides: list[str]) -> RunDirectory | None:
+def _directory(composed: DictConfig) -> RunDirectory | None:
     """Where a job's run will be; None where its settings are wrong, as the job itself will say."""
     with open_dict(composed):
         composed.pop("hydra", None)
     try:
-        return RunDirectory(run_path(to_config(composed), overrides))
+        return run_directory(to_config(composed))
     except ConfigError:
         return None
 
@@ -225,8 +218,8 @@ def _record(job: Running, directory: RunDirectory, why: str) -> None:
         return
     printed = job.printed.read_text(errors="replace")
     try:
-        with directory.held():
-            directory.set_status("failed", why)
+        with directory.locked():
+            directory.set_status(State.failed, why)
             with directory.log_file.open("a", encoding="utf-8") as log_file:
                 log_file.write(f"{printed}{why}\n")
     except (ConfigError, OSError):

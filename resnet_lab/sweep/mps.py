@@ -11,6 +11,7 @@ from pathlib import Path
 from resnet_lab.training.log import log
 
 CONTROL = "nvidia-cuda-mps-control"
+ANSWER_SECONDS = 30.0  # within which it begins or ends
 
 
 @contextmanager
@@ -31,7 +32,10 @@ def service(folder: Path) -> Iterator[dict[str, str]]:
     try:
         yield environment
     finally:
-        _control([], environment, "quit\n")
+        try:
+            _control([], environment, "quit\n")
+        except (OSError, subprocess.SubprocessError) as error:
+            log.warning("hydra.launcher.mps: %s did not end (%s): end it yourself", CONTROL, error)
 
 
 def _control(arguments: list[str], environment: dict[str, str], said: str = "") -> None:
@@ -43,5 +47,5 @@ def _control(arguments: list[str], environment: dict[str, str], said: str = "") 
         stderr=subprocess.DEVNULL,
         text=True,
         check=True,
-        timeout=30,
+        timeout=ANSWER_SECONDS,
     )

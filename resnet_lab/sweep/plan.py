@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -12,28 +10,28 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict
 from rich.table import Table
 
-from resnet_lab.compose import refuse_several_options, to_config
-from resnet_lab.config import Config, ConfigError
-from resnet_lab.ending import RunFailed
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import prepare, to_config
+from resnet_lab.config.schema import Config
+from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.complexity import Complexity
-from resnet_lab.training.naming import run_path
-from resnet_lab.training.record import write_json
+from resnet_lab.rundir.place import run_directory
+from resnet_lab.rundir.plans import PlannedJob, write_plan
+from resnet_lab.rundir.states import State
 from resnet_lab.training.run import check
 
-PLANS = ".sweeps"  # as resnet_lab.report.collect reads it
 
-
-class State(Enum):
+class Left(Enum):
     """What is left to do of a job."""
 
     to_do = "to do"
     to_continue = "to continue"
-    done = "done"
-    diverged = "diverged"
+    done = State.done.value
+    diverged = State.diverged.value
     impossible = "impossible"
 
 
-LEFT = (State.to_do, State.to_continue)
+LEFT = (Left.to_do, Left.to_continue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Planned:
 
     overrides: list[str]
     label: str
-    state: State
+    state: Left
     why: str = ""
     config: Config | None = None
     cost: Complexity | None = None
@@ -60,16 +58,16 @@ def examine(composed: DictConfig, overrides: list[str], label: str) -> Planned:
         composed.pop("hydra", None)
     config = path = None
     try:
-        refuse_several_options(overrides)
+        prepare(overrides)
         config = to_config(composed)
-        path = run_path(config, overrides)
-        cost, directory = check(config, overrides)
+        path = run_directory(config).path
+        cost, directory = check(config)
     except ConfigError as error:
-        return Planned(overrides, label, State.impossible, str(error), config, None, path)
+        return Planned(overrides, label, Left.impossible, str(error), config, None, path)
     except RunFailed as error:
-        return Planned(overrides, label, State.diverged, str(error), config, None, path)
-    begun = State.to_continue if directory.last.exists() else State.to_do
-    return Planned(overrides, label, State.done if directory.result() else begun, "", config, cost, path)
+        return Planned(overrides, label, Left.diverged, str(error), config, None, path)
+    begun = Left.to_continue if directory.last.exists() else Left.to_do
+    return Planned(overrides, label, Left.done if directory.result() else begun, "", config, cost, path)
 
 
 def without_repetitions(plan: Sequence[Planned]) -> list[Planned]:
@@ -78,20 +76,9 @@ def without_repetitions(plan: Sequence[Planned]) -> list[Planned]:
 
 
 def record(plan: Sequence[Planned]) -> None:
-    """Leave what a sweep consists of where its runs lie, so that a report knows what is missing.
-
-    One file in `.sweeps/`, the same for the same sweep: `jobs`, each with its label, its path and why it cannot be.
-    """
-    folders = dict.fromkeys(job.path.parents[1] for job in plan if job.path)
-    jobs = json.dumps(sorted(job.overrides for job in plan))
-    name = f"{hashlib.sha256(jobs.encode()).hexdigest()[:8]}.json"
-    for folder in folders:
-        own = [job for job in plan if job.path is None or job.path.parents[1] == folder]
-        listed = [
-            {"label": job.label, "path": job.path and str(job.path.relative_to(folder)), "why": job.why} for job in own
-        ]
-        (folder / PLANS).mkdir(parents=True, exist_ok=True)
-        write_json(folder / PLANS / name, {"jobs": listed})
+    """Leave the plan where its runs lie. Raises OSError."""
+    jobs = [PlannedJob(job.label, job.path, job.why) for job in plan]
+    write_plan(jobs, [job.overrides for job in plan])
 
 
 def labels(jobs: Sequence[Sequence[str]], given: Sequence[str] = ()) -> list[str]:

@@ -1,4 +1,8 @@
-"""Jobs on a Ray cluster; a job whose process or node is lost is begun again elsewhere, and goes on."""
+"""Jobs on a Ray cluster; a job whose process or node is lost is begun again elsewhere, and goes on.
+
+Of hydra-ray-launcher 1.2 it uses `_launcher_util`, which starts Ray and packs a job: the launcher itself waits for all
+jobs in one call, from which a single lost one takes the results of the others.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_ray_launcher._launcher_util import launch_job_on_ray, start_ray
 from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher
 from omegaconf import DictConfig, open_dict
 from ray.exceptions import RayError
 
-from resnet_lab.ending import RunFailed
+from resnet_lab.config.hydra_private import failure, global_state
+from resnet_lab.interrupts import RunFailed
 from resnet_lab.sweep.plan import labels
 from resnet_lab.sweep.remote import Remote
 from resnet_lab.training.log import log
@@ -24,12 +28,10 @@ class RayLaunch(RayLauncher):
     """hydra-ray-launcher's, for which a job that is lost for good would be the end of the whole sweep."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Only take in what there is."""
         super().setup(hydra_context=hydra_context, task_function=Remote(task_function), config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """What became of every job, in their order. Raises RunFailed when there is no cluster."""
-        setup_globals()
         try:
             start_ray(self.ray_cfg.init)
         except (RayError, ConnectionError) as error:
@@ -40,8 +42,7 @@ class RayLaunch(RayLauncher):
         returns = []
         for job, overrides, label in zip(jobs, job_overrides, names, strict=True):
             returns.append(_outcome(job, overrides))
-            ended = returns[-1]._return_value if returns[-1].status is JobStatus.FAILED else "done"
-            log.info("[%d/%d] %s: %s", len(returns), len(jobs), label, ended)
+            log.info("[%d/%d] %s: %s", len(returns), len(jobs), label, failure(returns[-1]) or "done")
         return returns
 
     def _submit(self, overrides: Sequence[str], number: int) -> Any:
@@ -51,9 +52,7 @@ class RayLaunch(RayLauncher):
         config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
-        return launch_job_on_ray(
-            self.hydra_context, self.ray_cfg.remote, config, self.task_function, Singleton.get_state()
-        )
+        return launch_job_on_ray(self.hydra_context, self.ray_cfg.remote, config, self.task_function, global_state())
 
 
 def _outcome(job: Any, overrides: Sequence[str]) -> JobReturn:

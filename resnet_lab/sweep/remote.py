@@ -11,10 +11,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from resnet_lab.config import ConfigError
-from resnet_lab.ending import RunFailed
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.interrupts import RunFailed
+from resnet_lab.rundir.directory import RunLocked
 from resnet_lab.training.log import log
-from resnet_lab.training.record import Held
 
 RETRY_SECONDS = 5.0  # between two looks whether another process has let go of a run
 
@@ -35,7 +35,7 @@ class Remote:
         while True:
             try:
                 return self.task_function(composed)
-            except Held as held:
+            except RunLocked as held:
                 log.info(held)
                 time.sleep(RETRY_SECONDS)
             except (ConfigError, RunFailed):

@@ -1,4 +1,8 @@
-"""A search by Optuna that survives: kept in a database, and continued by the same command with the trials it lacks."""
+"""A search by Optuna that survives: kept in a database, and continued by the same command with the trials it lacks.
+
+Of hydra-optuna-sweeper 1.3 it uses `_impl`, since the public class only passes its arguments on to the one there, and
+`_parse_sweeper_params_config`, which says what the settings add to the search space.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,9 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from resnet_lab.config import ConfigError
-from resnet_lab.ending import RunFailed
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.registry import TASKS
+from resnet_lab.interrupts import RunFailed
 from resnet_lab.training.log import log, show_on_terminal
 
 MAX_NAME = 512  # characters of a study's name in Optuna's tables
@@ -47,14 +52,15 @@ class Searching(OptunaSweeperImpl):
         for name in ("n_trials", "n_jobs"):
             if not (isinstance(value := getattr(self, name), int) and value > 0):
                 raise ConfigError(f"hydra.sweeper.{name} must be a whole number above 0, got {value}")
+        score = TASKS.info(config.task).score
         if not config.objective and config.data.validation == 0:
-            raise ConfigError("data.validation is 0, so that a search has no validation error to minimise")
+            raise ConfigError(f"data.validation is 0, so that a search has no validation {score} to minimise")
         if not isinstance(self.sampler, BaseSampler):
             raise ConfigError("hydra/sweeper/sampler=grid is no search: hydra/sweeper=grid tries every combination")
         show_on_terminal()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self.objectives = list(config.objective) or ["val_error"]
+        self.objectives = list(config.objective) or [f"val_{score}"]
         self.direction = ["minimize"] * len(self.objectives)
         self.output_dir = output_dir = Path(config.output_dir).expanduser()
         for folder in (output_dir, Path(config.hydra.sweep.dir)):  # the latter is where the sweeper leaves a summary

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from resnet_lab.training.machine import physical_cores
+from resnet_lab.training.runtime import physical_cores
 
 
 @dataclass(frozen=True, slots=True)

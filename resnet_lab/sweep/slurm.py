@@ -1,4 +1,7 @@
-"""Jobs on a SLURM cluster, by submitit; a job that is preempted or out of time is requeued, and goes on."""
+"""Jobs on a SLURM cluster, by submitit; a job that is preempted or out of time is requeued, and goes on.
+
+Of hydra-submitit-launcher 1.2 it uses `BaseSubmititLauncher`, whose `__call__` is what a job runs.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import submitit
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
 from omegaconf import DictConfig
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
-from resnet_lab.config import ConfigError
-from resnet_lab.ending import RunFailed
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.hydra_private import failure, global_state
+from resnet_lab.interrupts import RunFailed
 from resnet_lab.sweep.plan import labels
 from resnet_lab.sweep.remote import Remote
 from resnet_lab.sweep.worker import sendable
@@ -50,7 +53,7 @@ class SlurmLaunch(BaseSubmititLauncher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """What became of every job, in their order. They go on without this process, if that is ended."""
-        state = Singleton.get_state()
+        state = global_state()
         arguments = [
             (list(overrides), "hydra.sweep.dir", number, str(number), state)
             for number, overrides in enumerate(job_overrides, start=initial_job_idx)
@@ -62,12 +65,10 @@ class SlurmLaunch(BaseSubmititLauncher):
         returns = []
         for job, overrides, label in zip(jobs, job_overrides, names, strict=True):
             returns.append(_outcome(job, overrides))
-            failed = returns[-1].status is JobStatus.FAILED
-            log.info("[%d/%d] %s: %s", len(returns), len(jobs), label, returns[-1]._return_value if failed else "done")
+            log.info("[%d/%d] %s: %s", len(returns), len(jobs), label, failure(returns[-1]) or "done")
         return returns
 
     def __call__(self, *arguments: Any) -> JobReturn:
-        """The job itself, there."""
         return sendable(super().__call__(*arguments))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -21,19 +20,18 @@ from typing import Any
 
 import sklearn.datasets  # noqa: F401 - with what follows, all that a job imports
 import torch
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from omegaconf import DictConfig
-from omegaconf.basecontainer import BaseContainer
 
 import resnet_lab.callbacks.dashboard
 import resnet_lab.callbacks.diagnostics
 import resnet_lab.callbacks.progress
 import resnet_lab.training.run  # noqa: F401
 from resnet_lab.callbacks.reporter import Progress, Reporter
-from resnet_lab.config import ConfigError
-from resnet_lab.ending import Interrupted, RunFailed, raise_on_signals
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.hydra_private import failure, run_job
+from resnet_lab.interrupts import RunFailed, exit_on_signals
 from resnet_lab.sweep.slots import Slot
 
 
@@ -44,7 +42,7 @@ class Work:
     hydra_context: HydraContext
     task_function: Callable[..., Any]  # Hydra's own type knows nothing of `progress`
     config: DictConfig  # composed, with Hydra's own part
-    singletons: Any  # Hydra's global state, without its resolvers, which cannot be sent
+    singletons: Any
     environment: dict[str, str]
 
 
@@ -58,26 +56,15 @@ def forks() -> multiprocessing.context.ForkServerContext:
 
 def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
     """Run the job; send every `Progress`, and at last Hydra's JobReturn. What is printed goes to a file."""
-    raise_on_signals()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     _divert(printed)
-    os.environ.update(job.environment)
-    if slot.gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu
-    torch.set_num_threads(slot.num_threads)
-    Singleton.set_state({"instances": job.singletons, "omegaconf_resolvers": BaseContainer._resolvers})
-    setup_globals()
-    try:
-        returned = run_job(
-            partial(job.task_function, progress=Reporter(partial(tell, connection))),
-            job.config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-            hydra_context=job.hydra_context,
-        )
-    except Interrupted as interrupted:
-        sys.exit(interrupted.exit_status)
-    tell(connection, sendable(returned))
+    with exit_on_signals():
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        os.environ.update(job.environment)
+        if slot.gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu
+        torch.set_num_threads(slot.num_threads)
+        task = partial(job.task_function, progress=Reporter(partial(tell, connection)))
+        tell(connection, sendable(run_job(task, job.config, job.hydra_context, job.singletons)))
 
 
 def tell(connection: Connection, message: Progress | JobReturn) -> None:
@@ -89,8 +76,8 @@ def tell(connection: Connection, message: Progress | JobReturn) -> None:
 def sendable(returned: JobReturn) -> JobReturn:
     """What can pass to another process: no configuration, and a mistake of the lab's own in words."""
     returned.cfg = returned.hydra_cfg = None
-    error = returned._return_value
-    if returned.status is JobStatus.FAILED and not isinstance(error, (ConfigError, RunFailed)):
+    error = failure(returned)
+    if error and not isinstance(error, (ConfigError, RunFailed)):
         traceback.print_exception(error)
         returned.return_value = RunFailed(f"{type(error).__name__}: {error}")
     return returned

@@ -1,29 +1,19 @@
-"""Checkpoints once an epoch, whole or not at all."""
+"""Checkpoints once an epoch."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import torch
-from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
+from resnet_lab.rundir.directory import RunDirectory
+from resnet_lab.rundir.files import copy_whole
 from resnet_lab.training.module import best_epoch
-from resnet_lab.training.record import RunDirectory, copy_whole, write_whole
-
-
-class WholeCheckpointIO(TorchCheckpointIO):
-    """Lightning's own goes through the system's temporary folder, and is not atomic when that is another disk."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write beside, sync, rename. Raises OSError when the disk is full; the checkpoint before it stays."""
-        write_whole(Path(path), lambda file: torch.save(checkpoint, file))
 
 
 class Checkpoints(Checkpoint):
-    """`last.ckpt` after every epoch and, where there is a validation part, `best.ckpt` of the first lowest error.
+    """`last.ckpt` after every epoch and, where there is a validation part, `best.ckpt` of the first lowest score.
 
     Which epoch is best follows from the history alone. Lightning's ModelCheckpoint keeps a state of its own, which it
     drops when the run directory was moved; the next epoch then counts as the best.
@@ -35,7 +25,7 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Lightning calls this after the module's own, which adds the epoch to the history."""
         last, best = self.directory.last, self.directory.best
-        if best_epoch(pl_module.history) is pl_module.history[-1]:
+        if best_epoch(pl_module.history, pl_module.score) is pl_module.history[-1]:
             trainer.save_checkpoint(best, weights_only=False)
             copy_whole(best, last)
         else:

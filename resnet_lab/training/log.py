@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rich.console import Console
 from rich.logging import RichHandler
 
-console = Console(stderr=True)  # shared with the progress bar, which lines of the log then pass above
+from resnet_lab.text import plain_console
+
+console = plain_console(stderr=True)  # shared with the progress bar, which lines of the log then pass above
 log = logging.getLogger("resnet_lab")
 log.setLevel(logging.DEBUG)  # all of it belongs in run.log, also of a run that a notebook starts
 
@@ -40,22 +42,29 @@ class _RunLog(logging.FileHandler):
         """Lose the line."""
 
     def close(self) -> None:
-        """Lose what was not written yet."""
         with suppress(OSError):
             super().close()
 
 
 @contextmanager
-def recorded(path: Path) -> Iterator[None]:
+def log_to(path: Path) -> Iterator[None]:
     """Append everything that is logged meanwhile to the file at `path`."""
-    handler = _RunLog(path, encoding="utf-8")
+    handler = _RunLog(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     loggers = [log, *(logging.getLogger(name) for name in LIBRARIES)]
     for logger in loggers:
         logger.addHandler(handler)
+    before, threading.excepthook = threading.excepthook, _thread_failed
     try:
         yield
     finally:
+        threading.excepthook = before
         for logger in loggers:
             logger.removeHandler(handler)
         handler.close()
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """TensorBoard writes in a thread, and who asks it to write is told as well: the terminal need not be."""
+    error = failed.exc_value or failed.exc_type()
+    log.debug("a thread failed", exc_info=error)

@@ -1,4 +1,4 @@
-"""The LightningModule: a ResNet V2 that steps its optimiser itself, several mini-batches a call if asked to."""
+"""The LightningModule: a network that steps its optimiser itself, several mini-batches a call if asked to."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
+from torch import nn
 
-from resnet_lab.config import Config, OptimConfig
+from resnet_lab.config.optim import OptimConfig
+from resnet_lab.config.schema import Config
 from resnet_lab.data.loader import Batch, memory_format
-from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.tasks.base import task_of
+from resnet_lab.training.graphs import GraphCapture, GraphedStep, Step
+from resnet_lab.training.lightning import count_step
 from resnet_lab.training.log import log
-from resnet_lab.training.machine import Machine
-from resnet_lab.training.replay import Recorder, Replayed, Step
+from resnet_lab.training.runtime import Runtime
 from resnet_lab.training.schedule import build_optimizer, learning_rate, make_recordable, set_learning_rate
 from resnet_lab.training.step import EvaluationStep, Totals, TrainingStep
 
 History = list[dict[str, float | None]]
 
 
-def best_epoch(history: History) -> dict[str, float | None] | None:
-    """The record of the first epoch with the lowest validation error; None without validation."""
-    validated = [record for record in history if record["val/error"] is not None]
-    return min(validated, key=lambda record: record["val/error"] or 0.0, default=None)
+def best_epoch(history: History, score: str) -> dict[str, float | None] | None:
+    """The record of the first epoch with the lowest score in validation; None without validation."""
+    name = f"val/{score}"
+    validated = [record for record in history if record[name] is not None]
+    return min(validated, key=lambda record: record[name] or 0.0, default=None)
 
 
 class Diverged(Exception):
@@ -33,36 +37,37 @@ class Diverged(Exception):
 
 
 def training_step(
-    net: ResNetV2,
+    net: nn.Module,
     optimizer: torch.optim.Optimizer,
     optim: OptimConfig,
     totals: Totals,
-    machine: Machine,
-    recorder: Recorder | None,
+    runtime: Runtime,
+    recorder: GraphCapture | None,
 ) -> Step:
     """A training step as the machine computes it: compiled or not, and with a recorder replayed."""
-    forward: Any = torch.compile(net, dynamic=False) if machine.compiles else net
+    forward: Any = torch.compile(net, dynamic=False) if runtime.compiles else net
     step = TrainingStep(net, forward, optimizer, optim, totals)
     if recorder is None:
         return step
     make_recordable(optimizer, totals.loss.device)
-    return Replayed(step, recorder)
+    return GraphedStep(step, recorder)
 
 
-class ImageClassifier(LightningModule):
-    """Trains `net` by the recipe of `config.optim`; `history` has one entry of plain numbers per finished epoch.
+class TaskModule(LightningModule):
+    """Trains the network of a task by the recipe of `config.optim`; `history` has plain numbers of each finished epoch.
 
-    `machine` says how a step is computed: eager or replayed, compiled or not, in which memory format. Logged once an
-    epoch, at the optimiser step that ends it: `train/loss`, `train/error`, `val/loss`, `val/error` (errors in percent),
-    `lr`, `images_per_second`; after training `test/error` and `test/loss`.
+    `runtime` says how a step is computed: eager or replayed, compiled or not, in which memory format. Logged once an
+    epoch, at the optimiser step that ends it: `train/loss`, `train/<score>`, `val/loss`, `val/<score>`, `lr`,
+    `images_per_second`; after training `test/<score>` and `test/loss`.
     """
 
-    def __init__(self, config: Config, machine: Machine, num_batches: int, hyper_parameters: dict[str, Any]) -> None:
+    def __init__(self, config: Config, runtime: Runtime, num_batches: int, hyper_parameters: dict[str, Any]) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.config, self.machine = config, machine
+        self.config, self.runtime, self.task = config, runtime, task_of(config)
+        self.score = self.task.info.score
         self.total_steps = num_batches * config.trainer.max_epochs
-        self.net = ResNetV2(config.model).to(memory_format=memory_format(config))  # type: ignore[call-overload]
+        self.net = self.task.network().to(memory_format=memory_format(config))  # type: ignore[call-overload]
         self.history: History = []
         self.test_means: tuple[float, float] | None = None
         self.hyper_parameters = hyper_parameters  # plain Python: a checkpoint is loaded by torch's safe loading
@@ -75,11 +80,12 @@ class ImageClassifier(LightningModule):
         """Prepare the steps, now that network, optimiser and checkpoint are on the device."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        self.optimizer, self.totals, self.evaluated = optimizer, Totals(self.device), Totals(self.device)
-        recorder = Recorder() if self.machine.graphs else None
-        self.take_step = training_step(self.net, optimizer, self.config.optim, self.totals, self.machine, recorder)
+        self.optimizer = optimizer
+        self.totals, self.evaluated = Totals(self.task, self.device), Totals(self.task, self.device)
+        recorder = GraphCapture() if self.runtime.graphs else None
+        self.take_step = training_step(self.net, optimizer, self.config.optim, self.totals, self.runtime, recorder)
         evaluation = EvaluationStep(self.net, self.evaluated)
-        self.evaluate: Step = Replayed(evaluation, recorder) if recorder else evaluation
+        self.evaluate: Step = GraphedStep(evaluation, recorder) if recorder else evaluation
 
     def on_train_end(self) -> None:
         """Free the graphs' memory: the test looks at other weights, perhaps in another place."""
@@ -100,39 +106,33 @@ class ImageClassifier(LightningModule):
             self.lr = learning_rate(self.config.optim, self.global_step, self.total_steps)
             set_learning_rate(self.optimizer, self.lr)
             self.take_step(images_BCHW, labels_B)
-            # Lightning counts the steps of its own wrapper of the optimiser, which a replayed step does not pass.
-            taken = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-            taken.increment_ready()
-            taken.increment_completed()
+            count_step(self.trainer)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """The end of an epoch's training is the one moment to wait for the device."""
         if self.trainer.is_last_batch:
-            loss, error = self.totals.means()
+            loss, score = self.totals.means()
             seconds = time.perf_counter() - self.epoch_start
             self.epoch_record: dict[str, float | None] = {
                 "epoch": self.current_epoch + 1,
                 "step": self.global_step,
                 "train/loss": loss,
-                "train/error": error,
+                f"train/{self.score}": score,
                 "val/loss": None,
-                "val/error": None,
+                f"val/{self.score}": None,
                 "lr": self.lr,
                 "images_per_second": self.totals.count.item() / seconds,
             }
 
     def on_validation_epoch_start(self) -> None:
-        """Begin to count."""
         self.evaluated.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count loss and errors."""
         self.evaluate(*batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Keep the means for the epoch's record."""
-        loss, error = self.evaluated.means()
-        self.epoch_record |= {"val/loss": loss, "val/error": error}
+        loss, score = self.evaluated.means()
+        self.epoch_record |= {"val/loss": loss, f"val/{self.score}": score}
 
     def on_train_epoch_end(self) -> None:
         """Record and log the epoch. Raises Diverged when a loss is not finite."""
@@ -149,15 +149,13 @@ class ImageClassifier(LightningModule):
         log.debug("epoch %d: %s", record["epoch"], _line(scalars))
 
     def on_test_epoch_start(self) -> None:
-        """Begin to count."""
-        self.evaluated = Totals(self.device)
+        self.evaluated = Totals(self.task, self.device)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """As in validation; once, so that nothing is recorded."""
         EvaluationStep(self.net, self.evaluated)(*batch)
 
     def on_test_epoch_end(self) -> None:
-        """Keep the means."""
         self.test_means = self.evaluated.means()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -169,7 +167,6 @@ class ImageClassifier(LightningModule):
         checkpoint["resnet_lab"] = self.hyper_parameters
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Continue the history."""
         self.history = checkpoint["history"]
 
 

@@ -10,55 +10,59 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.compose import plain
-from resnet_lab.config import Config
+from resnet_lab.config.published import published
+from resnet_lab.config.registry import TASKS
+from resnet_lab.config.schema import Config
+from resnet_lab.config.stored import to_dict
 from resnet_lab.model.complexity import Complexity
-from resnet_lab.published import published
-from resnet_lab.training.machine import Machine
+from resnet_lab.rundir.identity import identity
+from resnet_lab.rundir.reading import SCHEMA_VERSION
 from resnet_lab.training.module import History, best_epoch
-from resnet_lab.training.record import identity
+from resnet_lab.training.runtime import Runtime
 
-SCHEMA_VERSION = 1
 PACKAGES = ("resnet-lab", "torch", "pytorch-lightning", "hydra-core", "numpy")
 
-Means = tuple[float, float]  # loss, error in percent
+Means = tuple[float, float]  # loss, score
 
 
 def collect(
-    config: Config, cost: Complexity, machine: Machine, history: History, test_last: Means, test_best: Means | None
+    config: Config, cost: Complexity, runtime: Runtime, history: History, test_last: Means, test_best: Means | None
 ) -> dict[str, Any]:
-    """Everything by which runs are compared: errors in percent, times in seconds, memory in bytes."""
-    best = best_epoch(history)
+    """Everything by which runs are compared: scores in their task's unit, times in seconds, memory in bytes."""
+    task = TASKS.info(config.task)
+    best = best_epoch(history, task.score)
     paper = published(config)
     return {
         "schema_version": SCHEMA_VERSION,
         "name": config.name,
         "identity": identity(config),
         "seed": config.seed,
-        "axes": plain(config.model),
-        "data": plain(config.data),
-        "optim": plain(config.optim),
+        "axes": to_dict(config.model),
+        "data": to_dict(config.data),
+        "optim": to_dict(config.optim),
+        "augment": to_dict(config)["augment"],
+        "task": task.described(config.task),
         "epochs": len(history),
         **cost.totals(),
-        "last": _epoch(history[-1], test_last),
-        "best": _epoch(best, test_best) if best and test_best else None,
+        "last": _epoch(history[-1], test_last, task.score),
+        "best": _epoch(best, test_best, task.score) if best and test_best else None,
         "published_error": paper.error if paper else None,  # of this network on this data, whatever the recipe
         "seconds": sum(record["seconds"] or 0.0 for record in history),
         "images_per_second": statistics.median(record["images_per_second"] or 0.0 for record in history),
-        "peak_memory": machine.peak_memory(),
-        "device": machine.name,
-        "precision": machine.precision,
+        "peak_memory": runtime.peak_memory(),
+        "device": runtime.name,
+        "precision": runtime.precision,
         "versions": versions(),
         "git_commit": git_commit(),
         "history": history,
     }
 
 
-def _epoch(record: dict[str, float | None], test: Means) -> dict[str, float | None]:
-    numbers = {"test_loss": test[0], "test_error": test[1]}
-    names = {"epoch": "epoch", "train_loss": "train/loss", "train_error": "train/error"}
-    names |= {"val_loss": "val/loss", "val_error": "val/error"}
-    values = {name: record[key] for name, key in names.items()} | numbers
+def _epoch(record: dict[str, float | None], test: Means, score: str) -> dict[str, float | None]:
+    """The numbers of an epoch: `epoch`, `train_loss`, `train_<score>`, `val_loss`, … None where they are not finite."""
+    keys = ["epoch", *(f"{part}/{what}" for part in ("train", "val") for what in ("loss", score))]
+    values = {key.replace("/", "_"): record[key] for key in keys}
+    values |= {"test_loss": test[0], f"test_{score}": test[1]}
     return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
 
 

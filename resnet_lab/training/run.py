@@ -2,70 +2,73 @@
 
 from __future__ import annotations
 
-import errno
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, Trainer, seed_everything
 
-from resnet_lab.config import Config, ConfigError
-from resnet_lab.data.module import ImageData
-from resnet_lab.ending import Interrupted, RunFailed, signals_kept
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.migrations import stamp
+from resnet_lab.config.schema import Config
+from resnet_lab.config.stored import from_dict, to_dict
+from resnet_lab.config.tasks import Scoring
+from resnet_lab.data.datamodule import ImageData
+from resnet_lab.interrupts import Interrupted, RunFailed, signals_kept
 from resnet_lab.model.complexity import Complexity
-from resnet_lab.model.summary import measure
-from resnet_lab.training.checkpoint import Checkpoints, WholeCheckpointIO
-from resnet_lab.training.events import EventLogger
-from resnet_lab.training.log import log, recorded
-from resnet_lab.training.machine import Machine
-from resnet_lab.training.module import Diverged, ImageClassifier, best_epoch
-from resnet_lab.training.naming import run_path
-from resnet_lab.training.record import RunDirectory, identity, load_checkpoint, refuse_unwritable, write_json
+from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
+from resnet_lab.rundir.files import write_json
+from resnet_lab.rundir.identity import differences
+from resnet_lab.rundir.place import run_directory
+from resnet_lab.rundir.states import State
+from resnet_lab.tasks.cost import measure
+from resnet_lab.tasks.load import load_checkpoint
+from resnet_lab.training.advice import advice
+from resnet_lab.training.checkpoint import Checkpoints
+from resnet_lab.training.lightning import EventLogger, make_trainer
+from resnet_lab.training.log import log, log_to
+from resnet_lab.training.module import Diverged, TaskModule, best_epoch
 from resnet_lab.training.result import Means, collect
-from resnet_lab.training.signals import OwnSignals
+from resnet_lab.training.runtime import Runtime
 
 Result = dict[str, Any]
 
 
-def run(config: Config, overrides: Sequence[str], callbacks: Sequence[Callback]) -> Result:
+def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     """Train what is configured, continue it, or return what is stored if it is done: the content of result.json.
 
     Empty for a dry run. Raises ConfigError before anything is created, when a setting or the data is wrong; RunFailed
     when training fails or diverges; Interrupted on Ctrl-C and SIGTERM.
     """
-    cost, directory = check(config, overrides)
+    cost, directory = check(config)
     if result := directory.result():
         log.info("%s is done already", directory.path)
         return result
-    machine = Machine.choose(config, cost.macs)
-    job = Job(config, directory, cost, machine, callbacks)
+    runtime = Runtime.resolve(config, cost.macs)
+    job = Job(config, directory, cost, runtime, callbacks)
     if config.dry_run:
         log.info(job.description(data=None))
         return {}
-    data = ImageData(config, machine.steps_per_call)
+    data = ImageData(config, runtime.steps_per_call)
     _refuse_lonely_image(config, data)
-    with directory.held(), recorded(directory.log_file), machine.set_up():
+    with directory.locked(), log_to(directory.log_file), runtime.set_up():
         log.info(job.description(data))
         # Another process may have gone on with it, or ended it, meanwhile.
         return directory.result() or job.guarded(data, job.checkpoint())
 
 
-def check(config: Config, overrides: Sequence[str]) -> tuple[Complexity, RunDirectory]:
+def check(config: Config) -> tuple[Complexity, RunDirectory]:
     """What the network costs and where the run lives; reads nothing but the run's directory, and creates nothing.
 
     Raises ConfigError when a setting is wrong or the directory holds another run, RunFailed when the run has diverged.
     """
-    if not config.model.head.classifier:
-        raise ConfigError("model.head.classifier=false makes an encoder, which cannot be trained as a classifier")
-    cost = measure(config, overrides)
-    directory = RunDirectory(run_path(config, overrides))
+    cost = measure(config)
+    directory = run_directory(config)
     refuse_unwritable(directory.path)
-    directory.refuse_other(config)
+    directory.refuse_other_run(config)
     status = directory.status()
-    if status.get("state") == "diverged":
+    if status.get("state") == State.diverged:
         raise RunFailed(f"{directory.path} has diverged: {status.get('why')}. Remove it to try again")
     return cost, directory
 
@@ -77,7 +80,7 @@ class Job:
     config: Config
     directory: RunDirectory
     cost: Complexity
-    machine: Machine
+    runtime: Runtime
     callbacks: Sequence[Callback]
 
     def checkpoint(self) -> dict[str, Any] | None:
@@ -85,13 +88,14 @@ class Job:
         if not self.directory.last.exists():
             return None
         checkpoint = load_checkpoint(self.directory.last)
-        if checkpoint["resnet_lab"]["identity"] != identity(self.config):
+        stored = checkpoint["resnet_lab"].get("config")  # 0.1 stored a hash alone, of settings in its own form
+        if stored and differences(from_dict(stored), self.config):
             raise ConfigError(f"{self.directory.last} is a checkpoint of another configuration: move it away")
         return checkpoint
 
     def description(self, data: ImageData | None) -> str:
         """What will be done, and how, in four lines; without the number of images when no data was read."""
-        cost, machine, epochs = self.cost, self.machine, self.config.trainer.max_epochs
+        cost, runtime, epochs = self.cost, self.runtime, self.config.trainer.max_epochs
         images = ""
         if data:
             parts = (len(data.train_rows), len(data.validation_rows), len(data.source.test))
@@ -101,8 +105,8 @@ class Job:
         done = f"continue after epoch {len(checkpoint['history'])} of {epochs}" if checkpoint else None
         return (
             f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs an image\n"
-            f"{self.config.data.name.name}{images}\n"
-            f"{machine.accelerator} ({machine.name}): {machine.reasons}\n"
+            f"{self.config.data.name}{images}\n"
+            f"{runtime.accelerator} ({runtime.name}): {runtime.reasons}\n"
             f"{self.directory.path}: {done or f'train {epochs} epoch' + 's' * (epochs != 1)}"
         )
 
@@ -111,68 +115,60 @@ class Job:
         directory = self.directory
         try:
             directory.write_config(self.config)
-            directory.set_status("running")
+            directory.set_status(State.running)
             with signals_kept():
                 result = self.train(data, checkpoint)
             write_json(directory.result_file, result)
-            directory.set_status("done")
+            directory.set_status(State.done)
             return result
-        except (Interrupted, SystemExit) as interrupted:
-            # SystemExit is how submitit ends a job that SLURM takes back, after it was queued again.
-            why = str(interrupted) if isinstance(interrupted, Interrupted) else "the process was asked to end"
-            directory.set_status("interrupted", why)
-            log.info("interrupted; the same command again continues after the last full epoch")
+        except Interrupted as interrupted:
+            directory.set_status(State.interrupted, str(interrupted))
+            interrupted.message = "interrupted; the same command again continues after the last full epoch"
+            log.debug(interrupted.message)
+            raise
+        except SystemExit:  # so submitit ends a job that SLURM takes back, after it was queued again
+            directory.set_status(State.interrupted, "the process was asked to end")
+            log.debug("interrupted")
             raise
         except Diverged as diverged:
             why = f"{diverged}; a lower optim.lr or optim.warmup_iterations may help"
-            directory.set_status("diverged", why)
+            directory.set_status(State.diverged, why)
             raise RunFailed(f"{directory.path} has diverged: {why}") from diverged
         except Exception as error:
             log.debug("failed", exc_info=True)
             why = f"{type(error).__name__}: {error}"
             try:
-                directory.set_status("failed", why)
+                directory.set_status(State.failed, why)
             except OSError:  # the disk may be what failed
                 log.warning("status.json could not be written either")
-            raise RunFailed(f"{directory.path} has failed: {why}; {_advice(error, directory)}") from error
+            raise RunFailed(f"{directory.path} has failed: {why}; {advice(error, directory.log_file)}") from error
 
     def train(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
-        """Fit, then look at the test set: with the last weights and with those of the best validation error."""
+        """Fit, then look at the test set: with the last weights and with those of the best epoch."""
         config, directory = self.config, self.directory
         logger = EventLogger(directory.path)
         logger.take_over(last_step=checkpoint["global_step"] if checkpoint else -1)
-        trainer = Trainer(
-            accelerator=self.machine.accelerator,
-            devices=1,
-            precision=self.machine.precision,  # type: ignore[arg-type]  # checked by TrainerConfig
-            max_epochs=config.trainer.max_epochs,
-            deterministic=config.deterministic,
-            benchmark=not config.deterministic,
-            limit_val_batches=1.0 if len(data.validation_rows) else 0,
-            logger=logger,
-            callbacks=[*self.callbacks, Checkpoints(directory), OwnSignals()],
-            plugins=[WholeCheckpointIO(), LightningEnvironment()],  # one process, whatever SLURM's variables say
-            default_root_dir=directory.path,
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
+        callbacks = [Checkpoints(directory), *self.callbacks]  # what was learned first, then pictures
+        trainer = make_trainer(config, self.runtime, logger, callbacks, validates=len(data.validation_rows) > 0)
         seed_everything(config.seed, verbose=False)
-        facts = {"identity": identity(config), "mean": list(data.normalise.mean), "std": list(data.normalise.std)}
-        module = ImageClassifier(config, self.machine, data.num_batches, facts)
+        facts = {
+            "config": {**stamp(), **to_dict(config)},
+            "mean": list(data.normalise.mean),
+            "std": list(data.normalise.std),
+        }
+        module = TaskModule(config, self.runtime, data.num_batches, facts)
         trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
         history = module.history
         test_last = self._test(trainer, module, data)
-        logger.log_metrics({"test/loss": test_last[0], "test/error": test_last[1]}, step=module.global_step)
+        logger.log_metrics({"test/loss": test_last[0], f"test/{module.score}": test_last[1]}, step=module.global_step)
         test_best: Means | None = None
-        if best_epoch(history):
+        if best_epoch(history, module.score):
             module.load_state_dict(load_checkpoint(directory.best)["state_dict"])
             test_best = self._test(trainer, module, data)
         logger.close()
-        return collect(config, self.cost, self.machine, history, test_last, test_best)
+        return collect(config, self.cost, self.runtime, history, test_last, test_best)
 
-    def _test(self, trainer: Trainer, module: ImageClassifier, data: ImageData) -> Means:
+    def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Means:
         trainer.test(module, data, verbose=False)
         assert module.test_means is not None
         if not math.isfinite(module.test_means[0]):  # the very last steps went wrong
@@ -191,24 +187,16 @@ def _refuse_lonely_image(config: Config, data: ImageData) -> None:
         )
 
 
-def headline(result: Result) -> str:
-    """Which run it was, and its errors, in a line."""
-    return f"{result['name']} seed {result['seed']}: {errors(result)}"
+def format_result(result: Result) -> str:
+    """Which run it was, and its scores, in a line."""
+    return f"{result['name']} seed {result['seed']}: {scores(result)}"
 
 
-def errors(result: Result) -> str:
-    """The errors on the test set with the last weights and with those of the best epoch, and what they took."""
-    last, best = result["last"], result["best"]
-    chosen = f", {best['test_error']:.2f} % (epoch {best['epoch']}, lowest validation error)" if best else ""
-    return (
-        f"test error {last['test_error']:.2f} % (last epoch, {last['epoch']}){chosen}; "
-        f"trained in {result['seconds']:.0f} s"
-    )
-
-
-def _advice(error: Exception, directory: RunDirectory) -> str:
-    if isinstance(error, torch.OutOfMemoryError):
-        return "use a smaller optim.batch_size, or trainer.precision=bf16-mixed"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "free some space and run the same command again: it continues after the last full epoch"
-    return f"the traceback is in {directory.log_file}; the same command again continues after the last full epoch"
+def scores(result: Result) -> str:
+    """The scores on the test set with the last weights and with those of the best epoch, and what they took."""
+    scoring, last, best = Scoring.of(result), result["last"], result["best"]
+    name = f"test_{scoring.score}"
+    said = f"test {scoring.score} {scoring.text(last[name])} (last epoch, {last['epoch']})"
+    if best:
+        said += f", {scoring.text(best[name])} (epoch {best['epoch']}, lowest validation {scoring.score})"
+    return f"{said}; trained in {result['seconds']:.0f} s"

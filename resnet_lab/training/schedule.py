@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
 
-from resnet_lab.choices import Optimizer, Schedule
-from resnet_lab.config import OptimConfig
+from resnet_lab.config.enums import Optimizer, Schedule
+from resnet_lab.config.optim import OptimConfig
 
 
 def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
@@ -20,16 +20,20 @@ def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
     """
     if step < optim.warmup_iterations:
         return optim.warmup_lr
-    if optim.schedule is Schedule.step:
-        factor = 1.0
-        for milestone, lr_factor in sorted(zip(optim.milestones, optim.lr_factors, strict=True)):
-            if step >= (milestone * total_steps if milestone < 1 else milestone):
-                factor = lr_factor
-        return optim.lr * factor
-    if optim.schedule is Schedule.cosine:
-        progress = (step - optim.warmup_iterations) / max(1, total_steps - optim.warmup_iterations)
-        return optim.lr * 0.5 * (1 + math.cos(math.pi * progress))
-    return optim.lr
+    match optim.schedule:
+        case Schedule.step:
+            factor = 1.0
+            for milestone, lr_factor in sorted(zip(optim.milestones, optim.lr_factors, strict=True)):
+                if step >= (milestone * total_steps if milestone < 1 else milestone):
+                    factor = lr_factor
+            return optim.lr * factor
+        case Schedule.cosine:
+            progress = (step - optim.warmup_iterations) / max(1, total_steps - optim.warmup_iterations)
+            return optim.lr * 0.5 * (1 + math.cos(math.pi * progress))
+        case Schedule.constant:
+            return optim.lr
+        case _:
+            assert_never(optim.schedule)
 
 
 def build_optimizer(optim: OptimConfig, net: nn.Module) -> torch.optim.Optimizer:
@@ -42,13 +46,17 @@ def build_optimizer(optim: OptimConfig, net: nn.Module) -> torch.optim.Optimizer
             {"params": [p for p in parameters if p.ndim > 1]},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-    if optim.name is Optimizer.sgd:
-        return torch.optim.SGD(
-            groups, optim.lr, optim.momentum, weight_decay=optim.weight_decay, nesterov=optim.nesterov, fused=True
-        )
-    kind = torch.optim.Adam if optim.name is Optimizer.adam else torch.optim.AdamW
-    betas = (optim.betas[0], optim.betas[1])
-    return kind(groups, optim.lr, betas, weight_decay=optim.weight_decay, fused=True)
+    lr, decay, betas = optim.lr, optim.weight_decay, (optim.betas[0], optim.betas[1])
+    match optim.name:
+        case Optimizer.sgd:
+            momentum, nesterov = optim.momentum, optim.nesterov
+            return torch.optim.SGD(groups, lr, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
+        case Optimizer.adam:
+            return torch.optim.Adam(groups, lr, betas, weight_decay=decay, fused=True)
+        case Optimizer.adamw:
+            return torch.optim.AdamW(groups, lr, betas, weight_decay=decay, fused=True)
+        case _:
+            assert_never(optim.name)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -1,4 +1,4 @@
-"""One mini-batch: the optimiser step in training, and the counting of loss and errors there and in evaluation.
+"""One mini-batch: the optimiser step in training, and the counting of loss and penalty there and in evaluation.
 
 Nothing here waits for the device, nor depends on the values that it holds, so that a CUDA graph can record all of it.
 """
@@ -10,34 +10,35 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from resnet_lab.config import OptimConfig
+from resnet_lab.config.optim import OptimConfig
+from resnet_lab.tasks.base import Task
 
-Forward = Callable[[Tensor], Tensor]  # images (B, C, H, W) → logits (B, K)
+Forward = Callable[[Tensor], Tensor]  # images (B, C, H, W) → outputs (B, …)
 
 
 class Totals:
-    """Loss and errors summed on the device, so that nothing waits for it until an epoch ends."""
+    """Loss and penalty summed on the device, so that nothing waits for it until an epoch ends."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.loss, self.wrong, self.count = (torch.zeros((), dtype=torch.float64, device=device) for _ in range(3))
+    def __init__(self, task: Task, device: torch.device) -> None:
+        self.task = task
+        self.loss, self.penalty, self.count = (torch.zeros((), dtype=torch.float64, device=device) for _ in range(3))
 
     def reset(self) -> None:
         """Begin anew, in the same memory."""
-        for total in (self.loss, self.wrong, self.count):
+        for total in (self.loss, self.penalty, self.count):
             total.zero_()
 
-    def add(self, loss: Tensor, logits_BK: Tensor, labels_B: Tensor) -> None:
+    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """Add a mini-batch with its mean loss."""
-        self.loss += loss.detach() * len(labels_B)
-        self.wrong += (logits_BK.detach().argmax(dim=1) != labels_B).sum()
-        self.count += len(labels_B)
+        self.loss += loss.detach() * len(targets)
+        self.penalty += self.task.penalty(outputs.detach(), targets)
+        self.count += len(targets)
 
     def means(self) -> tuple[float, float]:
-        """The mean loss and the error in percent so far; waits for the device."""
-        loss, wrong, count = torch.stack([self.loss, self.wrong, self.count]).tolist()
-        return loss / count, 100 * wrong / count
+        """The mean loss and the score so far; waits for the device."""
+        loss, penalty, count = torch.stack([self.loss, self.penalty, self.count]).tolist()
+        return loss / count, self.task.score(penalty, count)
 
 
 class TrainingStep:
@@ -51,18 +52,19 @@ class TrainingStep:
     ) -> None:
         self.net, self.forward, self.optimizer, self.optim, self.totals = net, forward, optimizer, optim, totals
 
-    def __call__(self, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        """Images (B, C, H, W), labels (B,)."""
-        optim = self.optim
+    def __call__(self, images_BCHW: Tensor, labels: Tensor) -> None:
+        """Images (B, C, H, W), and their labels (B, …)."""
+        optim, task = self.optim, self.totals.task
         with fresh_casts(images_BCHW.device):
-            logits_BK = (self.forward if len(labels_B) == optim.batch_size else self.net)(images_BCHW)
-            loss = F.cross_entropy(logits_BK, labels_B, label_smoothing=optim.label_smoothing)
+            outputs = (self.forward if len(labels) == optim.batch_size else self.net)(images_BCHW)
+            targets = task.targets(images_BCHW, labels)
+            loss = task.loss(outputs, targets, optim.label_smoothing)
         self.optimizer.zero_grad()
         loss.backward()
         if optim.clip_norm:
             nn.utils.clip_grad_norm_(self.net.parameters(), optim.clip_norm)
         self.optimizer.step()
-        self.totals.add(loss, logits_BK, labels_B)
+        self.totals.add(loss, outputs, targets)
 
 
 class EvaluationStep:
@@ -71,11 +73,12 @@ class EvaluationStep:
     def __init__(self, net: nn.Module, totals: Totals) -> None:
         self.net, self.totals = net, totals
 
-    def __call__(self, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        """Images (B, C, H, W), labels (B,)."""
+    def __call__(self, images_BCHW: Tensor, labels: Tensor) -> None:
+        """Images (B, C, H, W), and their labels (B, …)."""
+        task = self.totals.task
         with fresh_casts(images_BCHW.device):
-            logits_BK = self.net(images_BCHW)
-            self.totals.add(F.cross_entropy(logits_BK, labels_B), logits_BK, labels_B)
+            outputs, targets = self.net(images_BCHW), task.targets(images_BCHW, labels)
+            self.totals.add(task.loss(outputs, targets), outputs, targets)
 
 
 def fresh_casts(device: torch.device) -> AbstractContextManager[object]:

@@ -16,7 +16,8 @@ from resnet_lab.bench import measure
 from resnet_lab.bench.__main__ import main
 from resnet_lab.bench.measure import EPOCHS, Speed, on_random_images
 from resnet_lab.bench.roofs import step_bytes
-from resnet_lab.compose import load_config
+from resnet_lab.command import exit_status
+from resnet_lab.config.compose import load_config
 from resnet_lab.model.resnet import ResNetV2
 
 
@@ -98,7 +99,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     ],
 )
 def test_mistakes(words: list[str], message: str, capsys: pytest.CaptureFixture[str]):
-    assert main(words) == 1
+    assert exit_status(main, words) == 1
     said = capsys.readouterr().err
     assert said.startswith(message)
     assert said.count("\n") == 1

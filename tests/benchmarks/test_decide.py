@@ -19,11 +19,11 @@ def test_a_lab_as_fast_as_it_should_be_passes():
     assert checked(FAST, FAST, FAST)
 
 
-@pytest.mark.parametrize("way", ["roof", "plain", "template", "strong"])
-def test_a_slowed_lab_fails_whatever_it_is_compared_with(way: str):
-    slowed = FAST | {way: 1.001 * FAST["lab"] / LIMITS[way]}
+@pytest.mark.parametrize("other", ["roof", "plain", "template", "strong"])
+def test_a_slowed_lab_fails_whatever_it_is_compared_with(other: str):
+    slowed = FAST | {other: 1.001 * FAST["lab"] / LIMITS[other]}
     [wrong] = [c for c in decide.verdicts(decide.ratios([slowed]), LIMITS) if not c["passed"]]
-    assert wrong["what"] == f"lab ≥ {LIMITS[way]:g} × {way}"
+    assert wrong["what"] == f"lab ≥ {LIMITS[other]:g} × {other}"
 
 
 def test_limits_are_those_of_the_network_and_the_device():
@@ -34,7 +34,7 @@ def test_limits_are_those_of_the_network_and_the_device():
 
 def test_ratios_are_those_within_a_round():
     """The machine was twice as slow in the second round, and four times in the third: no ratio changes."""
-    slower = [{way: speed / factor for way, speed in FAST.items()} for factor in (1, 2, 4)]
+    slower = [{name: speed / factor for name, speed in FAST.items()} for factor in (1, 2, 4)]
     assert decide.ratios(slower)["plain"] == pytest.approx({"median": 2.475, "low": 2.475, "high": 2.475})
 
 
@@ -50,9 +50,9 @@ def test_nothing_measured_is_nothing_shown():
     assert not decide.verdict("x", float("nan"), 1.0, at_least=False)["passed"]
 
 
-def test_every_way_takes_every_place():
-    ways = ["a", "b", "c"]
-    assert [decide.order(ways, number) for number in range(3)] == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
+def test_every_implementation_takes_every_place():
+    names = ["a", "b", "c"]
+    assert [decide.order(names, number) for number in range(3)] == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
 
 
 def test_unevenness_is_the_dearest_over_the_cheapest():

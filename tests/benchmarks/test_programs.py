@@ -1,4 +1,4 @@
-"""The programs: a way in a process, the GPU checks without a GPU, and the page that is made of results."""
+"""The programs: an implementation in a process, the GPU checks without a GPU, and the page that is made of results."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from typing import Any
 import pytest
 
 from benchmarks import gpu, report, train
+from benchmarks.checks import TINY
 from benchmarks.facts import RESULTS, facts
-from benchmarks.gates import TINY
 from benchmarks.startup import epoch_logged
-from benchmarks.worker import WayFailed, measure
+from benchmarks.worker import ImplementationFailed, measure
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("way", ["roof", "lab"])
-def test_a_way_is_measured_in_a_process_of_its_own(way: str, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("name", ["roof", "lab"])
+def test_an_implementation_is_measured_in_a_process_of_its_own(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
-    assert measure(way, TINY, steps=2, epochs=1, device="cpu") > 0
+    assert measure(name, TINY, steps=2, epochs=1, device="cpu") > 0
 
 
-def test_a_way_that_fails_says_why(monkeypatch: pytest.MonkeyPatch):
+def test_an_implementation_that_fails_says_why(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
-    with pytest.raises(WayFailed, match=r"(?s)roof failed on units=nope.*there is no units=nope"):
+    with pytest.raises(ImplementationFailed, match=r"(?s)roof failed on units=nope.*there is no units=nope"):
         measure("roof", ["units=nope"], steps=2, epochs=1, device="cpu")
 
 
-def test_a_comparison_measures_every_way_in_every_round(monkeypatch: pytest.MonkeyPatch):
+def test_a_comparison_measures_every_implementation_in_every_round(monkeypatch: pytest.MonkeyPatch):
     """The numbers are given here; that the order rotates, and who is compared with whom, is the program's."""
     asked: list[str] = []
     speeds = {"roof": 100.0, "lab": 98.0, "timm": 50.0}
@@ -93,7 +93,7 @@ def test_gpu_verdicts():
 
 def test_every_gpu_check_of_the_issue_is_there():
     named = gpu.checks(gpu.parser().parse_args([]))
-    assert list(named) == ["gates", *train.NETWORKS, "jobs", "jobs_mps", "training"]
+    assert list(named) == ["checks", *train.NETWORKS, "jobs", "jobs_mps", "training"]
 
 
 def test_the_first_step_is_read_off_the_log():
@@ -109,7 +109,7 @@ def test_the_page_is_what_the_results_give():
 
 def test_the_page_tells_all_of_it(tmp_path: Path):
     round_ = {"roof": 100.0, "lab": 98.0}
-    spread = {way: {"median": speed, "low": speed - 1, "high": speed + 1} for way, speed in round_.items()}
+    spread = {name: {"median": speed, "low": speed - 1, "high": speed + 1} for name, speed in round_.items()}
     ratio = {"roof": {"median": 0.98, "low": 0.97, "high": 0.99}}
     checks = [{"what": "lab ≥ 0.97 × roof", "value": 0.98, "limit": 0.97, "at_least": True, "passed": True}]
     network = {"rounds": [round_], "images_per_second": spread, "ratios": ratio, "checks": checks}

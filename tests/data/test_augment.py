@@ -9,38 +9,56 @@ from scipy import stats
 from torch.nn import functional as F
 
 from resnet_lab import load_config
-from resnet_lab.data.augment import Crops, crop_and_flip
+from resnet_lab.data.augment import Augmentation, Crop, Flip, active_augmentations
+from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.images import Normalisation, ResidentImages
 from resnet_lab.data.loader import EvalLoader, TrainLoader
-from resnet_lab.data.module import ImageData
 
 CPU = torch.device("cpu")
 
 
-def test_crops_equal_padding_and_cutting_one_by_one() -> None:
-    images = torch.randn(50, 3, 7, 9)
-    crops = Crops.draw(np.random.default_rng(0), 50, pad=2, flip=True)
-    result = crop_and_flip(images, crops, pad=2)
-    assert result.is_contiguous(memory_format=torch.channels_last)
-    for image, top, left, flip, cut in zip(images, *crops, result, strict=True):
+def made(*overrides: str) -> list[Augmentation]:
+    """The augmentations that overrides of the default ask for."""
+    return active_augmentations(load_config("data=cifar10", *overrides))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_crops_and_flips_equal_padding_cutting_and_mirroring_one_by_one(channels: int) -> None:
+    images, labels = torch.randn(50, channels, 7, 9), torch.arange(50)
+    crop, flip = made("augment.crop.pad=2")
+    corners, mirrored = (made_.draw(np.random.default_rng(seed), 50) for seed, made_ in enumerate((crop, flip)))
+    cropped, _ = crop.apply(images, labels, *corners)
+    flipped, unchanged = flip.apply(cropped, labels, *mirrored)
+    assert torch.equal(unchanged, labels)
+    for image, top, left, flips, cut, result in zip(images, *corners, *mirrored, cropped, flipped, strict=True):
         expected = F.pad(image, (2, 2, 2, 2))[:, top : top + 7, left : left + 9]
-        assert torch.equal(cut, expected.flip(-1) if flip else expected)
+        assert torch.equal(cut, expected)
+        assert torch.equal(result, expected.flip(-1) if flips else expected)
+    # One channel is channels-first and channels-last alike, but kernels are chosen by its stride.
+    for result in (cropped, flipped, flip.apply(images, labels, *mirrored)[0]):
+        assert result.stride() == (7 * 9 * channels, 1, 9 * channels, channels)
 
 
 def test_all_offsets_are_equally_likely_and_independent() -> None:
-    crops = Crops.draw(np.random.default_rng(1), 200_000, pad=4, flip=True)
-    cells = torch.stack([crops.top_B * 9 + crops.left_B, crops.flip_B.long()])
-    counts = torch.bincount(cells[0] * 2 + cells[1], minlength=162).numpy()
+    rng = np.random.default_rng(1)
+    (top_B, left_B), (flip_B,) = (augmentation.draw(rng, 200_000) for augmentation in made())
+    counts = torch.bincount((top_B * 9 + left_B) * 2 + flip_B, minlength=162).numpy()
     assert counts.shape == (162,)
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
 def test_each_part_can_be_switched_off() -> None:
-    crops = Crops.draw(np.random.default_rng(0), 1000, pad=0, flip=False)
-    assert not any(drawn.any() for drawn in crops)
-    flipped = Crops.draw(np.random.default_rng(0), 1000, pad=0, flip=True)
-    assert 400 < flipped.flip_B.sum() < 600
-    assert not flipped.top_B.any()
+    assert made("augment.crop.pad=0", "augment.flip.p=0") == []
+    assert [type(one) for one in made("augment.flip.p=0")] == [Crop]
+    [flip] = made("augment.crop.pad=0")
+    assert isinstance(flip, Flip)
+    assert 400 < flip.draw(np.random.default_rng(0), 1000)[0].sum() < 600
+
+
+@pytest.mark.parametrize(("p", "low", "high"), [(0.1, 60, 140), (0.9, 860, 940), (1, 1000, 1000)])
+def test_flips_are_as_frequent_as_asked(p: float, low: int, high: int) -> None:
+    [flip] = made("augment.crop.pad=0", f"augment.flip.p={p}")
+    assert low <= flip.draw(np.random.default_rng(0), 1000)[0].sum() <= high
 
 
 def numbered_images(count: int, size: int = 4) -> ResidentImages:
@@ -50,7 +68,7 @@ def numbered_images(count: int, size: int = 4) -> ResidentImages:
 
 
 def train_loader(images: ResidentImages, rows: np.ndarray, *overrides: str, steps: int = 1) -> TrainLoader:
-    config = load_config("data=fake", "data.image_size=4", "stacks=two", "data.pad=1", *overrides)
+    config = load_config("data=fake", "data.image_size=4", "stacks=two", "augment.crop.pad=1", *overrides)
     return TrainLoader(images, rows, Normalisation((0.5,) * 3, (0.25,) * 3), config, steps)
 
 
@@ -76,6 +94,25 @@ def test_batches_follow_from_seed_and_epoch_alone() -> None:
             assert all(torch.equal(a, b) for a, b in zip(epochs[seed, epoch], next(iter(loader)), strict=True))
     orders = [tuple(labels.tolist()) for _, labels in epochs.values()]
     assert len(set(orders)) == 4
+
+
+@pytest.mark.parametrize(("pad", "p"), [(1, 0.5), (2, 0), (0, 0.5), (0, 0)])
+def test_an_epoch_draws_its_order_then_crops_then_flips(pad: int, p: float) -> None:
+    """As version 0.1 did: what is switched off draws nothing."""
+    images, rows = numbered_images(40), np.arange(0, 40, 2)
+    loader = train_loader(images, rows, f"augment.crop.pad={pad}", f"augment.flip.p={p}", "seed=3", steps=9)
+    loader.set_epoch(2)
+    [(batch, labels)] = loader
+    rng = np.random.default_rng([3, 2])
+    order = rows[rng.permutation(20)]
+    tops, lefts = rng.integers(0, 2 * pad + 1, size=(2, 20)) if pad else np.zeros((2, 20), int)
+    flips = rng.random(20) < p
+    assert labels.tolist() == order.tolist()
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    normalised = (images.pixels_NCHW.float() / 255 - 0.5) / 0.25
+    for result, row, top, left, flip in zip(batch, order, tops, lefts, flips, strict=True):
+        cut = F.pad(normalised[row], (pad, pad, pad, pad))[:, top : top + 4, left : left + 4]
+        assert torch.equal(result, cut.flip(-1) if flip else cut)
 
 
 def test_several_batches_a_call_are_the_same_batches() -> None:

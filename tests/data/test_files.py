@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from served import BreaksOff, Serve, gzipped
 
-from resnet_lab.config import ConfigError
+from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.files import DataError, RemoteFile, find, unpacked
 
 CONTENT = bytes(range(256)) * 4096

@@ -59,6 +59,20 @@ def test_classes_labels_and_order(root: Path) -> None:
     assert np.array_equal(pixels, np.stack([GREY + np.uint8(2), GREY, GREY + np.uint8(1)])[:, None])
 
 
+def test_a_name_that_is_not_utf8_can_be_printed_and_its_files_are_found(root: Path) -> None:
+    folder = os.fsdecode(b"caf\xe9")
+    for part in ("train", "test"):
+        save(root / part / folder / "a.png", Image.fromarray(GREY + np.uint8(9)))
+    classes, train, test = scan(root, 3)
+    assert classes == ("ant", "caf\\xe9", "cat")
+    assert train.labels.tolist() == [0, 1, 2, 2]
+    assert np.array_equal(decode(train, SHAPE)[1, 0], GREY + np.uint8(9))
+    assert np.array_equal(decode(test, SHAPE)[0, 0], GREY + np.uint8(9))
+    shutil.rmtree(root / "train" / folder)
+    with pytest.raises(DataError, match=r"has classes that train has not: caf\\xe9$"):
+        scan(root, 2)
+
+
 def test_what_is_not_an_image_is_skipped(root: Path) -> None:
     for junk in (".DS_Store", "Thumbs.db", "._a.png", "notes.txt", "paper.pdf"):
         (root / "train" / "cat" / junk).write_bytes(b"junk")

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 from served import BreaksOff, Serve, cifar_archive, cifar_records, gzipped, idx
 
-from resnet_lab.choices import DataName
-from resnet_lab.config import ConfigError, DataConfig
-from resnet_lab.data import sources
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.schema import DataConfig
+from resnet_lab.data import known
 from resnet_lab.data.files import DataError
 from resnet_lab.data.sources import Source, read
 
@@ -25,9 +25,9 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 RNG = np.random.default_rng(0)
 
 
-def config(name: DataName, root: Path | str = "nowhere", **settings: object) -> DataConfig:
-    channels, num_classes = {"cifar10": (3, 10), "cifar100": (3, 100), "fake": (3, 10)}.get(name.name, (1, 10))
-    size = {"digits": 8, "mnist": 28, "fashion_mnist": 28}.get(name.name, 32)
+def config(name: str, root: Path | str = "nowhere", **settings: object) -> DataConfig:
+    channels, num_classes = {"cifar10": (3, 10), "cifar100": (3, 100), "fake": (3, 10)}.get(name, (1, 10))
+    size = {"digits": 8, "mnist": 28, "fashion_mnist": 28}.get(name, 32)
     defaults = {"channels": channels, "num_classes": num_classes, "image_size": size, "root": str(root)}
     return DataConfig(name=name, **(defaults | settings))  # type: ignore[arg-type]
 
@@ -44,7 +44,7 @@ def shapes(source: Source) -> list[tuple[int, ...]]:
 
 
 def test_digits() -> None:
-    source = read(config(DataName.digits))
+    source = read(config("digits"))
     assert shapes(source) == [(1437, 1, 8, 8), (360, 1, 8, 8)]
     assert source.classes == tuple("0123456789")
     assert len(np.unique(source.train.pixels)) == 17
@@ -55,31 +55,31 @@ def test_digits() -> None:
 
 
 def test_digits_are_split_the_same_whatever_the_seed() -> None:
-    one, other = read(config(DataName.digits)), read(config(DataName.digits, split_seed=7))
+    one, other = read(config("digits")), read(config("digits", split_seed=7))
     assert np.array_equal(one.test.pixels, other.test.pixels)
 
 
 def test_labels_stay_with_their_images() -> None:
     """The nearest training image says what a digit is; on shuffled labels it would be right in 10 %."""
-    source = read(config(DataName.digits))
+    source = read(config("digits"))
     train, test = (images.pixels.reshape(len(images), -1).astype(np.float64) for images in (source.train, source.test))
     nearest = np.argmin((train**2).sum(1) - 2 * test @ train.T, axis=1)
     assert np.mean(source.train.labels[nearest] == source.test.labels) > 0.95
 
 
 def test_fake() -> None:
-    settings = config(DataName.fake, channels=2, image_size=[6, 5], num_classes=7, num_images=50)
+    settings = config("fake", channels=2, image_size=[6, 5], num_classes=7, num_images=50)
     source = read(settings)
     assert shapes(source) == [(50, 2, 6, 5), (12, 2, 6, 5)]
     assert set(source.train.labels) == set(source.test.labels) == set(range(7))
     assert source.train.labels.tolist() != sorted(source.train.labels)
     assert not np.array_equal(source.train.pixels[:12], source.test.pixels)
     assert np.array_equal(source.train.pixels, read(settings).train.pixels)
-    assert shapes(read(config(DataName.fake, num_images=1))) == [(1, 3, 32, 32)] * 2
+    assert shapes(read(config("fake", num_images=1))) == [(1, 3, 32, 32)] * 2
 
 
 def test_resizing_averages(tmp_path: Path) -> None:
-    native, small, wide = (read(config(DataName.digits, image_size=size)) for size in (8, 4, [8, 16]))
+    native, small, wide = (read(config("digits", image_size=size)) for size in (8, 4, [8, 16]))
     assert shapes(small) == [(1437, 1, 4, 4), (360, 1, 4, 4)]
     assert shapes(wide) == [(1437, 1, 8, 16), (360, 1, 8, 16)]
     assert np.array_equal(native.train.labels, small.train.labels)
@@ -88,7 +88,7 @@ def test_resizing_averages(tmp_path: Path) -> None:
 
 
 def test_reading_twice_gives_the_same(tmp_path: Path) -> None:
-    for name in (DataName.digits, DataName.fake):
+    for name in ("digits", "fake"):
         one, other = read(config(name)), read(config(name))
         assert np.array_equal(one.test.pixels, other.test.pixels)
         assert np.array_equal(one.test.labels, other.test.labels)
@@ -96,7 +96,7 @@ def test_reading_twice_gives_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["digits", "mnist", "fashion_mnist", "cifar10", "cifar100"])
 def test_settings_that_do_not_fit_are_refused_before_anything_is_downloaded(name: str, tmp_path: Path) -> None:
-    right = config(DataName[name], tmp_path)
+    right = config(name, tmp_path)
     wrong = 1 if right.channels == 3 else 3
     with pytest.raises(
         ConfigError, match=rf"^data={name} needs data.channels={right.channels}, got data.channels={wrong}$"
@@ -125,8 +125,8 @@ def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarr
     files |= {"batches.meta.txt": b"airplane automobile bird cat deer dog frog horse ship truck ".replace(b" ", b"\n")}
     (tmp_path / "www").mkdir()
     cifar_archive(tmp_path / "www" / "cifar-10-binary.tar.gz", "cifar-10-batches-bin", files)
-    layout = dataclasses.replace(sources.LAYOUTS[DataName.cifar10], num_train=50, num_test=10)
-    monkeypatch.setitem(sources.LAYOUTS, DataName.cifar10, layout)
+    layout = dataclasses.replace(known.LAYOUTS["cifar10"], num_train=50, num_test=10)
+    monkeypatch.setitem(known.LAYOUTS, "cifar10", layout)
     return {
         "test": pixels[5::6],
         "test_labels": labels[5::6],
@@ -134,10 +134,10 @@ def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarr
     }
 
 
-def publish(monkeypatch: pytest.MonkeyPatch, name: DataName, url: str, folder: Path) -> None:
+def publish(monkeypatch: pytest.MonkeyPatch, name: str, url: str, folder: Path) -> None:
     """Let a data set be the files in a folder, fetched from a URL."""
     monkeypatch.setitem(
-        sources.FILES,
+        known.FILES,
         name,
         tuple(
             dataclasses.replace(
@@ -146,7 +146,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, name: DataName, url: str, folder: P
                 checksum=f"md5:{hashlib.md5(data).hexdigest()}",
                 content_sha256=file.content_sha256 and hashlib.sha256(gzip.decompress(data)).hexdigest(),
             )
-            for file in sources.FILES[name]
+            for file in known.FILES[name]
             for data in [(folder / file.name).read_bytes()]
         ),
     )
@@ -156,12 +156,12 @@ def test_cifar_from_the_network(
     cifar: dict[str, np.ndarray], serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, www = tmp_path / "data", tmp_path / "www"
-    publish(monkeypatch, DataName.cifar10, serve(www, BreaksOff), www)
+    publish(monkeypatch, "cifar10", serve(www, BreaksOff), www)
     with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz.*IncompleteRead"):
-        read(config(DataName.cifar10, root))
+        read(config("cifar10", root))
 
-    publish(monkeypatch, DataName.cifar10, serve(www), www)
-    source = read(config(DataName.cifar10, root))
+    publish(monkeypatch, "cifar10", serve(www), www)
+    source = read(config("cifar10", root))
     assert shapes(source) == [(50, 3, 32, 32), (10, 3, 32, 32)]
     assert source.classes[:2] == ("airplane", "automobile")
     assert len(source.classes) == 10
@@ -172,20 +172,20 @@ def test_cifar_from_the_network(
     archive = root / "cifar10" / "cifar-10-binary.tar.gz"
     archive.write_bytes(archive.read_bytes()[:5000])
     with pytest.raises(DataError, match=f"{archive} cannot be used"):
-        read(config(DataName.cifar10, root))
+        read(config("cifar10", root))
 
 
 def test_a_corrupted_archive_on_the_server_is_refused(
     cifar: dict[str, np.ndarray], serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     www = tmp_path / "www"
-    publish(monkeypatch, DataName.cifar10, serve(www), www)
+    publish(monkeypatch, "cifar10", serve(www), www)
     archive = www / "cifar-10-binary.tar.gz"
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
     with pytest.raises(DataError, match="another checksum"):
-        read(config(DataName.cifar10, tmp_path / "data"))
+        read(config("cifar10", tmp_path / "data"))
     assert not (tmp_path / "data" / "cifar10" / archive.name).exists()
 
 
@@ -193,20 +193,18 @@ def test_a_corrupted_archive_on_the_server_is_refused(
 def test_an_unpacked_cifar_needs_no_archive(
     cifar: dict[str, np.ndarray], tmp_path: Path, below: str, closed_port: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(monkeypatch, DataName.cifar10, closed_port, tmp_path / "www")
+    publish(monkeypatch, "cifar10", closed_port, tmp_path / "www")
     with tarfile.open(tmp_path / "www" / "cifar-10-binary.tar.gz") as archive:
         archive.extractall(tmp_path / "data" / below, filter="data")
-    source = read(config(DataName.cifar10, tmp_path / "data"))
+    source = read(config("cifar10", tmp_path / "data"))
     assert np.array_equal(source.test.pixels, cifar["test"])
 
 
 def test_no_network_is_one_message(closed_port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (file,) = sources.FILES[DataName.cifar100]
-    monkeypatch.setitem(
-        sources.FILES, DataName.cifar100, (dataclasses.replace(file, url=f"{closed_port}/{file.name}"),)
-    )
+    (file,) = known.FILES["cifar100"]
+    monkeypatch.setitem(known.FILES, "cifar100", (dataclasses.replace(file, url=f"{closed_port}/{file.name}"),))
     with pytest.raises(ConfigError) as caught:
-        read(config(DataName.cifar100, tmp_path))
+        read(config("cifar100", tmp_path))
     message = str(caught.value)
     assert message.startswith(f"data=cifar100 needs {file.name}, which is not in data.root={tmp_path}, and fetching")
     assert "Connection refused" in message
@@ -215,14 +213,14 @@ def test_no_network_is_one_message(closed_port: str, tmp_path: Path, monkeypatch
 
 
 def test_the_published_checksums_are_those_of_the_references() -> None:
-    (cifar10,), (cifar100,) = sources.FILES[DataName.cifar10], sources.FILES[DataName.cifar100]
+    (cifar10,), (cifar100,) = known.FILES["cifar10"], known.FILES["cifar100"]
     assert (cifar10.url, cifar10.checksum) == (
         "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         "md5:c32a1d4ab5d03f1284b67883e8d87530",
     )
     assert cifar100.checksum == "md5:03b5dce01913d631647c71ecec9e9cb8"
-    for name in (DataName.mnist, DataName.fashion_mnist):
-        assert [file.url.rpartition("/")[2] for file in sources.FILES[name]] == [
+    for name in ("mnist", "fashion_mnist"):
+        assert [file.url.rpartition("/")[2] for file in known.FILES[name]] == [
             "train-images-idx3-ubyte.gz",
             "train-labels-idx1-ubyte.gz",
             "t10k-images-idx3-ubyte.gz",
@@ -233,12 +231,12 @@ def test_the_published_checksums_are_those_of_the_references() -> None:
 def test_mnist_and_fashion_mnist_share_a_root_without_mixing(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_SYSTEM", {})
-    shade = {DataName.mnist: 10, DataName.fashion_mnist: 20}
+    monkeypatch.setattr(known, "SYSTEM", {})
+    shade = {"mnist": 10, "fashion_mnist": 20}
     for name, value in shade.items():
-        folder = tmp_path / name.name
+        folder = tmp_path / name
         folder.mkdir()
-        for file, count in zip(sources.FILES[name], (20, 20, 10, 10), strict=True):
+        for file, count in zip(known.FILES[name], (20, 20, 10, 10), strict=True):
             array = np.full((count, 28, 28), value) if "images" in file.name else np.arange(count) % 10
             (folder / file.name).write_bytes(gzipped(idx(array)))
         publish(monkeypatch, name, serve(folder), folder)
@@ -246,12 +244,12 @@ def test_mnist_and_fashion_mnist_share_a_root_without_mixing(
         source = read(config(name, tmp_path / "data"))
         assert shapes(source) == [(20, 1, 28, 28), (10, 1, 28, 28)]
         assert np.all(source.train.pixels == value)
-        assert source.classes[0] == ("0" if name is DataName.mnist else "T-shirt/top")
+        assert source.classes[0] == ("0" if name == "mnist" else "T-shirt/top")
 
 
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 def test_debians_fashion_mnist_is_used(tmp_path: Path) -> None:
-    source = read(config(DataName.fashion_mnist, tmp_path))
+    source = read(config("fashion_mnist", tmp_path))
     assert shapes(source) == [(60_000, 1, 28, 28), (10_000, 1, 28, 28)]
     assert list(tmp_path.iterdir()) == []
     assert np.bincount(source.train.labels).tolist() == [6000] * 10
@@ -265,10 +263,10 @@ def test_fashion_mnist_is_not_taken_for_mnist(
 ) -> None:
     for file in DEBIAN.iterdir():
         (tmp_path / file.name).symlink_to(file)
-    offline = tuple(dataclasses.replace(file, url=closed_port) for file in sources.FILES[DataName.mnist])
-    monkeypatch.setitem(sources.FILES, DataName.mnist, offline)
+    offline = tuple(dataclasses.replace(file, url=closed_port) for file in known.FILES["mnist"])
+    monkeypatch.setitem(known.FILES, "mnist", offline)
     with pytest.raises(DataError, match="has other content"):
-        read(config(DataName.mnist, tmp_path))
+        read(config("mnist", tmp_path))
 
 
 def test_image_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +277,7 @@ def test_image_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             path = tmp_path / "pictures" / part / label / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (12, 9), (255, 0, 0)).save(path)
-    source = read(config(DataName.image_folder, "~/pictures", channels=3, image_size=[4, 6], num_classes=2))
+    source = read(config("image_folder", "~/pictures", channels=3, image_size=[4, 6], num_classes=2))
     assert shapes(source) == [(5, 3, 4, 6), (1, 3, 4, 6)]
     assert source.classes == ("a", "b")
     assert source.train.labels.tolist() == [0, 0, 1, 1, 1]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_lab.config import ConfigError
+from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.split import holdout
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sweeps import Sweep, runs, states
 
-from resnet_lab.training.record import RunDirectory
+from resnet_lab.rundir.directory import RunDirectory
 
 RAY = ("hydra/launcher=ray_cluster",)
 RAY_COMMAND = Path(sys.executable).with_name("ray")

@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 from sweeps import DEADLINE, Sweep, ends, group_members, runs, states
 
-from resnet_lab.training.record import RunDirectory
+from resnet_lab.rundir.directory import RunDirectory
 
 SEARCH = ("hydra/sweeper=search", "hydra.sweeper.study_name=it")
 SPACE = ("units=n2,n3", "optim.lr=tag(log,interval(0.001,0.1))")

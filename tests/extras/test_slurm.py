@@ -13,7 +13,7 @@ from lab import same_weights, without_times
 from standin import JOB, Slurm
 from sweeps import Sweep, runs, states
 
-from resnet_lab.training.record import RunDirectory
+from resnet_lab.rundir.directory import RunDirectory
 
 SLURM = ("hydra/launcher=slurm", "hydra.launcher.gpus_per_node=0")
 LOCAL = (*SLURM, "hydra.launcher.cluster=local")

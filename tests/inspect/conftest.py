@@ -8,9 +8,9 @@ import pytest
 import torch
 from scene import Run, build, state
 
-from resnet_lab.compose import load_config
+from resnet_lab.config.compose import load_config
 from resnet_lab.model.resnet import ResNetV2
-from resnet_lab.training.naming import run_path
+from resnet_lab.rundir.place import run_directory
 from resnet_lab.training.run import run
 
 
@@ -44,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
         f"output_dir={tmp_path_factory.mktemp('trained')}",
     ]
     config = load_config(*overrides)
-    result = run(config, overrides, [])
+    result = run(config)
     assert result["last"]["test_error"] < 10
-    path: Path = run_path(config, overrides)
+    path: Path = run_directory(config).path
     return Run(path)

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from resnet_lab import load_run
-from resnet_lab.compose import load_config
-from resnet_lab.data.module import ImageData
-from resnet_lab.inspect.bounds import Bounds
+from resnet_lab.config.compose import load_config
+from resnet_lab.data.datamodule import ImageData
+from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.tasks.base import task_of
 
 SMALL = ("stacks=two", "units=n2", "filters=w16", "data=fake", "data.image_size=16", "data.num_classes=5")
-PLAIN_BOUNDS = Bounds(torch.tensor([[[-2.0]]]), torch.tensor([[[2.0]]]))
+TASK = task_of(load_config(*SMALL))
+PLAIN_BOUNDS = PixelRange(torch.tensor([[[-2.0]]]), torch.tensor([[[2.0]]]))
 
 
 def build(*overrides: str) -> ResNetV2:
@@ -56,4 +58,4 @@ class Run:
         rows = data.validation_rows
         self.images = data.normalise(torch.from_numpy(data.source.train.pixels[rows]))
         self.labels = torch.from_numpy(data.source.train.labels[rows])
-        self.bounds = Bounds.of(data.normalise)
+        self.pixel_range = PixelRange.of(data.normalise)

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scene import PLAIN_BOUNDS, some_images
+from scene import PLAIN_BOUNDS, TASK, some_images
 
-from resnet_lab.compose import ARCHITECTURE_GROUPS, options
-from resnet_lab.inspect.bounds import Bounds
+from resnet_lab.config.groups import ARCHITECTURE_GROUPS, options
 from resnet_lab.inspect.filters import first_filters, weight_histograms
 from resnet_lab.inspect.flow import flow
 from resnet_lab.inspect.inversion import invert
 from resnet_lab.inspect.maps import feature_maps
 from resnet_lab.inspect.mistakes import mistakes
 from resnet_lab.inspect.patterns import Search, maximise
+from resnet_lab.inspect.pixel_range import PixelRange
+from resnet_lab.inspect.replica import layer_names
 from resnet_lab.inspect.saliency import integrated_gradients, occlusion
-from resnet_lab.inspect.twin import layer_names
 from resnet_lab.model.resnet import ResNetV2
 
 COMPANIONS = {
@@ -30,7 +30,7 @@ CHOICES = [
     (f"{group}={option}", *COMPANIONS.get(f"{group}={option}", ())) for group in GROUPS for option in options(group)
 ]
 CHOICES += [("model.batch_norm=false",), ("data.channels=1",), ("data.channels=2",), ("data.channels=4",)]
-CHOICES += [("shortcut=none",), ("data.num_classes=1",), ("head=latent", "model.head.classifier=false")]
+CHOICES += [("shortcut=none",), ("data.num_classes=1",)]
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=",".join)
@@ -38,17 +38,15 @@ def test_look_at(choice: tuple[str, ...], untouched: Callable[..., ResNetV2]):
     net = untouched("units=n2", *choice) if choice != ("filters=w256",) else untouched("model.units=[1]", *choice)
     images, labels = some_images(net, 2)
     channels = net.config.in_channels
-    bounds = Bounds(PLAIN_BOUNDS.low.expand(channels, 1, 1), PLAIN_BOUNDS.high.expand(channels, 1, 1))
-    classifies = net.config.head.classifier
-    assert np.isfinite(flow(net, images, labels if classifies else None).deviation).all()
+    pixel_range = PixelRange(PLAIN_BOUNDS.low.expand(channels, 1, 1), PLAIN_BOUNDS.high.expand(channels, 1, 1))
+    assert np.isfinite(flow(net, TASK, images, labels).std).all()
     assert first_filters(net).shape[1] == channels
     assert len(weight_histograms(net)) >= net.config.num_stacks + 1
     for name in layer_names(net):
         assert feature_maps(net, images, name).ndim == 4
     for name in ("stacks.0.units.0", "innermost"):
-        assert np.isfinite(maximise(net, name, [0], (channels, 16, 16), bounds, Search(steps=2)).images).all()
-        assert np.isfinite(invert(net, name, images, bounds, steps=2).images).all()
+        assert np.isfinite(maximise(net, name, [0], (channels, 16, 16), pixel_range, Search(steps=2)).images).all()
+        assert np.isfinite(invert(net, name, images, pixel_range, steps=2).images).all()
     assert integrated_gradients(net, images, labels).shape == images.shape
     assert occlusion(net, images, labels).shape == (2, 16, 16)
-    if classifies:
-        assert mistakes(net, images, labels).confusion.sum() == 2
+    assert mistakes(net, images, labels).confusion.sum() == 2

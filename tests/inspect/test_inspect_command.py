@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +15,18 @@ from PIL import Image
 from scene import SMALL, Run
 
 from resnet_lab import load_run
-from resnet_lab.choices import Shortcut
-from resnet_lab.compose import load_config
+from resnet_lab.command import exit_status
+from resnet_lab.config.compose import load_config
 from resnet_lab.inspect.__main__ import main
+from resnet_lab.inspect.context import Choices, InspectContext, context
 from resnet_lab.inspect.sections import PARTS, Shown
-from resnet_lab.inspect.subject import Choices, Subject, subject
-from resnet_lab.training.naming import run_path
+from resnet_lab.interrupts import exit_on_signals
+from resnet_lab.rundir.place import run_directory
 from resnet_lab.training.run import run
 
 
 def look(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
+    return exit_status(main, [str(argument) for argument in arguments])
 
 
 def figures(out: Path) -> set[str]:
@@ -61,9 +64,9 @@ def test_choices(trained: Run, tmp_path: Path):
 def test_a_part_that_fails_does_not_take_the_others_down(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    def fails(subject: Subject) -> Iterator[Shown]:
+    def fails(context: InspectContext) -> Iterator[Shown]:
         """Feature maps."""
-        yield from PARTS["flow"](subject)
+        yield from PARTS["flow"](context)
         raise ValueError("out of <luck> [/closing] [int]")
 
     monkeypatch.setitem(PARTS, "maps", fails)
@@ -73,16 +76,27 @@ def test_a_part_that_fails_does_not_take_the_others_down(
     assert "failed: ValueError: out of &lt;luck&gt;" in (tmp_path / "inspect.html").read_text()
 
 
-def test_ctrl_c_leaves_the_page_of_what_was_made(
-    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_the_page_of_what_was_made(
+    trained: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    handlers: None,
+    signum: signal.Signals,
 ):
-    def interrupted(subject: Subject) -> Iterator[Shown]:
+    def interrupted(context: InspectContext) -> Iterator[Shown]:
         """Feature maps."""
-        raise KeyboardInterrupt
+        try:
+            os.kill(os.getpid(), signum)
+        finally:
+            raise ValueError("as C++ code ends that calls Python")
         yield
 
     monkeypatch.setitem(PARTS, "maps", interrupted)
-    assert look(trained.path, "--out", tmp_path, "filters", "maps", "mistakes") == 130
+    with pytest.raises(SystemExit) as ended, exit_on_signals():
+        look(trained.path, "--out", tmp_path, "filters", "maps", "mistakes")
+    assert ended.value.code == 128 + signum
     assert figures(tmp_path) == {"filters", "weights"}
     page = (tmp_path / "inspect.html").read_text()
     assert len(re.findall(r"<img ", page)) == 2
@@ -99,9 +113,9 @@ def test_beside_a_network_that_lacks_a_layer(trained: Run, tmp_path: Path):
     overrides = ["stacks=two", "model.units=[1]", "filters=w16", "trainer.max_epochs=1", "trainer=cpu"]
     overrides.append(f"output_dir={tmp_path}")
     config = load_config(*overrides)
-    run(config, overrides, [])
+    run(config)
     layers = ("--layers", "stem", "stacks.0.units.1")
-    assert look(trained.path, "inversion", *layers, "--beside", run_path(config, overrides), "--out", tmp_path) == 0
+    assert look(trained.path, "inversion", *layers, "--beside", run_directory(config).path, "--out", tmp_path) == 0
     assert {"inversion", "inversion-2", "inversion-frequency"} <= figures(tmp_path)
 
 
@@ -109,7 +123,7 @@ def test_maps_are_chosen_by_files_too(trained: Run, tmp_path: Path):
     photo = tmp_path / "photo.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8), dtype=np.uint8)).save(photo)
     config, net = load_run(trained.path)
-    looked_at = subject(config, net, Choices(images=("3", str(photo))), [], iter)
+    looked_at = context(config, net, Choices(images=("3", str(photo))), [], iter)
     (first, rows), (second, others) = looked_at.excited_by
     assert first.startswith("#3: ")
     assert second.startswith("photo.png: ")
@@ -119,8 +133,8 @@ def test_maps_are_chosen_by_files_too(trained: Run, tmp_path: Path):
 def test_the_plain_network_has_no_shortcuts_of_any_kind(trained: Run):
     config, net = load_run(trained.path)
     bridged = replace(config, model=replace(config.model, stack_shortcut=True))
-    plain = replace(subject(config, net, Choices(), [], iter), config=bridged).untrained(plain=True)
-    assert plain.config.shortcut is Shortcut.none
+    plain = replace(context(config, net, Choices(), [], iter), config=bridged).untrained(plain=True)
+    assert plain.config.shortcut == "none"
     assert not plain.config.stack_shortcut
 
 
@@ -153,9 +167,9 @@ def test_a_class_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[st
     overrides = [*SMALL, "data.num_classes=40", "data.num_images=60", "data.validation=10", "trainer.max_epochs=1"]
     overrides += ["trainer=cpu", f"output_dir={tmp_path}"]
     config = load_config(*overrides)
-    run(config, overrides, [])
-    path = run_path(config, overrides)
-    looked_at = subject(*load_run(path), Choices(), [], iter)
+    run(config)
+    path = run_directory(config).path
+    looked_at = context(*load_run(path), Choices(), [], iter)
     [missing, *_] = sorted(set(range(40)) - set(looked_at.labels.tolist()))
     assert look(path, "patterns", "--class", looked_at.classes[missing]) == 1
     assert f"--class: none of the images is a {looked_at.classes[missing]}" in capsys.readouterr().err
@@ -166,8 +180,8 @@ def test_other_channels_and_heads(kind: tuple[str, ...], tmp_path: Path):
     overrides = [*SMALL, *kind, "data.num_images=40", "data.validation=0", "trainer.max_epochs=1", "trainer=cpu"]
     overrides.append(f"output_dir={tmp_path}")
     config = load_config(*overrides)
-    run(config, overrides, [])
-    path = run_path(config, overrides)
+    run(config)
+    path = run_directory(config).path
     assert look(path) == 0
     assert (path / "inspect.html").exists()
     assert {"flow", "filters", "saliency", "confusion", "patterns-innermost"} <= figures(path)

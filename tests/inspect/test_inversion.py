@@ -5,25 +5,25 @@ import pytest
 import torch
 from scene import PLAIN_BOUNDS, Run, build, some_images
 
-from resnet_lab.inspect.bounds import Bounds
 from resnet_lab.inspect.inversion import error_by_frequency, invert, psnr
-from resnet_lab.inspect.twin import stages
+from resnet_lab.inspect.pixel_range import PixelRange
+from resnet_lab.inspect.replica import stages
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_invertible_first_stage_gives_the_image_back(channels: int):
     net = build(f"data.channels={channels}", "model.stem.filters=32")
     images = some_images(net)[0].clamp(-2, 2)
-    bounds = Bounds(PLAIN_BOUNDS.low.expand(channels, 1, 1), PLAIN_BOUNDS.high.expand(channels, 1, 1))
-    found = invert(net, "stem", images, bounds)
-    pixels = bounds.pixels(torch.from_numpy(found.images)).numpy()
-    assert psnr(pixels, bounds.pixels(images).numpy()).min() > 40
+    pixel_range = PixelRange(PLAIN_BOUNDS.low.expand(channels, 1, 1), PLAIN_BOUNDS.high.expand(channels, 1, 1))
+    found = invert(net, "stem", images, pixel_range)
+    pixels = pixel_range.pixels(torch.from_numpy(found.images)).numpy()
+    assert psnr(pixels, pixel_range.pixels(images).numpy()).min() > 40
 
 
 def test_less_is_known_the_deeper_one_looks(trained: Run):
     images = trained.images[:12]
     names = [*stages(trained.net), "features"]
-    found = [invert(trained.net, name, images, trained.bounds).images for name in names]
+    found = [invert(trained.net, name, images, trained.pixel_range).images for name in names]
     quality = [psnr(image, images.numpy()).mean() for image in found]
     assert quality[0] > quality[1] > quality[2]
     assert quality[-1] < quality[1] - 10
@@ -31,7 +31,7 @@ def test_less_is_known_the_deeper_one_looks(trained: Run):
 
 def test_what_is_found_has_the_same_tensor(trained: Run):
     images = trained.images[:4]
-    found = invert(trained.net, "stacks.1", images, trained.bounds)
+    found = invert(trained.net, "stacks.1", images, trained.pixel_range)
     wanted = trained.net.intermediates(images)["stacks.1"]
     reached = trained.net.intermediates(torch.from_numpy(found.images))["stacks.1"]
     distance = (reached - wanted).square().sum(dim=(1, 2, 3)) / wanted.square().sum(dim=(1, 2, 3))

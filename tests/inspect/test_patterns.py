@@ -10,7 +10,7 @@ from torch import Tensor
 
 from resnet_lab.inspect.maps import REACTIONS, reactions
 from resnet_lab.inspect.patterns import Search, maximise, multiscale_noise
-from resnet_lab.inspect.twin import stages
+from resnet_lab.inspect.replica import stages
 from resnet_lab.model.resnet import ResNetV2
 
 GRID = torch.arange(-4, 5).float()
@@ -49,7 +49,7 @@ def test_patterns_excite_their_maps_more_than_any_image(trained: Run, reaction: 
         strongest = reactions(trained.net, images, name, react).max(axis=0)
         maps = [int(number) for number in np.flatnonzero(strongest > 0)][:8]
         found = maximise(
-            trained.net, name, maps, trained.config.data.image_shape, trained.bounds, search, reaction=react
+            trained.net, name, maps, trained.config.data.image_shape, trained.pixel_range, search, reaction=react
         )
         assert (found.reached > strongest[maps]).all(), name
         again = reactions(trained.net, torch.from_numpy(found.images), name, react)
@@ -67,10 +67,12 @@ def test_patterns_are_reproducible_and_follow_the_seed(untouched: Callable[..., 
 
 
 def test_patterns_stay_within_contrast_and_range(trained: Run):
-    found = maximise(trained.net, "innermost", [0, 1, 2], (1, 8, 8), trained.bounds, Search(steps=30, contrast=0.7))
+    found = maximise(
+        trained.net, "innermost", [0, 1, 2], (1, 8, 8), trained.pixel_range, Search(steps=30, contrast=0.7)
+    )
     images = torch.from_numpy(found.images)
     assert images.square().mean(dim=(1, 2, 3)).sqrt().max() <= 0.7 + 1e-5
-    assert torch.equal(trained.bounds.clamp(images), images)
+    assert torch.equal(trained.pixel_range.clamp(images), images)
 
 
 def test_noise_has_grains_of_every_size():
@@ -87,9 +89,9 @@ def test_noise_has_grains_of_every_size():
 
 def test_the_range_is_that_of_pixels(trained: Run):
     black, white = torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
-    bounds = trained.bounds
-    assert torch.equal(bounds.pixels(bounds.low.expand(1, 1, 8, 8)), black)
-    assert torch.equal(bounds.pixels(bounds.high.expand(1, 1, 8, 8)), white)
-    pixels = bounds.pixels(trained.images)
+    pixel_range = trained.pixel_range
+    assert torch.equal(pixel_range.pixels(pixel_range.low.expand(1, 1, 8, 8)), black)
+    assert torch.equal(pixel_range.pixels(pixel_range.high.expand(1, 1, 8, 8)), white)
+    pixels = pixel_range.pixels(trained.images)
     assert pixels.max() == 1
     assert torch.allclose(pixels * 255, (pixels * 255).round(), atol=1e-3)

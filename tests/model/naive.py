@@ -149,6 +149,4 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         x = relu(x @ w[f"head.hidden.{index}.0.weight"].T + w[f"head.hidden.{index}.0.bias"])
     if model["head"]["latent_dim"] is not None:
         x = x @ w["head.latent.weight"].T + w["head.latent.bias"]
-    if model["head"]["classifier"]:
-        x = x @ w["head.classifier.weight"].T + w["head.classifier.bias"]
-    return x
+    return x @ w["head.classifier.weight"].T + w["head.classifier.bias"]

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from resnet_lab import ResNetV2, complexity, load_config
-from resnet_lab.config import Config
-from resnet_lab.model.summary import measure
+from resnet_lab.config.schema import Config
+from resnet_lab.tasks.cost import measure
 
 IMAGENET = ["data=fake", "data.image_size=224", "data.num_classes=1000", "stem=imagenet", "stacks=four"]
 BASIC = ["unit=basic", "bottleneck=none"]
@@ -29,7 +29,7 @@ PUBLISHED = [  # overrides, depth, params
 
 @pytest.mark.parametrize(("overrides", "depth", "params"), PUBLISHED)
 def test_published_sizes(overrides: list[str], depth: int, params: int) -> None:
-    cost = measure(load_config(*overrides), overrides)
+    cost = measure(load_config(*overrides))
     assert (cost.depth, cost.params, cost.trainable_params) == (depth, params, params)
 
 
@@ -50,7 +50,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
     norm = 2 if model.batch_norm else 0
     bias = model.lineage.conv_bias or not model.batch_norm
     placement = model.activation.name
-    shortcut = model.shortcut.name
+    shortcut = model.shortcut
 
     def conv(maps_in: int, maps: int, kernel: int, size: tuple[int, int], has_bias: bool = bias) -> None:
         totals["params"] += maps_in * maps * kernel**2 + (maps if has_bias else 0)
@@ -77,7 +77,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
         depth += 1
     if model.stem.pool:
         size = reduced(size, 2)
-    kernels = {"bottleneck": [1, 3, 1], "basic": [3, 3], "conv": [3]}[model.unit.name]
+    kernels = {"bottleneck": [1, 3, 1], "basic": [3, 3], "conv": [3]}[model.unit]
     for stack in range(model.num_stacks):
         filters = model.filters[stack] if len(model.filters) > 1 else model.filters[0] * 2**stack
         inner = filters // model.reduction[stack % len(model.reduction)]
@@ -117,10 +117,8 @@ def count_by_hand(config: Config) -> dict[str, int]:
         linear(maps, hidden)
         maps = hidden
         depth += 1
-    if model.head.classifier:
-        linear(maps, model.num_classes)
-        depth += 1
-    return totals | {"depth": depth}
+    linear(maps, model.num_classes)
+    return totals | {"depth": depth + 1}
 
 
 @pytest.mark.parametrize(

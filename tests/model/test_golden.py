@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from resnet_lab import ResNetV2, load_config
-from resnet_lab.compose import options
-from resnet_lab.model.summary import measure
-from resnet_lab.published import published
+from resnet_lab.config.groups import options
+from resnet_lab.config.published import published
+from resnet_lab.tasks.cost import measure
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "networks.json").read_text())
 
@@ -28,6 +28,7 @@ def test_golden_numbers(experiment: str) -> None:
     paper = published(config)
     assert list(config.data.image_shape) == golden["image_shape"]
     assert measure(config).totals().items() <= golden.items()
+    assert not measure(config).uncounted
     assert (paper.error if paper else None) == golden["published_error"]
 
 

@@ -45,13 +45,15 @@ def test_a_full_preactivation_network_neither_fades_nor_explodes(experiment: str
     torch.manual_seed(0)
     config = load_config(f"+experiment={experiment}")
     net = ResNetV2(config.model).train()
-    taps = net.intermediates(torch.randn(4, 3, 32, 32))
-    ends = [(taps[f"stacks.{s}.units.0"], taps[f"stacks.{s}"]) for s in range(config.model.num_stacks)]
+    intermediates = net.intermediates(torch.randn(4, 3, 32, 32))
+    ends = [
+        (intermediates[f"stacks.{s}.units.0"], intermediates[f"stacks.{s}"]) for s in range(config.model.num_stacks)
+    ]
     for first, last in ends:
         first.retain_grad()
         last.retain_grad()
-    nn.functional.cross_entropy(taps["logits"], torch.arange(4)).backward()
-    assert 0.01 < taps["logits"].std().item() < 10
+    nn.functional.cross_entropy(intermediates["logits"], torch.arange(4)).backward()
+    assert 0.01 < intermediates["logits"].std().item() < 10
     for (first, last), units in zip(ends, config.model.stack_units, strict=True):
         assert 1 < (last.var() / first.var()).item() < 2 * units
         assert 1 < (first.grad.norm() / last.grad.norm()).item() < units**1.5
@@ -60,9 +62,9 @@ def test_a_full_preactivation_network_neither_fades_nor_explodes(experiment: str
 def test_the_plain_network_of_that_depth_does_explode() -> None:
     torch.manual_seed(0)
     net = ResNetV2(load_config("+experiment=cifar10_basic_110", "shortcut=none").model).train()
-    taps = net.intermediates(torch.randn(4, 3, 32, 32))
-    first, last = taps["stacks.0.units.0"], taps["stacks.0"]
+    intermediates = net.intermediates(torch.randn(4, 3, 32, 32))
+    first, last = intermediates["stacks.0.units.0"], intermediates["stacks.0"]
     first.retain_grad()
     last.retain_grad()
-    nn.functional.cross_entropy(taps["logits"], torch.arange(4)).backward()
+    nn.functional.cross_entropy(intermediates["logits"], torch.arange(4)).backward()
     assert (first.grad.norm() / last.grad.norm()).item() > 18**1.5

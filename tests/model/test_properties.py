@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from test_counts import count_by_hand
 
 from resnet_lab import ResNetV2, complexity, load_config
-from resnet_lab.choices import Shortcut
-from resnet_lab.compose import ARCHITECTURE_GROUPS, options, plain, revive
-from resnet_lab.config import ConfigError, ModelConfig
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.groups import ARCHITECTURE_GROUPS, options
+from resnet_lab.config.registry import SHORTCUTS
+from resnet_lab.config.schema import ModelConfig
+from resnet_lab.config.stored import from_dict, to_dict
 
 SMALL_UNITS = [option for option in options("units") if option in ("n2", "n3", "r18", "r34")]
 
@@ -35,7 +37,6 @@ def overrides(draw: st.DrawFn) -> list[str]:
         "model.stem.stride": st.sampled_from(["1", "2"]),
         "model.stem.filters": st.sampled_from(["8", "16"]),
         "model.head.hidden": st.sampled_from(["[]", "[5]", "[6,4]"]),
-        "model.head.classifier": st.sampled_from(["true", "false"]),
         "model.lineage.stride_on": st.sampled_from(["first", "spatial"]),
         "model.lineage.conv_bias": st.sampled_from(["true", "false"]),
         "model.lineage.init": st.sampled_from(["fan_in", "fan_out"]),
@@ -59,34 +60,33 @@ def test_any_combination_is_refused_or_works(tmp_path_factory: Any, combination:
     net = ResNetV2(config.model)
     images = torch.randn(4, *config.data.image_shape)
     logits = net.train()(images)
-    head = config.model.head
-    widths = [config.model.stack_filters[-1], *head.hidden, *([head.latent_dim] if head.latent_dim else [])]
-    assert logits.shape == (4, config.model.num_classes if head.classifier else widths[-1])
+    assert logits.shape == (4, config.model.num_classes)
     assert logits.isfinite().all()
 
     (logits * torch.randn_like(logits)).sum().backward()
     unreached = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
     assert not unreached
 
-    assert revive(plain(config)) == config
+    assert from_dict(to_dict(config)) == config
     path = tmp_path_factory.mktemp("checkpoint") / "net.pt"
     torch.save(net.state_dict(), path)
-    twin = ResNetV2(revive(plain(config)).model)
-    twin.load_state_dict(torch.load(path, weights_only=True))
-    assert torch.equal(net.eval()(images), twin.eval()(images))
+    replica = ResNetV2(from_dict(to_dict(config)).model)
+    replica.load_state_dict(torch.load(path, weights_only=True))
+    assert torch.equal(net.eval()(images), replica.eval()(images))
 
     cost = complexity(net, config.data.image_shape)
     assert cost.params == sum(p.numel() for p in net.parameters())
-    if config.model.shortcut.name in naive.SHORTCUTS:
+    assert not cost.uncounted
+    if config.model.shortcut in naive.SHORTCUTS:
         expected = count_by_hand(config)
         assert {name: cost.totals()[name] for name in expected} == expected
 
 
-@pytest.mark.parametrize("kind", [kind.name for kind in Shortcut])
+@pytest.mark.parametrize("kind", SHORTCUTS)
 def test_every_shortcut_is_an_option_and_has_a_class(kind: str) -> None:
     extra = ["bottleneck=none", "unit=basic"]
     config = load_config("data=fake", f"shortcut={kind}", *extra)
-    assert config.model.shortcut.name == kind
+    assert config.model.shortcut == kind
     unit = ResNetV2(config.model).stacks[1].units[0]
     x = torch.randn(2, 64, 8, 8)
     assert unit(x).shape == (2, 128, 4, 4)

@@ -40,37 +40,36 @@ def test_logits_and_gradients(overrides: list[str]) -> None:
 @pytest.mark.parametrize("overrides", KINDS)
 def test_a_unit_whose_last_convolution_is_zero_is_the_identity(overrides: list[str]) -> None:
     net, images = build(*overrides)
-    taps = net.intermediates(images)
+    intermediates = net.intermediates(images)
     for stack_index, stack in enumerate(net.stacks):
         for index, unit in enumerate(stack.units):
             if index == 0:
                 continue
             nn.init.zeros_(unit.layers[-1].conv.weight)
-            x = taps[f"stacks.{stack_index}.units.{index - 1}"]
+            x = intermediates[f"stacks.{stack_index}.units.{index - 1}"]
             assert torch.equal(unit(x), x)
 
 
 def test_intermediates_are_the_tensors_of_the_forward_pass() -> None:
     net, images = build("units=n3", "head=mlp")
     net.eval()
-    taps = net.intermediates(images)
+    intermediates = net.intermediates(images)
     units = {f"stacks.{s}.units.{u}" for s in range(3) for u in range(3)}
-    assert set(taps) == {"stem", "features", "logits", "stacks.0", "stacks.1", "stacks.2"} | units
-    assert torch.equal(taps["logits"], net(images))
-    assert torch.equal(taps["stem"], net.stem(images))
-    assert torch.equal(taps["stacks.1.units.2"], taps["stacks.1"])
-    assert torch.equal(taps["stacks.0.units.1"], net.stacks[0].units[1](taps["stacks.0.units.0"]))
-    assert torch.equal(net.head.classifier(net.head.hidden(taps["features"])), taps["logits"])
+    assert set(intermediates) == {"stem", "features", "logits", "stacks.0", "stacks.1", "stacks.2"} | units
+    assert torch.equal(intermediates["logits"], net(images))
+    assert torch.equal(intermediates["stem"], net.stem(images))
+    assert torch.equal(intermediates["stacks.1.units.2"], intermediates["stacks.1"])
+    assert torch.equal(intermediates["stacks.0.units.1"], net.stacks[0].units[1](intermediates["stacks.0.units.0"]))
+    assert torch.equal(net.head.classifier(net.head.hidden(intermediates["features"])), intermediates["logits"])
     assert not any(module._forward_hooks for module in net.modules())
 
 
-def test_the_latent_vector_is_what_an_encoder_gives() -> None:
+def test_the_latent_vector_is_what_the_classifier_is_given() -> None:
     net, images = build("units=n2", "head=latent", "model.head.latent_dim=5")
-    encoder, _ = build("units=n2", "head=latent", "model.head.latent_dim=5", "model.head.classifier=false")
-    encoder.load_state_dict({k: v for k, v in net.state_dict().items() if "classifier" not in k})
-    latent = net.eval().intermediates(images)["latent"]
+    intermediates = net.eval().intermediates(images)
+    latent = intermediates["latent"]
     assert latent.shape == (3, 5)
-    assert torch.equal(encoder.eval()(images), latent)
+    assert torch.equal(net.head.latent(intermediates["features"]), latent)
     assert torch.equal(net.head.classifier(latent), net(images))
 
 

@@ -18,10 +18,13 @@ AXES: dict[str, Any] = {
     "reduction": [1],
     "unit": "basic",
     "shortcut": "projection",
-    "stem": {"kernel": 3, "stride": 1},
+    "stem": {"kernel": 3, "stride": 1, "filters": 16},
     "head": {"hidden": [], "latent_dim": None},
 }
-DATA: dict[str, Any] = {"name": "digits", "root": "data", "validation": 0.1, "split_seed": 0, "pad": 1}
+DATA: dict[str, Any] = {
+    "name": "digits", "channels": 1, "image_size": 8, "num_classes": 10, "root": "data", "validation": 0.1,
+    "split_seed": 0, "pad": 1,
+}  # fmt: skip
 OPTIM: dict[str, Any] = {"name": "sgd", "lr": 0.1, "milestones": [0.5, 0.75]}
 
 
@@ -68,7 +71,14 @@ def write(
     """A run directory; `axes` are those that are not as in AXES, `others` replace parts of result.json."""
     path.mkdir(parents=True)
     model = copy.deepcopy(AXES) | (axes or {})
-    config = {"name": "synthetic", "seed": seed, "model": model, "data": DATA, "trainer": trainer or {"max_epochs": 3}}
+    config = {
+        "name": "synthetic",
+        "seed": seed,
+        "model": model,
+        "data": others.get("data", DATA),
+        "optim": others.get("optim", OPTIM),
+        "trainer": {"max_epochs": 3} | (trainer or {}),
+    }
     (path / "config.yaml").write_text(yaml.safe_dump(config))
     (path / "status.json").write_text(json.dumps({"state": state, "why": why, "host": "elsewhere", "pid": 1}))
     if state == "done":

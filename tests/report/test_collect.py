@@ -14,9 +14,10 @@ import pytest
 from runs import AXES, result, write
 
 from resnet_lab import load_config
-from resnet_lab.report.analysis import error
-from resnet_lab.report.collect import PLANS, RESULT, SCHEMA_VERSION, collect
-from resnet_lab.training import result as training
+from resnet_lab.report.analysis import score
+from resnet_lab.report.collect import collect
+from resnet_lab.rundir.plans import FOLDER
+from resnet_lab.rundir.reading import RESULT
 from resnet_lab.training.run import run
 
 
@@ -33,7 +34,7 @@ def test_every_state_is_told_apart(tmp_path: Path):
 @pytest.mark.parametrize("content", ["{", "[]", '{"jobs": 3}', '{"jobs": [1]}'])
 def test_a_damaged_plan_is_named_and_skipped(tmp_path: Path, content: str):
     write(tmp_path / "whole")
-    plan = tmp_path / PLANS / "ab.json"
+    plan = tmp_path / FOLDER / "ab.json"
     plan.parent.mkdir()
     plan.write_text(content)
     found = collect([tmp_path])
@@ -59,9 +60,9 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path):
         ("status.json", "{", "status.json cannot be read"),
         ("status.json", '{"state": "lost"}', "unknown state"),
         ("status.json", '{"state": []}', "unknown state"),
-        ("config.yaml", None, "config.yaml is missing"),
-        ("config.yaml", "a: [", "config.yaml cannot be read"),
-        ("config.yaml", "", "holds no settings"),
+        ("config.yaml", None, "it has no config.yaml"),
+        ("config.yaml", "a: [", "config.yaml is damaged"),
+        ("config.yaml", "", "config.yaml is damaged"),
         ("result.json", None, "result.json is missing"),
         ("result.json", '{"schema_version": 1, "na', "result.json cannot be read"),
         ("result.json", '{"schema_version": NaN}', "NaN is not JSON"),
@@ -70,7 +71,7 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path):
         ("result.json", '{"schema_version": 99}', "schema version 99"),
         ("result.json", '{"schema_version": 1}', "lacks name"),
         ("result.json", '{"schema_version": 1, "name": 3}', "name is 3"),
-        ("result.json", json.dumps(result(0, 1.0, AXES, last={})), "last.test_error is 'missing'"),
+        ("result.json", json.dumps(result(0, 1.0, AXES, last={})), "lacks last.test_error"),
         ("result.json", json.dumps(result(0, 1.0, AXES, last={"test_error": "abc"})), "last.test_error is 'abc'"),
         ("result.json", json.dumps(result(0, 1.0, AXES, last={"test_error": True})), "last.test_error is True"),
     ],
@@ -96,9 +97,8 @@ def test_nothing_is_found_in_nothing(tmp_path: Path):
 
 
 def test_it_reads_what_training_writes(tmp_path: Path):
-    run(load_config("trainer=debug", f"output_dir={tmp_path}"), [], [])
+    run(load_config("trainer=debug", f"output_dir={tmp_path}"))
     [done] = collect([tmp_path]).done
     assert done.result.keys() >= RESULT.keys()
-    assert SCHEMA_VERSION == training.SCHEMA_VERSION
-    assert math.isfinite(error(done, "test_last") or math.nan)
-    assert error(done, "val_last") == done.result["history"][-1]["val/error"]
+    assert math.isfinite(score(done, "test_last") or math.nan)
+    assert score(done, "val_last") == done.result["history"][-1]["val/error"]

@@ -7,16 +7,35 @@ import json
 import re
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from runs import sweep, write
 
+from resnet_lab.command import exit_status
+from resnet_lab.config.registry import SHORTCUTS, ShortcutInfo
 from resnet_lab.report.__main__ import main
 from resnet_lab.report.tables import number
 
 ERRORS = {"none": [5.0, 6.0, 7.0], "projection": [2.0, 3.1, 3.9], "dropout": [8.0]}
+
+
+class Page(HTMLParser):
+    """A page as a browser reads it: its tags and its texts."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.texts: list[str] = []
+        self.feed(content)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
 
 
 def made(tmp_path: Path, *arguments: str) -> Path:
@@ -89,8 +108,14 @@ def test_a_run_without_validation_or_finite_error_is_kept(tmp_path: Path):
     assert [(group["errors"]["test_last"] or {}).get("n") for group in groups] == [1, None, 2]
 
 
-def test_the_page_is_self_contained_and_takes_text_as_text(tmp_path: Path):
+def call_a_shortcut(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A plugin may register any name."""
+    monkeypatch.setitem(SHORTCUTS._infos, name, ShortcutInfo(help="of a plugin"))
+
+
+def test_the_page_is_self_contained_and_takes_text_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     evil = "<script>alert('$x$ {{DATA}}')</script>"
+    call_a_shortcut(monkeypatch, evil)
     for shortcut in ("none", evil):
         write(tmp_path / "runs" / f"a&b #{len(shortcut)}", name=evil, axes={"shortcut": shortcut})
     write(tmp_path / "runs" / "failed", state="failed", why=evil)
@@ -104,6 +129,26 @@ def test_the_page_is_self_contained_and_takes_text_as_text(tmp_path: Path):
     loaded = re.findall(r"url\(|@import|\bfetch\(|XMLHttpRequest|https?://[^\"]*", page)
     assert loaded == ["http://www.w3.org/2000/svg"]  # a name, not an address
     assert json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])["comparisons"]["1"]
+
+
+@pytest.mark.parametrize("name", ["[red]x[/red]", '<b>&"', ":apple: [/x]", "$1_to_$5 {{ 7 * 7 }}"])
+def test_a_name_is_shown_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+):
+    call_a_shortcut(monkeypatch, name)
+    for shortcut in ("none", name):
+        write(tmp_path / "runs" / f"{len(shortcut)}", axes={"shortcut": shortcut})
+    write(tmp_path / "runs" / "failed", state="failed", why=name)
+    out = made(tmp_path)
+    shown = capsys.readouterr().out
+    assert f"shortcut={name}" in shown
+    assert f"failed: failed ({name})" in shown
+    page = Page((out / "report.html").read_text())
+    assert f"shortcut={name}" in page.texts
+    assert any(text.endswith(f"failed: failed ({name})") for text in page.texts)
+    assert not {"b", "x", "red"} & page.tags
+    data = json.loads(next(text for text in page.texts if text.startswith("{") and '"comparisons"' in text))
+    assert f"shortcut={name}" in [point["label"] for point in data["comparisons"]["1"]["points"]]
 
 
 def test_a_thousand_runs(tmp_path: Path):
@@ -125,7 +170,7 @@ def test_nothing_to_compare_is_one_message(
 ):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 1
+    assert exit_status(main, arguments) == 1
     assert capsys.readouterr().err == f"{said}\n"
     assert not (tmp_path / "empty" / "report").exists()
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.report.statistics import differences, front, holm, summarise
 
 RNG = np.random.default_rng(0)
@@ -66,10 +67,10 @@ def test_pairing_sees_what_the_spread_over_seeds_hides():
     [unpaired] = differences({"a": sample(a), "b": sample(b, first=4)})
     assert paired.real
     assert not unpaired.real
-    assert str(paired).startswith("a is better than b by 0.55 ± 0.09 points (p = ")
-    assert "paired, 4 seeds)" in str(paired)
-    assert str(unpaired).startswith("a and b are not distinguishable with 4 seeds")
-    assert "Welch" in str(unpaired)
+    assert paired.words(CLASSIFICATION).startswith("a is better than b by 0.55 ± 0.09 points (p = ")
+    assert "paired, 4 seeds)" in paired.words(CLASSIFICATION)
+    assert unpaired.words(CLASSIFICATION).startswith("a and b are not distinguishable with 4 seeds")
+    assert "Welch" in unpaired.words(CLASSIFICATION)
 
 
 @pytest.mark.parametrize(("n", "m", "first"), [(6, 5, 0), (5, 6, 1), (2, 9, 0)])
@@ -83,15 +84,15 @@ def test_a_missing_seed_takes_no_pair_apart(n: int, m: int, first: int):
     assert (found.better, found.worse, found.paired) == ("a", "b", True)
     assert found.mean == pytest.approx(np.mean([b[i - first] - a[i] for i in common]))
     assert found.p == pytest.approx(expected.pvalue)
-    assert f"paired, {len(common)} common seeds" in str(found) or not found.real
+    assert f"paired, {len(common)} common seeds" in found.words(CLASSIFICATION) or not found.real
 
 
 def test_differences_without_spread_are_no_proof():
     same = differences({"a": sample([1.0, 2.0]), "b": sample([1.0, 2.0])})
     shifted = differences({"a": sample([1.1, 2.2]), "b": sample([1.4, 2.5])})
     assert (same[0].p, shifted[0].p) == (None, None)
-    assert "not distinguishable with 2 seeds: the errors are the same" in str(same[0])
-    assert "no test is possible" in str(shifted[0])
+    assert "not distinguishable with 2 seeds: the errors are the same" in same[0].words(CLASSIFICATION)
+    assert "no test is possible" in shifted[0].words(CLASSIFICATION)
 
 
 def test_one_value_is_not_tested():

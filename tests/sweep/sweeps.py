@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from lab import TINY
 
-from resnet_lab.training.record import RunDirectory
+from resnet_lab.rundir.directory import RunDirectory
 
 DEADLINE = 240  # seconds, on a machine that does much else
 

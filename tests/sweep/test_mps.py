@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from resnet_lab.sweep import mps
 from resnet_lab.sweep.mps import CONTROL, service
 
 
@@ -31,6 +32,24 @@ def test_ends_after_an_interruption(calls: Path, tmp_path: Path):
     with pytest.raises(KeyboardInterrupt), service(tmp_path):
         raise KeyboardInterrupt
     assert "quit" in calls.read_text()
+
+
+SILENT, FAILS = "exec tail -f /dev/null", "exit 1"
+
+
+@pytest.mark.parametrize("at_quit", [SILENT, FAILS])
+def test_an_end_that_fails_is_a_warning(
+    calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, at_quit: str
+):
+    program = tmp_path / CONTROL
+    program.write_text(f'#!/bin/sh\n[ "$1" = -d ] || {at_quit}\n')
+    monkeypatch.setattr(logging.getLogger("resnet_lab"), "propagate", True)
+    with service(tmp_path) as environment:
+        assert environment
+        monkeypatch.setattr(mps, "ANSWER_SECONDS", 0.1)
+    [record] = {id(record): record for record in caplog.records}.values()  # one, however many handlers have seen it
+    assert record.levelname == "WARNING"
+    assert f"{CONTROL} did not end" in record.getMessage()
 
 
 def test_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):

@@ -12,16 +12,17 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from resnet_lab.callbacks.reporter import Progress, Reporter
-from resnet_lab.compose import load_config, plain
-from resnet_lab.config import ConfigError
-from resnet_lab.ending import RunFailed
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import load_config
+from resnet_lab.config.stored import to_dict
+from resnet_lab.config.tasks import CLASSIFICATION
+from resnet_lab.interrupts import RunFailed, exit_reason
 from resnet_lab.job import objective
 from resnet_lab.report.collect import collect
-from resnet_lab.sweep import board as board_module
-from resnet_lab.sweep import slots
-from resnet_lab.sweep.board import Board
-from resnet_lab.sweep.launch import ending
-from resnet_lab.sweep.plan import Planned, State, examine, labels, record, without_repetitions
+from resnet_lab.rundir.states import State
+from resnet_lab.sweep import progress_table, slots
+from resnet_lab.sweep.plan import Left, Planned, examine, labels, record, without_repetitions
+from resnet_lab.sweep.progress_table import ProgressTable
 from resnet_lab.sweep.slots import Slot, share
 
 
@@ -34,27 +35,27 @@ def composed(lab: Lab, *changes: str) -> DictConfig:
     return OmegaConf.structured(lab.config(*changes))
 
 
-def state(lab: Lab, *changes: str) -> State:
+def state(lab: Lab, *changes: str) -> Left:
     return examine(composed(lab, *changes), lab.overrides(*changes), "").state
 
 
 def test_states(lab: Lab):
-    assert state(lab) is State.to_do
+    assert state(lab) is Left.to_do
     lab.run()
-    assert state(lab) is State.done
+    assert state(lab) is Left.done
     directory = lab.directory()
-    directory.set_status("interrupted")
-    assert state(lab) is State.to_continue
-    directory.set_status("diverged", "loss is nan")
-    assert state(lab) is State.diverged
+    directory.set_status(State.interrupted)
+    assert state(lab) is Left.to_continue
+    directory.set_status(State.diverged, "loss is nan")
+    assert state(lab) is Left.diverged
 
 
 def test_another_run_in_the_directory_is_impossible(lab: Lab):
     lab.run()
-    other = composed(lab)
-    other.optim.lr = 0.05  # with the same overrides, as after a change of the YAML files
-    job = examine(other, lab.overrides(), "")
-    assert job.state is State.impossible
+    lab.directory("optim.lr=0.05").path.parent.mkdir()
+    lab.directory().path.rename(lab.directory("optim.lr=0.05").path)  # as after a change of the YAML files
+    job = examine(composed(lab, "optim.lr=0.05"), lab.overrides(), "")
+    assert job.state is Left.impossible
     assert "optim.lr is 0.1 there, 0.05 now" in job.why
 
 
@@ -79,8 +80,8 @@ def test_a_report_knows_what_was_not_begun(lab: Lab):
     record(plan)
     record(plan)
     found = collect([lab.output_dir])
-    assert [run.config["seed"] for run in found.done] == [0]
-    first, second = found.unbegun
+    assert [run.config.seed for run in found.done] == [0]
+    first, second = found.not_begun
     assert "seed=1 was not begun (optim.lr must be" in first
     assert second.endswith("seed=2 was not begun")
 
@@ -98,7 +99,7 @@ def test_a_report_knows_what_was_not_begun(lab: Lab):
     ],
 )
 def test_how_a_process_ended(code: int, said: str):
-    assert ending(code) == said
+    assert exit_reason(code) == said
 
 
 def test_work_grows_with_network_and_epochs(lab: Lab):
@@ -156,7 +157,7 @@ def test_the_reporter_sends_every_epoch_once(lab: Lab):
     sent: list[Progress] = []
     result = lab.run(callbacks=[Reporter(sent.append)])
     assert [(progress.epoch, progress.max_epochs) for progress in sent] == [(0, 2), (1, 2), (2, 2)]
-    assert [progress.val_error for progress in sent[1:]] == [record["val/error"] for record in result["history"]]
+    assert [progress.val_score for progress in sent[1:]] == [record["val/error"] for record in result["history"]]
     assert sent[1].seconds_left == result["history"][0]["seconds"]
     assert sent[2].seconds_left == 0
     assert {progress.directory for progress in sent} == {str(lab.directory().path)}
@@ -165,11 +166,11 @@ def test_the_reporter_sends_every_epoch_once(lab: Lab):
 def test_the_board(monkeypatch: pytest.MonkeyPatch):
     screen = io.StringIO()
     console = Console(file=screen, width=100, height=20, force_terminal=True, color_system=None)
-    monkeypatch.setattr(board_module, "console", console)
-    with Board(["seed=0", "seed=1", "seed=2"]) as board:
+    monkeypatch.setattr(progress_table, "console", console)
+    with ProgressTable(["seed=0", "seed=1", "seed=2"]) as board:
         for number in (0, 1):
             board.started(number, Slot(None, 1))
-        board.progress(0, Progress("/runs/0", 3, 50, 12.5, 1234.4, 61.0))
+        board.progress(0, Progress("/runs/0", 3, 50, CLASSIFICATION, 12.5, 1234.4, 61.0))
         failed = JobReturn(status=JobStatus.FAILED)
         failed.return_value = RunFailed("killed by SIGKILL")
         board.ended(1, failed, None)
@@ -198,4 +199,4 @@ def test_objectives_are_checked():
         load_config(*TINY, "objective=[speed]")
     with pytest.raises(ConfigError, match=r"objective=\[val_error\] needs a validation part"):
         load_config(*TINY, "objective=[val_error]", "data.validation=0")
-    assert "objective" in plain(load_config(*TINY))
+    assert "objective" in to_dict(load_config(*TINY))

@@ -17,8 +17,9 @@ from lab import Lab, same_weights, without_times
 from sweeps import Sweep, ends, group_members, parent, runs, states
 
 from resnet_lab.callbacks.reporter import Progress
+from resnet_lab.config.tasks import CLASSIFICATION
+from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.sweep.worker import tell
-from resnet_lab.training.record import RunDirectory
 
 KILLS = int(os.environ.get("KILLS", "2"))  # random moments at which a whole sweep is killed; more of them find more
 SIX = ("seed=0,1,2", "units=n2,n3", "trainer.max_epochs=3", "data.num_images=400")
@@ -66,7 +67,7 @@ def test_no_job_leaves_traces_in_another(tmp_path: Path, straight: Path):
     lab = Lab(tmp_path)
     for path in runs(straight):
         config = RunDirectory(straight / path).stored_config()
-        changes = (f"seed={config['seed']}", f"model.units={config['model']['units']}", *SIX[2:])
+        changes = (f"seed={config.seed}", f"model.units={config.model.units}", *SIX[2:])
         assert "1 thread (the network is small)" in RunDirectory(straight / path).log_file.read_text()
         history = RunDirectory(straight / path).result()["history"]
         assert without_times(history) == without_times(lab.run(*changes)["history"])
@@ -74,7 +75,7 @@ def test_no_job_leaves_traces_in_another(tmp_path: Path, straight: Path):
 
 def is_job(path: Path, lr: float, reduction: list[int]) -> bool:
     config = RunDirectory(path).stored_config()
-    return (config["optim"]["lr"], config["model"]["reduction"]) == (lr, reduction)
+    return (config.optim.lr, config.model.reduction) == (lr, reduction)
 
 
 def test_twelve_jobs_of_which_some_fail(tmp_path: Path):
@@ -157,7 +158,9 @@ def test_jobs_end_with_their_sweep(tmp_path: Path):
 def test_a_job_that_speaks_to_a_sweep_that_is_gone():
     """It may reach the end of an epoch before it notices; it is interrupted then, and has not failed."""
     hears, connection = multiprocessing.Pipe(duplex=False)
-    progress = Progress("outputs/name/seed-0", 1, 2, val_error=50.0, images_per_second=1.0, seconds_left=1.0)
+    progress = Progress(
+        "outputs/name/seed-0", 1, 2, CLASSIFICATION, val_score=50.0, images_per_second=1.0, seconds_left=1.0
+    )
     tell(connection, progress)
     assert hears.recv() == progress
     hears.close()

@@ -10,10 +10,10 @@ import torch
 from pytorch_lightning import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from resnet_lab.compose import load_config
-from resnet_lab.config import Config
-from resnet_lab.training.naming import run_path
-from resnet_lab.training.record import RunDirectory
+from resnet_lab.config.compose import load_config
+from resnet_lab.config.schema import Config
+from resnet_lab.rundir.directory import RunDirectory
+from resnet_lab.rundir.place import run_directory
 from resnet_lab.training.run import Result, run
 
 # A network of 14 layers on 48 random images, 3 mini-batches an epoch, and 16 images held out.
@@ -48,10 +48,10 @@ class Lab:
         return load_config(*self.overrides(*changes))
 
     def directory(self, *changes: str) -> RunDirectory:
-        return RunDirectory(run_path(self.config(*changes), self.overrides(*changes)))
+        return run_directory(self.config(*changes))
 
     def run(self, *changes: str, callbacks: Sequence[Callback] = ()) -> Result:
-        return run(self.config(*changes), self.overrides(*changes), callbacks)
+        return run(self.config(*changes), callbacks)
 
     def checkpoint(self, *changes: str) -> dict[str, Any]:
         """The last checkpoint of a run."""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,8 +18,8 @@ from lab import Lab, same_weights, scalars, without_times
 from pytorch_lightning import Callback
 
 from resnet_lab.callbacks.dashboard import Dashboard
-from resnet_lab.config import ConfigError
-from resnet_lab.ending import Interrupted, raise_on_signals
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.interrupts import Interrupted, raise_on_signals
 from resnet_lab.training.result import SCHEMA_VERSION
 
 EPOCHS = 3
@@ -107,15 +107,6 @@ def test_a_signal_in_mid_training(lab: Lab, straight: Lab, signum: signal.Signal
     else:
         same_command_again(lab)
     assert_same(lab, straight)
-
-
-@pytest.fixture
-def handlers() -> Iterator[None]:
-    """Whatever a test does to the handlers of signals is undone."""
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
 
 
 def test_a_second_signal_does_not_disturb_the_way_out(handlers: None):

@@ -10,10 +10,10 @@ from pytorch_lightning import seed_everything
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_lab.config import Config
+from resnet_lab.config.schema import Config
+from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.images import ResidentImages
 from resnet_lab.data.loader import EvalLoader, TrainLoader
-from resnet_lab.data.module import ImageData
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.training.schedule import learning_rate
 

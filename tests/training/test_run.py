@@ -13,15 +13,17 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from resnet_lab import load_run
 from resnet_lab.callbacks.dashboard import Dashboard
-from resnet_lab.compose import load_config, plain
-from resnet_lab.config import ConfigError, DataConfig
-from resnet_lab.data import module as data_module
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import load_config
+from resnet_lab.config.schema import DataConfig
+from resnet_lab.config.stored import to_dict
+from resnet_lab.data import datamodule
 from resnet_lab.data.images import Normalisation
 from resnet_lab.data.sources import Source, read
-from resnet_lab.ending import RunFailed
+from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.complexity import complexity
 from resnet_lab.model.resnet import ResNetV2
-from resnet_lab.training.run import headline, run
+from resnet_lab.training.run import format_result, run
 
 SCALARS = {
     "train/loss",
@@ -54,9 +56,9 @@ def test_result(finished: Lab):
         "name": "fake",
         "seed": 0,
         "epochs": 2,
-        "axes": plain(config.model),
-        "data": plain(config.data),
-        "optim": plain(config.optim),
+        "axes": to_dict(config.model),
+        "data": to_dict(config.data),
+        "optim": to_dict(config.optim),
         "depth": 2 * 2 * 3 + 2,
         "params": sum(p.numel() for p in ResNetV2(config.model).parameters()),
         "macs": cost.macs,
@@ -88,7 +90,7 @@ def test_last_and_best_are_epochs_of_the_history(finished: Lab):
         assert result[part]["epoch"] == record["epoch"]
         for name in ("train_loss", "train_error", "val_loss", "val_error"):
             assert result[part][name] == record[name.replace("_", "/")]
-    assert headline(result).startswith(f"fake seed 0: test error {result['last']['test_error']:.2f} %")
+    assert format_result(result).startswith(f"fake seed 0: test error {result['last']['test_error']:.2f} %")
 
 
 @pytest.mark.parametrize("checkpoint", ["last", "best"])
@@ -172,7 +174,7 @@ def test_without_validation(lab: Lab):
     assert result["best"] is None
     assert result["last"]["val_error"] is None
     assert result["last"]["test_error"] is not None
-    assert "chosen by validation" not in headline(result)
+    assert "chosen by validation" not in format_result(result)
     directory = lab.directory("data.validation=0")
     assert [file.name for file in directory.checkpoints.iterdir()] == ["last.ckpt"]
     assert not {"val/loss", "val/error"} & set(scalars(directory.path))
@@ -180,7 +182,7 @@ def test_without_validation(lab: Lab):
 
 def test_debug_takes_two_batches_and_one_epoch(tmp_path: Path):
     overrides = [o for o in TINY if not o.startswith("trainer")] + ["trainer=debug", f"output_dir={tmp_path}"]
-    result = run(load_config(*overrides), overrides, [])
+    result = run(load_config(*overrides))
     assert [record["step"] for record in result["history"]] == [2]
 
 
@@ -198,7 +200,7 @@ def test_the_test_set_only_ever_measures(tmp_path: Path, monkeypatch: pytest.Mon
         labels = (source.test.labels + 1) % 3
         return dataclasses.replace(source, test=dataclasses.replace(source.test, labels=labels))
 
-    monkeypatch.setattr(data_module, "read", shifted)
+    monkeypatch.setattr(datamodule, "read", shifted)
     changed = other.run()
     assert same_weights(one.checkpoint(), other.checkpoint())
     assert without_times(result["history"]) == without_times(changed["history"])
@@ -314,9 +316,11 @@ def test_a_checkpoint_of_another_configuration_is_refused(lab: Lab):
 
 def test_another_configuration_in_the_same_directory_is_refused(lab: Lab):
     lab.run()
+    lab.directory("optim.lr=0.05").path.parent.mkdir()
+    lab.directory().path.rename(lab.directory("optim.lr=0.05").path)
     before = files(lab.output_dir)
     with pytest.raises(ConfigError, match=r"another configuration: optim\.lr is 0\.1 there, 0\.05 now\. Choose"):
-        run(lab.config("optim.lr=0.05"), lab.overrides(), [])
+        run(lab.config("optim.lr=0.05"))
     assert files(lab.output_dir) == before
 
 

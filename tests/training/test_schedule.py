@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_lab.choices import Optimizer, Schedule
-from resnet_lab.compose import load_config
-from resnet_lab.config import OptimConfig
+from resnet_lab.config.compose import load_config
+from resnet_lab.config.enums import Optimizer, Schedule
+from resnet_lab.config.schema import OptimConfig
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.training.schedule import build_optimizer, learning_rate
 
@@ -39,6 +39,15 @@ def test_warmup_is_constant_and_then_over(schedule: Schedule):
     optim = OptimConfig(schedule=schedule, warmup_iterations=400, warmup_lr=0.01)
     assert {learning_rate(optim, step, ITERATIONS) for step in range(400)} == {0.01}
     assert learning_rate(optim, 400, ITERATIONS) == pytest.approx(0.1)
+
+
+def test_no_two_schedules_are_one_and_a_new_one_has_no_rate():
+    rates = [[learning_rate(OptimConfig(schedule=schedule), step, 100) for step in range(100)] for schedule in Schedule]
+    assert all(rates.count(one) == 1 for one in rates)
+    optim = OptimConfig()
+    optim.schedule = "new"
+    with pytest.raises(AssertionError, match="new"):
+        learning_rate(optim, 0, 100)
 
 
 def test_constant():
@@ -75,6 +84,13 @@ def test_every_parameter_once_with_fused_kernels(net: ResNetV2, name: Optimizer,
     assert all(group["fused"] for group in optimizer.param_groups)
     kinds = {Optimizer.sgd: torch.optim.SGD, Optimizer.adam: torch.optim.Adam, Optimizer.adamw: torch.optim.AdamW}
     assert type(optimizer) is kinds[name]
+
+
+def test_a_new_optimizer_does_not_train_as_another(net: ResNetV2):
+    optim = OptimConfig()
+    optim.name = "new"
+    with pytest.raises(AssertionError, match="new"):
+        build_optimizer(optim, net)
 
 
 @pytest.mark.parametrize("name", Optimizer)

@@ -10,9 +10,11 @@ import torch
 from lab import TINY, Lab, same_weights
 from torch import Tensor, nn
 
-from resnet_lab.choices import Activation, Shortcut
-from resnet_lab.compose import load_config
+from resnet_lab.config.compose import load_config
+from resnet_lab.config.enums import Activation
+from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.tasks.base import task_of
 from resnet_lab.training.schedule import build_optimizer
 from resnet_lab.training.step import EvaluationStep, Totals, TrainingStep
 
@@ -29,7 +31,7 @@ def test_every_mini_batch_sees_the_weights_of_the_one_before_in_bf16_too(tmp_pat
 
 
 VARIANTS = [
-    *(f"shortcut={name}" for name in Shortcut.__members__),
+    *(f"shortcut={name}" for name in SHORTCUTS),
     *(f"activation={name}" for name in Activation.__members__),
     "unit=basic bottleneck=none shortcut=zero_pad",
     "unit=conv bottleneck=none shortcut=none",
@@ -62,7 +64,7 @@ def test_channels_last_survives(variant: str):
     for module in convolutions:
         module.register_forward_hook(look)
     images = torch.randn(4, *config.data.image_shape).contiguous(memory_format=torch.channels_last)
-    step = TrainingStep(net, net, build_optimizer(config.optim, net), config.optim, Totals(CPU))
+    step = TrainingStep(net, net, build_optimizer(config.optim, net), config.optim, Totals(task_of(config), CPU))
     step(images, torch.zeros(4, dtype=torch.long))
     assert len(seen) >= 3 * len(convolutions)
     tensors = [*seen, *(module.weight for module in convolutions)]
@@ -91,7 +93,7 @@ def test_compiled_steps_are_the_eager_ones_but_for_rounding(tmp_path: Path):
 
 
 def test_totals_count_what_they_are_given():
-    totals = Totals(CPU)
+    totals = Totals(task_of(load_config(*TINY)), CPU)
     evaluate = EvaluationStep(nn.Identity(), totals)
     for wrong, right in ((1, 2), (0, 4)):
         logits = torch.tensor([[0.0, 9.0]] * wrong + [[9.0, 0.0]] * right)
@@ -113,7 +115,7 @@ def test_steps_are_taken_by_what_is_compiled_at_full_size_only():
         sizes.append(len(images))
         return net(images)
 
-    step = TrainingStep(net, compiled, build_optimizer(config.optim, net), config.optim, Totals(CPU))
+    step = TrainingStep(net, compiled, build_optimizer(config.optim, net), config.optim, Totals(task_of(config), CPU))
     for size in (16, 5, 16):
         step(torch.randn(size, *config.data.image_shape), torch.zeros(size, dtype=torch.long))
     assert sizes == [16, 16]

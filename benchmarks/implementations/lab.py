@@ -1,0 +1,54 @@
+"""This project as users run it: what the command line calls, with all that it records."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any
+
+from pytorch_lightning import Callback
+from torch import Tensor
+
+from benchmarks.implementations import Observer, Stopwatch, Trained
+from benchmarks.task import Task
+from resnet_lab import job
+from resnet_lab.config.compose import load_config
+from resnet_lab.rundir.place import run_directory
+from resnet_lab.tasks.load import load_checkpoint
+from resnet_lab.training.run import run
+
+
+def train(task: Task, observer: Observer, *more: Callback) -> Trained:
+    """A run in a folder that is removed afterwards; its own record says how many images a second each epoch had."""
+    looking = [] if isinstance(observer, Stopwatch) else [EveryStep(observer)]
+    with tempfile.TemporaryDirectory() as folder:
+        config = load_config(*task.overrides, f"output_dir={folder}")
+        result = run(config, [*job.callbacks(config), *looking, *more])
+        checkpoint = load_checkpoint(run_directory(config).last)
+    [optimizer] = checkpoint["optimizer_states"]
+    return Trained(
+        weights={name.removeprefix("net."): tensor for name, tensor in checkpoint["state_dict"].items()},
+        momentum=[optimizer["state"][number]["momentum_buffer"] for number in optimizer["param_groups"][0]["params"]],
+        lr=optimizer["param_groups"][0]["lr"],
+        steps=checkpoint["global_step"],
+        seconds=[task.steps * task.batch_size / record["images_per_second"] for record in result["history"]],
+    )
+
+
+class EveryStep(Callback):
+    """Tells an observer of every mini-batch, also where several are trained on in one call or replayed."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Stand before the step, once."""
+        if trainer.current_epoch:
+            return
+        take_step, totals = pl_module.take_step, pl_module.totals
+
+        def observed(images_BCHW: Tensor, labels_B: Tensor) -> None:
+            before = totals.loss.clone()
+            take_step(images_BCHW, labels_B)
+            self.observer.step(images_BCHW, labels_B, (totals.loss - before) / len(labels_B))
+
+        pl_module.take_step = observed

@@ -1,0 +1,84 @@
+"""Which images a run is trained on, as settings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.config.checks import require, require_at_least
+from resnet_lab.config.fields import setting
+from resnet_lab.config.registry import DATASETS
+
+
+@dataclass(slots=True, kw_only=True)
+class DataConfig:
+    """Which images, and how they are split and normalised."""
+
+    name: str
+    channels: int  # 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
+    # In pixels, one number for squares or [height, width]; images of other sizes are resized to it.
+    image_size: Any = setting(canonical=lambda data: data.one_size)
+    num_classes: int | None  # None: the class folders are counted
+    # Where files are looked for, and downloaded to; of known files it does not matter where they are.
+    root: str = setting("data", used=lambda data: data.own_images, canonical=lambda data: str(data.folder.resolve()))
+    validation: float = 0.1  # held out of the training part: a share below 1, or a number of images
+    split_seed: int = setting(0, used=lambda data: data.validation > 0)  # follows `seed` only as ${seed}
+    mean: list[float] | None = None  # per channel, of pixels in 0…1; None: measured on the training part
+    std: list[float] | None = None
+    # Training images that are made, where they are; a quarter as many for the test.
+    num_images: int = setting(1024, used=lambda data: DATASETS.info(data.name).made)
+
+    def __post_init__(self) -> None:
+        DATASETS.info(self.name)
+        size = self.image_size
+        sizes = size if isinstance(size, list) else [size]
+        require(
+            1 <= len(sizes) <= 2 and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes),
+            f"data.image_size must be a positive number of pixels or [height,width], got {size}",
+        )
+        require_at_least(0, data__validation=self.validation, data__split_seed=self.split_seed)
+        require(
+            self.validation < 1 or self.validation == int(self.validation),
+            f"data.validation must be a share below 1 or a whole number of images, got {self.validation}",
+        )
+        require_at_least(1, data__num_images=self.num_images)
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None:
+                require(
+                    len(values) == self.channels and all(math.isfinite(v) for v in values),
+                    f"data.{name} must have one number for each of the {self.channels} channels, got {values}",
+                )
+        require(self.std is None or all(s > 0 for s in self.std), f"data.std must be positive, got {self.std}")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the images as the network sees them."""
+        height, width = self.image_size if isinstance(self.image_size, list) else (self.image_size, self.image_size)
+        return self.channels, height, width
+
+    @property
+    def one_size(self) -> int | list[int]:
+        """`image_size` in one spelling: a number for squares."""
+        _, height, width = self.image_shape
+        return height if height == width else [height, width]
+
+    @property
+    def folder(self) -> Path:
+        """`root` as a path."""
+        return Path(self.root).expanduser()
+
+    @property
+    def own_images(self) -> bool:
+        """Whether `root` decides which images these are."""
+        return DATASETS.info(self.name).own_images
+
+
+def count_classes(root: Path) -> int:
+    """Number of class folders in `root/train`, for `data=image_folder`. Raises ConfigError when there are none."""
+    train = root / "train"
+    require(train.is_dir(), f"data.root={root}: there is no folder {train}; expected {train}/<class>/<images>")
+    count = sum(1 for entry in train.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    require(count > 0, f"data.root={root}: {train} has no class folders; expected {train}/<class>/<images>")
+    return count

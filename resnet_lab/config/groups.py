@@ -1,0 +1,94 @@
+"""The groups of settings and the options of each: files in `conf/`, and what enums, registries and ranges add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.config.enums import Activation, Diagnostics, Downsample, Resize
+from resnet_lab.config.registry import DATASETS, SHORTCUTS, UNITS
+
+# In a wheel the YAML files lie inside the package, in a checkout beside it.
+_PACKAGE = Path(__file__).parents[1]
+CONFIG_DIR = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir())
+
+# The axes of an architecture, each a group whose options are settings of `model`.
+ARCHITECTURE_GROUPS = (
+    "stacks", "units", "filters", "bottleneck", "unit", "activation", "shortcut", "resize", "stack_shortcut",
+    "downsample", "stem", "head", "lineage",
+)  # fmt: skip
+GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "diagnostics", "experiment", "sweep")
+
+# Any number besides those with a file: `units=n4`, `filters=w32`, `bottleneck=r3`.
+RANGES: dict[str, tuple[str, range, Callable[[int], dict[str, Any]]]] = {
+    "units": ("n", range(1, 301), lambda number: {"units": [number]}),
+    "filters": ("w", range(1, 513), lambda number: {"filters": [number]}),
+    "bottleneck": ("r", range(1, 65), lambda number: {"reduction": [number]}),
+}
+
+
+def registered(group: str) -> dict[str, dict[str, Any]]:
+    """The options that need no file, and the settings of each."""
+    match group:
+        case "unit":
+            return _choices("unit", UNITS)
+        case "shortcut":
+            return _choices("shortcut", SHORTCUTS)
+        case "activation" | "resize" | "downsample":
+            kinds: dict[str, type[Enum]] = {"activation": Activation, "resize": Resize, "downsample": Downsample}
+            return _choices(group, _names(kinds[group]))
+        case "stack_shortcut":
+            return {"off": {"stack_shortcut": False}, "on": {"stack_shortcut": True}}
+        case "stacks":
+            return {"one": {"num_stacks": 1}}
+        case "diagnostics":
+            return _choices("diagnostics", _names(Diagnostics))
+        case "data":
+            return {name: data for name in DATASETS if (data := _dataset(name))}
+    return {}
+
+
+def options(group: str) -> list[str]:
+    """The options of a group by name, without the ranges."""
+    return sorted({*_files(group), *registered(group)})
+
+
+def in_range(group: str, name: str) -> dict[str, Any] | None:
+    """The settings of an option such as `n4`; None where the group has no such number."""
+    if group not in RANGES:
+        return None
+    letter, numbers, settings = RANGES[group]
+    number = name.removeprefix(letter)
+    known = name.startswith(letter) and number.isdecimal() and int(number) in numbers
+    return settings(int(number)) if known else None
+
+
+def listing(group: str) -> str:
+    """All that a group can be, as a person reads it."""
+    names = ", ".join(options(group))
+    if group not in RANGES:
+        return names
+    letter, numbers, _ = RANGES[group]
+    return f"{names}, or any of {letter}{numbers[0]} to {letter}{numbers[-1]}"
+
+
+def _files(group: str) -> list[str]:
+    return [file.stem for file in (CONFIG_DIR / group).glob("*.yaml")]
+
+
+def _choices(setting: str, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    return {name: {setting: name} for name in names}
+
+
+def _names(kind: type[Enum]) -> list[str]:
+    return [choice.name for choice in kind]
+
+
+def _dataset(name: str) -> dict[str, Any]:
+    """A data set that says its own shape is an option without a file."""
+    info = DATASETS.info(name)
+    if name in _files("data") or None in (info.channels, info.image_size):
+        return {}
+    return {"name": name, "channels": info.channels, "image_size": info.image_size, "num_classes": info.classes}

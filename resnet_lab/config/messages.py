@@ -1,0 +1,88 @@
+"""One message for a person, whatever Hydra and OmegaConf raise."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from importlib.util import find_spec
+from typing import Any, get_type_hints
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from resnet_lab.config.groups import GROUPS, listing
+from resnet_lab.config.registry import AUGMENTATIONS
+from resnet_lab.config.schema import Config
+
+# Of Lightning's Trainer, for one run on several devices.
+ONE_DEVICE = ("trainer.strategy", "trainer.devices", "trainer.num_nodes")
+
+# What Hydra and OmegaConf raise when a setting is wrong; `explain` words them.
+COMPOSE_ERRORS = (HydraException, OmegaConfBaseException)
+
+
+def explain(error: Exception) -> str:
+    """One message for a person from an error of Hydra or OmegaConf."""
+    cause = error.__cause__ or error
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        if error.missing_cfg_file.startswith("hydra/sweeper/sampler/") and not find_spec("optuna"):
+            return needs_extra("optuna")
+        group, _, choice = error.missing_cfg_file.removesuffix(".yaml").rpartition("/")
+        return f"there is no {group}={choice}; {group} can be: {listing(group)}"
+    if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
+        key = str(cause.full_key or cause.key)
+        return no_such_setting(key)
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        hint = f"; write a list: {cause.full_key}=[…]" if "ListConfig" in str(cause) else ""
+        return f"{cause.full_key}: {_first_line(cause)}{hint}"
+    if optional := re.search(r"Could not override '(experiment|sweep)'", str(error)):
+        return f"write +{optional[1]}=…, with a plus: there is none by default"
+    if isinstance(error, OverrideParseException):
+        setting, equals, value = str(error.override).partition("=")
+        hint = f"""a value with special characters needs quotes: '{setting}="{value}"'"""
+        return f"{error.override}: {hint if equals else 'overrides are written setting=value'}"
+    if "Config group override" in str(error):
+        return "a group is set to the name of an option, as in units=n3; a value has a dot, as in model.units=[3]"
+    hint = "; several values make several runs, with -m" if "Ambiguous value" in str(error) else ""
+    return f"{_first_line(error)}{hint}"
+
+
+def needs_extra(name: str) -> str:
+    """What to say where packages are missing that only one engine for sweeps needs."""
+    return f"this needs packages that are not installed: pip install 'resnet-lab[{name}]'; docs/clusters.md says more"
+
+
+def no_such_setting(name: str) -> str:
+    """What to say of a setting that does not exist, with those that are close to it."""
+    if name in ONE_DEVICE:
+        return (
+            f"there is no setting {name}: a run trains on one device, and never as ddp, which would start the whole "
+            "command again in each of its processes; -m gives every GPU a job of its own, hydra.launcher.jobs_per_gpu "
+            "of them"
+        )
+    known = [*setting_names(), *GROUPS]
+    close = difflib.get_close_matches(name, known, n=3) or [other for other in known if other.endswith("." + name)]
+    hint = f"close to it: {', '.join(close)}" if close else "--help lists the groups, --cfg job the settings"
+    return f"there is no setting {name}; {hint}"
+
+
+def setting_names() -> list[str]:
+    """The dotted name of every setting there is, and of every section."""
+
+    def walk(schema: Any, prefix: str) -> Iterator[str]:
+        hints = get_type_hints(schema)
+        for item in fields(schema):
+            yield prefix + item.name
+            if is_dataclass(nested := hints[item.name]):
+                yield from walk(nested, f"{prefix}{item.name}.")
+
+    names = list(walk(Config, ""))
+    for name in AUGMENTATIONS:
+        names += [f"augment.{name}", *walk(AUGMENTATIONS.info(name).settings, f"augment.{name}.")]
+    return names
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,89 @@
+"""What became of settings from version to version: stored runs of former versions are read through this one table."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_lab.config.checks import ConfigError
+
+VERSION = 2  # of the settings, as stored with each run; 1 is that of resnet_lab 0.1, which stored none
+
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One setting that changed with a version.
+
+    With `old` alone it is gone; with both it has another name; with `new` alone its default is another behaviour now,
+    and former runs have the value that they were made with. `convert` makes the new value of the old one, or of None.
+    """
+
+    version: int
+    old: str | None
+    new: str | None
+    convert: Callable[[Any], Any] = lambda value: value
+
+
+def _probability(flip: Any) -> float:
+    return 0.5 if flip in (True, "true", "True") else 0.0
+
+
+MIGRATIONS = (
+    Migration(2, "data.pad", "augment.crop.pad"),
+    Migration(2, "data.flip", "augment.flip.p", _probability),
+    Migration(2, "model.head.classifier", None),  # what could be trained was a classifier
+)
+
+
+def stamp() -> dict[str, Any]:
+    """What is stored beside settings, so that later versions can read them."""
+    from importlib.metadata import version
+
+    return {"settings_version": VERSION, "written_by": version("resnet-lab")}
+
+
+def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
+    """Stored settings as this version has them, without their stamp. Raises ConfigError for a newer one."""
+    values = copy.deepcopy(stored)
+    version, writer = values.pop("settings_version", 1), values.pop("written_by", "a newer version")
+    if not isinstance(version, int) or version > VERSION:
+        raise ConfigError(f"this was written by resnet_lab {writer}, which is newer than this one: update resnet_lab")
+    for line in MIGRATIONS:
+        if version < line.version:
+            value = None if line.old is None else _pop(values, line.old)
+            if line.new is not None and value is not _MISSING:
+                _put(values, line.new, line.convert(value))
+    return values
+
+
+def respell(overrides: Sequence[str]) -> list[str]:
+    """Overrides of the command line with settings that have another name now under that one."""
+    return [_respelled(override) for override in overrides]
+
+
+def _respelled(override: str) -> str:
+    name, equals, value = override.lstrip("+").partition("=")
+    for line in MIGRATIONS:
+        if equals and line.new is not None and name == line.old:
+            return f"{line.new}={','.join(str(line.convert(part)) for part in value.split(','))}"
+    return override
+
+
+def _pop(values: dict[str, Any], name: str) -> Any:
+    *path, last = name.split(".")
+    for key in path:
+        values = values.get(key, {})
+        if not isinstance(values, dict):
+            return _MISSING
+    return values.pop(last, _MISSING)
+
+
+def _put(values: dict[str, Any], name: str, value: Any) -> None:
+    *path, last = name.split(".")
+    for key in path:
+        values = values.setdefault(key, {})
+    values[last] = value

@@ -1,0 +1,171 @@
+"""The architecture as settings: stem, stacks of units, head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from resnet_lab.config.checks import require, require_at_least, require_counts, require_probability
+from resnet_lab.config.enums import Activation, Downsample, Init, ProjectionInput, Resize, StrideOn
+from resnet_lab.config.fields import setting
+from resnet_lab.config.registry import SHORTCUTS, UNITS
+
+MAX_STACKS = 5
+
+
+def _read_by_shortcut(name: str) -> Callable[[ModelConfig], bool]:
+    return lambda model: name in SHORTCUTS.info(model.shortcut).reads
+
+
+def _normalises(model: ModelConfig) -> bool:
+    return model.batch_norm
+
+
+def _projects_from_activated_input(model: ModelConfig) -> bool:
+    """Where nothing is activated before a unit's first convolution, its activated input is its input."""
+    return model.activation.preactivates and SHORTCUTS.info(model.shortcut).crosses
+
+
+def _moves_stride(model: ModelConfig) -> bool:
+    strided = model.num_stacks > 1 and model.downsample is Downsample.stride
+    return strided and UNITS.info(model.unit).stride_can_move
+
+
+@dataclass(slots=True, kw_only=True)
+class StemConfig:
+    """What stands before the first stack: convolution, BatchNorm, ReLU, and what halves the resolution if asked for."""
+
+    kernel: int = 3
+    stride: int = 1
+    filters: int = 16
+    double: bool = False  # a second convolution, 3x3 with stride 2, BatchNorm, ReLU
+    pool: bool = False  # 3x3 max-pooling with stride 2, as for ImageNet
+
+    def __post_init__(self) -> None:
+        require_at_least(1, model__stem__kernel=self.kernel, model__stem__stride=self.stride)
+        require_at_least(1, model__stem__filters=self.filters)
+        require(self.kernel % 2 == 1, f"model.stem.kernel must be odd, so that padding is even, got {self.kernel}")
+
+    @property
+    def strides(self) -> list[int]:
+        """Every factor by which the stem reduces the map size, in order."""
+        return [self.stride, 2 if self.double else 1, 2 if self.pool else 1]
+
+
+@dataclass(slots=True, kw_only=True)
+class HeadConfig:
+    """What stands after the pooling: hidden layers with ReLU, a linear layer to a latent space, the output."""
+
+    hidden: list[int] = field(default_factory=list)
+    latent_dim: int | None = None  # None: no such layer
+
+    def __post_init__(self) -> None:
+        require(all(n >= 1 for n in self.hidden), f"model.head.hidden must be positive widths, got {self.hidden}")
+        require_at_least(1, model__head__latent_dim=self.latent_dim)
+
+
+@dataclass(slots=True, kw_only=True)
+class LineageConfig:
+    """Details in which published implementations of the same network differ."""
+
+    conv_bias: bool = setting(False, used=_normalises)  # of every convolution; always there where BatchNorm is not
+    projection_input: ProjectionInput = setting(ProjectionInput.activated, used=_projects_from_activated_input)
+    stride_on: StrideOn = setting(StrideOn.first, used=_moves_stride)
+    norm_eps: float = setting(1e-5, used=_normalises)
+    norm_momentum: float = setting(0.1, used=_normalises)  # share of the new batch in the running statistics
+    init: Init = Init.fan_out
+
+    def __post_init__(self) -> None:
+        require_at_least(0, model__lineage__norm_eps=self.norm_eps)
+        require(0 < self.norm_momentum <= 1, f"model.lineage.norm_momentum must be in (0, 1], got {self.norm_momentum}")
+
+
+@dataclass(slots=True, kw_only=True)
+class ModelConfig:
+    """The architecture: everything that `ResNetV2` needs to know.
+
+    `units` and `reduction` have one entry per stack, or one that serves all; `filters` has one entry per stack, or
+    one that doubles from stack to stack; a number alone is a list of one. `reduction` is filters / bottleneck maps (1:
+    no bottleneck). `num_classes` is the number of outputs.
+    """
+
+    in_channels: int
+    num_classes: int
+    num_stacks: int = 3
+    units: Any = setting(factory=lambda: [2], canonical=lambda model: model.stack_units)
+    filters: Any = setting(factory=lambda: [64], canonical=lambda model: model.stack_filters)
+    reduction: Any = setting(factory=lambda: [4], canonical=lambda model: model.stack_reductions)
+    unit: str = "bottleneck"
+    activation: Activation = Activation.full_preactivation
+    batch_norm: bool = True  # False: none anywhere, and convolutions with bias
+    shortcut: str = "projection"
+    resize: Resize = setting(Resize.projection, used=_read_by_shortcut("resize"))
+    shortcut_scale: float = setting(0.5, used=_read_by_shortcut("shortcut_scale"))
+    residual_scale: float = setting(0.5, used=_read_by_shortcut("residual_scale"))
+    gate_bias: float = setting(-6.0, used=_read_by_shortcut("gate_bias"))  # of the gates, initially
+    shortcut_dropout: float = setting(0.5, used=_read_by_shortcut("shortcut_dropout"))  # share that is set to 0
+    stack_shortcut: bool = False  # bridge every stack with a 1x1 convolution too
+    downsample: Downsample = setting(Downsample.stride, used=lambda model: model.num_stacks > 1)
+    stem: StemConfig = field(default_factory=StemConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
+    lineage: LineageConfig = field(default_factory=LineageConfig)
+
+    def __post_init__(self) -> None:
+        require(1 <= self.in_channels <= 4, f"data.channels must be 1 to 4, got {self.in_channels}")
+        require_at_least(1, data__num_classes=self.num_classes)
+        require(
+            1 <= self.num_stacks <= MAX_STACKS, f"model.num_stacks must be 1 to {MAX_STACKS}, got {self.num_stacks}"
+        )
+        for name in ("units", "filters", "reduction"):
+            value = getattr(self, name)
+            setattr(self, name, value if isinstance(value, list) else [value])
+            lengths = f"one entry or one for each of the {self.num_stacks} stacks"
+            require_counts(f"model.{name}", getattr(self, name), lengths, {1, self.num_stacks})
+        for filters, reduction in zip(self.stack_filters, self.stack_reductions, strict=True):
+            require(
+                filters % reduction == 0, f"model.filters {filters} is not divisible by model.reduction {reduction}"
+            )
+        self._check_unit()
+        for name in ("shortcut_scale", "residual_scale", "gate_bias"):
+            require(math.isfinite(getattr(self, name)), f"model.{name} must be finite, got {getattr(self, name)}")
+        require_probability(model__shortcut_dropout=self.shortcut_dropout)
+
+    def _check_unit(self) -> None:
+        unit, shortcut = UNITS.info(self.unit), SHORTCUTS.info(self.shortcut)
+        require(
+            unit.bottleneck or set(self.reduction) == {1},
+            f"unit={self.unit} has no bottleneck: add bottleneck=none (model.reduction is {self.reduction})",
+        )
+        require(
+            unit.bridged or not shortcut.crosses,
+            f"unit={self.unit} has no shortcuts: add shortcut=none (it is {self.shortcut})",
+        )
+        if shortcut.pads or ("resize" in shortcut.reads and self.resize is Resize.zero_pad):
+            widths = [self.stem.filters, *self.stack_filters]
+            require(
+                all(a <= b for a, b in pairwise(widths)),
+                f"zero_pad can only add maps, but stem and stacks have {widths}: use projection for shortcut or resize",
+            )
+
+    @property
+    def strides(self) -> list[int]:
+        """Every factor by which stem and stacks reduce the map size, in order."""
+        return [*self.stem.strides, *[2] * (self.num_stacks - 1)]
+
+    @property
+    def stack_units(self) -> list[int]:
+        """Units of every stack."""
+        return [*self.units] if len(self.units) > 1 else [*self.units] * self.num_stacks
+
+    @property
+    def stack_filters(self) -> list[int]:
+        """Filters of every stack."""
+        return [*self.filters] if len(self.filters) > 1 else [self.filters[0] << s for s in range(self.num_stacks)]
+
+    @property
+    def stack_reductions(self) -> list[int]:
+        """Reduction of every stack."""
+        return [*self.reduction] if len(self.reduction) > 1 else [*self.reduction] * self.num_stacks

@@ -1,0 +1,76 @@
+"""The recipe as settings: optimiser, batch, learning rate and its schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from resnet_lab.config.checks import require, require_at_least, require_probability
+from resnet_lab.config.enums import Optimizer, Schedule
+from resnet_lab.config.fields import setting
+
+
+def _is_sgd(optim: OptimConfig) -> bool:
+    return optim.name is Optimizer.sgd
+
+
+def _is_adam(optim: OptimConfig) -> bool:
+    return optim.name in (Optimizer.adam, Optimizer.adamw)
+
+
+def _has_milestones(optim: OptimConfig) -> bool:
+    return optim.schedule is Schedule.step
+
+
+@dataclass(slots=True, kw_only=True)
+class OptimConfig:
+    """The recipe: optimiser, batch, learning rate and its schedule."""
+
+    name: Optimizer = Optimizer.sgd
+    lr: float = 0.1
+    batch_size: int = 128
+    momentum: float = setting(0.9, used=_is_sgd)
+    nesterov: bool = setting(False, used=_is_sgd)
+    betas: list[float] = setting(factory=lambda: [0.9, 0.999], used=_is_adam)
+    weight_decay: float = 1e-4
+    decay_all: bool = setting(True, used=lambda optim: optim.weight_decay > 0)  # False: not norms, not biases
+    schedule: Schedule = Schedule.step
+    milestones: list[float] = setting(factory=lambda: [0.5, 0.75], used=_has_milestones)  # shares below 1, or steps
+    lr_factors: list[float] = setting(factory=lambda: [0.1, 0.01], used=_has_milestones)  # of lr, from each on
+    warmup_iterations: int = 0  # at the constant warmup_lr
+    warmup_lr: float = setting(0.01, used=lambda optim: optim.warmup_iterations > 0)
+    label_smoothing: float = 0.0
+    clip_norm: float = 0.0  # largest norm of the whole gradient; 0: no clipping
+
+    def __post_init__(self) -> None:
+        require_at_least(1, optim__batch_size=self.batch_size)
+        require(self.batch_size < 2**31, f"optim.batch_size must be below 2^31, got {self.batch_size}")
+        require_at_least(
+            0,
+            optim__lr=self.lr,
+            optim__warmup_lr=self.warmup_lr,
+            optim__weight_decay=self.weight_decay,
+            optim__clip_norm=self.clip_norm,
+            optim__warmup_iterations=self.warmup_iterations,
+        )
+        require_probability(optim__momentum=self.momentum, optim__label_smoothing=self.label_smoothing)
+        require(
+            len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+            f"optim.betas must be two numbers in [0, 1), got {self.betas}",
+        )
+        require(
+            len(self.milestones) == len(self.lr_factors),
+            f"optim.milestones and optim.lr_factors must be equally long, got {self.milestones} and {self.lr_factors}",
+        )
+        require(
+            all(math.isfinite(m) and m > 0 for m in self.milestones),
+            f"optim.milestones must be positive, got {self.milestones}",
+        )
+        require(
+            all(math.isfinite(f) and f >= 0 for f in self.lr_factors),
+            f"optim.lr_factors must not be negative, got {self.lr_factors}",
+        )
+        require(
+            not self.nesterov or (self.name is Optimizer.sgd and self.momentum > 0),
+            "optim.nesterov=true needs optim.name=sgd and optim.momentum above 0",
+        )

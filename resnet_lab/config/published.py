@@ -1,0 +1,43 @@
+"""What papers report for the very network that is configured, from `conf/published.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from resnet_lab.config.canonical import architecture
+from resnet_lab.config.groups import CONFIG_DIR
+from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.registry import TASKS
+from resnet_lab.config.schema import Config
+
+CIFAR_SHAPE = (3, 32, 32)  # all rows are of CIFAR
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A test error in percent, and where it is printed."""
+
+    error: float
+    source: str
+
+
+def published(config: Config) -> Published | None:
+    """What is published for this architecture on this data set, whatever the recipe; None if nothing is."""
+    if config.data.image_shape != CIFAR_SHAPE or TASKS.info(config.task).score != "error":
+        return None
+    wanted = architecture(config.model)
+    for row in yaml.safe_load((CONFIG_DIR / "published.yaml").read_text())["published"]:
+        if row["data"] == config.data.name and architecture(_model(row["model"], config)) == wanted:
+            return Published(row["published_error"], row["source"])
+    return None
+
+
+def _model(fields: dict[str, Any], config: Config) -> ModelConfig:
+    base = ModelConfig(in_channels=config.model.in_channels, num_classes=config.model.num_classes)
+    model = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(base), fields))
+    assert isinstance(model, ModelConfig)
+    return model

@@ -1,0 +1,121 @@
+"""Every setting of a run as a typed, checked dataclass; imports nothing heavy.
+
+A `Config` is made in one way only: Hydra composes the YAML files in `conf/` with the overrides of the command
+line, and `to_config` turns the result into plain, checked dataclasses. Whatever is wrong is a `ConfigError` with one
+message for a person, raised before anything is downloaded, created or trained.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_lab.config.checks import require, require_at_least
+from resnet_lab.config.data import DataConfig
+from resnet_lab.config.enums import Accelerator, Compile, Diagnostics
+from resnet_lab.config.fields import setting
+from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.optim import OptimConfig
+from resnet_lab.config.registry import AUGMENTATIONS, TASKS
+
+# What a search may minimise besides the score, as result.json has it.
+COSTS = ("macs", "params", "activations", "seconds", "peak_memory")
+
+# Lightning's names for them, and the short forms that it understands too.
+PRECISIONS = {
+    "auto": "auto",
+    "32": "32-true",
+    "32-true": "32-true",
+    "bf16": "bf16-mixed",
+    "bf16-mixed": "bf16-mixed",
+    "64": "64-true",
+    "64-true": "64-true",
+}
+
+
+def _augmentations() -> dict[str, Any]:
+    return {name: AUGMENTATIONS.info(name).settings() for name in AUGMENTATIONS}
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainerConfig:
+    """How long, where and in which precision to train."""
+
+    max_epochs: int
+    accelerator: Accelerator = setting(Accelerator.auto, identity=False)
+    precision: str = "auto"  # auto: bf16-mixed on a GPU that has it, else 32-true
+    graphs: bool | None = setting(None, identity=False)  # replay steps as CUDA graphs; None: on a GPU
+    compile: Compile = setting(Compile.off, identity=False)
+    channels_last: bool = setting(True, identity=False)
+    steps_per_call: int | None = setting(None, identity=False)  # mini-batches per Lightning step; None: for 0.1 s
+    max_batches: int | None = None  # per epoch; None: all
+    eval_batch_size: int = setting(1000, identity=False)
+    num_threads: int | None = setting(None, identity=False)  # None: one for small networks, otherwise all cores
+
+    def __post_init__(self) -> None:
+        require_at_least(1, trainer__max_epochs=self.max_epochs, trainer__steps_per_call=self.steps_per_call)
+        require_at_least(1, trainer__max_batches=self.max_batches, trainer__eval_batch_size=self.eval_batch_size)
+        require_at_least(1, trainer__num_threads=self.num_threads)
+        require(
+            self.precision in PRECISIONS,
+            f"trainer.precision must be one of {', '.join(PRECISIONS)}, got {self.precision}",
+        )
+        self.precision = PRECISIONS[self.precision]
+
+
+@dataclass(slots=True, kw_only=True)
+class Config:
+    """One run, from its architecture to where its results are written."""
+
+    name: str = setting("", identity=False)  # of the folder below output_dir; empty: that of the data set
+    plugins: list[str] = setting(factory=list, identity=False)  # your own modules, imported before anything is checked
+    task: str = "classification"
+    model: ModelConfig
+    optim: OptimConfig
+    augment: dict[str, Any] = setting(factory=_augmentations)  # by name, in the order of the registry
+    trainer: TrainerConfig
+    data: DataConfig
+    seed: int = 0
+    deterministic: bool = False  # bit-identical repetition on the CPU, with the same number of threads
+    diagnostics: Diagnostics = setting(Diagnostics.light, identity=False)  # what TensorBoard shows of the inside
+    dry_run: bool = setting(False, identity=False)  # say what would be done, and do nothing
+    objective: list[str] = setting(factory=list, identity=False)  # what a search minimises; empty: the score
+    output_dir: str = setting("outputs", identity=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.name or self.data.name
+        require(
+            0 < len(self.name) <= 100 and self.name not in (".", "..") and "/" not in self.name,
+            f"name must be a folder name of at most 100 characters, got {self.name!r}",
+        )
+        require(0 <= self.seed < 2**32, f"seed must be 0 to {2**32 - 1}, got {self.seed}")
+        task = TASKS.info(self.task)
+        require(
+            (self.model.in_channels, self.model.num_classes) == (self.data.channels, task.num_outputs(self.data)),
+            "model.in_channels and model.num_classes follow data.channels and data.num_classes: set those instead",
+        )
+        require(
+            task.smooths or not self.optim.label_smoothing,
+            f"optim.label_smoothing is for classes, and task={self.task} has none: set it to 0",
+        )
+        score = f"val_{task.score}"
+        unknown = [name for name in self.objective if name not in (score, *COSTS)]
+        require(not unknown, f"objective can be {', '.join((score, *COSTS))}, got {', '.join(unknown)}")
+        require(
+            score not in self.objective or self.data.validation > 0,
+            f"objective=[{score}] needs a validation part, but data.validation is 0",
+        )
+        self._check_map_sizes()
+
+    def _check_map_sizes(self) -> None:
+        """Every reduction of the resolution needs a map of at least 2 pixels to begin with."""
+        _, height, width = self.data.image_shape
+        size = min(height, width)
+        for stride in self.model.strides:
+            require(
+                stride == 1 or size >= stride,
+                f"data.image_size {self.data.image_size} is too small for the stem and {self.model.num_stacks} stacks: "
+                "a map of 1 pixel would be reduced further; use larger images or fewer stacks",
+            )
+            size = math.ceil(size / stride)

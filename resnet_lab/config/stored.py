@@ -1,0 +1,79 @@
+"""A configuration as plain Python, to be stored, and read again by this version and by later ones."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from resnet_lab.config.canonical import plain
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.migrations import upgrade
+from resnet_lab.config.plugins import load_plugins
+from resnet_lab.config.registry import AUGMENTATIONS
+from resnet_lab.config.schema import Config
+
+Values = dict[str, Any]
+
+
+def to_dict(settings: Any) -> Values:
+    """A configuration, or a section of one, as nested dictionaries of plain Python values, enums by name."""
+
+    def value(entry: Any) -> Any:
+        if is_dataclass(entry):
+            return to_dict(entry)
+        return {key: value(inner) for key, inner in entry.items()} if isinstance(entry, dict) else plain(entry)
+
+    return {item.name: value(getattr(settings, item.name)) for item in fields(settings)}
+
+
+def from_dict(stored: Values) -> Config:
+    """The configuration that `to_dict` wrote down, in this version or a former one; a setting that was not there yet
+    has its default.
+
+    Raises ConfigError, naming the setting, when one is not known, not of its type or wrong.
+    """
+    values = upgrade(stored)
+    load_plugins(values.get("plugins") or [])
+    augment = values.get("augment") or {}
+    if unknown := sorted(set(augment) - set(AUGMENTATIONS)):
+        raise ConfigError(f"augment.{unknown[0]}: there is no such augmentation here")
+    kinds = {name: AUGMENTATIONS.info(name).settings for name in AUGMENTATIONS}
+    entries = {name: _section(kind, augment.get(name, {}), f"augment.{name}.") for name, kind in kinds.items()}
+    config: Config = _section(Config, {**values, "augment": entries}, "")
+    return config
+
+
+def _section(kind: Any, values: Any, prefix: str) -> Any:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{prefix.rstrip('.')}: settings are expected, not {values!r:.40}")
+    hints = _hints(kind)
+    if unknown := [name for name in values if name not in hints]:
+        raise ConfigError(f"there is no setting {prefix}{unknown[0]} in this version of resnet_lab")
+    return kind(**{name: _value(hints[name], value, prefix + name) for name, value in values.items()})
+
+
+def _value(kind: Any, value: Any, name: str) -> Any:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any or origin is dict:
+        return value
+    if origin in (Union, UnionType):  # every union here is with None
+        return None if value is None else _value(arguments[0], value, name)
+    if is_dataclass(kind):
+        return _section(kind, value, f"{name}.")
+    if origin is list and isinstance(value, list):
+        return [_value(arguments[0], entry, name) for entry in value]
+    if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(value, str) and value in kind.__members__:
+        return kind[value]
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{name} is {value!r:.40}, which it cannot be")
+    return value
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)

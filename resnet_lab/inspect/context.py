@@ -1,0 +1,182 @@
+"""What is looked at: a network, images that it was not trained on, and the user's choices among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.schema import Config
+from resnet_lab.data.datamodule import ImageData
+from resnet_lab.data.folder import decode_image
+from resnet_lab.data.images import Normalisation
+from resnet_lab.inspect.patterns import Track
+from resnet_lab.inspect.pixel_range import PixelRange
+from resnet_lab.inspect.replica import intermediate, layer_names
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.tasks.base import Task, task_of
+from resnet_lab.text import printable
+
+MOST_IMAGES = 5_000  # of the validation part that are looked at
+NUM_CHOSEN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the user asked for; empty means what each part finds telling."""
+
+    images: Sequence[str] = ()  # numbers of validation images, or files
+    layers: Sequence[str] = ()
+    maps: Sequence[int] = ()
+    class_name: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InspectContext:
+    """A trained network with images (N, C, H, W), normalised, and labels (N, …), all on its device."""
+
+    config: Config
+    task: Task
+    net: ResNetV2
+    images: Tensor
+    labels: Tensor
+    part: str  # of the data set that the images are from
+    classes: tuple[str, ...]  # none where labels are no classes
+    pixel_range: PixelRange
+    chosen: Tensor  # images that are looked at one by one (B, C, H, W)
+    chosen_labels: Tensor  # (B, …); of an image from a file what the network takes it for
+    chosen_names: tuple[str, ...]
+    excited_by: tuple[tuple[str, np.ndarray], ...]  # what maps are chosen by: names, numbers among images, then chosen
+    choices: Choices
+    beside: tuple[tuple[str, ResNetV2], ...] = ()  # other networks for the same images
+    track: Track = iter
+
+    @property
+    def name(self) -> str:
+        """For titles; of several runs the labels of `beside` tell more."""
+        return f"{self.config.name}, seed {self.config.seed}"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self.config.data.image_shape
+
+    def pictures(self, images: Tensor | np.ndarray) -> np.ndarray:
+        """Normalised images as grey or RGB (B, 1 or 3, H, W), 0…1."""
+        on_device = torch.as_tensor(images, device=self.pixel_range.low.device)
+        pictures: np.ndarray = self.pixel_range.pictures(on_device).cpu().numpy()
+        return pictures
+
+    def untrained(self, plain: bool = False) -> ResNetV2:
+        """The network as it is initialised from the run's seed; or the plain one, without shortcuts of any kind."""
+        model = self.config.model
+        if plain:
+            model = replace(model, shortcut="none", stack_shortcut=False)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return task_of(replace(self.config, model=model)).network().to(self.images.device)
+
+
+def context(
+    config: Config, net: ResNetV2, choices: Choices, beside: Sequence[tuple[str, ResNetV2]], track: Track
+) -> InspectContext:
+    """Read the images and resolve the choices. Raises ConfigError when one of them is not there."""
+    data = ImageData(config)
+    device = next(net.parameters()).device
+    rows = data.validation_rows if len(data.validation_rows) else np.arange(len(data.source.test))
+    source = data.source.train if len(data.validation_rows) else data.source.test
+    rows = rows[:MOST_IMAGES]
+    images = _prepared(source.pixels[rows], data.normalise, device)
+    labels = torch.from_numpy(source.labels[rows]).to(device)
+    _check_maps(choices, net, images[:1])
+    for label, other in beside:
+        if other.config.in_channels != net.config.in_channels or other.config.num_classes != net.config.num_classes:
+            raise ConfigError(f"--beside: {label} is a network for other images")
+    task, classes = task_of(config), data.source.classes
+    by_class = task.by_class(labels.cpu().numpy(), classes)
+    telling = [rows[0] for rows in by_class.values()] or range(len(images))
+    texts = choices.images or [str(number) for number in telling[:NUM_CHOSEN]]
+    chosen, chosen_labels, names = _chosen(texts, images, labels, task, data, net)
+    return InspectContext(
+        config=config,
+        task=task,
+        net=net,
+        images=images,
+        labels=labels,
+        part="validation" if len(data.validation_rows) else "test",
+        classes=classes,
+        pixel_range=PixelRange.of(data.normalise, device),
+        chosen=chosen,
+        chosen_labels=chosen_labels,
+        chosen_names=names,
+        excited_by=_exciting(choices, by_class, classes, len(images), names),
+        choices=choices,
+        beside=tuple(beside),
+        track=track,
+    )
+
+
+def _check_maps(choices: Choices, net: ResNetV2, image: Tensor) -> None:
+    """Raise ConfigError when a layer or a map is not there."""
+    if unknown := [layer for layer in choices.layers if layer not in layer_names(net)]:
+        raise ConfigError(f"--layers: there is no {unknown[0]}; there are {', '.join(layer_names(net))}")
+    if choices.maps and not choices.layers:
+        raise ConfigError("--maps: say with --layers of which layer")
+    for layer in choices.layers:
+        with torch.no_grad():
+            count = intermediate(net, image, layer).shape[1]
+        if beyond := [number for number in choices.maps if not 0 <= number < count]:
+            raise ConfigError(f"--maps: there is no map {beyond[0]} in {layer}; it has {count}, numbered from 0")
+
+
+def _prepared(pixels_NCHW: np.ndarray, normalise: Normalisation, device: torch.device) -> Tensor:
+    pixels = torch.tensor(pixels_NCHW, device=device)
+    return normalise(pixels).contiguous(memory_format=torch.channels_last)
+
+
+def _chosen(
+    texts: Sequence[str], images: Tensor, labels: Tensor, task: Task, data: ImageData, net: ResNetV2
+) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """Images by number or file, with their labels and names."""
+    classes = data.source.classes
+    parts: list[tuple[Tensor, Tensor, str]] = []
+    for text in texts:
+        if text.isdecimal():
+            if int(text) >= len(images):
+                raise ConfigError(f"--images: there is no image {text}; there are {len(images)}, numbered from 0")
+            label = labels[int(text)]
+            parts.append((images[int(text)][None], label, f"#{text}: {task.words(label, classes)}"))
+        elif Path(text).is_file():
+            pixels = decode_image(Path(text), data.config.data.image_shape)
+            image = _prepared(pixels[None], data.normalise, images.device)
+            with torch.no_grad():
+                label = task.predictions(net(image))[0]
+            parts.append((image, label, f"{printable(Path(text).name)}: {task.words(label, classes)}?"))
+        else:
+            raise ConfigError(f"--images: {text} is neither the number of an image nor a file")
+    return (
+        torch.cat([image for image, _, _ in parts]).contiguous(memory_format=torch.channels_last),
+        torch.stack([label for _, label, _ in parts]),
+        tuple(name for _, _, name in parts),
+    )
+
+
+def _exciting(
+    choices: Choices, by_class: Mapping[str, np.ndarray], classes: Sequence[str], count: int, names: Sequence[str]
+) -> tuple[tuple[str, np.ndarray], ...]:
+    """Of the class, of the images that were asked for, or of every class; where there are none, of the chosen ones."""
+    if (name := choices.class_name) is not None:
+        if name not in classes:
+            raise ConfigError(f"--class: there is no {name}; there are {', '.join(classes) or 'no classes'}")
+        if name not in by_class:
+            raise ConfigError(f"--class: none of the images is a {name}")
+        return ((name, by_class[name]),)
+    if choices.images or not by_class:
+        return tuple((name, np.array([count + i])) for i, name in enumerate(names))
+    return tuple(by_class.items())[:NUM_CHOSEN]

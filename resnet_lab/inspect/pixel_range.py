@@ -1,0 +1,41 @@
+"""The range of normalised pixels, which pictures that are made by optimisation must not leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from resnet_lab.data.images import Normalisation
+
+
+@dataclass(frozen=True, slots=True)
+class PixelRange:
+    """What black and white are after normalisation, for every channel: (C, 1, 1)."""
+
+    low: Tensor
+    high: Tensor
+
+    @classmethod
+    def of(cls, normalise: Normalisation, device: torch.device | None = None) -> PixelRange:
+        """On a device; on the CPU by default."""
+        mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (normalise.mean, normalise.std))
+        return cls((0 - mean) / std, (1 - mean) / std)
+
+    def clamp(self, images_BCHW: Tensor) -> Tensor:
+        """The nearest images within the range."""
+        return torch.minimum(torch.maximum(images_BCHW, self.low), self.high)
+
+    def inward(self, images_BCHW: Tensor, steps_BCHW: Tensor) -> Tensor:
+        """The steps without those that would leave the range from a pixel at its end."""
+        outward = ((images_BCHW <= self.low) & (steps_BCHW < 0)) | ((images_BCHW >= self.high) & (steps_BCHW > 0))
+        return steps_BCHW.masked_fill(outward, 0)
+
+    def pixels(self, images_BCHW: Tensor) -> Tensor:
+        """Normalised images back to 0…1."""
+        return ((images_BCHW - self.low) / (self.high - self.low)).clamp(0, 1)
+
+    def pictures(self, images_BCHW: Tensor) -> Tensor:
+        """Normalised images as grey (1 channel) or RGB (3) in 0…1; an alpha channel is left out."""
+        return self.pixels(images_BCHW)[:, : 3 if images_BCHW.shape[1] >= 3 else 1]

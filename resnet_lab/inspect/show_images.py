@@ -1,0 +1,103 @@
+"""Parts of the page that look for images: those that excite a map, and those that a tensor can be of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from resnet_lab.inspect.context import NUM_CHOSEN, InspectContext
+from resnet_lab.inspect.figures import LEAST_ERROR, frequency_figure
+from resnet_lab.inspect.inversion import INVERSION_STEPS, error_by_frequency, invert, psnr
+from resnet_lab.inspect.maps import most_excited, reactions
+from resnet_lab.inspect.mosaic import drawable, rows_of
+from resnet_lab.inspect.patterns import PATTERN_STEPS, Search, maximise
+from resnet_lab.inspect.replica import INNERMOST, layer_names, stages
+from resnet_lab.inspect.shown import Shown
+from resnet_lab.model.complexity import complexity
+
+BUDGET, MIN_STEPS = 600_000_000_000, 50  # MACs for an optimisation, half a minute on two cores; steps whatever it takes
+
+
+def show_patterns(context: InspectContext) -> Iterator[Shown]:
+    """Patterns that maps react to."""
+    contrast = float(context.images.square().mean(dim=(1, 2, 3)).sqrt().max())
+    search = Search(
+        steps=_steps(context, PATTERN_STEPS, NUM_CHOSEN * 3),
+        contrast=contrast,
+        jitter=max(1, min(context.image_shape[1:]) // 16),
+        seed=context.choices.seed,
+    )
+    for name in context.choices.layers or [*stages(context.net)[1:-2], INNERMOST]:
+        found = reactions(context.net, torch.cat([context.images, context.chosen]), name)
+        maps, reasons = _chosen_maps(context, found)
+        found = found[: len(context.images)]
+        patterns = maximise(
+            context.net, name, maps, context.image_shape, context.pixel_range, search, track=context.track
+        )
+        strongest = found[:, maps].argmax(axis=0)
+        real = context.pictures(context.images[torch.from_numpy(strongest)])
+        made = [drawable(picture) for picture in context.pictures(patterns.images)]
+        above = [f"map {m}{why}\n{value:.3g}" for m, why, value in zip(maps, reasons, patterns.reached, strict=True)]
+        pairs = zip(context.labels[torch.from_numpy(strongest)], found[strongest, maps], strict=True)
+        below = [f"{context.task.words(label, context.classes)}\n{value:.3g}" for label, value in pairs]
+        yield Shown(
+            f"patterns-{name}",
+            rows_of(
+                [made, [drawable(picture) for picture in real]],
+                ["pattern", f"strongest of\n{len(found):,} images"],
+                [above, below],
+                f"{context.name}: patterns that maps of {name} react to, with the mean activation",
+            ),
+            f"Above: found by gradient ascent from noise, with no more contrast than the {context.part} images have. "
+            f"Below: the {context.part} image that excites the same map most.",
+        )
+
+
+def _chosen_maps(context: InspectContext, found_NM: np.ndarray) -> tuple[list[int], list[str]]:
+    """The maps that were asked for; else those that stand out for a class or an image; and by which."""
+    if asked := list(context.choices.maps):
+        return asked, [""] * len(asked)
+    each = max(1, NUM_CHOSEN // len(context.excited_by))
+    pairs = {
+        int(m): f" ({why})" for why, rows in context.excited_by for m in most_excited(found_NM, rows, each)
+    }  # a map that stands out twice is shown once
+    return list(pairs), list(pairs.values())
+
+
+def show_inversion(context: InspectContext) -> Iterator[Shown]:
+    """What is still known of the image."""
+    names = list(context.choices.layers) or [*stages(context.net)[:-1], "features"]
+    images = context.chosen
+    steps = _steps(context, INVERSION_STEPS, len(images))
+    originals = context.pictures(images)
+    pixels = context.pixel_range.pixels(images).cpu().numpy()
+    curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    for label, net in ((context.name, context.net), *context.beside):
+        rows, labels = [[drawable(picture) for picture in originals]], ["image"]
+        curves[label] = {}
+        for name in [name for name in names if name in {*layer_names(net), *stages(net), "features"}]:
+            found = invert(net, name, images, context.pixel_range, steps, context.track).images
+            own = context.pixel_range.pixels(torch.as_tensor(found, device=images.device)).cpu().numpy()
+            curves[label][name] = error_by_frequency(own, pixels)
+            rows.append([drawable(picture) for picture in context.pictures(found)])
+            labels.append(f"{name}\n{psnr(own, pixels).mean():.1f} dB")
+        captions = [list(context.chosen_names), *[[] for _ in names]]
+        yield Shown(
+            "inversion" if net is context.net else f"inversion-{len(curves)}",
+            rows_of(rows, labels, captions, f"{label}: images found from the tensor at some depth (mean PSNR)"),
+            "Looked for from the mean colour on, until the network's tensor at that depth is that of the image.",
+        )
+    yield Shown(
+        "inversion-frequency",
+        frequency_figure(curves, "error of the inverted images by spatial frequency"),
+        "0 is a perfect image, 1 what the mean colour alone would give; above 1 a scale is not lost but made up. "
+        f"Errors below {LEAST_ERROR:g} are drawn as that.",
+    )
+
+
+def _steps(context: InspectContext, most: int, num_pictures: int) -> int:
+    """Steps of an optimisation: fewer than `most` where the network is so large that they would take minutes."""
+    macs = 2 * complexity(context.net, context.image_shape).macs * num_pictures  # forth, and back to the image
+    return max(MIN_STEPS, min(most, BUDGET // max(macs, 1)))

@@ -1,0 +1,49 @@
+"""What a sweep consists of, left where its runs lie, so that a report knows what has not begun or cannot be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_lab.rundir.directory import RUN_FILES
+from resnet_lab.rundir.files import write_json
+from resnet_lab.rundir.reading import Unreadable, read_json
+
+FOLDER = ".sweeps"  # beside the directories of the runs
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """A job by what tells it apart, where its run is to be as far as that is known, and why it cannot be, if so."""
+
+    label: str
+    path: Path | None
+    why: str
+
+
+def write_plan(jobs: Sequence[PlannedJob], overrides: Sequence[Sequence[str]]) -> None:
+    """Write one file for each `name` that the jobs run under, the same file for the same sweep. Raises OSError."""
+    name = f"{hashlib.sha256(json.dumps(sorted(overrides)).encode()).hexdigest()[:8]}.json"
+    for folder in dict.fromkeys(job.path.parents[1] for job in jobs if job.path):
+        own = [job for job in jobs if job.path is None or job.path.parents[1] == folder]
+        listed = [
+            {"label": job.label, "path": job.path and str(job.path.relative_to(folder)), "why": job.why} for job in own
+        ]
+        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+        write_json(folder / FOLDER / name, {"jobs": listed})
+
+
+def not_begun(plan: Path) -> list[str]:
+    """The jobs of a plan that have no run directory, and why if that is known. Raises Unreadable."""
+    jobs = read_json(plan).get("jobs")
+    if not isinstance(jobs, list) or not all(isinstance(job, dict) and "label" in job for job in jobs):
+        raise Unreadable(f"{plan.name} holds no jobs")
+    missing = [job for job in jobs if not (job.get("path") and _has_begun(plan.parents[1] / str(job["path"])))]
+    return [f"{plan}: {job['label']} was not begun" + (f" ({job['why']})" if job.get("why") else "") for job in missing]
+
+
+def _has_begun(path: Path) -> bool:
+    return any((path / name).exists() for name in RUN_FILES)

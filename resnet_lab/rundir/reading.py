@@ -1,0 +1,147 @@
+"""Reading run directories in any state: what `status.json`, `config.yaml` and `result.json` must hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.schema import Config
+from resnet_lab.config.tasks import OF_0_1
+from resnet_lab.rundir.directory import RUN_FILES, RunDirectory
+from resnet_lab.rundir.states import State
+
+SCHEMA_VERSION = 1  # of result.json
+
+# What others read of result.json, and as what.
+RESULT: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "seed": int,
+    "epochs": int,
+    "depth": int,
+    "params": int,
+    "macs": int,
+    "activations": int,
+    "last": dict,
+    "best": (dict, type(None)),
+    "published_error": (int, float, type(None)),
+    "seconds": (int, float),
+    "peak_memory": (int, type(None)),
+    "device": str,
+    "precision": str,
+    "history": list,
+    "task": dict,
+}
+TASK: dict[str, type | tuple[type, ...]] = {
+    "name": str, "score": str, "unit": str, "most": (int, float, type(None)),
+}  # fmt: skip
+
+
+class Unreadable(Exception):
+    """A run directory or a plan is damaged; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run directory: its state and why, its configuration, and its numbers once it is done."""
+
+    path: Path
+    state: State
+    why: str
+    config: Config
+    result: dict[str, Any]  # empty unless `state` is done
+
+
+def run_directories(folder: Path) -> Iterator[Path]:
+    """Every run directory below a folder, hidden folders left out."""
+    return (path for path, is_run in walk(folder) if is_run)
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """The folders below one, and whether each is a run directory; a run holds no runs."""
+    for path, folders, files in os.walk(folder.resolve()):
+        is_run = not RUN_FILES.isdisjoint(files)
+        folders[:] = [] if is_run else [name for name in folders if not name.startswith(".")]
+        yield Path(path), is_run
+
+
+def read_run(path: Path) -> StoredRun:
+    """The run in a directory. Raises Unreadable when it is damaged or half-written."""
+    directory = RunDirectory(path)
+    status = read_json(directory.status_file)
+    try:
+        config = directory.stored_config()
+    except ConfigError as error:
+        raise Unreadable(str(error)) from error
+    if status.get("state") not in [*State]:
+        raise Unreadable(f"status.json: unknown state {status.get('state')!r:.60}")
+    state, why = State(status["state"]), str(status.get("why", ""))
+    if state is State.running and _is_gone(status):
+        why = f"process {status['pid']} is gone without a word: killed?"
+        return StoredRun(path, State.interrupted, why, config, {})
+    result = checked_result(read_json(directory.result_file)) if state is State.done else {}
+    return StoredRun(path, state, why, config, result)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds a mapping. Raises Unreadable."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        content = json.loads(path.read_text(), parse_constant=refuse)  # NaN and Infinity, which Python would let pass
+    except FileNotFoundError as error:
+        raise Unreadable(f"{path.name} is missing") from error
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise Unreadable(f"{path.name} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise Unreadable(f"{path.name} holds no settings")
+    return content
+
+
+def checked_result(result: dict[str, Any]) -> dict[str, Any]:
+    """The content of a result.json that has all that others read. Raises Unreadable when it has not."""
+    if (version := result.get("schema_version")) != SCHEMA_VERSION:
+        raise Unreadable(f"result.json has schema version {version}; this report reads {SCHEMA_VERSION}")
+    result = OF_0_1 | result
+    _check_fields(result, RESULT, "")
+    _check_fields(result["task"], TASK, "task.")
+    for part in ("last", "best"):
+        for name, value in (result[part] or {}).items():
+            if isinstance(value, bool) or not isinstance(value, int | float | None):
+                raise Unreadable(f"result.json: {part}.{name} is {value!r:.60}")
+    if f"test_{result['task']['score']}" not in result["last"]:
+        raise Unreadable(f"result.json lacks last.test_{result['task']['score']}")
+    if not all(isinstance(record, dict) for record in result["history"]):
+        raise Unreadable("result.json: history is not a list of epochs")
+    return result
+
+
+def _check_fields(content: dict[str, Any], kinds: dict[str, Any], prefix: str) -> None:
+    for name, kind in kinds.items():
+        if isinstance(None, kind):
+            content.setdefault(name, None)
+        if name not in content:
+            raise Unreadable(f"result.json lacks {prefix}{name}")
+        if not isinstance(content[name], kind):
+            raise Unreadable(f"result.json: {prefix}{name} is {content[name]!r:.60}")
+
+
+def _is_gone(status: dict[str, Any]) -> bool:
+    """Whether the process that says it is running was on this machine, and is no more."""
+    pid = status.get("pid")
+    if status.get("host") != platform.node() or not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

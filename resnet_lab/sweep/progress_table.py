@@ -1,0 +1,108 @@
+"""What a sweep shows: a live table on a terminal, and a line for every job that begins or ends."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from hydra.core.utils import JobReturn
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from resnet_lab.callbacks.reporter import Progress
+from resnet_lab.config.hydra_private import failure
+from resnet_lab.rundir.directory import RunDirectory
+from resnet_lab.sweep.slots import Slot
+from resnet_lab.training.log import console, log
+from resnet_lab.training.run import scores
+
+
+class ProgressTable:
+    """The jobs of a launch, by number; a context, within which the table stands below the lines of the log."""
+
+    def __init__(self, labels: list[str]) -> None:
+        self.labels = labels
+        self.slots: dict[int, Slot] = {}
+        self.progressed: dict[int, Progress | None] = {}  # of the running jobs
+        self.num_ended = self.num_failed = 0
+        self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> ProgressTable:
+        self.begun = time.monotonic()
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self.live:
+            self.live.stop()
+
+    def started(self, number: int, slot: Slot) -> None:
+        """A job has its process."""
+        self.slots[number], self.progressed[number] = slot, None
+
+    def progress(self, number: int, progress: Progress) -> None:
+        """A job trains."""
+        if self.progressed[number] is None:
+            where = f" on GPU {gpu}" if (gpu := self.slots[number].gpu) else ""
+            begun = f"continues after epoch {progress.epoch} of" if progress.epoch else "begins"
+            epochs = f"{progress.max_epochs} epoch{'s' * (progress.max_epochs != 1)}"
+            log.info("%s: %s %s%s", self.labels[number], begun, epochs, where)
+        self.progressed[number] = progress
+
+    def held(self, number: int, who: str) -> None:
+        """Another process has the job."""
+        del self.progressed[number]
+        log.info("%s: waiting; %s", self.labels[number], who)
+
+    def ended(self, number: int, returned: JobReturn, directory: RunDirectory | None) -> None:
+        """A job is over, one way or the other."""
+        del self.progressed[number]
+        self.num_ended += 1
+        if error := failure(returned):
+            self.num_failed += 1
+            outcome = f"failed: {error}"
+        else:
+            result = directory.result() if directory else {}
+            outcome = scores(result) if result else "done already"
+        log.info("[%d/%d] %s: %s", self.num_ended, len(self.labels), self.labels[number], outcome)
+
+    def refresh(self) -> None:
+        """Draw the table anew."""
+        if self.live:
+            self.live.update(Group(self._table(), self._totals()), refresh=True)
+
+    def _table(self) -> Table:
+        table = Table("job", "state", box=None, pad_edge=False)
+        names = dict.fromkeys(progress.scoring.score for progress in self.progressed.values() if progress)
+        for column in ("epoch", f"val {'/'.join(names)}".rstrip(), "images/s", "time left"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for number, progress in self.progressed.items():
+            if progress is None:
+                table.add_row(self.labels[number], "starting")
+                continue
+            table.add_row(
+                self.labels[number],
+                "training" if progress.epoch < progress.max_epochs else "testing",
+                f"{progress.epoch}/{progress.max_epochs}",
+                "" if progress.val_score is None else progress.scoring.text(progress.val_score),
+                "" if progress.images_per_second is None else f"{progress.images_per_second:,.0f}",
+                "" if progress.seconds_left is None else _clock(progress.seconds_left),
+            )
+        return table
+
+    def _totals(self) -> Text:
+        waiting = len(self.labels) - self.num_ended - len(self.progressed)
+        done = self.num_ended - self.num_failed
+        passed = _clock(time.monotonic() - self.begun)
+        return Text(
+            f"{done} done, {self.num_failed} failed, {len(self.progressed)} running, {waiting} waiting · {passed}"
+        )
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

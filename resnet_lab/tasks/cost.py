@@ -1,0 +1,95 @@
+"""The network as a tree, with the size and the cost of every part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from rich.table import Table
+from torch import nn
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import claimed_depth
+from resnet_lab.config.schema import Config
+from resnet_lab.model.complexity import Complexity, LayerCost, complexity
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.tasks.base import task_of
+
+_measured: dict[str, Complexity] = {}  # the jobs of a sweep differ in their seeds mostly
+
+
+def measure(config: Config) -> Complexity:
+    """The complexity of the configured network, built on the `meta` device, where it takes no memory.
+
+    Raises ConfigError when the run's name claims another depth for the network of its experiment.
+    """
+    key = f"{config.task} {config.model} {config.data.image_shape}"
+    try:
+        cost = _measured[key] if key in _measured else complexity(_shadow(config), config.data.image_shape)
+    except (RuntimeError, ValueError) as error:  # numbers that torch cannot count with
+        raise ConfigError(f"the network cannot be built: {str(error).splitlines()[0]}") from error
+    _measured[key] = cost
+    claimed = claimed_depth(config)
+    if claimed not in (None, cost.depth):
+        raise ConfigError(f"experiment {config.name} claims {claimed} layers, but its network has {cost.depth}")
+    return cost
+
+
+def tree(config: Config, cost: Complexity) -> Table:
+    """Stem, stacks, units, layers and head, a row each: kernel, stride, map size, filters, params, MACs."""
+    channels, height, width = config.data.image_shape
+    table = Table(title=f"{config.name}, for images of {height}x{width} pixels and {channels} channels")
+    table.add_column("part", no_wrap=True)
+    for column in ("kernel", "stride", "map size", "filters", "params", "MACs"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in _rows(_shadow(config), cost.layers, path="", level=0):
+        table.add_row(*row)
+    table.add_section()
+    table.add_row("total", "", "", "", "", f"{cost.params:,}", f"{cost.macs:,}")
+    table.caption = "\n".join(
+        [
+            f"depth {cost.depth} · trainable params {cost.trainable_params:,} · FLOPs {cost.flops:,}",
+            f"activations {cost.activations:,} · receptive field {cost.receptive_field} pixels",
+            *cost.warnings(),
+        ]
+    )
+    return table
+
+
+def _shadow(config: Config) -> ResNetV2:
+    with torch.device("meta"):
+        return task_of(config).network()
+
+
+def _rows(module: nn.Module, layers: Sequence[LayerCost], path: str, level: int) -> Iterator[tuple[str, ...]]:
+    """A row for every part of `module` that has weights, and below it rows for its parts, if it has several layers."""
+    for name, child in module.named_children():
+        child_path = f"{path}.{name}".lstrip(".")
+        inside = [layer for layer in layers if f"{layer.name}.".startswith(f"{child_path}.")]
+        if isinstance(child, nn.ModuleList):
+            yield from _rows(child, inside, child_path, level)
+        elif inside:
+            yield _row("  " * level + _label(child_path), child, inside)
+            if len(inside) > 1:
+                yield from _rows(child, inside, child_path, level + 1)
+
+
+def _label(path: str) -> str:
+    """The end of a dotted path that names the part: `units.3` of `stacks.0.units.3`."""
+    *parents, last = path.split(".")
+    return f"{parents[-1]}.{last}" if last.isdigit() else last
+
+
+def _row(label: str, module: nn.Module, layers: Sequence[LayerCost]) -> tuple[str, ...]:
+    last = layers[-1]
+    alone = len(layers) == 1 and last.kernel is not None
+    maps, *size = last.out_shape
+    return (
+        label,
+        f"{last.kernel}x{last.kernel}" if alone else "",
+        str(last.stride) if alone else "",
+        "x".join(map(str, size)),
+        str(maps),
+        f"{sum(p.numel() for p in module.parameters()):,}",
+        f"{sum(layer.macs for layer in layers):,}",
+    )

@@ -1,0 +1,46 @@
+"""Reading a stored network back."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.schema import Config
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.rundir.directory import RunDirectory
+from resnet_lab.tasks.base import task_of
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint on the CPU, by torch's safe loading. Raises ConfigError when it is missing or damaged."""
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist; a run writes it at the end of its first epoch")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ConfigError(f"{path} is damaged: remove the run's directory to begin anew") from error
+    facts = checkpoint.get("resnet_lab") if isinstance(checkpoint, dict) else None
+    if not isinstance(facts, dict) or not {"mean", "std"} <= facts.keys() or "state_dict" not in checkpoint:
+        raise ConfigError(f"{path} is not a checkpoint of resnet_lab: move it away")
+    return checkpoint
+
+
+def load_run(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2]:
+    """The configuration and the trained network of a run, in eval mode on the CPU.
+
+    `checkpoint` is "last" or "best" (lowest validation score). The configuration's `data.mean` and `data.std` are those
+    that the images were normalised with. Raises ConfigError when there is no such run.
+    """
+    directory = RunDirectory(Path(run_dir))
+    config = directory.stored_config()
+    stored = load_checkpoint(directory.checkpoints / f"{checkpoint}.ckpt")
+    data = dataclasses.replace(config.data, mean=stored["resnet_lab"]["mean"], std=stored["resnet_lab"]["std"])
+    net = task_of(config).network()
+    net.load_state_dict(
+        {name.removeprefix("net."): tensor for name, tensor in stored["state_dict"].items() if name.startswith("net.")}
+    )
+    return dataclasses.replace(config, data=data), net.eval()

@@ -1,0 +1,31 @@
+"""What to do about a run that failed, for a person."""
+
+from __future__ import annotations
+
+import errno
+import re
+from pathlib import Path
+
+import torch
+
+from resnet_lab.interrupts import causes
+
+CAPTURING = re.compile(r"\bcaptur(e|ing)\b")  # "… when stream is capturing", "… a previous error during capture"
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def advice(error: Exception, log_file: Path) -> str:
+    """What helps against an error or any that it hides: capturing a CUDA graph ends with one of its own in their place.
+
+    Where nobody knows, where the traceback is.
+    """
+    chain = list(causes(error))
+    captures = any(isinstance(each, RuntimeError) and CAPTURING.search(str(each)) for each in chain)
+    if any(isinstance(each, torch.OutOfMemoryError) for each in chain):
+        other = "trainer.graphs=false (graphs have memory of their own)" if captures else "trainer.precision=bf16-mixed"
+        return f"use a smaller optim.batch_size, or {other}"
+    if any(isinstance(each, OSError) and each.errno in DISK_IS_FULL for each in chain):
+        return "free some space and run the same command again: it continues after the last full epoch"
+    if captures:
+        return "use trainer.graphs=false: the steps could not be recorded as a CUDA graph"
+    return f"the traceback is in {log_file}; the same command again continues after the last full epoch"

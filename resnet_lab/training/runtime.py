@@ -1,0 +1,181 @@
+"""Where a run computes, and how: what `auto` means here, and why."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import platform
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+import torch
+from joblib import cpu_count
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.enums import Accelerator, Compile
+from resnet_lab.config.schema import Config
+
+# Below so many MACs a forward pass a second thread brings little when the machine is idle, and beside another process
+# each wait for it costs far more than the work that it shares.
+SMALL_MACS = 1_000_000_000
+
+# Lightning works about 1 ms for each call. So that this stays below 1 %, a call lasts some 0.1 s: on a CPU, which
+# computes some 10^10 MACs a second on one thread, this many MACs of forward passes; on a GPU this many steps.
+CALL_MACS = 500_000_000
+CALL_STEPS_ON_GPU = 128
+CALL_BYTES = 2**28  # of images, float32, at most
+
+# glibc's parameters (malloc.h). By default it returns every block above 32 MB to the system, and gets it back as new
+# pages, filled with zeros, in every step: for large activations that takes as long as computing them.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT_BYTES = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The device, and how it computes: each choice is a setting of `trainer`, or made here."""
+
+    accelerator: str  # cpu or gpu
+    precision: str
+    graphs: bool  # replay steps as CUDA graphs
+    compiles: bool  # by inductor
+    steps_per_call: int  # mini-batches for each call by Lightning
+    num_threads: int  # of the CPU
+    reasons: str  # the choices in words, and why those that were not forced
+
+    @classmethod
+    def resolve(cls, config: Config, macs: int) -> Runtime:
+        """What the settings mean on this machine, for a network of `macs` MACs for each image.
+
+        Raises ConfigError when a GPU is asked for and there is none, and when this is one process of several.
+        """
+        trainer = config.trainer
+        if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
+            raise ConfigError(f"a run is one process, but this is one of {processes} (ddp): start it without torchrun")
+        has_gpu = torch.cuda.is_available()
+        needs_gpu = {"accelerator=gpu": trainer.accelerator is Accelerator.gpu, "graphs=true": trainer.graphs}
+        for name, asked in needs_gpu.items():
+            if asked and not has_gpu:
+                raise ConfigError(f"trainer.{name}: torch finds no GPU here; use trainer=auto or trainer=cpu")
+        on_gpu = _uses_gpu(trainer.accelerator, has_gpu)
+        batch_macs = macs * config.optim.batch_size
+        precision, precision_why = _precision(trainer.precision, on_gpu)
+        graphs, graphs_why = _graphs(trainer.graphs, on_gpu)
+        steps, steps_why = _steps_per_call(config, on_gpu, batch_macs)
+        threads, threads_why = _threads(trainer.num_threads, on_gpu, batch_macs)
+        layout = "channels-last" if trainer.channels_last else "channels first"
+        compiles = _compiles(trainer.compile)
+        compiled = "compiled by inductor" if compiles else "not compiled"
+        words = (precision_why, layout, graphs_why, compiled, steps_why, threads_why)
+        return cls(
+            accelerator="gpu" if on_gpu else "cpu",
+            precision=precision,
+            graphs=graphs,
+            compiles=compiles,
+            steps_per_call=steps,
+            num_threads=threads,
+            reasons=", ".join(filter(None, words)),
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the processor."""
+        if self.accelerator == "gpu":
+            return torch.cuda.get_device_name()
+        cpuinfo = Path("/proc/cpuinfo")
+        lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+        models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        return models[0] if models else platform.machine()
+
+    def peak_memory(self) -> int:
+        """Largest memory so far in bytes: what the GPU's allocator held, or the process on the CPU."""
+        if self.accelerator == "gpu":
+            return torch.cuda.max_memory_allocated()
+        unit = 1 if platform.system() == "Darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    @contextmanager
+    def set_up(self) -> Iterator[None]:
+        """The process as this machine asks for it: threads, allocations, peak of memory; the threads are given back."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.num_threads)
+        if self.accelerator == "gpu":
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            _keep_large_allocations()
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def _uses_gpu(asked: Accelerator, has_gpu: bool) -> bool:
+    match asked:
+        case Accelerator.auto:
+            return has_gpu
+        case Accelerator.gpu:
+            return True
+        case Accelerator.cpu:
+            return False
+        case _:
+            assert_never(asked)
+
+
+def _compiles(asked: Compile) -> bool:
+    match asked:
+        case Compile.inductor:
+            return True
+        case Compile.off:
+            return False
+        case _:
+            assert_never(asked)
+
+
+def _precision(asked: str, on_gpu: bool) -> tuple[str, str]:
+    if asked != "auto":
+        return asked, asked
+    if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16-mixed", "bf16-mixed (the GPU computes it)"
+    return "32-true", f"32-true ({'no bf16 on this GPU' if on_gpu else 'bf16 is for GPUs'})"
+
+
+def _graphs(asked: bool | None, on_gpu: bool) -> tuple[bool, str]:
+    graphs = on_gpu if asked is None else asked
+    why = "" if asked is not None else " (the host is slower than the GPU)" if on_gpu else " (CUDA graphs need a GPU)"
+    return graphs, ("steps replayed as CUDA graphs" if graphs else "eager steps") + why
+
+
+def _steps_per_call(config: Config, on_gpu: bool, batch_macs: int) -> tuple[int, str]:
+    if asked := config.trainer.steps_per_call:
+        return asked, f"{asked} mini-batches a call"
+    wanted = CALL_STEPS_ON_GPU if on_gpu else math.ceil(CALL_MACS / max(1, batch_macs))
+    batch_bytes = 4 * math.prod(config.data.image_shape) * config.optim.batch_size
+    steps = max(1, min(wanted, CALL_BYTES // batch_bytes))
+    return steps, f"{steps} mini-batch{'es' if steps > 1 else ''} a call (Lightning's part stays small)"
+
+
+def physical_cores() -> int:
+    """The cores that this process may use, by affinity and control group; two threads of one core count once."""
+    return int(cpu_count(only_physical_cores=True))
+
+
+def _threads(asked: int | None, on_gpu: bool, batch_macs: int) -> tuple[int, str]:
+    most = min(torch.get_num_threads(), physical_cores())  # a job of a sweep begins with its share of them
+    if on_gpu:
+        return asked or most, ""
+    small = batch_macs < SMALL_MACS
+    threads = asked or (1 if small else most)
+    why = "" if asked else " (the network is small)" if small else " (the cores that this process may use)"
+    return threads, f"{threads} thread{'s' if threads > 1 else ''}{why}"
+
+
+def _keep_large_allocations() -> None:
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)

@@ -1,0 +1,187 @@
+"""Every option of every group and every experiment composes, is checked, builds, and trains."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from resnet_lab import ResNetV2, load_config
+from resnet_lab.config.canonical import canonical
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import claimed_depth
+from resnet_lab.config.enums import Activation, Diagnostics, Downsample, Resize
+from resnet_lab.config.groups import ARCHITECTURE_GROUPS, CONFIG_DIR, GROUPS, options, registered
+from resnet_lab.config.migrations import respell
+from resnet_lab.config.registry import DATASETS, SHORTCUTS, UNITS
+from resnet_lab.config.stored import from_dict, to_dict
+from resnet_lab.tasks.cost import measure
+from resnet_lab.training.run import run
+
+EXPERIMENTS = options("experiment")
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "networks.json").read_text())
+COMPANIONS = {  # what an option asks for
+    "unit=basic": ["bottleneck=none"],
+    "unit=conv": ["bottleneck=none", "shortcut=none"],
+    "data=imagenet": ["data.image_size=32"],
+    "data=image_folder": ["data.num_classes=7"],
+    **{f"units={units}": ["stacks=four"] for units in options("units") if units.startswith("r")},
+}
+
+
+def content(group: str, option: str) -> dict[str, Any]:
+    """The settings of an option, from its file or from what is registered."""
+    file = CONFIG_DIR / group / f"{option}.yaml"
+    return yaml.safe_load(file.read_text()) if file.exists() else registered(group)[option]
+
+
+CHOICES = [f"{group}={option}" for group in GROUPS if group not in ("experiment", "sweep") for option in options(group)]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_option_composes_and_builds(choice: str) -> None:
+    config = load_config("data=fake", "data.image_size=64", choice, *COMPANIONS.get(choice, []))
+    large = choice in ("units=n111", "units=n200")  # their experiments are trained below
+    net = None if large else ResNetV2(config.model)
+    assert net is None or net(torch.randn(2, *config.data.image_shape)).shape == (2, config.model.num_classes)
+    assert from_dict(to_dict(config)) == config
+
+
+@pytest.mark.parametrize("group", ARCHITECTURE_GROUPS)
+def test_options_of_a_group_differ(group: str) -> None:
+    texts = [yaml.safe_dump(content(group, option)) for option in options(group)]
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_has_the_name_and_the_depth_that_it_claims(experiment: str) -> None:
+    overrides = [f"+experiment={experiment}"]
+    config = load_config(*overrides)
+    assert config.name == experiment
+    claimed = claimed_depth(config)
+    assert claimed == int(re.findall(r"_(\d+)", experiment)[-1])
+    assert GOLDEN[experiment]["depth"] == claimed  # which another test measures
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_chooses_axes_only_by_override(experiment: str) -> None:
+    """An axis that is set by value would silently defeat a sweep over that axis."""
+    content = yaml.safe_load((CONFIG_DIR / "experiment" / f"{experiment}.yaml").read_text())
+    assert "model" not in content
+    assert all(key.startswith("override /") for default in content.get("defaults", []) for key in default)
+
+
+@pytest.mark.parametrize("group", ARCHITECTURE_GROUPS)
+def test_a_choice_on_the_command_line_beats_an_experiment_s(group: str) -> None:
+    for option in options(group):
+        wanted = content(group, option)
+        companions = COMPANIONS.get(f"{group}={option}", [])
+        config = load_config("+experiment=cifar10_164", f"{group}={option}", *companions)
+        for field, value in wanted.items():
+            got = to_dict(config.model)[field]
+            assert got == value or (isinstance(value, dict) and value.items() <= got.items())
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_runs_on_fake_data_of_its_own_shape(experiment: str, tmp_path: Path) -> None:
+    shape = load_config(f"+experiment={experiment}").data
+    overrides = [
+        f"+experiment={experiment}",
+        "trainer=debug",
+        "data=fake",
+        f"data.channels={shape.channels}",
+        f"data.image_size={shape.image_size}",
+        f"data.num_classes={shape.num_classes}",
+        "data.num_images=6",
+        "optim.batch_size=2",
+        f"output_dir={tmp_path}",
+    ]
+    result = run(load_config(*overrides))
+    assert result["last"]["epoch"] == 1
+    assert result["history"][0]["step"] == 2
+    assert result["axes"]["num_classes"] == shape.num_classes
+
+
+def test_a_false_depth_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An experiment of the user's own, as --config-dir finds it."""
+    folder = tmp_path / "of, mine"
+    (folder / "experiment").mkdir(parents=True)
+    mine = folder / "experiment" / "mine_56.yaml"
+    mine.write_text("# @package _global_\ndefaults: [{override /units: n3}]\nname: mine_56\n")
+    monkeypatch.setattr("resnet_lab.config.compose._config_dirs", [str(folder)])
+    with pytest.raises(ConfigError, match="mine_56 claims 56 layers, but its network has 29"):
+        measure(load_config("+experiment=mine_56"))
+    assert claimed_depth(load_config("+experiment=mine_56", "units=n4")) is None
+    assert claimed_depth(load_config("+experiment=cifar10_56", "units=n9")) is None
+
+
+@pytest.mark.parametrize(
+    ("option", "same"),
+    [
+        ("units=n1", "model.units=[1]"),
+        ("units=n4", "model.units=4"),
+        ("units=n300", "model.units=[300,300,300]"),
+        ("filters=w32", "model.filters=[32,64,128]"),
+        ("filters=w20", "model.filters=20"),
+        ("bottleneck=r16", "bottleneck=sixteenth"),
+        ("bottleneck=r64", "model.reduction=64"),
+        ("stacks=one", "model.num_stacks=1"),
+    ],
+)
+def test_a_group_takes_any_number(option: str, same: str) -> None:
+    assert canonical(load_config(option)) == canonical(load_config(same))
+    assert canonical(load_config("+experiment=cifar10_56", option)) != canonical(load_config("+experiment=cifar10_56"))
+
+
+def test_a_number_without_an_option_is_refused_with_what_there_is() -> None:
+    with pytest.raises(ConfigError, match=r"there is no units=n301; units can be: .*r34, or any of n1 to n300"):
+        load_config("units=n301")
+
+
+ENUMS = {"activation": Activation, "resize": Resize, "downsample": Downsample, "diagnostics": Diagnostics}
+
+
+@pytest.mark.parametrize("group", ENUMS)
+def test_options_of_an_enum_are_its_members(group: str) -> None:
+    assert options(group) == sorted(ENUMS[group].__members__)
+    for name in options(group):
+        config = load_config(f"{group}={name}")
+        assert getattr(config if group == "diagnostics" else config.model, group) is ENUMS[group][name]
+
+
+def test_options_of_a_registry_are_its_entries() -> None:
+    assert options("unit") == sorted(UNITS)
+    assert set(options("shortcut")) > set(SHORTCUTS)  # some with numbers of their own
+    assert set(DATASETS) <= set(options("data"))
+
+
+def test_the_axes_are_the_groups_of_the_model() -> None:
+    folders = {path.name for path in CONFIG_DIR.iterdir() if path.is_dir() and path.name != "hydra"}
+    assert folders <= set(GROUPS)
+    of_model = {g for g in folders if "# @package model" in next((CONFIG_DIR / g).glob("*.yaml")).read_text()}
+    assert of_model == set(ARCHITECTURE_GROUPS) & folders
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("data.pad=2", "augment.crop.pad=2"),
+        ("data.pad=0", "augment.crop.pad=0"),
+        ("data.flip=true", "augment.flip.p=0.5"),
+        ("data.flip=False", "augment.flip.p=0"),
+    ],
+)
+def test_settings_of_the_command_line_are_known_by_their_old_names(old: str, new: str) -> None:
+    assert load_config(old) == load_config(new)
+    assert load_config("data=cifar10", old) == load_config("data=cifar10", new)
+
+
+def test_old_names_are_swept_too() -> None:
+    assert respell(["data.pad=0,2", "+data.flip=true,false", "-m", "units=n3", "data.root=pad"]) == [
+        "augment.crop.pad=0,2", "augment.flip.p=0.5,0.0", "-m", "units=n3", "data.root=pad",
+    ]  # fmt: skip

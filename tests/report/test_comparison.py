@@ -1,0 +1,141 @@
+"""What is comparable is grouped over seeds; what is not is told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import AXES, DATA, OPTIM, sweep, write
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.model import ModelConfig
+from resnet_lab.report.collect import collect
+from resnet_lab.report.comparison import Comparison, Fields, axes, compare
+
+
+def found(root: Path, *by: str) -> list[Comparison]:
+    return compare(collect([root]).done, by)
+
+
+def test_groups_over_seeds_are_named_by_what_differs(tmp_path: Path):
+    [comparison] = found(sweep(tmp_path, {"none": [5, 6, 7], "projection": [4, 5, 6]}))
+    assert comparison.title == "digits, 3 epochs"
+    assert [(group.label, sorted(group.runs)) for group in comparison.groups] == [
+        ("shortcut=none", ["seed=0", "seed=1", "seed=2"]),
+        ("shortcut=projection", ["seed=0", "seed=1", "seed=2"]),
+    ]
+
+
+def test_missing_seeds_are_listed(tmp_path: Path):
+    [comparison] = found(sweep(tmp_path, {"none": [5, 6, 7], "projection": [4]}))
+    assert [group.missing for group in comparison.groups] == [[], ["seed=1", "seed=2"]]
+
+
+def test_an_architecture_that_a_group_has_not_is_not_missing(tmp_path: Path):
+    """It may be one that cannot be, as a basic unit with a bottleneck."""
+    for unit, reduction, seed in (("basic", 1, 0), ("bottleneck", 1, 0), ("bottleneck", 4, 0), ("bottleneck", 4, 1)):
+        axes = AXES | {"unit": unit, "reduction": [reduction]}
+        write(tmp_path / f"{unit}-{reduction}-{seed}", seed, axes=axes)
+    [comparison] = compare(collect([tmp_path]).done, ["unit"])
+    assert [(group.label, group.missing) for group in comparison.groups] == [
+        ("unit=basic", []),
+        ("unit=bottleneck", []),
+    ]
+    write(tmp_path / "basic-1-1", 1, axes=AXES | {"unit": "basic", "reduction": [1]})
+    [comparison] = compare(collect([tmp_path]).done, ["unit"])
+    assert [group.missing for group in comparison.groups] == [[], ["seed=1 reduction=1"]]
+
+
+@pytest.mark.parametrize(
+    ("others", "named"),
+    [
+        ({"data": DATA | {"pad": 4}}, "augment.crop.pad=4"),
+        ({"data": DATA | {"validation": 0}}, "data.validation=0"),
+        ({"data": DATA | {"split_seed": 7}}, "data.split_seed=7"),
+        ({"epochs": 4}, "4 epochs"),
+        ({"optim": OPTIM | {"lr": 0.2}}, "optim.lr=0.2"),
+        ({"precision": "bf16-mixed"}, "precision=bf16-mixed"),
+        ({"trainer": {"max_epochs": 3, "max_batches": 5}}, "max_batches=5"),
+    ],
+)
+def test_incomparable_runs_are_never_averaged(tmp_path: Path, others: dict[str, Any], named: str):
+    write(tmp_path / "a", seed=0)
+    write(tmp_path / "b", seed=1, **others)
+    comparisons = found(tmp_path)
+    assert [len(comparison.groups[0].runs) for comparison in comparisons] == [1, 1]
+    assert named in comparisons[1].title
+
+
+def test_where_the_files_lie_does_not_matter_but_for_own_images(tmp_path: Path):
+    for seed, root in enumerate(("here", "there")):
+        write(tmp_path / "digits" / root, seed, data=DATA | {"root": root})
+        write(tmp_path / "own" / root, seed, data=DATA | {"root": root, "name": "image_folder"})
+    assert sorted(len(comparison.groups[0].runs) for comparison in found(tmp_path)) == [1, 1, 2]
+
+
+def test_a_split_that_follows_the_seed_is_one_setting(tmp_path: Path):
+    for seed in range(3):
+        write(tmp_path / str(seed), seed, data=DATA | {"split_seed": seed})
+    [comparison] = found(tmp_path)
+    assert len(comparison.groups[0].runs) == 3
+
+
+def test_lists_that_say_the_same_are_the_same_architecture():
+    def read(**settings: list[int]) -> Fields:
+        return axes(ModelConfig(in_channels=1, num_classes=10, num_stacks=3, **settings))
+
+    short = read(units=[3], filters=[16], reduction=[4])
+    long = read(units=[3, 3, 3], filters=[16, 32, 64], reduction=[4, 4, 4])
+    other = read(units=[3], filters=[16, 16, 16], reduction=[4, 2, 2])
+    assert short == long
+    assert short["filters"] == 16
+    assert (other["filters"], other["reduction"]) == ((16, 16, 16), (4, 2, 2))
+
+
+def test_a_field_that_an_older_version_lacked_is_the_default(tmp_path: Path):
+    write(tmp_path / "old", seed=0)
+    write(tmp_path / "new", seed=1, axes={"activation": "full_preactivation", "batch_norm": True})
+    [comparison] = found(tmp_path)
+    assert len(comparison.groups) == 1
+
+
+def test_the_same_run_twice_counts_once(tmp_path: Path):
+    write(tmp_path / "a", seed=0)
+    write(tmp_path / "b", seed=0)
+    [comparison] = found(tmp_path)
+    assert len(comparison.groups[0].runs) == 1
+    assert "left out" in comparison.notes[0]
+
+
+def test_by_axis_pairs_what_else_differs(tmp_path: Path):
+    for shortcut in ("none", "projection"):
+        for units in (3, 5):
+            axes = {"shortcut": shortcut, "units": [units]}
+            write(tmp_path / f"{shortcut}{units}", axes=axes)
+    assert len(found(tmp_path)[0].groups) == 4
+    [comparison] = found(tmp_path, "model.shortcut")
+    assert [group.label for group in comparison.groups] == ["shortcut=none", "shortcut=projection"]
+    assert set(comparison.groups[0].runs) == {"seed=0 units=3", "seed=0 units=5"}
+    assert "units" in comparison.notes[0]
+    assert not comparison.one_architecture
+
+
+@pytest.mark.parametrize(("name", "label"), [("bottleneck", "reduction=1"), ("stem", "stem.kernel=3 stem.stride=1")])
+def test_by_takes_the_names_of_groups_and_of_parts(tmp_path: Path, name: str, label: str):
+    write(tmp_path / "a")
+    assert found(tmp_path, name)[0].groups[0].label.startswith(label)
+
+
+def test_by_an_unknown_field_says_which_there_are(tmp_path: Path):
+    write(tmp_path / "a")
+    with pytest.raises(ConfigError, match=r"--by depht: no such model field; there are .*shortcut"):
+        found(tmp_path, "depht")
+
+
+def test_what_no_shortcut_looks_at_does_not_part_runs(tmp_path: Path):
+    for seed, bias in enumerate((-6.0, -7.0)):
+        write(tmp_path / f"p{seed}", seed, axes={"gate_bias": bias})
+        write(tmp_path / f"g{seed}", seed, axes={"shortcut": "shortcut_gating", "gate_bias": bias})
+    [comparison] = found(tmp_path)
+    assert sorted(len(group.runs) for group in comparison.groups) == [1, 1, 2]
