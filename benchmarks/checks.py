@@ -1,7 +1,5 @@
 """What must hold before a number counts: the same is given to all, and the lab learns what the bare loop learns."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple

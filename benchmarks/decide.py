@@ -1,7 +1,5 @@
 """From measured numbers to a verdict: pure functions, which know nothing of how the numbers came about."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What the light diagnostics cost: `python -m benchmarks.diagnostics OVERRIDES…` prints their share of a run's time."""
 
-from __future__ import annotations
-
 import sys
 import tempfile
 import time

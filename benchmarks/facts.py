@@ -1,7 +1,5 @@
 """What stands in every file of results: on what machine, with which versions, from which commit, by which command."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -2,8 +2,6 @@
 does not stop the others. Without `--cifar10` or data in data/, the full training downloads CIFAR-10.
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

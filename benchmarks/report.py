@@ -1,7 +1,5 @@
 """docs/performance.md and its figure from the measured JSON: `python -m benchmarks.report`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

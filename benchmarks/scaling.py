@@ -1,7 +1,5 @@
 """Does it stay as fast? `python -m benchmarks.scaling`: time per image with more of them, per MAC with more layers."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """How long a person waits: `python -m benchmarks.startup`, from a command to its help, and to the first step."""
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

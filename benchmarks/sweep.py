@@ -3,8 +3,6 @@
 Four trainings on digits, through the command line, with all that a sweep does; the two alternate.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import statistics

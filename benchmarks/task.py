@@ -3,8 +3,6 @@
 Written without the lab's training engine, so that a check can hold the two against each other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple

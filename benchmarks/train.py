@@ -3,8 +3,6 @@
 Checks first, then rounds in which each trains once, in a fresh process; the ratios are those within a round.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import io

@@ -1,7 +1,5 @@
 """One implementation in a process of its own: `measure` starts it, and returns what it measured."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Draw the units as the papers do, from the code's own tables, into docs/figures/: `python docs/draw_units.py`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -4,8 +4,6 @@ RUNS is the folder of the sweep that the page names. Writes docs/results/why_res
 figures are made from that by docs/write_why_residual.py.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path

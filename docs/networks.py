@@ -3,8 +3,6 @@
 The numbers go through tests/golden/networks.json, which a test compares with the code: look at what changes in it.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

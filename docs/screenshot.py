@@ -8,8 +8,6 @@ VIEW is what follows the slash in the address, as #hparams, #projector or #scala
 Needs Chromium (Debian's package chromium).
 """
 
-from __future__ import annotations
-
 import socket
 import subprocess
 import sys

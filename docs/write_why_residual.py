@@ -1,7 +1,5 @@
 """Write docs/results/why_residual.md and its figures from measured.json: `python docs/write_why_residual.py`."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

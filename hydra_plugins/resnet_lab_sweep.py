@@ -3,8 +3,6 @@
 Hydra imports it at every start; what the plugins do is in `resnet_lab.sweep`, imported when a multirun begins.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any

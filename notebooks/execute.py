@@ -1,7 +1,5 @@
 """Run the tour and write its outputs into it: `python notebooks/execute.py`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nbformat

@@ -1,7 +1,5 @@
 """resnet_lab: a laboratory for residual networks. The public API for notebooks."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -1,7 +1,5 @@
 """The command line: `python -m resnet_lab OVERRIDES…`."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from typing import NoReturn

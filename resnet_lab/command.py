@@ -1,7 +1,5 @@
 """What all commands share: how one begins, and how it ends."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn

@@ -1,7 +1,5 @@
 """How a process ends other than well: by a signal, or by a failure of its own. All commands and jobs pass here."""
 
-from __future__ import annotations
-
 import signal
 import sys
 from collections.abc import Iterator

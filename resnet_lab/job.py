@@ -1,7 +1,5 @@
 """What Hydra calls for a run, be it alone or a job of a sweep: from what it composed to what a search minimises."""
 
-from __future__ import annotations
-
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 Objective = float | tuple[float, ...] | None
 
 
-def train(composed: DictConfig, progress: Callback | None = None) -> Objective:
+def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective:
     """Train, continue, or look up what is configured; `progress` shows it in place of the bar on the terminal.
 
     Returns `config.objective` of the result. A run that cannot be or that fails ends a command with its message; as a
@@ -34,7 +32,7 @@ def train(composed: DictConfig, progress: Callback | None = None) -> Objective:
         raise
 
 
-def _train(composed: DictConfig, progress: Callback | None) -> Objective:
+def _train(composed: DictConfig, progress: "Callback | None") -> Objective:
     use_config_dirs(app())
     config = to_config(composed)
 
@@ -49,7 +47,7 @@ def _train(composed: DictConfig, progress: Callback | None) -> Objective:
     return objective(result, config.objective)
 
 
-def callbacks(config: Config, progress: Callback | None = None) -> list[Callback]:
+def callbacks(config: Config, progress: "Callback | None" = None) -> list["Callback"]:
     """What accompanies a run from the command line; `progress` in place of the bar on the terminal."""
     from resnet_lab.callbacks.dashboard import Dashboard
     from resnet_lab.callbacks.diagnostics import diagnostics

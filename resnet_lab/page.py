@@ -1,7 +1,5 @@
 """What self-contained pages share: one file each, readable offline, in the light and in the dark."""
 
-from __future__ import annotations
-
 import base64
 from pathlib import Path
 from typing import Any

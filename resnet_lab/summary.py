@@ -1,7 +1,5 @@
 """`python -m resnet_lab.summary [--json] OVERRIDES…`: the network as a tree, its size and what it costs."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence

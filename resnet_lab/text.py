@@ -1,7 +1,5 @@
 """Text that comes from outside, as names of classes do, stays text: printable, and neither mathematics nor markup."""
 
-from __future__ import annotations
-
 import re
 from contextlib import AbstractContextManager
 from typing import Any

@@ -1,7 +1,5 @@
 """For all tests: networks are tiny, and a second thread costs more than it brings, most of all beside others."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

@@ -1,7 +1,5 @@
 """The command line, as a person meets it who gets something wrong."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re

@@ -1,7 +1,5 @@
 """How commands end: real processes that a signal reaches, and what their errors become."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """What belongs to other packages alone is touched in one room each: `training.lightning`, `config.hydra_private`."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which part of the package may import which: one way only, so that the configuration and the report stay light."""
 
-from __future__ import annotations
-
 import ast
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The tour runs from its first cell to its last, and what is committed can be read without running it."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from types import ModuleType

@@ -1,7 +1,5 @@
 """The README says what is true: its commands run, its table is the code's."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import re

@@ -1,7 +1,5 @@
 """What docs/results says in words is what the JSON beside it holds."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import re

@@ -1,7 +1,5 @@
 """Every sweep is exactly the jobs that it names, all different, and runs."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Text from outside: names that cannot be printed, and words that look like mathematics or markup."""
 
-from __future__ import annotations
-
 import io
 import os
 

@@ -1,12 +1,10 @@
 """Implementations of one training, each in a file of its own: `train(task, observer)` returns what came out."""
 
-from __future__ import annotations
-
 import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +54,7 @@ class Trained:
     seconds: list[float] | None = None
 
     @classmethod
-    def of(cls, net: nn.Module, optimizer: torch.optim.Optimizer, lr: float, steps: int) -> Trained:
+    def of(cls, net: nn.Module, optimizer: torch.optim.Optimizer, lr: float, steps: int) -> Self:
         """From the network and its optimiser."""
         [group] = optimizer.param_groups
         momentum = [optimizer.state[parameter]["momentum_buffer"] for parameter in group["params"]]

@@ -1,7 +1,5 @@
 """This project as users run it: what the command line calls, with all that it records."""
 
-from __future__ import annotations
-
 import tempfile
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A DataLoader as most people write it, which yields the very batches of a task."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

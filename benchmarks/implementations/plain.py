@@ -1,7 +1,5 @@
 """A plain PyTorch script, as in kuangliu/pytorch-cifar: loader workers, fp32, the running accuracy at every step."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

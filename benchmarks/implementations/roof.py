@@ -3,8 +3,6 @@
 It shares no code with the lab's engine, else it would be no roof over it.
 """
 
-from __future__ import annotations
-
 import ctypes
 import platform
 

@@ -1,7 +1,5 @@
 """The lab with a mistake in it, which the benchmark has to find: every mini-batch is computed once more than needed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pytorch_lightning import Callback

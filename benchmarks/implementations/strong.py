@@ -1,7 +1,5 @@
 """A bare PyTorch loop with all known advice, but for leaving the DataLoader: what a tuned script does."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A LightningModule, as in ashleve/lightning-hydra-template: automatic optimisation, torchmetrics, a progress bar."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from typing import Any

@@ -1,7 +1,5 @@
 """timm's own pre-activation network in the loop of `strong`, where timm is installed and can be imported."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from benchmarks.implementations import Observer, Trained

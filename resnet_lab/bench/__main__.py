@@ -1,7 +1,5 @@
 """`python -m resnet_lab.bench OVERRIDES… [--jobs 1,2,4]`: how fast a configuration trains, and how fast it could."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

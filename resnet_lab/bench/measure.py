@@ -1,7 +1,5 @@
 """The speed of one configuration: as the lab trains it, and its bare steps alone."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import statistics

@@ -1,7 +1,5 @@
 """Several trainings of one configuration at the same time: what they reach together."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -79,8 +77,7 @@ class _Worker(subprocess.Popen[str]):
         output, errors = self.communicate()
         if self.returncode:
             raise RunFailed(f"a job failed: {errors.strip()}")
-        measured: dict[str, Any] = json.loads(output)
-        return measured
+        return json.loads(output)
 
 
 def numbers(text: str) -> list[int]:

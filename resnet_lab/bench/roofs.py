@@ -4,8 +4,6 @@ The traffic counts every pass over a tensor once, with pointwise operations fuse
 in caches between two passes. Real kernels may do with less where a cache helps, and take more where nothing is fused.
 """
 
-from __future__ import annotations
-
 import copy
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What TensorBoard shows of a run besides the curves."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

@@ -4,8 +4,6 @@ Everything is measured on a replica of the network and on fixed images, outside 
 the same with and without.
 """
 
-from __future__ import annotations
-
 import math
 import shutil
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What all callbacks share that only look at a run."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pytorch_lightning.callbacks import Checkpoint

@@ -1,7 +1,5 @@
 """A progress bar over all epochs of a run, with scores and speed."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

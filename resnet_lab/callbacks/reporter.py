@@ -1,7 +1,5 @@
 """What a job tells the sweep that it belongs to."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

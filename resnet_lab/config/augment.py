@@ -1,7 +1,5 @@
 """The settings of every augmentation: `augment.crop.pad`, `augment.flip.p`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from resnet_lab.config.checks import require, require_at_least

@@ -1,7 +1,5 @@
 """The one form that all spellings of a configuration share: who compares runs, compares this."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import Any
 

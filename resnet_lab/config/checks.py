@@ -1,7 +1,5 @@
 """What checks of settings share."""
 
-from __future__ import annotations
-
 import math
 
 

@@ -1,7 +1,5 @@
 """From overrides to a checked `Config`: what Hydra composes as plain dataclasses."""
 
-from __future__ import annotations
-
 import copy
 import json
 import re

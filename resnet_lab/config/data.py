@@ -1,7 +1,5 @@
 """Which images a run is trained on, as settings."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The closed choices among settings; each value says what it means. What people add to stands in `registry`."""
 
-from __future__ import annotations
-
 from enum import Enum
 
 

@@ -1,7 +1,5 @@
 """What a setting says about itself beside its type: who reads it, its one spelling, whether it changes a number."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, NamedTuple

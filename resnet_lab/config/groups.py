@@ -1,7 +1,5 @@
 """The groups of settings and the options of each: files in `conf/`, and what enums, registries and ranges add."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path

@@ -5,8 +5,6 @@ extend classes of Hydra's own plugins, which have no other door: `sweep.search`,
 they use of these.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """One message for a person, whatever Hydra and OmegaConf raise."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What became of settings from version to version: stored runs of former versions are read through this one table."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

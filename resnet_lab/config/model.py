@@ -1,7 +1,5 @@
 """The architecture as settings: stem, stacks of units, head."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,20 +14,20 @@ from resnet_lab.config.registry import SHORTCUTS, UNITS
 MAX_STACKS = 5
 
 
-def _read_by_shortcut(name: str) -> Callable[[ModelConfig], bool]:
+def _read_by_shortcut(name: str) -> Callable[["ModelConfig"], bool]:
     return lambda model: name in SHORTCUTS.info(model.shortcut).reads
 
 
-def _normalises(model: ModelConfig) -> bool:
+def _normalises(model: "ModelConfig") -> bool:
     return model.batch_norm
 
 
-def _projects_from_activated_input(model: ModelConfig) -> bool:
+def _projects_from_activated_input(model: "ModelConfig") -> bool:
     """Where nothing is activated before a unit's first convolution, its activated input is its input."""
     return model.activation.preactivates and SHORTCUTS.info(model.shortcut).crosses
 
 
-def _moves_stride(model: ModelConfig) -> bool:
+def _moves_stride(model: "ModelConfig") -> bool:
     strided = model.num_stacks > 1 and model.downsample is Downsample.stride
     return strided and UNITS.info(model.unit).stride_can_move
 

@@ -1,7 +1,5 @@
 """The recipe as settings: optimiser, batch, learning rate and its schedule."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -10,15 +8,15 @@ from resnet_lab.config.enums import Optimizer, Schedule
 from resnet_lab.config.fields import setting
 
 
-def _is_sgd(optim: OptimConfig) -> bool:
+def _is_sgd(optim: "OptimConfig") -> bool:
     return optim.name is Optimizer.sgd
 
 
-def _is_adam(optim: OptimConfig) -> bool:
+def _is_adam(optim: "OptimConfig") -> bool:
     return optim.name in (Optimizer.adam, Optimizer.adamw)
 
 
-def _has_milestones(optim: OptimConfig) -> bool:
+def _has_milestones(optim: "OptimConfig") -> bool:
     return optim.schedule is Schedule.step
 
 

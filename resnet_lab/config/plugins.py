@@ -1,7 +1,5 @@
 """Your own modules, which add units, shortcuts, data sets, tasks and augmentations to the registries."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What papers report for the very network that is configured, from `conf/published.yaml`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -7,8 +7,6 @@ it is first used, so that nothing here is heavy. A module of your own adds to th
     class Halved(Sum): …
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module

@@ -5,8 +5,6 @@ line, and `to_config` turns the result into plain, checked dataclasses. Whatever
 message for a person, raised before anything is downloaded, created or trained.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """A configuration as plain Python, to be stored, and read again by this version and by later ones."""
 
-from __future__ import annotations
-
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -42,8 +40,7 @@ def from_dict(stored: Values) -> Config:
         raise ConfigError(f"augment.{unknown[0]}: there is no such augmentation here")
     kinds = {name: AUGMENTATIONS.info(name).settings for name in AUGMENTATIONS}
     entries = {name: _section(kind, augment.get(name, {}), f"augment.{name}.") for name, kind in kinds.items()}
-    config: Config = _section(Config, {**values, "augment": entries}, "")
-    return config
+    return _section(Config, {**values, "augment": entries}, "")
 
 
 def _section(kind: Any, values: Any, prefix: str) -> Any:

@@ -1,10 +1,8 @@
 """What a task says about itself in plain data, which also stands in `result.json`: the report knows no task by name."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from resnet_lab.config.checks import ConfigError
 
@@ -28,7 +26,7 @@ class Scoring:
     most: float | None = None  # the largest score there can be, where there is such a one
 
     @classmethod
-    def of(cls, result: Mapping[str, Any]) -> Scoring:
+    def of(cls, result: Mapping[str, Any]) -> Self:
         """That of the run with this result.json."""
         return cls(**{name: result["task"][name] for name in ("score", "unit", "most")})
 

@@ -1,7 +1,5 @@
 """Augmentations: random changes of training images as arithmetic on whole batches, on whatever device they are."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Any
 

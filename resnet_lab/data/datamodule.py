@@ -1,7 +1,5 @@
 """The LightningDataModule: a source, split into training, validation and test part, as loaders on a device."""
 
-from __future__ import annotations
-
 import numpy as np
 from pytorch_lightning import LightningDataModule
 

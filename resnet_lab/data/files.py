@@ -1,7 +1,5 @@
 """Finding a published file: in `data.root`, where the system keeps it, or on the network. Checksums decide."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import zlib

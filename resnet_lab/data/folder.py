@@ -1,7 +1,5 @@
 """A folder of images, `root/train/<class>/*` and `root/test/<class>/*`, decoded once into an array on the disk."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Parsers of the binary formats: IDX (MNIST and its kin) and CIFAR. No pickle is ever opened."""
 
-from __future__ import annotations
-
 import math
 import struct
 import tarfile

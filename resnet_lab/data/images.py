@@ -1,9 +1,8 @@
 """Images that live on the training device as one `uint8` tensor, and their normalisation."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ class Normalisation:
     std: tuple[float, ...]
 
     @classmethod
-    def measure(cls, pixels_NCHW: np.ndarray, rows: np.ndarray) -> Normalisation:
+    def measure(cls, pixels_NCHW: np.ndarray, rows: np.ndarray) -> Self:
         """Over all pixels of the images `rows`. A constant channel is given the deviation 1."""
         total = square = np.zeros(pixels_NCHW.shape[1])
         for start in range(0, len(rows), CHUNK):

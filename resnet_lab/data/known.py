@@ -1,7 +1,5 @@
 """The published data sets: their files with checksums, where the system may keep them, and the names of classes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from resnet_lab.data.files import RemoteFile

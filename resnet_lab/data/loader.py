@@ -1,7 +1,5 @@
 """Batches: which images an epoch sees, in which order and how augmented."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

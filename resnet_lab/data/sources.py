@@ -6,8 +6,6 @@ A data set is a function from a `DataConfig` to a `Source`, registered under its
     def mine(config: DataConfig) -> Source: …
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

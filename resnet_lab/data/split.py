@@ -1,7 +1,5 @@
 """Holding out a part of the images, class by class."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -1,7 +1,5 @@
 """`python -m resnet_lab.inspect RUN_DIR [WHAT…]`: look inside a trained network; figures and one page."""
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """What is looked at: a network, images that it was not trained on, and the user's choices among them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,8 +68,7 @@ class InspectContext:
     def pictures(self, images: Tensor | np.ndarray) -> np.ndarray:
         """Normalised images as grey or RGB (B, 1 or 3, H, W), 0…1."""
         on_device = torch.as_tensor(images, device=self.pixel_range.low.device)
-        pictures: np.ndarray = self.pixel_range.pictures(on_device).cpu().numpy()
-        return pictures
+        return self.pixel_range.pictures(on_device).cpu().numpy()
 
     def untrained(self, plain: bool = False) -> ResNetV2:
         """The network as it is initialised from the run's seed; or the plain one, without shortcuts of any kind."""

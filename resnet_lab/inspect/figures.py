@@ -1,7 +1,5 @@
 """Curves, bars and tables of what was measured, as matplotlib figures."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Filters of the first layer, and weights by stack."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +22,7 @@ class Histogram:
 
 def first_filters(net: ResNetV2) -> np.ndarray:
     """(filters, channels, k, k)."""
-    weights: np.ndarray = net.stem.conv.weight.detach().float().cpu().numpy()
-    return weights
+    return net.stem.conv.weight.detach().float().cpu().numpy()
 
 
 def weight_histograms(net: ResNetV2) -> dict[str, Histogram]:

@@ -1,7 +1,5 @@
 """What flows through the network: activations forth, gradients back, and what a unit's branch adds to its input."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What is still known of an image at some depth: the image that gives the same intermediate tensor."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,8 +65,7 @@ def invert(
 def psnr(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> np.ndarray:
     """Peak signal-to-noise ratio (B,) in dB of pixels in 0…1."""
     error = ((found_BCHW - images_BCHW) ** 2).mean(axis=(1, 2, 3))
-    ratio: np.ndarray = -10 * np.log10(np.maximum(error, 1e-20))
-    return ratio
+    return -10 * np.log10(np.maximum(error, 1e-20))
 
 
 def error_by_frequency(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,5 @@
 """Feature maps, and which of them react to what."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -48,8 +46,7 @@ def reactions(net: ResNetV2, images_NCHW: Tensor, name: str, reaction: Reaction 
     other = replica(net)
     with torch.no_grad():
         chunks = [reaction(intermediate(other, chunk, name)) for chunk in images_NCHW.split(CHUNK)]
-    found: np.ndarray = torch.cat(chunks).cpu().numpy()
-    return found
+    return torch.cat(chunks).cpu().numpy()
 
 
 def most_excited(reactions_NM: np.ndarray, chosen: np.ndarray, count: int) -> np.ndarray:

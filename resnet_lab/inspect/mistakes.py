@@ -1,7 +1,5 @@
 """What goes wrong: confusion, surest mistakes, calibration."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,16 +32,13 @@ class Mistakes:
         """In percent (K,); NaN for a class without images."""
         count = self.confusion.sum(axis=1)
         right = np.diag(self.confusion)
-        error: np.ndarray = np.full(len(count), np.nan)
-        np.divide(100.0 * (count - right), count, out=error, where=count > 0)
-        return error
+        return np.divide(100.0 * (count - right), count, out=np.full(len(count), np.nan), where=count > 0)
 
     @property
     def surest(self) -> np.ndarray:
         """The numbers of the images that were taken for something else, with the largest confidence first."""
         order = np.argsort(-self.confidence, kind="stable")
-        wrong: np.ndarray = order[self.predicted[order] != self.labels[order]]
-        return wrong
+        return order[self.predicted[order] != self.labels[order]]
 
 
 def mistakes(net: ResNetV2, images_NCHW: Tensor, labels_N: Tensor) -> Mistakes:

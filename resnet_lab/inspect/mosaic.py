@@ -1,7 +1,5 @@
 """Many small pictures as one, with a caption above each."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from typing import Any

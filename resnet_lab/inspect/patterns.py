@@ -1,7 +1,5 @@
 """Activation maximisation: the input pattern that a map reacts to most strongly."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 

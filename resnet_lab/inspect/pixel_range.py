@@ -1,8 +1,7 @@
 """The range of normalised pixels, which pictures that are made by optimisation must not leave."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ class PixelRange:
     high: Tensor
 
     @classmethod
-    def of(cls, normalise: Normalisation, device: torch.device | None = None) -> PixelRange:
+    def of(cls, normalise: Normalisation, device: torch.device | None = None) -> Self:
         """On a device; on the CPU by default."""
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (normalise.mean, normalise.std))
         return cls((0 - mean) / std, (1 - mean) / std)

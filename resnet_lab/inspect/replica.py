@@ -1,7 +1,5 @@
 """A network to experiment with in place of another, and its intermediate tensors by name."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 import torch
@@ -64,8 +62,7 @@ def intermediate(net: ResNetV2, images_BCHW: Tensor, name: str) -> Tensor:
         raise ConfigError(f"there is no layer {name}; there are {', '.join([*intermediates, INNERMOST])}")
     if name != INNERMOST:
         return intermediates[name]
-    maps: Tensor = net.head.activation(intermediates[last])
-    return maps
+    return net.head.activation(intermediates[last])
 
 
 class _Reached(Exception):

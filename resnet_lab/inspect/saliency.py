@@ -1,7 +1,5 @@
 """Which pixels decide, by captum's methods."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from captum.attr import IntegratedGradients, Occlusion
@@ -27,8 +25,7 @@ def integrated_gradients(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) 
         n_steps=STEPS,
         internal_batch_size=max(AT_ONCE, len(images_BCHW)),
     )
-    values: np.ndarray = found.detach().cpu().numpy()
-    return values
+    return found.detach().cpu().numpy()
 
 
 def occlusion(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) -> np.ndarray:
@@ -47,5 +44,4 @@ def occlusion(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) -> np.ndarr
             target=targets_B,
             perturbations_per_eval=max(1, AT_ONCE // len(images_BCHW)),
         )
-    values: np.ndarray = found.mean(dim=1).cpu().numpy()
-    return values
+    return found.mean(dim=1).cpu().numpy()

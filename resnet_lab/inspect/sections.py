@@ -1,7 +1,5 @@
 """What the command can show, in this order: every part takes what is looked at, and gives figures with captions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from resnet_lab.inspect.context import InspectContext

@@ -1,7 +1,5 @@
 """Parts of the page that show what the network answers: why, and where it is wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Parts of the page that look for images: those that excite a map, and those that a tensor can be of."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Parts of the page that show the network at work: what flows through it, its weights, its maps."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What there is to see: figures with captions, in sections."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

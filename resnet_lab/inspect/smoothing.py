@@ -1,7 +1,5 @@
 """Blur, for steps of an optimisation that shall see no single pixels, or large structures first."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -15,5 +13,4 @@ def blurred(images_BCHW: Tensor, sigma: float) -> Tensor:
     vertical = torch.fft.fftfreq(height, device=device)[:, None]
     horizontal = torch.fft.rfftfreq(width, device=device)
     damping = torch.exp(-2 * (torch.pi * sigma) ** 2 * (vertical**2 + horizontal**2))
-    result: Tensor = torch.fft.irfft2(torch.fft.rfft2(images_BCHW) * damping, s=(height, width))
-    return result
+    return torch.fft.irfft2(torch.fft.rfft2(images_BCHW) * damping, s=(height, width))

@@ -4,8 +4,6 @@ Nothing is derived from the configuration. A function mode sees every operation,
 path that led to it, so that a network of another kind is measured just as well.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -167,8 +165,7 @@ def _from_image(nested: Any) -> list[Tensor]:
 
 
 def _path(tensor: Tensor) -> Path:
-    path: Path = tensor.lab_path  # type: ignore[attr-defined]
-    return path
+    return tensor.lab_path  # type: ignore[attr-defined]
 
 
 def _first(value: int | Iterable[int]) -> int:

@@ -1,7 +1,5 @@
 """The layers that everything else is made of, and how they are initialised."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -101,8 +99,7 @@ class ResidualLayer(nn.Module):
 
     def from_activated(self, activated_BCHW: Tensor) -> Tensor:
         """What follows the first activation."""
-        out: Tensor = self.after(self.conv(activated_BCHW))
-        return out
+        return self.after(self.conv(activated_BCHW))
 
 
 class Gate(nn.Module):
@@ -120,5 +117,4 @@ class Gate(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        out: Tensor = self.conv(x_BCHW).sigmoid()
-        return out
+        return self.conv(x_BCHW).sigmoid()

@@ -1,7 +1,5 @@
 """ResNet V2 and its relatives: stem, stacks of residual units, head (He et al., arXiv:1603.05027)."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch
@@ -79,8 +77,7 @@ class Head(nn.Module):
             intermediates["features"] = features_BC
             if isinstance(self.latent, nn.Linear):
                 intermediates["latent"] = latent_BD
-        out: Tensor = self.classifier(latent_BD)
-        return out
+        return self.classifier(latent_BD)
 
 
 class ResNetV2(nn.Module):
@@ -105,8 +102,7 @@ class ResNetV2(nn.Module):
             intermediates["stem"] = x_BCHW
         for index, stack in enumerate(self.stacks):
             x_BCHW = stack(x_BCHW, intermediates, f"stacks.{index}")
-        logits: Tensor = self.head(x_BCHW, intermediates)
-        return logits
+        return self.head(x_BCHW, intermediates)
 
     def intermediates(self, x_BCHW: Tensor) -> Intermediates:
         """All intermediate tensors of one forward pass by name, `logits` among them."""

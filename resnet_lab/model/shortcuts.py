@@ -3,8 +3,6 @@
 A new one is a class here and an entry of `config.registry.SHORTCUTS`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -60,8 +58,7 @@ def build_shortcut(spec: UnitSpec, model: ModelConfig, layers: Layers) -> nn.Mod
     """The shortcut of a unit, as `model.shortcut` says."""
     settings = {name: getattr(model, name) for name in SHORTCUTS.info(model.shortcut).reads}
     span = ShortcutSpec(spec.in_maps, spec.maps, spec.stride, settings, layers)
-    shortcut: nn.Module = SHORTCUTS.load(model.shortcut)(span)
-    return shortcut
+    return SHORTCUTS.load(model.shortcut)(span)
 
 
 class ZeroPad(nn.Module):
@@ -90,8 +87,7 @@ class Sum(nn.Module):
         return spec.identity(spec.settings["resize"])
 
     def forward(self, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:
-        out: Tensor = self.path(x_BCHW) + residual_BCHW
-        return out
+        return self.path(x_BCHW) + residual_BCHW
 
 
 class Projection(Sum):
@@ -124,8 +120,7 @@ class ConstantScaling(Sum):
         self.residual_scale = spec.settings["residual_scale"]
 
     def forward(self, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:
-        out: Tensor = self.shortcut_scale * self.path(x_BCHW) + self.residual_scale * residual_BCHW
-        return out
+        return self.shortcut_scale * self.path(x_BCHW) + self.residual_scale * residual_BCHW
 
 
 class ExclusiveGating(Sum):
@@ -137,16 +132,14 @@ class ExclusiveGating(Sum):
 
     def forward(self, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:
         gate_BCHW = self.gate(x_BCHW)
-        out: Tensor = (1 - gate_BCHW) * self.path(x_BCHW) + gate_BCHW * residual_BCHW
-        return out
+        return (1 - gate_BCHW) * self.path(x_BCHW) + gate_BCHW * residual_BCHW
 
 
 class ShortcutGating(ExclusiveGating):
     """(1 - g(x)) x + F(x): the residual is not gated (arXiv:1603.05027, section 3.2)."""
 
     def forward(self, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:
-        out: Tensor = (1 - self.gate(x_BCHW)) * self.path(x_BCHW) + residual_BCHW
-        return out
+        return (1 - self.gate(x_BCHW)) * self.path(x_BCHW) + residual_BCHW
 
 
 class Dropout(Sum):
@@ -157,8 +150,7 @@ class Dropout(Sum):
         self.dropout = nn.Dropout(spec.settings["shortcut_dropout"])
 
     def forward(self, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:
-        out: Tensor = self.dropout(self.path(x_BCHW)) + residual_BCHW
-        return out
+        return self.dropout(self.path(x_BCHW)) + residual_BCHW
 
 
 class Plain(nn.Module):

@@ -1,7 +1,5 @@
 """The numbers of every stack and unit, made once from a `ModelConfig`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never

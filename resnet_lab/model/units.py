@@ -3,8 +3,6 @@
 A new one is a subclass that lists its convolutions, and an entry of `config.registry.UNITS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -52,8 +50,7 @@ class ResidualUnit(nn.Module):
         for layer in others:
             residual_BCHW = layer(residual_BCHW)
         sum_BCHW = self.shortcut(activated_BCHW if self.activated_shortcut else x_BCHW, residual_BCHW)
-        out: Tensor = self.addition(sum_BCHW)
-        return out
+        return self.addition(sum_BCHW)
 
 
 class Bottleneck(ResidualUnit):

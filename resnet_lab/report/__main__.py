@@ -1,7 +1,5 @@
 """`python -m resnet_lab.report DIR… [--by AXIS…] [--out DIR]`: compare the runs under some directories."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ Groups are compared by the test score at the last epoch: no epoch is chosen, by 
 the lowest validation score, so the validation score there is too good to be true; the test score there is honest.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Finds run directories and reads them; whatever cannot be read is named, and the rest goes on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path

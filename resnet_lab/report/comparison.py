@@ -1,7 +1,5 @@
 """Which runs belong together: groups of one architecture over seeds, in comparisons of what is comparable."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """One self-contained page: every table, figure and number in a single file that needs no network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Figures, as PNG and SVG: score against cost, score by axis, learning curves, and a heat map for two axes."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from pathlib import Path
 

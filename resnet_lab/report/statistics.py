@@ -6,8 +6,6 @@ comparison are corrected by Holm's method (a family-wise error rate of 5 %). Int
 corrected.
 """
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence

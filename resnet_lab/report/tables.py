@@ -1,7 +1,5 @@
 """One table, four times: on the terminal, as Markdown, CSV and JSON."""
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import json

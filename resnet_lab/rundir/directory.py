@@ -1,7 +1,5 @@
 """One run's directory: its files, its lock, and who may work in it."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """Files appear whole or not at all: they are written to a temporary file, synced and renamed."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable

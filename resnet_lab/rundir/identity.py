@@ -1,7 +1,5 @@
 """What makes two runs the same run: their settings in canonical form, and nothing else."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 

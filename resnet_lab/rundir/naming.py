@@ -1,7 +1,5 @@
 """Where a run lives: one directory for one run, however it was typed, named by what differs from its base."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Finding the directory of a run: where it belongs, or where version 0.1 put it."""
 
-from __future__ import annotations
-
 import os
 from functools import cache
 from pathlib import Path

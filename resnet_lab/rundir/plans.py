@@ -1,7 +1,5 @@
 """What a sweep consists of, left where its runs lie, so that a report knows what has not begun or cannot be."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

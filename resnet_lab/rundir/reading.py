@@ -1,7 +1,5 @@
 """Reading run directories in any state: what `status.json`, `config.yaml` and `result.json` must hold."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

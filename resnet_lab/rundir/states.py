@@ -1,7 +1,5 @@
 """How far a run is, as `status.json` says it."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

@@ -1,7 +1,5 @@
 """A sweep over all combinations, from the plan to the list of what failed."""
 
-from __future__ import annotations
-
 import shlex
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Runs the jobs of a sweep: starts them where there is room, follows them, and survives how they end."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections import deque

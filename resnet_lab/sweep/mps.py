@@ -1,7 +1,5 @@
 """NVIDIA's Multi-Process Service: lets the kernels of several processes run on one GPU at the same time."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The jobs of a sweep before any of them begins: what each would cost, and what is left of it to do."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum

@@ -1,9 +1,8 @@
 """What a sweep shows: a live table on a terminal, and a line for every job that begins or ends."""
 
-from __future__ import annotations
-
 import time
 from types import TracebackType
+from typing import Self
 
 from hydra.core.utils import JobReturn
 from rich.console import Group
@@ -29,7 +28,7 @@ class ProgressTable:
         self.num_ended = self.num_failed = 0
         self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
-    def __enter__(self) -> ProgressTable:
+    def __enter__(self) -> Self:
         self.begun = time.monotonic()
         if self.live:
             self.live.start()

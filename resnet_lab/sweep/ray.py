@@ -4,8 +4,6 @@ Of hydra-ray-launcher 1.2 it uses `_launcher_util`, which starts Ray and packs a
 jobs in one call, from which a single lost one takes the results of the others.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

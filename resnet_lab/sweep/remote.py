@@ -1,7 +1,5 @@
 """A job on another machine: what the local launcher does for its own jobs, and an engine does not."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable

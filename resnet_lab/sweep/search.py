@@ -4,8 +4,6 @@ Of hydra-optuna-sweeper 1.3 it uses `_impl`, since the public class only passes 
 `_parse_sweeper_params_config`, which says what the settings add to the search space.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager

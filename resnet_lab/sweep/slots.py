@@ -1,7 +1,5 @@
 """What the jobs of a sweep share: GPUs and CPU threads."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 

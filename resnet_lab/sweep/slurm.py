@@ -3,8 +3,6 @@
 Of hydra-submitit-launcher 1.2 it uses `BaseSubmititLauncher`, whose `__call__` is what a job runs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

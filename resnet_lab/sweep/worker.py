@@ -3,8 +3,6 @@
 Random numbers, compiled code, GPU memory, peaks and thread counts of one job are thus never another's.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

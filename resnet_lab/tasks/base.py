@@ -6,8 +6,6 @@ A task of your own is a subclass of `Task`, registered with what it says about i
     class CountingTask(Task): …
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,5 +61,4 @@ class Task:
 
 def task_of(config: Config) -> Task:
     """What `config.task` names."""
-    task: Task = TASKS.load(config.task)(config)
-    return task
+    return TASKS.load(config.task)(config)

@@ -1,7 +1,5 @@
 """The network as a tree, with the size and the cost of every part."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Reading a stored network back."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What to do about a run that failed, for a person."""
 
-from __future__ import annotations
-
 import errno
 import re
 from pathlib import Path

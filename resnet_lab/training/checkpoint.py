@@ -1,7 +1,5 @@
 """Checkpoints once an epoch."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pytorch_lightning import Trainer

@@ -4,8 +4,6 @@ A step of a small network is a thousand kernels of some microseconds each, which
 GPU computes them. A graph launches them all at once.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from typing import Any

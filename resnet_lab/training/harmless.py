@@ -1,7 +1,5 @@
 """What only looks never hurts: where a picture fails, the run goes on without it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from typing import Any

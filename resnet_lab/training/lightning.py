@@ -14,8 +14,6 @@ Four stand where they are needed, since Lightning asks for them there:
 - `log.show_on_terminal` takes from Lightning's loggers the handlers that they come with.
 """
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,7 +33,7 @@ from resnet_lab.training.runtime import Runtime
 
 
 def make_trainer(
-    config: Config, runtime: Runtime, logger: EventLogger, callbacks: Sequence[Callback], validates: bool
+    config: Config, runtime: Runtime, logger: "EventLogger", callbacks: Sequence[Callback], validates: bool
 ) -> Trainer:
     """A trainer of one process on one device, which stores, shows and checks nothing but what it is told to.
 

@@ -1,7 +1,5 @@
 """What a run says: to a person on the terminal, and everything, with time and traceback, to its run.log."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import threading

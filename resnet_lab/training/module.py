@@ -1,7 +1,5 @@
 """The LightningModule: a network that steps its optimiser itself, several mini-batches a call if asked to."""
 
-from __future__ import annotations
-
 import math
 import time
 from typing import Any

@@ -1,7 +1,5 @@
 """The numbers of a finished run, as result.json has them."""
 
-from __future__ import annotations
-
 import math
 import platform
 import statistics

@@ -1,7 +1,5 @@
 """One run from start to end: check everything, begin or continue, train, test, record."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

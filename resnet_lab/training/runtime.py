@@ -1,7 +1,5 @@
 """Where a run computes, and how: what `auto` means here, and why."""
 
-from __future__ import annotations
-
 import ctypes
 import math
 import os
@@ -11,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Self, assert_never
 
 import torch
 from joblib import cpu_count
@@ -49,7 +47,7 @@ class Runtime:
     reasons: str  # the choices in words, and why those that were not forced
 
     @classmethod
-    def resolve(cls, config: Config, macs: int) -> Runtime:
+    def resolve(cls, config: Config, macs: int) -> Self:
         """What the settings mean on this machine, for a network of `macs` MACs for each image.
 
         Raises ConfigError when a GPU is asked for and there is none, and when this is one process of several.

@@ -1,7 +1,5 @@
 """The learning rate and the optimiser that an `OptimConfig` describes."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, assert_never
 

@@ -3,8 +3,6 @@
 Nothing here waits for the device, nor depends on the values that it holds, so that a CUDA graph can record all of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 

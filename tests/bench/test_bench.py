@@ -1,7 +1,5 @@
 """What a measurement counts, and that the command measures and writes."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """All are given the same, the lab learns what the bare loop learns, and a check fails where that is not so."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

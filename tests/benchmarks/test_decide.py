@@ -1,7 +1,5 @@
 """The verdict over measured numbers."""
 
-from __future__ import annotations
-
 import pytest
 
 from benchmarks import decide

@@ -1,7 +1,5 @@
 """The programs: an implementation in a process, the GPU checks without a GPU, and the page that is made of results."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What only looks never hurts: whatever happens to a picture, the run ends as it would have without."""
 
-from __future__ import annotations
-
 import os
 import resource
 import signal

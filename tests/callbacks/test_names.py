@@ -1,7 +1,5 @@
 """Classes with names that nobody would choose: training, its pictures and `inspect` take them as they are."""
 
-from __future__ import annotations
-
 import os
 from html import escape
 from pathlib import Path

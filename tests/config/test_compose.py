@@ -1,7 +1,5 @@
 """Every option of every group and every experiment composes, is checked, builds, and trains."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is used of Hydra beyond its documentation: that Hydra needs it, and that it does what it is used for."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import pickle

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from served import closed_port, serve
 
 __all__ = ["closed_port", "serve"]  # fixtures

@@ -1,7 +1,5 @@
 """A web server on this machine, and files in the real formats."""
 
-from __future__ import annotations
-
 import functools
 import gzip
 import io

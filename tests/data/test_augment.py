@@ -1,7 +1,5 @@
 """Augmentation does what the papers say, and each epoch sees each image once."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

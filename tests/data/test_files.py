@@ -1,7 +1,5 @@
 """Files are found, fetched and checked; what is broken is refused with one message."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 from pathlib import Path

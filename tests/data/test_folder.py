@@ -1,7 +1,5 @@
 """Folders of images: every kind is decoded as it looks, once, and mistakes in them are named."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """IDX and CIFAR files are read to the byte; what does not fit is refused by name."""
 
-from __future__ import annotations
-
 import dataclasses
 import struct
 from pathlib import Path

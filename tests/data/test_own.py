@@ -1,7 +1,5 @@
 """Data sets and augmentations of one's own: registered, composed, trained with, and checked where they enter."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path

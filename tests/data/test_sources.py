@@ -1,7 +1,5 @@
 """Every data set as the config asks for it, and one clear message where it cannot be."""
 
-from __future__ import annotations
-
 import dataclasses
 import gzip
 import hashlib

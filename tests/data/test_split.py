@@ -1,7 +1,5 @@
 """Holding out is exact, fair to every class and repeatable."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """A user's own module: one of everything that can be added."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

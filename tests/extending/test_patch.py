@@ -1,7 +1,5 @@
 """How little it takes to add to the lab itself: a patch of three files is applied to a copy of the checkout."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

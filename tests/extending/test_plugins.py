@@ -1,7 +1,5 @@
 """A user's own module and configurations, with an installed copy of the lab, outside of the checkout."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """A stand-in for SLURM: sbatch, srun, scontrol and sacct of a cluster of one node, which is this machine."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """Sweeps on a real Ray cluster of this machine, with two worker processes."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Searches by Optuna, kept in a database."""
 
-from __future__ import annotations
-
 import re
 import signal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Sweeps by submitit: its local executor, and SLURM's own with a stand-in for the cluster."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Networks, images and runs to look into."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

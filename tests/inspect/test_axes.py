@@ -1,7 +1,5 @@
 """Every function takes every network that can be configured."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """`python -m resnet_lab.inspect`, as a person uses it."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

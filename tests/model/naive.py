@@ -4,8 +4,6 @@ Nothing is shared with the package but the weights, which are taken from a state
 out: what a network does is meant to be read from top to bottom, beside the figures of arXiv:1512.03385 and 1603.05027.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

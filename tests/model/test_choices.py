@@ -1,7 +1,5 @@
 """A closed choice has a branch for each of its values, and none is taken for another."""
 
-from __future__ import annotations
-
 from enum import Enum
 from itertools import combinations
 

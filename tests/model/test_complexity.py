@@ -1,7 +1,5 @@
 """What the tracer makes of networks of other kinds: gates, real branches, and layers that it does not know."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

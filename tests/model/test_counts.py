@@ -1,7 +1,5 @@
 """Published sizes, and complexity against independent formulas."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

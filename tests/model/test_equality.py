@@ -1,7 +1,5 @@
 """The network is the papers' function: equal to a naive second implementation, in values and in gradients."""
 
-from __future__ import annotations
-
 import naive
 import pytest
 import torch

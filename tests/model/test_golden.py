@@ -1,7 +1,5 @@
 """The numbers of all experiments, and what papers print of them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

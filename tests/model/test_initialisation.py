@@ -1,7 +1,5 @@
 """Initialisation is what the lineage says, and keeps the signal alive at any depth."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Units and shortcuts of one's own: registered, chosen by their names, trained, and gone again."""
 
-from __future__ import annotations
-
 import re
 from io import StringIO
 from pathlib import Path

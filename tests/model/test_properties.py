@@ -1,7 +1,5 @@
 """Any combination of the axes is refused by a message, or is a network that works."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import naive

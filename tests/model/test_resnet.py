@@ -1,7 +1,5 @@
 """What the network computes."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Synthetic run directories, as resnet_lab.training writes them."""
 
-from __future__ import annotations
-
 import copy
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The page in a real browser: what a person does with it, by file:// and with no network."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What lies under a directory is found, and what is broken is named."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

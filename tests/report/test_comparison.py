@@ -1,7 +1,5 @@
 """What is comparable is grouped over seeds; what is not is told apart."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

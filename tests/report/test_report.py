@@ -1,7 +1,5 @@
 """The command from end to end: what it writes holds the right numbers, and needs nothing else."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

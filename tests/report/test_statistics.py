@@ -1,7 +1,5 @@
 """The statistics against scipy on known cases, and their properties."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """Run directories of 0.1, made by 0.1: found, shown, continued to its numbers, reported and inspected."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

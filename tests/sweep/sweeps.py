@@ -1,7 +1,5 @@
 """Sweeps of the tiny network as real processes, which may be killed as a whole."""
 
-from __future__ import annotations
-
 import os
 import select
 import subprocess

@@ -1,7 +1,5 @@
 """A sweep from the command line that nothing disturbs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sweeps import Sweep, runs

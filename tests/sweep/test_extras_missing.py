@@ -1,7 +1,5 @@
 """The engines for sweeps are extras: without them a command says what to install."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 

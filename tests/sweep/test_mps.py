@@ -1,7 +1,5 @@
 """The service is asked to start and to end, and its absence is survived."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a sweep knows before it begins, what its jobs share, and what it shows."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

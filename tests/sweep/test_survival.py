@@ -1,7 +1,5 @@
 """Sweeps that are disturbed: jobs that fail, processes that are killed, and two sweeps at once."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import random

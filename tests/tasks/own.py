@@ -1,7 +1,5 @@
 """A task and a data set as a user's own module would add them: where the bright square is, in pixels from the left."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What classification counts, and that nothing outside of its own files knows it."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

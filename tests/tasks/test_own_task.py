@@ -1,7 +1,5 @@
 """A task that nothing in the package knows by name does all that classification does."""
 
-from __future__ import annotations
-
 import io
 import re
 from pathlib import Path

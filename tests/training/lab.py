@@ -1,7 +1,5 @@
 """A tiny laboratory: runs of a fraction of a second, and what they left behind."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What is said of a failure follows from what caused it, however deep that is hidden."""
 
-from __future__ import annotations
-
 import errno
 from pathlib import Path
 

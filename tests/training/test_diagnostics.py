@@ -1,7 +1,5 @@
 """Diagnostics while a run trains: they record what they should, and the run learns the same."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Replayed steps are the eager ones. Recording itself needs a GPU; all around it is the same with a stand-in here."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections import Counter
 from typing import Any
@@ -43,7 +41,7 @@ class Tape:
 class TapeRecorder:
     """Stands for the recorder of a GPU, and counts."""
 
-    made: list[TapeRecorder]
+    made: list["TapeRecorder"]
 
     def __init__(self) -> None:
         self.warmed, self.log_to = Counter[tuple[int, bool]](), Counter[tuple[int, bool]]()

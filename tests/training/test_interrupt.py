@@ -1,7 +1,5 @@
 """Real processes that are killed, interrupted or run out of disk, and what the same command makes of it afterwards."""
 
-from __future__ import annotations
-
 import os
 import resource
 import signal

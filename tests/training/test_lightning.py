@@ -3,8 +3,6 @@
 Where the former is right one day, the work-around can go.
 """
 
-from __future__ import annotations
-
 import signal
 import tempfile
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What `auto` chooses, that it says why, and what it leaves behind in the process."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

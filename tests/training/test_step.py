@@ -1,7 +1,5 @@
 """A step on its own: precision, memory format, compilation."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
