@@ -94,7 +94,7 @@ def recovered(net: ResNetV2, images_BCHW: Tensor, pixel_range: PixelRange) -> tu
     pixels = pixel_range.pixels(images_BCHW).numpy()
     lost = {}
     for name in AFTER:
-        found = torch.from_numpy(invert(net, name, images_BCHW, pixel_range).images)
+        found = torch.from_numpy(invert(net, name, images_BCHW, pixel_range))
         frequencies, error = error_by_frequency(pixel_range.pixels(found).numpy(), pixels)
         lost[name] = rounded(error)
     return frequencies, lost

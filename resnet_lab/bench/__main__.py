@@ -5,7 +5,6 @@ import json
 import logging
 import math
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,12 +16,11 @@ from rich.table import Table
 
 from resnet_lab.bench import roofs
 from resnet_lab.bench.measure import FEWEST_STEPS, Speed, speed, trained
-from resnet_lab.bench.parallel import READY, numbers, together
+from resnet_lab.bench.parallel import together, when_told
 from resnet_lab.command import run_command
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import load_config
 from resnet_lab.config.schema import Config
-from resnet_lab.interrupts import RunFailed
 from resnet_lab.rundir.files import write_json
 from resnet_lab.sweep.mps import CONTROL
 from resnet_lab.tasks.base import task_of
@@ -41,11 +39,11 @@ def main(arguments: Sequence[str]) -> int:
     show_on_terminal(logging.WARNING)
     config = load_config(*overrides)
     if options.worker:
-        print(json.dumps(trained(config, options.worker, _when_told)[0]))
+        print(json.dumps(trained(config, options.worker, when_told)[0]))
         return 0
     jobs = _checked(options)
     with console.status("measuring", refresh_per_second=2):
-        facts = report(config, options.seconds) | {"command": _command(arguments)}
+        facts = report(config, options.seconds) | {"command": " ".join(["python -m resnet_lab.bench", *arguments])}
     counts = track(jobs, "several at once", console=console, transient=True, disable=not console.is_terminal)
     # The same work for each count, whatever a step takes beside others: jobs of other lengths would end alone.
     steps = facts["speed"]["steps"]
@@ -60,12 +58,14 @@ def _checked(options: argparse.Namespace) -> list[int]:
     """How many jobs at once are to be measured. Raises ConfigError when an option is wrong, before any work."""
     if not 0 < options.seconds < math.inf:
         raise ConfigError(f"--seconds must be a number above 0, got {options.seconds:g}")
-    jobs = [] if options.jobs is None else numbers(options.jobs)
+    counts = [] if options.jobs is None else options.jobs.split(",")
+    if not all(count.isdecimal() and int(count) > 0 for count in counts):
+        raise ConfigError(f"--jobs must be whole numbers above 0, as in 1,2,4, got {options.jobs}")
     if options.mps and not shutil.which(CONTROL):
         raise ConfigError(f"--mps: there is no {CONTROL} here, which starts NVIDIA's Multi-Process Service")
     if options.json and not options.json.resolve().parent.is_dir():
         raise ConfigError(f"--json: there is no folder {options.json.resolve().parent}")
-    return jobs
+    return [int(count) for count in counts]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -127,16 +127,6 @@ def table(facts: dict[str, Any]) -> Table:
 
 def _share(reached: Speed, needs: dict[str, int], peaks: dict[str, float], what: str) -> float:
     return needs[what] / peaks[what] / (reached.step_ms / 1000)
-
-
-def _when_told() -> None:
-    print(READY, flush=True)
-    if not sys.stdin.readline():
-        raise RunFailed("whoever started this is gone")
-
-
-def _command(arguments: Sequence[str]) -> str:
-    return " ".join(["python -m resnet_lab.bench", *arguments])
 
 
 if __name__ == "__main__":

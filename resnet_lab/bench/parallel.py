@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from resnet_lab.config.checks import ConfigError
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.sweep.mps import service
 from resnet_lab.training.runtime import physical_cores
@@ -32,13 +31,14 @@ def together(overrides: Sequence[str], jobs: int, steps: int, mps: bool) -> Toge
 
     Raises RunFailed when one of them fails.
     """
+    command = [sys.executable, "-m", "resnet_lab.bench", f"--worker={steps}", *overrides]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = stack.enter_context(service(folder)) if mps else {}
         if mps and not environment:
             raise RunFailed("--mps: NVIDIA's Multi-Process Service could not be started")
         environment = {**os.environ, **environment, "OMP_NUM_THREADS": str(max(1, physical_cores() // jobs))}
-        workers = [stack.enter_context(_Worker(overrides, steps, environment)) for _ in range(jobs)]
+        workers = [stack.enter_context(_Worker(command, environment)) for _ in range(jobs)]
         for worker in workers:
             worker.wait_until_ready()
         for worker in workers:
@@ -48,11 +48,20 @@ def together(overrides: Sequence[str], jobs: int, steps: int, mps: bool) -> Toge
     return Together(jobs, images / max(job["seconds"] for job in ended))
 
 
+def when_told() -> None:
+    """In a worker: say that it is ready, and wait until all are."""
+    print(READY, flush=True)
+    if not sys.stdin.readline():
+        raise RunFailed("whoever started this is gone")
+
+
 class _Worker(subprocess.Popen[str]):
     """One training in a process of its own, which is killed where the context ends before it does."""
 
-    def __init__(self, overrides: Sequence[str], steps: int, environment: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "resnet_lab.bench", f"--worker={steps}", *overrides]
+    stdin: IO[str]
+    stdout: IO[str]
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
         pipe = subprocess.PIPE
         super().__init__(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
@@ -61,31 +70,15 @@ class _Worker(subprocess.Popen[str]):
         super().__exit__(*error)  # type: ignore[arg-type]
 
     def wait_until_ready(self) -> None:
-        """Raises RunFailed when it ends before."""
-        assert self.stdout
         if self.stdout.readline().strip() != READY:
             raise RunFailed(f"a job failed: {self.communicate()[1].strip()}")
 
     def go(self) -> None:
-        """Let it begin."""
-        assert self.stdin
         self.stdin.write("go\n")
         self.stdin.flush()
 
     def result(self) -> dict[str, Any]:
-        """What it measured. Raises RunFailed when it failed."""
         output, errors = self.communicate()
         if self.returncode:
             raise RunFailed(f"a job failed: {errors.strip()}")
         return json.loads(output)
-
-
-def numbers(text: str) -> list[int]:
-    """How many jobs at once, from words such as 1,2,4. Raises ConfigError."""
-    try:
-        counts = [int(word) for word in text.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise ConfigError(f"--jobs must be whole numbers above 0, as in 1,2,4, got {text}")
-    return counts

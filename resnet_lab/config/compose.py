@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from resnet_lab.config.canonical import architecture
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.data import count_classes
+from resnet_lab.config.data import class_folders
 from resnet_lab.config.groups import CONFIG_DIR, GROUPS, in_range, listing, registered
 from resnet_lab.config.hydra_private import apart
 from resnet_lab.config.messages import COMPOSE_ERRORS, explain, no_such_setting, setting_names
@@ -103,7 +103,7 @@ def to_config(composed: DictConfig) -> Config:
     try:
         task = TASKS.info(composed.task)
         if task.num_outputs(composed.data) is None:
-            composed.data.num_classes = count_classes(Path(composed.data.root).expanduser())
+            composed.data.num_classes = len(class_folders(Path(composed.data.root).expanduser(), "train"))
         if OmegaConf.is_interpolation(composed.model, "num_classes"):
             composed.model.num_classes = task.num_outputs(composed.data)
         config = OmegaConf.to_object(composed)

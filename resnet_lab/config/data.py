@@ -73,10 +73,11 @@ class DataConfig:
         return DATASETS.info(self.name).own_images
 
 
-def count_classes(root: Path) -> int:
-    """Number of class folders in `root/train`, for `data=image_folder`. Raises ConfigError when there are none."""
-    train = root / "train"
-    require(train.is_dir(), f"data.root={root}: there is no folder {train}; expected {train}/<class>/<images>")
-    count = sum(1 for entry in train.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    require(count > 0, f"data.root={root}: {train} has no class folders; expected {train}/<class>/<images>")
-    return count
+def class_folders(root: Path, part: str) -> tuple[str, ...]:
+    """The sorted names of the class folders in `root/<part>`. Raises ConfigError when there are none, and OSError."""
+    folder = root / part
+    expected = f"expected {folder}/<class>/<images>"
+    require(folder.is_dir(), f"data.root={root}: there is no folder {folder}; {expected}")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    require(len(names) > 0, f"data.root={root}: {folder} has no class folders; {expected}")
+    return tuple(names)

@@ -1,7 +1,6 @@
 """The groups of settings and the options of each: files in `conf/`, and what enums, registries and ranges add."""
 
 from collections.abc import Callable, Iterable
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,16 @@ ARCHITECTURE_GROUPS = (
 )  # fmt: skip
 GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "diagnostics", "experiment", "sweep")
 
+# Groups that are settings of the same name, with all that these can be.
+CHOICES: dict[str, Iterable[str]] = {
+    "unit": UNITS,
+    "shortcut": SHORTCUTS,
+    "activation": Activation.__members__,
+    "resize": Resize.__members__,
+    "downsample": Downsample.__members__,
+    "diagnostics": Diagnostics.__members__,
+}
+
 # Any number besides those with a file: `units=n4`, `filters=w32`, `bottleneck=r3`.
 RANGES: dict[str, tuple[str, range, Callable[[int], dict[str, Any]]]] = {
     "units": ("n", range(1, 301), lambda number: {"units": [number]}),
@@ -29,23 +38,13 @@ RANGES: dict[str, tuple[str, range, Callable[[int], dict[str, Any]]]] = {
 
 def registered(group: str) -> dict[str, dict[str, Any]]:
     """The options that need no file, and the settings of each."""
-    match group:
-        case "unit":
-            return _choices("unit", UNITS)
-        case "shortcut":
-            return _choices("shortcut", SHORTCUTS)
-        case "activation" | "resize" | "downsample":
-            kinds: dict[str, type[Enum]] = {"activation": Activation, "resize": Resize, "downsample": Downsample}
-            return _choices(group, _names(kinds[group]))
-        case "stack_shortcut":
-            return {"off": {"stack_shortcut": False}, "on": {"stack_shortcut": True}}
-        case "stacks":
-            return {"one": {"num_stacks": 1}}
-        case "diagnostics":
-            return _choices("diagnostics", _names(Diagnostics))
-        case "data":
-            return {name: data for name in DATASETS if (data := _dataset(name))}
-    return {}
+    if group == "data":
+        return {name: data for name in DATASETS if (data := _dataset(name))}
+    if group == "stack_shortcut":
+        return {"off": {"stack_shortcut": False}, "on": {"stack_shortcut": True}}
+    if group == "stacks":
+        return {"one": {"num_stacks": 1}}
+    return {name: {group: name} for name in CHOICES.get(group, ())}
 
 
 def options(group: str) -> list[str]:
@@ -74,14 +73,6 @@ def listing(group: str) -> str:
 
 def _files(group: str) -> list[str]:
     return [file.stem for file in (CONFIG_DIR / group).glob("*.yaml")]
-
-
-def _choices(setting: str, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    return {name: {setting: name} for name in names}
-
-
-def _names(kind: type[Enum]) -> list[str]:
-    return [choice.name for choice in kind]
 
 
 def _dataset(name: str) -> dict[str, Any]:

@@ -60,6 +60,13 @@ def failure(returned: JobReturn) -> Exception | None:
     return returned._return_value if returned.status is JobStatus.FAILED else None
 
 
+def failed(overrides: Sequence[str], error: Exception) -> JobReturn:
+    """What a job returns that ended without a word of its own."""
+    returned = JobReturn(overrides=overrides, status=JobStatus.FAILED)
+    returned.return_value = error
+    return returned
+
+
 def global_state() -> Any:
     """Hydra's singletons and OmegaConf's resolvers, as launchers pass them to the process of a job."""
     return Singleton.get_state()

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
-from typing import Any, get_type_hints
+from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -70,11 +70,10 @@ def setting_names() -> list[str]:
     """The dotted name of every setting there is, and of every section."""
 
     def walk(schema: Any, prefix: str) -> Iterator[str]:
-        hints = get_type_hints(schema)
         for item in fields(schema):
             yield prefix + item.name
-            if is_dataclass(nested := hints[item.name]):
-                yield from walk(nested, f"{prefix}{item.name}.")
+            if is_dataclass(item.type):
+                yield from walk(item.type, f"{prefix}{item.name}.")
 
     names = list(walk(Config, ""))
     for name in AUGMENTATIONS:

@@ -144,10 +144,10 @@ DATASETS = Registry(
     "resnet_lab.data.sources",
     {
         "digits": ("digits", DatasetInfo(help="scikit-learn's digits of 8x8 pixels", channels=1, classes=10)),
-        "mnist": ("mnist", DatasetInfo(help="MNIST", channels=1, classes=10)),
-        "fashion_mnist": ("fashion_mnist", DatasetInfo(help="Fashion-MNIST", channels=1, classes=10)),
-        "cifar10": ("cifar10", DatasetInfo(help="CIFAR-10", channels=3, classes=10)),
-        "cifar100": ("cifar100", DatasetInfo(help="CIFAR-100", channels=3, classes=100)),
+        "mnist": ("idx", DatasetInfo(help="MNIST", channels=1, classes=10)),
+        "fashion_mnist": ("idx", DatasetInfo(help="Fashion-MNIST", channels=1, classes=10)),
+        "cifar10": ("cifar", DatasetInfo(help="CIFAR-10", channels=3, classes=10)),
+        "cifar100": ("cifar", DatasetInfo(help="CIFAR-100", channels=3, classes=100)),
         "image_folder": (
             "image_folder",
             DatasetInfo(help="your own: train/<class>/*, test/<class>/*", own_images=True),

@@ -2,13 +2,12 @@
 
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import cache
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin
 
 from resnet_lab.config.canonical import plain
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.migrations import upgrade
+from resnet_lab.config.migrations import stamp, upgrade
 from resnet_lab.config.plugins import load_plugins
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
@@ -27,8 +26,13 @@ def to_dict(settings: Any) -> Values:
     return {item.name: value(getattr(settings, item.name)) for item in fields(settings)}
 
 
+def to_stored(config: Config) -> Values:
+    """A configuration as it is stored, with the version of the settings."""
+    return {**stamp(), **to_dict(config)}
+
+
 def from_dict(stored: Values) -> Config:
-    """The configuration that `to_dict` wrote down, in this version or a former one; a setting that was not there yet
+    """The configuration that `to_stored` wrote down, in this version or a former one; a setting that was not there yet
     has its default.
 
     Raises ConfigError, naming the setting, when one is not known, not of its type or wrong.
@@ -46,10 +50,10 @@ def from_dict(stored: Values) -> Config:
 def _section(kind: Any, values: Any, prefix: str) -> Any:
     if not isinstance(values, dict):
         raise ConfigError(f"{prefix.rstrip('.')}: settings are expected, not {values!r:.40}")
-    hints = _hints(kind)
-    if unknown := [name for name in values if name not in hints]:
+    types: dict[str, Any] = {item.name: item.type for item in fields(kind)}
+    if unknown := [name for name in values if name not in types]:
         raise ConfigError(f"there is no setting {prefix}{unknown[0]} in this version of resnet_lab")
-    return kind(**{name: _value(hints[name], value, prefix + name) for name, value in values.items()})
+    return kind(**{name: _value(types[name], value, prefix + name) for name, value in values.items()})
 
 
 def _value(kind: Any, value: Any, name: str) -> Any:
@@ -69,8 +73,3 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     if type(value) is not kind:
         raise ConfigError(f"{name} is {value!r:.40}, which it cannot be")
     return value
-
-
-@cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)

@@ -18,10 +18,6 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 16  # bytes written at a time; pooch's default of 1024 spends its time on flushing
 
 
-class DataError(ConfigError):
-    """The data are missing, damaged or do not fit the settings. The message says which, and what would be right."""
-
-
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
     """A file as its authors publish it, and the checksums by which it is known."""
@@ -41,7 +37,7 @@ class RemoteFile:
 def find(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> Path:
     """The path of a file that has the right checksum, downloaded into `root/<dataset>` if it is nowhere else.
 
-    Looks in `root/<dataset>`, in `root` and in the `system` folders, in this order. Raises DataError when a file that
+    Looks in `root/<dataset>`, in `root` and in the `system` folders, in this order. Raises ConfigError when a file that
     is there is damaged, and when it is nowhere and cannot be fetched.
     """
     root = root.expanduser()
@@ -63,7 +59,7 @@ def find(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> Path:
         for folder in (home, root):
             with suppress(OSError):
                 folder.rmdir()  # leave nothing behind, if nothing is in it
-        raise DataError(
+        raise ConfigError(
             f"data={spec.dataset} needs {spec.name}, which is not in data.root={root}{passed_over}, and fetching "
             f"{spec.url} failed: {_reason(error)}. Put it into {home} by hand, or set data.root to the folder with it"
         ) from error
@@ -71,7 +67,7 @@ def find(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> Path:
 
 
 def unpacked(path: Path) -> bytes:
-    """The content of a file, unpacked if it is gzipped, whatever its name says. Raises DataError when it is damaged."""
+    """The content of a file, unzipped if it is gzipped, whatever its name. Raises ConfigError when it is damaged."""
     try:
         data = path.read_bytes()
         return gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
@@ -79,9 +75,9 @@ def unpacked(path: Path) -> bytes:
         raise damaged(path, str(error)) from error
 
 
-def damaged(path: Path, reason: str) -> DataError:
+def damaged(path: Path, reason: str) -> ConfigError:
     """The error for a file that is there but cannot be used."""
-    return DataError(f"{path} cannot be used ({reason}): delete it to have it fetched again")
+    return ConfigError(f"{path} cannot be used ({reason}): delete it to have it fetched again")
 
 
 def _is_genuine(path: Path, spec: RemoteFile) -> bool:

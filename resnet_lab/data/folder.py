@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from resnet_lab.data.files import DataError
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.data import class_folders
 from resnet_lab.text import printable
 
 _DECODER = 1  # part of the cache's key: raise it when `decode_image` changes the pixels it returns
@@ -40,23 +41,23 @@ def scan(root: Path, num_classes: int | None) -> tuple[tuple[str, ...], Part, Pa
     """Class names (the sorted folders of `root/train`), training part and test part; no image is opened yet.
 
     Names that are not UTF-8 are given `printable`, while the files keep theirs.
-    Hidden files and files whose name does not end like an image's are skipped. Raises DataError when a folder is
+    Hidden files and files whose name does not end like an image's are skipped. Raises ConfigError when a folder is
     missing or has no images, when the test part has a class of its own, or when there are not `num_classes` classes.
     """
     try:
-        classes = _class_names(root, "train")
+        classes = class_folders(root, "train")
         if num_classes not in (None, len(classes)):
-            raise DataError(
+            raise ConfigError(
                 f"data.num_classes={num_classes}, but {root / 'train'} has {len(classes)} class folders: "
                 f"set data.num_classes={len(classes)}, or leave it out to have them counted"
             )
-        if foreign := sorted(set(_class_names(root, "test")) - set(classes)):
+        if foreign := sorted(set(class_folders(root, "test")) - set(classes)):
             named = ", ".join(map(printable, foreign))
-            raise DataError(f"data.root={root}: {root / 'test'} has classes that train has not: {named}")
+            raise ConfigError(f"data.root={root}: {root / 'test'} has classes that train has not: {named}")
         shown = tuple(map(printable, classes))
         return shown, _part(root, "train", classes), _part(root, "test", classes)
     except OSError as error:
-        raise DataError(f"data.root={root}: cannot read {error.filename}: {error.strerror}") from error
+        raise ConfigError(f"data.root={root}: cannot read {error.filename}: {error.strerror}") from error
 
 
 def decode(part: Part, image_shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
@@ -64,7 +65,7 @@ def decode(part: Part, image_shape: tuple[int, int, int]) -> npt.NDArray[np.uint
 
     Turned as their EXIF says, converted to C channels (1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; 16-bit grey is scaled
     to 8 bits) and resized to (H, W) without keeping the aspect. They are decoded once, and again when a file changes.
-    Raises DataError that names the image that cannot be decoded, or when the cache cannot be written.
+    Raises ConfigError that names the image that cannot be decoded, or when the cache cannot be written.
     """
     cache = Path(pooch.os_cache("resnet_lab")) / "image_folder" / f"{_key(part, image_shape)}.npy"
     try:
@@ -72,31 +73,20 @@ def decode(part: Part, image_shape: tuple[int, int, int]) -> npt.NDArray[np.uint
             _write(cache, part, image_shape)
         return np.lib.format.open_memmap(cache, mode="r")
     except OSError as error:
-        raise DataError(
+        raise ConfigError(
             f"cannot keep the decoded images of {part.folder} in {cache.parent}: {error.strerror}. "
             "Set the environment variable XDG_CACHE_HOME to a folder that has room"
         ) from error
-
-
-def _class_names(root: Path, part: str) -> tuple[str, ...]:
-    folder = root / part
-    expected = f"expected {folder}/<class>/<images>"
-    if not folder.is_dir():
-        raise DataError(f"data.root={root}: there is no folder {folder}; {expected}")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not names:
-        raise DataError(f"data.root={root}: {folder} has no class folders; {expected}")
-    return tuple(names)
 
 
 def _part(root: Path, part: str, classes: tuple[str, ...]) -> Part:
     folder = root / part
     files: list[tuple[str, int, int]] = []
     labels: list[int] = []
-    for name in _class_names(root, part):
+    for name in class_folders(root, part):
         images = _images(folder / name)
         if not images:
-            raise DataError(f"data.root={root}: {folder / name} has no images; add some or remove the folder")
+            raise ConfigError(f"data.root={root}: {folder / name} has no images; add some or remove the folder")
         files += [(f"{name}/{image}", size, changed) for image, size, changed in images]
         labels += [classes.index(name)] * len(images)
     return Part(folder.resolve(), tuple(files), np.array(labels, np.int64))
@@ -150,7 +140,7 @@ def _decode_all(part: Part, pixels: npt.NDArray[np.uint8]) -> None:
 
 
 def decode_image(path: Path, image_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """One image file as (C, H, W), treated as `decode` says. Raises DataError when it cannot be decoded."""
+    """One image file as (C, H, W), treated as `decode` says. Raises ConfigError when it cannot be decoded."""
     channels, height, width = image_shape
     try:
         with Image.open(path) as file:
@@ -163,7 +153,7 @@ def decode_image(path: Path, image_shape: tuple[int, ...]) -> npt.NDArray[np.uin
                 image = image.resize((width, height), Image.Resampling.BILINEAR)  # PIL's filters are antialiased
             return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
     except Exception as error:  # what PIL raises at a damaged file is anything from OSError to struct.error
-        raise DataError(f"cannot decode {path}: {error}. Replace or remove it") from error
+        raise ConfigError(f"cannot decode {path}: {error}. Replace or remove it") from error
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

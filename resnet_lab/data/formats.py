@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from resnet_lab.data.files import DataError, damaged, unpacked
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.data.files import damaged, unpacked
 
 # Images (N, C, H, W) and their classes (N,).
 Labelled = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
@@ -27,8 +28,8 @@ class CifarLayout:
     test: tuple[str, ...]
     class_names: str  # a text file with one name per line
     num_label_bytes: int  # of a record; the last one is the class, before it CIFAR-100 has the superclass
-    num_train: int
-    num_test: int
+    num_train: int = 50_000
+    num_test: int = 10_000
 
 
 CIFAR10 = CifarLayout(
@@ -37,8 +38,6 @@ CIFAR10 = CifarLayout(
     test=("test_batch.bin",),
     class_names="batches.meta.txt",
     num_label_bytes=1,
-    num_train=50_000,
-    num_test=10_000,
 )
 CIFAR100 = CifarLayout(
     folder="cifar-100-binary",
@@ -46,29 +45,27 @@ CIFAR100 = CifarLayout(
     test=("test.bin",),
     class_names="fine_label_names.txt",
     num_label_bytes=2,
-    num_train=50_000,
-    num_test=10_000,
 )
 
 
 def read_idx(images: Path, labels: Path, num_classes: int) -> Labelled:
     """Grey images (N, 1, H, W) and their classes (N,) from two IDX files, gzipped or plain.
 
-    Raises DataError, naming the file, on another magic number, a length that does not fit the dimensions, a label that
-    is not a class, or unequal numbers of images and labels.
+    Raises ConfigError, naming the file, on another magic number, a length that does not fit the dimensions, a label
+    that is not a class, or unequal numbers of images and labels.
     """
     pixels = _idx_array(images, num_axes=3)[:, None]
     classes = _idx_array(labels, num_axes=1)
     if len(pixels) != len(classes):
-        raise DataError(f"{images} has {len(pixels)} images, but {labels} has {len(classes)} labels")
+        raise ConfigError(f"{images} has {len(pixels)} images, but {labels} has {len(classes)} labels")
     return pixels, _checked(classes, num_classes, labels)
 
 
 def read_cifar(path: Path, layout: CifarLayout) -> tuple[tuple[str, ...], Labelled, Labelled]:
     """Class names, training part and test part, images (N, 3, 32, 32), from an archive or the folder it unpacks to.
 
-    Raises DataError, naming the file, when something in it is missing, cut off, not the published number of images, or
-    labelled with what is not a class.
+    Raises ConfigError, naming the file, when something in it is missing or cut off, the number of images is not the
+    published one, or a label is not a class.
     """
     files = _cifar_files(path, layout)
     names = tuple(files[layout.class_names].decode("ascii", errors="replace").split())

@@ -5,8 +5,8 @@ from pathlib import Path
 from resnet_lab.data.files import RemoteFile
 from resnet_lab.data.formats import CIFAR10, CIFAR100
 
-DIGITS = tuple(str(digit) for digit in range(10))
-CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+CLASSES = {"digits": tuple("0123456789"), "mnist": tuple("0123456789"), "fashion_mnist": _CLOTHES}
 
 # Where a package of the operating system puts them.
 SYSTEM = {"fashion_mnist": (Path("/usr/share/datasets/fashion-mnist"),)}

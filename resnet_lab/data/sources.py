@@ -15,10 +15,11 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
+from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.data import folder, known
-from resnet_lab.data.files import DataError, find
+from resnet_lab.data.files import find
 from resnet_lab.data.formats import read_cifar, read_idx
 from resnet_lab.data.split import holdout
 
@@ -47,8 +48,8 @@ class Source:
 def read(config: DataConfig) -> Source:
     """The data set that `config` asks for, uint8 images of `config.image_shape`, downloaded if it is not there yet.
 
-    Raises DataError, before anything is downloaded, when data.channels or data.num_classes is not the data set's; when
-    its files are missing and cannot be fetched, or damaged; and when what it returns are no images of the config.
+    Raises ConfigError, before anything is downloaded, when data.channels or data.num_classes is not the data set's;
+    when its files are damaged, or missing and cannot be fetched; and when what it returns are not images of the config.
     """
     info = DATASETS.info(config.name)
     for setting, value, native in (
@@ -56,17 +57,17 @@ def read(config: DataConfig) -> Source:
         ("data.num_classes", config.num_classes, info.classes),
     ):
         if native not in (None, value):
-            raise DataError(f"data={config.name} needs {setting}={native}, got {setting}={value}")
+            raise ConfigError(f"data={config.name} needs {setting}={native}, got {setting}={value}")
     source: Source = DATASETS.load(config.name)(config)
     return Source(_fitting(source.train, config), _fitting(source.test, config), source.classes)
 
 
 def _fitting(images: Images, config: DataConfig) -> Images:
-    """Checked, and resized where they have another size. Raises DataError."""
+    """Checked, and resized where they have another size. Raises ConfigError."""
     channels, *size = config.image_shape
     pixels, count = images.pixels, len(images)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:2] != (count, channels) or not count:
-        raise DataError(
+        raise ConfigError(
             f"data={config.name}: images are uint8 (N, {channels}, height, width), at least one, each with a label, "
             f"but these are {pixels.dtype} {pixels.shape} with {count} labels"
         )
@@ -91,32 +92,32 @@ def digits(config: DataConfig) -> Source:
     pixels = np.round(bunch.images[:, None] * (255 / 16)).astype(np.uint8)
     labels = bunch.target.astype(np.int64)
     train, test = holdout(labels, count=360, seed=0)
-    return Source(Images(pixels[train], labels[train]), Images(pixels[test], labels[test]), known.DIGITS)
+    return Source(Images(pixels[train], labels[train]), Images(pixels[test], labels[test]), known.CLASSES["digits"])
 
 
-def mnist(config: DataConfig) -> Source:
-    """MNIST, as its authors publish it."""
-    return _idx("mnist", known.DIGITS, config)
+def idx(config: DataConfig) -> Source:
+    """MNIST or Fashion-MNIST, as their authors publish them."""
+    classes, system = known.CLASSES[config.name], known.SYSTEM.get(config.name, ())
+    train_images, train_labels, test_images, test_labels = (
+        find(config.folder, file, system) for file in known.FILES[config.name]
+    )
+    train = Images(*read_idx(train_images, train_labels, len(classes)))
+    test = Images(*read_idx(test_images, test_labels, len(classes)))
+    return Source(train, test, classes)
 
 
-def fashion_mnist(config: DataConfig) -> Source:
-    """Fashion-MNIST, as its authors publish it."""
-    return _idx("fashion_mnist", known.CLOTHES, config)
-
-
-def cifar10(config: DataConfig) -> Source:
-    """CIFAR-10 in the binary version."""
-    return _cifar("cifar10", config)
-
-
-def cifar100(config: DataConfig) -> Source:
-    """CIFAR-100 in the binary version, with its 100 fine classes."""
-    return _cifar("cifar100", config)
+def cifar(config: DataConfig) -> Source:
+    """CIFAR-10, or CIFAR-100 with its 100 fine classes, in the binary version."""
+    layout = known.LAYOUTS[config.name]
+    unpacked = (config.folder / config.name / layout.folder, config.folder / layout.folder)
+    path = next(filter(Path.is_dir, unpacked), None) or find(config.folder, known.FILES[config.name][0])
+    classes, train, test = read_cifar(path, layout)
+    return Source(Images(*train), Images(*test), classes)
 
 
 def image_folder(config: DataConfig) -> Source:
     """The images in `data.root`, decoded at the size of the config."""
-    classes, train, test = folder.scan(Path(config.root).expanduser(), config.num_classes)
+    classes, train, test = folder.scan(config.folder, config.num_classes)
     train_images, test_images = (Images(folder.decode(part, config.image_shape), part.labels) for part in (train, test))
     return Source(train_images, test_images, classes)
 
@@ -124,7 +125,7 @@ def image_folder(config: DataConfig) -> Source:
 def fake(config: DataConfig) -> Source:
     """Random images, always the same, with every class equally often."""
     if not config.num_classes:
-        raise DataError("data=fake needs data.num_classes, a whole number of at least 1")
+        raise ConfigError("data=fake needs data.num_classes, a whole number of at least 1")
     num_classes = config.num_classes
 
     def images(count: int, generator: np.random.Generator) -> Images:
@@ -134,22 +135,3 @@ def fake(config: DataConfig) -> Source:
     for_train, for_test = np.random.default_rng(0).spawn(2)
     train, test = images(config.num_images, for_train), images(max(1, config.num_images // 4), for_test)
     return Source(train, test, tuple(str(label) for label in range(num_classes)))
-
-
-def _idx(name: str, classes: tuple[str, ...], config: DataConfig) -> Source:
-    system = known.SYSTEM.get(name, ())
-    train_images, train_labels, test_images, test_labels = (
-        find(Path(config.root), file, system) for file in known.FILES[name]
-    )
-    train = Images(*read_idx(train_images, train_labels, len(classes)))
-    test = Images(*read_idx(test_images, test_labels, len(classes)))
-    return Source(train, test, classes)
-
-
-def _cifar(name: str, config: DataConfig) -> Source:
-    layout = known.LAYOUTS[name]
-    root = Path(config.root).expanduser()
-    unpacked = [path for path in (root / name / layout.folder, root / layout.folder) if path.is_dir()]
-    path = unpacked[0] if unpacked else find(root, known.FILES[name][0])
-    classes, train, test = read_cifar(path, layout)
-    return Source(Images(*train), Images(*test), classes)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from resnet_lab.data.files import DataError
+from resnet_lab.config.checks import ConfigError
 
 Indices = npt.NDArray[np.int64]
 
@@ -11,12 +11,12 @@ Indices = npt.NDArray[np.int64]
 def holdout(labels: npt.NDArray[np.int64], count: int, seed: int) -> tuple[Indices, Indices]:
     """Split the images of `labels` (N,) at random into sorted indices (N - count,), the rest, and (count,), held out.
 
-    Every class is held out in proportion, to less than one image, however small it is. Raises DataError when nothing
+    Every class is held out in proportion, to less than one image, however small it is. Raises ConfigError when nothing
     would be left.
     """
     num_images = len(labels)
     if not 0 <= count < num_images:
-        raise DataError(f"data.validation must leave images to train on: got {count} of {num_images}")
+        raise ConfigError(f"data.validation must leave images to train on: got {count} of {num_images}")
     shuffled = np.random.default_rng(seed).permutation(num_images)
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     # Systematic sampling: at even steps through the sorted images, a class is met in proportion to its size.

@@ -1,7 +1,5 @@
 """What is still known of an image at some depth: the image that gives the same intermediate tensor."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,17 +15,6 @@ COARSE = 0.6  # share of the steps that are blurred, less and less
 RATE = 0.1  # of Adam, in deviations of the data; goes down to 0 along half a cosine
 
 
-@dataclass(frozen=True, slots=True)
-class Inversion:
-    """Images (B, C, H, W) that were found, normalised, and how well their tensors match the wanted ones.
-
-    `mismatch` (B,) is ‖found - wanted‖² / ‖wanted‖² of the tensors.
-    """
-
-    images: np.ndarray
-    mismatch: np.ndarray
-
-
 def invert(
     net: ResNetV2,
     name: str,
@@ -35,11 +22,11 @@ def invert(
     pixel_range: PixelRange,
     steps: int = INVERSION_STEPS,
     track: Track = iter,
-) -> Inversion:
-    """Look for images with the same tensor at `name`, from the mean colour on (arXiv:1412.0035, without a prior).
+) -> np.ndarray:
+    """Images (B, C, H, W), normalised, whose tensor at `name` is that of the given ones (arXiv:1412.0035, no prior).
 
-    From coarse to fine, since the search otherwise ends far from any match. What the network has lost stays the mean
-    colour, or takes whatever values happen to go along.
+    The search starts from the mean colour and goes from coarse to fine: otherwise it ends far from any match. What the
+    network has lost stays the mean colour, or takes whatever values happen to go along.
     """
     other = replica(net)
     with torch.no_grad():
@@ -57,9 +44,7 @@ def invert(
         schedule.step()
         with torch.no_grad():
             found_BCHW.copy_(pixel_range.clamp(found_BCHW))
-    with torch.no_grad():
-        mismatch_B = (intermediate(other, found_BCHW, name).flatten(1) - wanted).square().sum(dim=1) / scale_B
-    return Inversion(found_BCHW.detach().cpu().numpy(), mismatch_B.cpu().numpy())
+    return found_BCHW.detach().cpu().numpy()
 
 
 def psnr(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> np.ndarray:

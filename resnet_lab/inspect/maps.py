@@ -1,7 +1,5 @@
 """Feature maps, and which of them react to what."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,21 +9,10 @@ from resnet_lab.model.resnet import ResNetV2
 
 CHUNK = 256  # images at a time
 
-# How strongly a map reacts to an image: (B, M, H, W) → (B, M).
-Reaction = Callable[[Tensor], Tensor]
-
 
 def mean_reaction(maps_BMHW: Tensor) -> Tensor:
-    """The mean over all positions."""
+    """How strongly each map reacts to each image, as the mean over all positions: (B, M)."""
     return maps_BMHW.mean(dim=(2, 3))
-
-
-def centre_reaction(maps_BMHW: Tensor) -> Tensor:
-    """The value in the middle: what one neuron sees."""
-    return maps_BMHW[:, :, maps_BMHW.shape[2] // 2, maps_BMHW.shape[3] // 2]
-
-
-REACTIONS: dict[str, Reaction] = {"mean": mean_reaction, "centre": centre_reaction}
 
 
 def feature_maps(net: ResNetV2, images_BCHW: Tensor, name: str) -> np.ndarray:
@@ -41,11 +28,11 @@ def by_strength(maps_MHW: np.ndarray) -> np.ndarray:
     return np.argsort(-strength, kind="stable")
 
 
-def reactions(net: ResNetV2, images_NCHW: Tensor, name: str, reaction: Reaction = mean_reaction) -> np.ndarray:
+def reactions(net: ResNetV2, images_NCHW: Tensor, name: str) -> np.ndarray:
     """How strongly every map of a layer reacts to every image: (N, M)."""
     other = replica(net)
     with torch.no_grad():
-        chunks = [reaction(intermediate(other, chunk, name)) for chunk in images_NCHW.split(CHUNK)]
+        chunks = [mean_reaction(intermediate(other, chunk, name)) for chunk in images_NCHW.split(CHUNK)]
     return torch.cat(chunks).cpu().numpy()
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_lab.inspect.maps import Reaction, mean_reaction
+from resnet_lab.inspect.maps import mean_reaction
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.inspect.replica import intermediate, replica
 from resnet_lab.inspect.smoothing import blurred
@@ -47,7 +47,6 @@ def maximise(
     image_shape: tuple[int, int, int],
     pixel_range: PixelRange,
     search: Search | None = None,
-    reaction: Reaction = mean_reaction,
     track: Track = iter,
 ) -> Patterns:
     """The patterns that some maps of a layer react to most, among pictures of limited contrast.
@@ -68,7 +67,7 @@ def maximise(
         start_BCHW = noise_SCHW[[noise for _, noise in chunk]].to(device)
 
         def react(images_BCHW: Tensor, map_B: Tensor = map_B) -> Tensor:
-            return reaction(intermediate(other, images_BCHW, name)).gather(1, map_B[:, None])[:, 0]
+            return mean_reaction(intermediate(other, images_BCHW, name)).gather(1, map_B[:, None])[:, 0]
 
         found, value = _ascend(react, start_BCHW, pixel_range, search, generator, track)
         images.append(found)

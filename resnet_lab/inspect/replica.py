@@ -1,7 +1,5 @@
 """A network to experiment with in place of another, and its intermediate tensors by name."""
 
-from contextlib import suppress
-
 import torch
 from torch import Tensor, nn
 
@@ -36,11 +34,10 @@ def parts(net: ResNetV2) -> dict[str, nn.Module]:
 
 
 def layer_names(net: ResNetV2) -> list[str]:
-    """The names of all maps that `tensor_at` knows, from the image on."""
+    """The names of all maps, in the order of the forward pass."""
     names = ["stem"]
-    for s, stack in enumerate(net.stacks):
-        names += [f"stacks.{s}.units.{u}" for u in range(len(stack.units))]  # type: ignore[arg-type]
-        names.append(f"stacks.{s}")
+    for s, num_units in enumerate(net.config.stack_units):
+        names += [*(f"stacks.{s}.units.{u}" for u in range(num_units)), f"stacks.{s}"]
     return [*names, INNERMOST]
 
 
@@ -50,33 +47,10 @@ def stages(net: ResNetV2) -> list[str]:
 
 
 def intermediate(net: ResNetV2, images_BCHW: Tensor, name: str) -> Tensor:
-    """The intermediate tensor of a name of `ResNetV2.intermediates`, or the `innermost` maps; nothing after it is run.
-
-    Raises ConfigError when there is no such tensor.
-    """
-    last = f"stacks.{len(net.stacks) - 1}"
-    intermediates = _Until(last if name == INNERMOST else name)
-    with suppress(_Reached):
-        intermediates["logits"] = net.forward(images_BCHW, intermediates)
-    if intermediates.wanted not in intermediates:
-        raise ConfigError(f"there is no layer {name}; there are {', '.join([*intermediates, INNERMOST])}")
-    if name != INNERMOST:
-        return intermediates[name]
-    return net.head.activation(intermediates[last])
-
-
-class _Reached(Exception):
-    """The forward pass has come far enough."""
-
-
-class _Until(dict[str, Tensor]):
-    """Taps that end the forward pass when they have the wanted tensor."""
-
-    def __init__(self, wanted: str) -> None:
-        super().__init__()
-        self.wanted = wanted
-
-    def __setitem__(self, name: str, tensor: Tensor) -> None:
-        super().__setitem__(name, tensor)
-        if name == self.wanted:
-            raise _Reached
+    """The tensor of this name in `ResNetV2.steps`; nothing after it is computed. Raises ConfigError without one."""
+    names = []
+    for passed, tensor in net.steps(images_BCHW):
+        if passed == name:
+            return tensor
+        names.append(passed)
+    raise ConfigError(f"there is no layer {name}; there are {', '.join(names)}")

@@ -76,7 +76,7 @@ def show_inversion(context: InspectContext) -> Iterator[Shown]:
         rows, labels = [[drawable(picture) for picture in originals]], ["image"]
         curves[label] = {}
         for name in [name for name in names if name in {*layer_names(net), *stages(net), "features"}]:
-            found = invert(net, name, images, context.pixel_range, steps, context.track).images
+            found = invert(net, name, images, context.pixel_range, steps, context.track)
             own = context.pixel_range.pixels(torch.as_tensor(found, device=images.device)).cpu().numpy()
             curves[label][name] = error_by_frequency(own, pixels)
             rows.append([drawable(picture) for picture in context.pictures(found)])

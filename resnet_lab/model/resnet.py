@@ -1,5 +1,6 @@
 """ResNet V2 and its relatives: stem, stacks of residual units, head (He et al., arXiv:1603.05027)."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
@@ -9,8 +10,6 @@ from resnet_lab.config.model import HeadConfig, ModelConfig, StemConfig
 from resnet_lab.config.registry import UNITS
 from resnet_lab.model.layers import Layers
 from resnet_lab.model.spec import StackSpec, stack_specs
-
-Intermediates = dict[str, Tensor]
 
 
 class Stem(nn.Sequential):
@@ -28,31 +27,27 @@ class Stem(nn.Sequential):
 
 
 class Stack(nn.Module):
-    """Units with the same filters and the same map size; `bridge`, if any, spans all of them, from input to output."""
+    """Units with the same filters and map size; `bridge`, if any, is a shortcut around all of them."""
 
     def __init__(self, spec: StackSpec, model: ModelConfig, layers: Layers) -> None:
         super().__init__()
         unit = UNITS.load(model.unit)
         self.pool = nn.MaxPool2d(spec.pool, ceil_mode=True) if spec.pool > 1 else nn.Identity()
         self.units = nn.ModuleList(unit(unit_spec, model, layers) for unit_spec in spec.units)
-        bridge = layers.convolution(spec.in_maps, spec.maps, kernel=1, stride=spec.stride) if spec.bridged else None
-        self.bridge = bridge
+        self.bridge: nn.Module | None = None
+        if spec.bridged:
+            self.bridge = layers.convolution(spec.in_maps, spec.maps, kernel=1, stride=spec.stride)
 
-    def forward(self, x_BCHW: Tensor, intermediates: Intermediates | None = None, name: str = "") -> Tensor:
-        """Pooling, the units one after the other, plus the bridge of the stack's input.
-
-        `intermediates` receives the output of each unit as `name.units.i`, and that of the stack as `name`.
-        """
-        out_BCHW: Tensor = self.pool(x_BCHW)
-        for index, unit in enumerate(self.units):
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        out_BCHW = self.pool(x_BCHW)
+        for unit in self.units:
             out_BCHW = unit(out_BCHW)
-            if intermediates is not None:
-                intermediates[f"{name}.units.{index}"] = out_BCHW
-        if self.bridge is not None:
-            out_BCHW = out_BCHW + self.bridge(x_BCHW)
-        if intermediates is not None:
-            intermediates[name] = out_BCHW
-        return out_BCHW
+        return self.bridged(x_BCHW, out_BCHW)
+
+    def bridged(self, x_BCHW: Tensor, out_BCHW: Tensor) -> Tensor:
+        """The output of the last unit, plus the bridge of the stack's input."""
+        return out_BCHW if self.bridge is None else out_BCHW + self.bridge(x_BCHW)
 
 
 class Head(nn.Module):
@@ -69,15 +64,10 @@ class Head(nn.Module):
             self.latent, width = nn.Linear(width, head.latent_dim), head.latent_dim
         self.classifier = nn.Linear(width, num_classes)
 
-    def forward(self, x_BCHW: Tensor, intermediates: Intermediates | None = None) -> Tensor:
-        """(B, C, H, W) → (B, num_classes); intermediates: `features`, `latent`."""
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, num_classes)."""
         features_BC = torch.mean(self.activation(x_BCHW), dim=(2, 3))
-        latent_BD = self.latent(self.hidden(features_BC))
-        if intermediates is not None:
-            intermediates["features"] = features_BC
-            if isinstance(self.latent, nn.Linear):
-                intermediates["latent"] = latent_BD
-        return self.classifier(latent_BD)
+        return self.classifier(self.latent(self.hidden(features_BC)))
 
 
 class ResNetV2(nn.Module):
@@ -92,20 +82,38 @@ class ResNetV2(nn.Module):
         self.head = Head(model.head, specs[-1].maps, model.num_classes, layers)
         layers.initialise(self)
 
-    def forward(self, x_BCHW: Tensor, intermediates: Intermediates | None = None) -> Tensor:
-        """Images (B, in_channels, H, W), normalised, → logits (B, num_classes).
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Images (B, in_channels, H, W), normalised, → logits (B, num_classes)."""
+        x_BCHW = self.stem(x_BCHW)
+        for stack in self.stacks:
+            x_BCHW = stack(x_BCHW)
+        return self.head(x_BCHW)
 
-        `intermediates`, if given, receives the tensors on the way by name: `stem`, `stacks.0.units.3`, `features`.
+    def steps(self, x_BCHW: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """`forward`, tensor by tensor, each with its name: it computes no further than is asked for.
+
+        The names are `stem`, `stacks.0.units.3`, `stacks.0`, …, `innermost` (what the head averages), `features`,
+        `latent` where there is one, `logits`.
         """
         x_BCHW = self.stem(x_BCHW)
-        if intermediates is not None:
-            intermediates["stem"] = x_BCHW
-        for index, stack in enumerate(self.stacks):
-            x_BCHW = stack(x_BCHW, intermediates, f"stacks.{index}")
-        return self.head(x_BCHW, intermediates)
+        yield "stem", x_BCHW
+        stack: Stack
+        for s, stack in enumerate(self.stacks):  # type: ignore[assignment]  # what the list is made of
+            out_BCHW = stack.pool(x_BCHW)
+            for u, unit in enumerate(stack.units):
+                out_BCHW = unit(out_BCHW)
+                yield f"stacks.{s}.units.{u}", out_BCHW
+            x_BCHW = stack.bridged(x_BCHW, out_BCHW)
+            yield f"stacks.{s}", x_BCHW
+        innermost_BCHW = self.head.activation(x_BCHW)
+        yield "innermost", innermost_BCHW
+        features_BC = torch.mean(innermost_BCHW, dim=(2, 3))
+        yield "features", features_BC
+        latent_BD = self.head.latent(self.head.hidden(features_BC))
+        if isinstance(self.head.latent, nn.Linear):
+            yield "latent", latent_BD
+        yield "logits", self.head.classifier(latent_BD)
 
-    def intermediates(self, x_BCHW: Tensor) -> Intermediates:
-        """All intermediate tensors of one forward pass by name, `logits` among them."""
-        intermediates: Intermediates = {}
-        logits = self(x_BCHW, intermediates)
-        return intermediates | {"logits": logits}
+    def intermediates(self, x_BCHW: Tensor) -> dict[str, Tensor]:
+        """All tensors of one forward pass by their names in `steps`."""
+        return dict(self.steps(x_BCHW))

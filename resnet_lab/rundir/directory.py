@@ -13,9 +13,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.migrations import stamp
 from resnet_lab.config.schema import Config
-from resnet_lab.config.stored import from_dict, to_dict
+from resnet_lab.config.stored import from_dict, to_stored
 from resnet_lab.config.tasks import OF_0_1
 from resnet_lab.rundir.files import write_json, write_whole
 from resnet_lab.rundir.identity import differences
@@ -88,10 +87,10 @@ class RunDirectory:
 
     def write_config(self, config: Config) -> None:
         """Record what is run, resolved; where the images of a folder lie, from wherever that is read."""
-        values = to_dict(config)
+        values = to_stored(config)
         if config.data.own_images:
             values["data"]["root"] = str(config.data.folder.resolve())
-        text = yaml.safe_dump({**stamp(), **values}, sort_keys=False)
+        text = yaml.safe_dump(values, sort_keys=False)
         write_whole(self.config_file, lambda file: file.write(text.encode()))
 
     @contextmanager

@@ -55,11 +55,6 @@ class StoredRun:
     result: dict[str, Any]  # empty unless `state` is done
 
 
-def run_directories(folder: Path) -> Iterator[Path]:
-    """Every run directory below a folder, hidden folders left out."""
-    return (path for path, is_run in walk(folder) if is_run)
-
-
 def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
     """The folders below one, and whether each is a run directory; a run holds no runs."""
     for path, folders, files in os.walk(folder.resolve()):

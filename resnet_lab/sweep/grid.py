@@ -15,7 +15,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import use_config_dirs
 from resnet_lab.config.hydra_private import failure
 from resnet_lab.interrupts import RunFailed
-from resnet_lab.sweep.plan import LEFT, Left, Planned, examine, labels, listing, record, without_repetitions
+from resnet_lab.sweep.plan import UNFINISHED, JobState, Planned, examine, labels, listing, record, without_repetitions
 from resnet_lab.text import plain_console
 from resnet_lab.training.log import console, log, show_on_terminal
 
@@ -49,7 +49,7 @@ def sweep(
     if any(job.config and job.config.dry_run for job in plan):
         plain_console(WIDE).print(listing(plan))
         return []
-    reasons = {job.why if job.state is Left.impossible else "" for job in plan}
+    reasons = {job.why if job.state is JobState.impossible else "" for job in plan}
     if len(reasons) == 1 and (reason := reasons.pop()):
         raise ConfigError(reason)  # a mistake that all jobs share is one mistake
     counts = Counter(job.state.value for job in plan)
@@ -58,7 +58,7 @@ def sweep(
         record(plan)
     except OSError as error:  # the jobs will say what it means for them
         log.warning("a report will not know what is missing: %s", error)
-    left = sorted((job for job in plan if job.state in LEFT), key=lambda job: -job.work)
+    left = sorted((job for job in plan if job.state in UNFINISHED), key=lambda job: -job.work)
     returns = launcher.launch([job.overrides for job in left], initial_job_idx=0) if left else []
     failures = {job.label: job.why for job in plan if job.why}
     failed = zip(left, map(failure, returns), strict=True)

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
@@ -18,7 +18,7 @@ from resnet_lab.callbacks.reporter import Progress
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import to_config, use_config_dirs
 from resnet_lab.config.enums import Accelerator
-from resnet_lab.config.hydra_private import failure, singletons
+from resnet_lab.config.hydra_private import failed, failure, singletons
 from resnet_lab.interrupts import Interrupted, RunFailed, exit_reason
 from resnet_lab.rundir.directory import RunDirectory, RunLocked
 from resnet_lab.rundir.place import run_directory
@@ -174,9 +174,7 @@ class Launch:
         if job.directory:
             _record(job, job.directory, why)
             why = f"{job.directory.path}: {why}"
-        returned = JobReturn(overrides=self.jobs[job.number], status=JobStatus.FAILED)
-        returned.return_value = RunFailed(why)
-        return returned
+        return failed(self.jobs[job.number], RunFailed(why))
 
     def _stop_all(self) -> None:
         for job in self.running:

@@ -19,8 +19,8 @@ from resnet_lab.rundir.states import State
 from resnet_lab.training.run import check
 
 
-class Left(Enum):
-    """What is left to do of a job."""
+class JobState(Enum):
+    """What a sweep has to do about a job."""
 
     to_do = "to do"
     to_continue = "to continue"
@@ -29,7 +29,7 @@ class Left(Enum):
     impossible = "impossible"
 
 
-LEFT = (Left.to_do, Left.to_continue)
+UNFINISHED = (JobState.to_do, JobState.to_continue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Planned:
 
     overrides: list[str]
     label: str
-    state: Left
+    state: JobState
     why: str = ""
     config: Config | None = None
     cost: Complexity | None = None
@@ -61,11 +61,11 @@ def examine(composed: DictConfig, overrides: list[str], label: str) -> Planned:
         path = run_directory(config).path
         cost, directory = check(config)
     except ConfigError as error:
-        return Planned(overrides, label, Left.impossible, str(error), config, None, path)
+        return Planned(overrides, label, JobState.impossible, str(error), config, None, path)
     except RunFailed as error:
-        return Planned(overrides, label, Left.diverged, str(error), config, None, path)
-    begun = Left.to_continue if directory.last.exists() else Left.to_do
-    return Planned(overrides, label, Left.done if directory.result() else begun, "", config, cost, path)
+        return Planned(overrides, label, JobState.diverged, str(error), config, None, path)
+    begun = JobState.to_continue if directory.last.exists() else JobState.to_do
+    return Planned(overrides, label, JobState.done if directory.result() else begun, "", config, cost, path)
 
 
 def without_repetitions(plan: Sequence[Planned]) -> list[Planned]:

@@ -8,18 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_ray_launcher._launcher_util import launch_job_on_ray, start_ray
 from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher
 from omegaconf import DictConfig, open_dict
 from ray.exceptions import RayError
 
-from resnet_lab.config.hydra_private import failure, global_state
+from resnet_lab.config.hydra_private import global_state
 from resnet_lab.interrupts import RunFailed
-from resnet_lab.sweep.plan import labels
-from resnet_lab.sweep.remote import Remote
-from resnet_lab.training.log import log
+from resnet_lab.sweep.remote import Remote, gather
 
 
 class RayLaunch(RayLauncher):
@@ -36,12 +34,7 @@ class RayLaunch(RayLauncher):
             raise RunFailed(f"Ray: {error}; the same command goes on with what is left") from error
         jobs = [self._submit(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)]
         assert self.config
-        names = labels(job_overrides, self.config.hydra.overrides.task)
-        returns = []
-        for job, overrides, label in zip(jobs, job_overrides, names, strict=True):
-            returns.append(_outcome(job, overrides))
-            log.info("[%d/%d] %s: %s", len(returns), len(jobs), label, failure(returns[-1]) or "done")
-        return returns
+        return gather(jobs, _result, job_overrides, self.config)
 
     def _submit(self, overrides: Sequence[str], number: int) -> Any:
         assert self.hydra_context
@@ -53,13 +46,11 @@ class RayLaunch(RayLauncher):
         return launch_job_on_ray(self.hydra_context, self.ray_cfg.remote, config, self.task_function, global_state())
 
 
-def _outcome(job: Any, overrides: Sequence[str]) -> JobReturn:
+def _result(job: Any) -> JobReturn:
     try:
-        returned: JobReturn = ray.get(job)
+        return ray.get(job)
     except RayError as error:
-        returned = JobReturn(overrides=overrides, status=JobStatus.FAILED)
         reason = str(error).partition("\n")[0]
-        returned.return_value = RunFailed(
+        raise RunFailed(
             f"lost by Ray, {type(error).__name__}: {reason}; the same command continues it after its last full epoch"
-        )
-    return returned
+        ) from error

@@ -1,17 +1,20 @@
-"""A job on another machine: what the local launcher does for its own jobs, and an engine does not."""
+"""Jobs on other machines: what the local launcher does for its own jobs, and an engine for clusters does not."""
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.hydra_private import failed, failure
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.rundir.directory import RunLocked
+from resnet_lab.sweep.plan import labels
 from resnet_lab.training.log import log
 
 RETRY_SECONDS = 5.0  # between two looks whether another process has let go of a run
@@ -40,3 +43,17 @@ class Remote:
                 raise
             except Exception as error:
                 raise RunFailed(f"{type(error).__name__}: {error}") from error
+
+
+def gather(
+    jobs: Sequence[Any], result: Callable[[Any], JobReturn], overrides: Sequence[Sequence[str]], config: DictConfig
+) -> list[JobReturn]:
+    """Wait for all jobs, and log how each ended. `result` waits for one; it raises RunFailed where the job was lost."""
+    returns: list[JobReturn] = []
+    for job, label, own in zip(jobs, labels(overrides, config.hydra.overrides.task), overrides, strict=True):
+        try:
+            returns.append(result(job))
+        except RunFailed as lost:
+            returns.append(failed(own, lost))
+        log.info("[%d/%d] %s: %s", len(returns), len(jobs), label, failure(returns[-1]) or "done")
+    return returns

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import submitit
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
 from omegaconf import DictConfig
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.hydra_private import failure, global_state
+from resnet_lab.config.hydra_private import global_state
 from resnet_lab.interrupts import RunFailed
-from resnet_lab.sweep.plan import labels
-from resnet_lab.sweep.remote import Remote
+from resnet_lab.sweep.remote import Remote, gather
 from resnet_lab.sweep.worker import sendable
 from resnet_lab.training.log import log
 
@@ -59,24 +58,17 @@ class SlurmLaunch(BaseSubmititLauncher):
         jobs = self._executor().map_array(self, *zip(*arguments, strict=True))
         log.info("%d jobs in %s: %s", len(jobs), self.cluster, " ".join(job.job_id for job in jobs))
         assert self.config
-        names = labels(job_overrides, self.config.hydra.overrides.task)
-        returns = []
-        for job, overrides, label in zip(jobs, job_overrides, names, strict=True):
-            returns.append(_outcome(job, overrides))
-            log.info("[%d/%d] %s: %s", len(returns), len(jobs), label, failure(returns[-1]) or "done")
-        return returns
+        return gather(jobs, _result, job_overrides, self.config)
 
     def __call__(self, *arguments: Any) -> JobReturn:
         return sendable(super().__call__(*arguments))
 
 
-def _outcome(job: submitit.Job[JobReturn], overrides: Sequence[str]) -> JobReturn:
+def _result(job: submitit.Job[JobReturn]) -> JobReturn:
     try:
-        returned: JobReturn = job.results()[0]
-    except (UncompletedJobError, FailedJobError):
-        returned = JobReturn(overrides=overrides, status=JobStatus.FAILED)
-        returned.return_value = RunFailed(
+        return job.results()[0]
+    except (UncompletedJobError, FailedJobError) as error:
+        raise RunFailed(
             f"job {job.job_id} ended without a result, {job.state}; {job.paths.stderr} has its last words; "
             "the same command continues it after its last full epoch"
-        )
-    return returned
+        ) from error

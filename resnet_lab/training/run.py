@@ -8,9 +8,8 @@ from typing import Any
 from pytorch_lightning import Callback, Trainer, seed_everything
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.migrations import stamp
 from resnet_lab.config.schema import Config
-from resnet_lab.config.stored import from_dict, to_dict
+from resnet_lab.config.stored import from_dict, to_stored
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.interrupts import Interrupted, RunFailed, signals_kept
@@ -150,7 +149,7 @@ class Job:
         trainer = make_trainer(config, self.runtime, logger, callbacks, validates=len(data.validation_rows) > 0)
         seed_everything(config.seed, verbose=False)
         facts = {
-            "config": {**stamp(), **to_dict(config)},
+            "config": to_stored(config),
             "mean": list(data.normalise.mean),
             "std": list(data.normalise.std),
         }

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, assert_never
+from typing import Self
 
 import torch
 from joblib import cpu_count
@@ -60,14 +60,14 @@ class Runtime:
         for name, asked in needs_gpu.items():
             if asked and not has_gpu:
                 raise ConfigError(f"trainer.{name}: torch finds no GPU here; use trainer=auto or trainer=cpu")
-        on_gpu = _uses_gpu(trainer.accelerator, has_gpu)
+        on_gpu = {Accelerator.auto: has_gpu, Accelerator.gpu: True, Accelerator.cpu: False}[trainer.accelerator]
         batch_macs = macs * config.optim.batch_size
         precision, precision_why = _precision(trainer.precision, on_gpu)
         graphs, graphs_why = _graphs(trainer.graphs, on_gpu)
         steps, steps_why = _steps_per_call(config, on_gpu, batch_macs)
         threads, threads_why = _threads(trainer.num_threads, on_gpu, batch_macs)
         layout = "channels-last" if trainer.channels_last else "channels first"
-        compiles = _compiles(trainer.compile)
+        compiles = {Compile.inductor: True, Compile.off: False}[trainer.compile]
         compiled = "compiled by inductor" if compiles else "not compiled"
         words = (precision_why, layout, graphs_why, compiled, steps_why, threads_why)
         return cls(
@@ -110,28 +110,6 @@ class Runtime:
             yield
         finally:
             torch.set_num_threads(before)
-
-
-def _uses_gpu(asked: Accelerator, has_gpu: bool) -> bool:
-    match asked:
-        case Accelerator.auto:
-            return has_gpu
-        case Accelerator.gpu:
-            return True
-        case Accelerator.cpu:
-            return False
-        case _:
-            assert_never(asked)
-
-
-def _compiles(asked: Compile) -> bool:
-    match asked:
-        case Compile.inductor:
-            return True
-        case Compile.off:
-            return False
-        case _:
-            assert_never(asked)
 
 
 def _precision(asked: str, on_gpu: bool) -> tuple[str, str]:

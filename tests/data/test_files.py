@@ -8,7 +8,7 @@ import pytest
 from served import BreaksOff, Serve, gzipped
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.data.files import DataError, RemoteFile, find, unpacked
+from resnet_lab.data.files import RemoteFile, find, unpacked
 
 CONTENT = bytes(range(256)) * 4096
 NAME = "images.gz"
@@ -47,7 +47,7 @@ def test_downloads_into_the_folder_of_the_data_set_and_only_once(
 
 def test_a_download_that_breaks_off_leaves_nothing_and_works_the_next_time(serve: Serve, tmp_path: Path) -> None:
     published = put(tmp_path / "www", gzipped(CONTENT))
-    with pytest.raises(DataError, match=r"IncompleteRead"):
+    with pytest.raises(ConfigError, match=r"IncompleteRead"):
         find(tmp_path / "data", remote(serve(published.parent, BreaksOff)))
     assert files_in(tmp_path / "data") == []
     assert unpacked(find(tmp_path / "data", remote(serve(published.parent)))) == CONTENT
@@ -58,7 +58,7 @@ def test_a_download_with_another_checksum_is_refused_and_not_kept(serve: Serve, 
     data = gzipped(CONTENT)
     served = {"flipped": data[:-1] + bytes([data[-1] ^ 1]), "cut": data[:500], "404": data}[flaw]
     published = put(tmp_path / "www", served, "other" if flaw == "404" else NAME)
-    with pytest.raises(DataError, match="404" if flaw == "404" else "another checksum"):
+    with pytest.raises(ConfigError, match="404" if flaw == "404" else "another checksum"):
         find(tmp_path / "data", remote(serve(published.parent)))
     assert files_in(tmp_path / "data") == []
 
@@ -111,7 +111,7 @@ def test_a_damaged_file_is_refused_by_name_and_not_replaced(
     }[flaw]
     published = put(tmp_path / "www", whole)
     path = put(tmp_path / "data" / place, data)
-    with pytest.raises(DataError, match=r"delete it") as caught:
+    with pytest.raises(ConfigError, match=r"delete it") as caught:
         find(tmp_path / "data", remote(serve(published.parent)), [tmp_path / "system"])
     assert path.name in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -123,7 +123,7 @@ def test_another_data_sets_file_of_the_same_name_is_passed_over_in_the_root(
 ) -> None:
     other = put(tmp_path / "data", gzipped(CONTENT[::-1]))
     published = put(tmp_path / "www", gzipped(CONTENT))
-    with pytest.raises(DataError, match=f"{other} has other content"):
+    with pytest.raises(ConfigError, match=f"{other} has other content"):
         find(tmp_path / "data", remote(closed_port))
     assert unpacked(find(tmp_path / "data", remote(serve(published.parent)))) == CONTENT
     assert unpacked(other) == CONTENT[::-1]
@@ -134,12 +134,12 @@ def test_another_data_sets_file_of_the_same_name_is_passed_over_in_the_root(
 def test_a_file_cut_in_half_is_nobodys(serve: Serve, tmp_path: Path) -> None:
     published = put(tmp_path / "www", gzipped(CONTENT))
     put(tmp_path / "data", gzipped(CONTENT)[:400])
-    with pytest.raises(DataError, match="delete it"):
+    with pytest.raises(ConfigError, match="delete it"):
         find(tmp_path / "data", remote(serve(published.parent)))
 
 
 def test_a_folder_that_cannot_be_written_is_named(serve: Serve, tmp_path: Path) -> None:
     published = put(tmp_path / "www", gzipped(CONTENT))
     root = put(tmp_path, b"", "a file")
-    with pytest.raises(DataError, match=r"Not a directory: .*a file/letters"):
+    with pytest.raises(ConfigError, match=r"Not a directory: .*a file/letters"):
         find(root, remote(serve(published.parent)))

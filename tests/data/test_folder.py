@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from resnet_lab.data.files import DataError
+from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.folder import decode, scan
 
 GREY = np.array([[0, 50, 100], [150, 200, 255]], np.uint8)  # height 2, width 3
@@ -67,7 +67,7 @@ def test_a_name_that_is_not_utf8_can_be_printed_and_its_files_are_found(root: Pa
     assert np.array_equal(decode(train, SHAPE)[1, 0], GREY + np.uint8(9))
     assert np.array_equal(decode(test, SHAPE)[0, 0], GREY + np.uint8(9))
     shutil.rmtree(root / "train" / folder)
-    with pytest.raises(DataError, match=r"has classes that train has not: caf\\xe9$"):
+    with pytest.raises(ConfigError, match=r"has classes that train has not: caf\\xe9$"):
         scan(root, 2)
 
 
@@ -201,7 +201,7 @@ def test_a_folder_that_looks_like_another_has_its_own_cache(root: Path, tmp_path
     decode(scan(root, 2)[1], SHAPE)
     copy = shutil.copytree(root, tmp_path / "copy")  # keeps sizes and times
     overwrite(copy / "train" / "ant" / "a.png", b"no image")
-    with pytest.raises(DataError, match=r"copy/train/ant/a\.png"):
+    with pytest.raises(ConfigError, match=r"copy/train/ant/a\.png"):
         decode(scan(copy, 2)[1], SHAPE)
 
 
@@ -221,7 +221,7 @@ def test_a_truncated_image_is_named_and_nothing_is_cached(root: Path, cache: Pat
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     path = save(root / "train" / "cat" / name, Image.fromarray(noise))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DataError, match=f"cannot decode .*train/cat/{name}: ") as caught:
+    with pytest.raises(ConfigError, match=f"cannot decode .*train/cat/{name}: ") as caught:
         decode(scan(root, 2)[1], SHAPE)
     assert "\n" not in str(caught.value)
     assert [file for file in cache.rglob("*") if file.is_file()] == []
@@ -230,31 +230,31 @@ def test_a_truncated_image_is_named_and_nothing_is_cached(root: Path, cache: Pat
 @pytest.mark.parametrize("data", [b"", b"<html>", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
 def test_what_only_has_the_name_of_an_image_is_refused(root: Path, data: bytes) -> None:
     (root / "train" / "ant" / "c.png").write_bytes(data)
-    with pytest.raises(DataError, match=r"cannot decode .*train/ant/c\.png"):
+    with pytest.raises(ConfigError, match=r"cannot decode .*train/ant/c\.png"):
         decode(scan(root, 2)[1], SHAPE)
 
 
 def test_pixels_of_unknown_range_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"floating-point"):
+    with pytest.raises(ConfigError, match=r"floating-point"):
         read_one(tmp_path / "float", "a.tif", Image.fromarray(GREY.astype(np.float32)), 1)
-    with pytest.raises(DataError, match=r"16 bits"):
+    with pytest.raises(ConfigError, match=r"16 bits"):
         read_one(tmp_path / "int", "a.tif", Image.fromarray(GREY.astype(np.int32) * 1000), 1)
 
 
 def test_a_cache_that_cannot_be_written_is_named(root: Path, cache: Path) -> None:
     cache.write_bytes(b"a file, not a folder")
-    with pytest.raises(DataError, match=r"XDG_CACHE_HOME"):
+    with pytest.raises(ConfigError, match=r"XDG_CACHE_HOME"):
         decode(scan(root, 2)[1], SHAPE)
 
 
 def test_more_images_than_the_disk_holds_are_refused_before_decoding(root: Path) -> None:
-    with pytest.raises(DataError, match=r"GB are needed.*XDG_CACHE_HOME"):
+    with pytest.raises(ConfigError, match=r"GB are needed.*XDG_CACHE_HOME"):
         decode(scan(root, 2)[1], (4, 10**8, 10**8))
 
 
 def test_mistakes_in_the_folder_are_named(root: Path) -> None:
     def message(num_classes: int | None = 2) -> str:
-        with pytest.raises(DataError) as caught:
+        with pytest.raises(ConfigError) as caught:
             scan(root, num_classes)
         assert "\n" not in str(caught.value)
         return str(caught.value)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from served import cifar_archive, cifar_records, gzipped, idx
 
-from resnet_lab.data.files import DataError
+from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.formats import CIFAR10, CIFAR100, CifarLayout, read_cifar, read_idx
 
 RNG = np.random.default_rng(0)
@@ -50,7 +50,7 @@ BROKEN_IDX = {
 @pytest.mark.parametrize("flaw", BROKEN_IDX)
 def test_broken_idx_is_refused(tmp_path: Path, flaw: str) -> None:
     images, labels, message = BROKEN_IDX[flaw]
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(ConfigError, match=message):
         read_idx(*idx_pair(tmp_path, images, labels), num_classes=10)
 
 
@@ -126,7 +126,7 @@ def test_broken_cifar_is_refused(tmp_path: Path, flaw: str) -> None:
         if length is not None:
             files[name] = data[:length]
     path = cifar_archive(tmp_path / "cifar.tar.gz", SMALL10.folder, files)
-    with pytest.raises(DataError, match=message) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         read_cifar(path, SMALL10)
     assert str(path) in str(caught.value)
 
@@ -138,5 +138,5 @@ def test_a_broken_archive_is_refused(tmp_path: Path, damage: str) -> None:
     middle = len(data) // 2
     flipped = data[:middle] + bytes(255 - byte for byte in data[middle : middle + 100]) + data[middle + 100 :]
     path.write_bytes({"cut": data[:middle], "flipped": flipped, "text": b"<html>"}[damage])
-    with pytest.raises(DataError, match=str(path)):
+    with pytest.raises(ConfigError, match=str(path)):
         read_cifar(path, SMALL10)

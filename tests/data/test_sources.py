@@ -16,7 +16,6 @@ from served import BreaksOff, Serve, cifar_archive, cifar_records, gzipped, idx
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import DataConfig
 from resnet_lab.data import known
-from resnet_lab.data.files import DataError
 from resnet_lab.data.sources import Source, read
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -155,7 +154,7 @@ def test_cifar_from_the_network(
 ) -> None:
     root, www = tmp_path / "data", tmp_path / "www"
     publish(monkeypatch, "cifar10", serve(www, BreaksOff), www)
-    with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz.*IncompleteRead"):
+    with pytest.raises(ConfigError, match=r"cifar-10-binary\.tar\.gz.*IncompleteRead"):
         read(config("cifar10", root))
 
     publish(monkeypatch, "cifar10", serve(www), www)
@@ -169,7 +168,7 @@ def test_cifar_from_the_network(
 
     archive = root / "cifar10" / "cifar-10-binary.tar.gz"
     archive.write_bytes(archive.read_bytes()[:5000])
-    with pytest.raises(DataError, match=f"{archive} cannot be used"):
+    with pytest.raises(ConfigError, match=f"{archive} cannot be used"):
         read(config("cifar10", root))
 
 
@@ -182,7 +181,7 @@ def test_a_corrupted_archive_on_the_server_is_refused(
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
-    with pytest.raises(DataError, match="another checksum"):
+    with pytest.raises(ConfigError, match="another checksum"):
         read(config("cifar10", tmp_path / "data"))
     assert not (tmp_path / "data" / "cifar10" / archive.name).exists()
 
@@ -263,7 +262,7 @@ def test_fashion_mnist_is_not_taken_for_mnist(
         (tmp_path / file.name).symlink_to(file)
     offline = tuple(dataclasses.replace(file, url=closed_port) for file in known.FILES["mnist"])
     monkeypatch.setitem(known.FILES, "mnist", offline)
-    with pytest.raises(DataError, match="has other content"):
+    with pytest.raises(ConfigError, match="has other content"):
         read(config("mnist", tmp_path))
 
 

@@ -44,7 +44,7 @@ def test_look_at(choice: tuple[str, ...], untouched: Callable[..., ResNetV2]):
         assert feature_maps(net, images, name).ndim == 4
     for name in ("stacks.0.units.0", "innermost"):
         assert np.isfinite(maximise(net, name, [0], (channels, 16, 16), pixel_range, Search(steps=2)).images).all()
-        assert np.isfinite(invert(net, name, images, pixel_range, steps=2).images).all()
+        assert np.isfinite(invert(net, name, images, pixel_range, steps=2)).all()
     assert integrated_gradients(net, images, labels).shape == images.shape
     assert occlusion(net, images, labels).shape == (2, 16, 16)
     assert mistakes(net, images, labels).confusion.sum() == 2

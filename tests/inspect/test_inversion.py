@@ -14,14 +14,14 @@ def test_an_invertible_first_stage_gives_the_image_back(channels: int):
     images = some_images(net)[0].clamp(-2, 2)
     pixel_range = PixelRange(PLAIN_BOUNDS.low.expand(channels, 1, 1), PLAIN_BOUNDS.high.expand(channels, 1, 1))
     found = invert(net, "stem", images, pixel_range)
-    pixels = pixel_range.pixels(torch.from_numpy(found.images)).numpy()
+    pixels = pixel_range.pixels(torch.from_numpy(found)).numpy()
     assert psnr(pixels, pixel_range.pixels(images).numpy()).min() > 40
 
 
 def test_less_is_known_the_deeper_one_looks(trained: Run):
     images = trained.images[:12]
     names = [*stages(trained.net), "features"]
-    found = [invert(trained.net, name, images, trained.pixel_range).images for name in names]
+    found = [invert(trained.net, name, images, trained.pixel_range) for name in names]
     quality = [psnr(image, images.numpy()).mean() for image in found]
     assert quality[0] > quality[1] > quality[2]
     assert quality[-1] < quality[1] - 10
@@ -31,10 +31,9 @@ def test_what_is_found_has_the_same_tensor(trained: Run):
     images = trained.images[:4]
     found = invert(trained.net, "stacks.1", images, trained.pixel_range)
     wanted = trained.net.intermediates(images)["stacks.1"]
-    reached = trained.net.intermediates(torch.from_numpy(found.images))["stacks.1"]
+    reached = trained.net.intermediates(torch.from_numpy(found))["stacks.1"]
     distance = (reached - wanted).square().sum(dim=(1, 2, 3)) / wanted.square().sum(dim=(1, 2, 3))
-    np.testing.assert_allclose(found.mismatch, distance.detach().numpy(), rtol=1e-3, atol=1e-7)
-    assert found.mismatch.max() < 0.05  # where the grey image that it began with has far more
+    assert distance.max() < 0.05  # where the grey image that it began with has far more
     grey = trained.net.intermediates(torch.zeros_like(images))["stacks.1"]
     assert ((grey - wanted).square().sum() / wanted.square().sum()) > 0.3
 

@@ -1,7 +1,7 @@
 import numpy as np
 from scene import Run, build, some_images
 
-from resnet_lab.inspect.maps import by_strength, centre_reaction, feature_maps, mean_reaction, most_excited, reactions
+from resnet_lab.inspect.maps import by_strength, feature_maps, most_excited, reactions
 
 
 def test_maps_are_those_of_the_network():
@@ -10,8 +10,6 @@ def test_maps_are_those_of_the_network():
     maps = feature_maps(net, images, "stacks.1")
     np.testing.assert_array_equal(maps, net.intermediates(images)["stacks.1"].detach().numpy())
     np.testing.assert_allclose(reactions(net, images, "stacks.1"), maps.mean(axis=(2, 3)), atol=1e-6)
-    centre = reactions(net, images, "stacks.1", centre_reaction)
-    np.testing.assert_array_equal(centre, maps[:, :, 4, 4])
 
 
 def test_order_of_strength_is_that_of_the_root_mean_square():
@@ -32,7 +30,7 @@ def test_excited_maps_are_those_that_a_class_excites_and_others_do_not():
 
 
 def test_maps_of_a_class_tell_it_from_the_others(trained: Run):
-    found = reactions(trained.net, trained.images, "innermost", mean_reaction)
+    found = reactions(trained.net, trained.images, "innermost")
     for label in range(10):
         own = trained.labels.numpy() == label
         (strongest,) = most_excited(found, own, 1)

@@ -53,7 +53,7 @@ def test_intermediates_are_the_tensors_of_the_forward_pass() -> None:
     net.eval()
     intermediates = net.intermediates(images)
     units = {f"stacks.{s}.units.{u}" for s in range(3) for u in range(3)}
-    assert set(intermediates) == {"stem", "features", "logits", "stacks.0", "stacks.1", "stacks.2"} | units
+    assert set(intermediates) == {"stem", "innermost", "features", "logits", "stacks.0", "stacks.1", "stacks.2"} | units
     assert torch.equal(intermediates["logits"], net(images))
     assert torch.equal(intermediates["stem"], net.stem(images))
     assert torch.equal(intermediates["stacks.1.units.2"], intermediates["stacks.1"])

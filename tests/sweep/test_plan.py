@@ -19,7 +19,7 @@ from resnet_lab.job import objective
 from resnet_lab.report.collect import collect
 from resnet_lab.rundir.states import State
 from resnet_lab.sweep import progress_table, slots
-from resnet_lab.sweep.plan import Left, Planned, examine, labels, record, without_repetitions
+from resnet_lab.sweep.plan import JobState, Planned, examine, labels, record, without_repetitions
 from resnet_lab.sweep.progress_table import ProgressTable
 from resnet_lab.sweep.slots import Slot, share
 
@@ -33,19 +33,19 @@ def composed(lab: Lab, *changes: str) -> DictConfig:
     return OmegaConf.structured(lab.config(*changes))
 
 
-def state(lab: Lab, *changes: str) -> Left:
+def state(lab: Lab, *changes: str) -> JobState:
     return examine(composed(lab, *changes), lab.overrides(*changes), "").state
 
 
 def test_states(lab: Lab):
-    assert state(lab) is Left.to_do
+    assert state(lab) is JobState.to_do
     lab.run()
-    assert state(lab) is Left.done
+    assert state(lab) is JobState.done
     directory = lab.directory()
     directory.set_status(State.interrupted)
-    assert state(lab) is Left.to_continue
+    assert state(lab) is JobState.to_continue
     directory.set_status(State.diverged, "loss is nan")
-    assert state(lab) is Left.diverged
+    assert state(lab) is JobState.diverged
 
 
 def test_another_run_in_the_directory_is_impossible(lab: Lab):
@@ -53,7 +53,7 @@ def test_another_run_in_the_directory_is_impossible(lab: Lab):
     lab.directory("optim.lr=0.05").path.parent.mkdir()
     lab.directory().path.rename(lab.directory("optim.lr=0.05").path)  # as after a change of the YAML files
     job = examine(composed(lab, "optim.lr=0.05"), lab.overrides(), "")
-    assert job.state is Left.impossible
+    assert job.state is JobState.impossible
     assert "optim.lr is 0.1 there, 0.05 now" in job.why
 
 
