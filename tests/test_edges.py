@@ -11,7 +11,7 @@ import resnet_lab
 PACKAGE = Path(resnet_lab.__file__).parent
 ROOMS = ("config/hydra_private.py", "training/lightning.py")
 MODULES = [path for path in PACKAGE.rglob("*.py") if str(path.relative_to(PACKAGE)) not in ROOMS]
-MODULES.append(PACKAGE.parent / "hydra_plugins" / "resnet_lab_sweep.py")
+MODULES += (PACKAGE.parent / "hydra_plugins" / "resnet_lab_sweep").glob("*.py")
 
 # Not documented for use, though their names do not say so.
 INTERNAL = (
@@ -33,8 +33,8 @@ PUBLIC_NAMES = ("_asdict", "_fields", "_replace")  # of named tuples
 
 # Engines that are extras, each in its own module, which gives the reason.
 ENGINES = {
-    "sweep/ray.py": "hydra_plugins.hydra_ray_launcher._launcher_util.",
-    "sweep/search.py": "hydra_plugins.hydra_optuna_sweeper._impl.",
+    "resnet_lab_sweep/_ray.py": "hydra_plugins.hydra_ray_launcher._launcher_util.",
+    "resnet_lab_sweep/_search.py": "hydra_plugins.hydra_optuna_sweeper._impl.",
 }
 
 
@@ -55,7 +55,8 @@ def touched(source: str) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(source)):
         for name in imported(node):
-            if name.startswith(INTERNAL) or any(map(private, name.split("."))):
+            own = name.startswith("hydra_plugins.resnet_lab_sweep.")
+            if name.startswith(INTERNAL) or (any(map(private, name.split("."))) and not own):
                 found.add(name)
         if isinstance(node, ast.Attribute):
             own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")

@@ -73,7 +73,7 @@ def test_python_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
     short = load_config("trainer=debug")
     run(short)
-    (tmp_path / "outputs" / "digits" / "default").mkdir()
+    (tmp_path / "outputs" / "digits" / "units-n2").mkdir()
     run_directory(short).path.rename(run_directory(load_config()).path)
     names: dict[str, Any] = {}
     exec(PYTHON[0], names)

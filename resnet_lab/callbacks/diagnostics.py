@@ -65,7 +65,6 @@ class LightDiagnostics(Observer):
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Prepare; look at the network as it is initialised, unless the run continues."""
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         num_images = max(2, min(NUM_IMAGES, data.config.optim.batch_size // 8))  # BatchNorm needs more than one
         self.images, self.labels = prepared(data, data.train_rows[:num_images], pl_module)
@@ -83,7 +82,6 @@ class LightDiagnostics(Observer):
             self._flow(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Look after the epoch; of very short ones only after every so many."""
         if self._is_due(trainer, FLOW_STEPS):
             self._flow(trainer)
         if self._is_due(trainer, WEIGHT_STEPS):

@@ -16,7 +16,6 @@ class CropSettings:
 
     @property
     def active(self) -> bool:
-        """Whether anything is changed."""
         return self.pad > 0
 
 
@@ -31,5 +30,4 @@ class FlipSettings:
 
     @property
     def active(self) -> bool:
-        """Whether anything is changed."""
         return self.p > 0

@@ -1,6 +1,5 @@
 """From overrides to a checked `Config`: what Hydra composes as plain dataclasses."""
 
-import copy
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +67,8 @@ def _register(names: tuple[str, ...]) -> None:
         package = {"data": "data", "diagnostics": "_global_"}.get(group, "model")
         for name, settings in registered(group).items():
             store.store(name=name, group=group, package=package, node=settings)
-    _composed.cache_clear()  # without what was added
+    for cached in (_composed, _default):
+        cached.cache_clear()  # without what was added
 
 
 def with_numbers(composing: Callable[[], Composed]) -> Composed:
@@ -128,17 +128,22 @@ def base_of(config: Config) -> Config:
     plugged = [f"plugins=[{','.join(config.plugins)}]"] if config.plugins else []
     if _is_option("experiment", config.name):
         return _composed(f"+experiment={config.name}", *counted, *plugged)
-    chosen = [f"data={data.name}"] * _is_option("data", data.name)
-    base, default = copy.deepcopy(_composed(*chosen, f"task={config.task}", *counted, *plugged)), _composed(*plugged)
-    base.task = default.task  # some data sets are for one task, and no other would compose
-    if config.name != data.name:  # another name does not say which data
-        base.data.name = default.data.name
-    return base
+    return _default(config.name, data.name, config.task, *counted, *plugged)
 
 
 @cache
 def _composed(*overrides: str) -> Config:
     return load_config(*overrides)
+
+
+@cache
+def _default(name: str, data: str, task: str, *overrides: str) -> Config:
+    chosen = [f"data={data}"] * _is_option("data", data)
+    base, default = load_config(*chosen, f"task={task}", *overrides), load_config(*overrides)
+    base.task = default.task  # some data sets are for one task, and no other would compose
+    if name != data:  # another name does not say which data
+        base.data.name = default.data.name
+    return base
 
 
 def _is_option(group: str, name: str) -> bool:

@@ -64,7 +64,6 @@ class DataConfig:
 
     @property
     def folder(self) -> Path:
-        """`root` as a path."""
         return Path(self.root).expanduser()
 
     @property

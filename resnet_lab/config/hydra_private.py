@@ -1,8 +1,8 @@
 """The edge to Hydra 1.3: all that the lab uses of it and of OmegaConf beyond their documentation, with the reason.
 
 `test_hydra_private.py` has a test for each that fails when Hydra changes it. The engines for sweeps that are extras
-extend classes of Hydra's own plugins, which have no other door: `sweep.search`, `sweep.slurm` and `sweep.ray` say what
-they use of these.
+extend classes of Hydra's own plugins, which have no other door: `_search`, `_slurm` and `_ray` beside
+`hydra_plugins.resnet_lab_sweep` say what they use of these.
 """
 
 import os

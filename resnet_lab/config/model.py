@@ -155,15 +155,12 @@ class ModelConfig:
 
     @property
     def stack_units(self) -> list[int]:
-        """Units of every stack."""
         return [*self.units] if len(self.units) > 1 else [*self.units] * self.num_stacks
 
     @property
     def stack_filters(self) -> list[int]:
-        """Filters of every stack."""
         return [*self.filters] if len(self.filters) > 1 else [self.filters[0] << s for s in range(self.num_stacks)]
 
     @property
     def stack_reductions(self) -> list[int]:
-        """Reduction of every stack."""
         return [*self.reduction] if len(self.reduction) > 1 else [*self.reduction] * self.num_stacks

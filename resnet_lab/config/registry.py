@@ -76,7 +76,6 @@ class Registry(Generic[Info]):
         self._infos[name], self._targets[name] = info, target
 
     def register(self, name: str, info: Info) -> Callable[[Any], Any]:
-        """Add the class that this decorates."""
 
         def add(target: Any) -> Any:
             self.add(name, info, target)
@@ -97,7 +96,6 @@ class Registry(Generic[Info]):
         return self._infos[name]
 
     def load(self, name: str) -> Any:
-        """The class of an entry."""
         target = self._targets[name]
         if isinstance(target, str):
             module, _, attribute = target.partition(":")

@@ -35,7 +35,6 @@ class Scoring:
         return f"{value:.2f}" if self.unit == "%" else f"{value:.4g}"
 
     def text(self, value: float) -> str:
-        """A score with its unit."""
         return f"{self.number(value)} {self.unit}".rstrip()
 
     def gap(self, number: str) -> str:
@@ -62,7 +61,6 @@ class TaskInfo(Scoring):
             raise ConfigError(f"the figures of {self.help} can be {', '.join(FIGURES)}; got {unknown[0]}")
 
     def described(self, name: str) -> dict[str, Any]:
-        """What `result.json` has of it."""
         return {"name": name, **asdict(self.scoring), "figures": list(self.figures)}
 
     @property

@@ -40,7 +40,6 @@ class TrainLoader:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch that the next iteration draws."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -32,7 +32,6 @@ class Images:
     labels: npt.NDArray[Any]  # as the task takes them: classes (N,) int64, numbers (N,) float32
 
     def __len__(self) -> int:
-        """Number of images."""
         return len(self.labels)
 
 

@@ -104,7 +104,6 @@ class FlowProbe:
             self.found[name]["signal"] = torch.linalg.vector_norm(gradient)
 
     def _fetched(self) -> Flow:
-        """One transfer for all that was found."""
         kinds = sorted({kind for numbers in self.found.values() for kind in numbers})
         missing = torch.tensor(torch.nan, device=next(self.replica.parameters()).device)
         table = [[numbers.get(kind, missing).float() for kind in kinds] for numbers in self.found.values()]

@@ -23,7 +23,6 @@ class PixelRange:
         return cls((0 - mean) / std, (1 - mean) / std)
 
     def clamp(self, images_BCHW: Tensor) -> Tensor:
-        """The nearest images within the range."""
         return torch.minimum(torch.maximum(images_BCHW, self.low), self.high)
 
     def inward(self, images_BCHW: Tensor, steps_BCHW: Tensor) -> Tensor:

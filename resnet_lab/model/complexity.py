@@ -57,11 +57,9 @@ class Complexity:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations, two for each multiply-accumulate."""
         return 2 * self.macs
 
     def totals(self) -> dict[str, int]:
-        """The totals by name."""
         names = ("depth", "params", "trainable_params", "macs", "flops", "activations", "receptive_field")
         return {name: getattr(self, name) for name in names}
 

@@ -70,7 +70,6 @@ class ZeroPad(nn.Module):
         self.new_maps = maps - in_maps
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
         sampled_BCHW = F.avg_pool2d(x_BCHW, kernel_size=1, stride=self.stride)
         return F.pad(sampled_BCHW, (0, 0, 0, 0, 0, self.new_maps))
 

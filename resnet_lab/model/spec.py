@@ -17,6 +17,7 @@ class ConvSpec:
     bottleneck: bool = False  # writes the bottleneck's maps instead of the unit's filters
     groups: int = 1
     dilation: int = 1
+    strided: bool = False  # has the unit's stride, wherever `stride_on` would put it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,19 +34,20 @@ class UnitSpec:
     activated_shortcut: bool  # its shortcut starts behind its first activation, where it has one before its first layer
 
     def maps_after(self, conv: ConvSpec) -> int:
-        """What a convolution of the unit writes."""
         return self.bottleneck_maps if conv.bottleneck else self.maps
 
     def strides(self, convs: Sequence[ConvSpec]) -> list[int]:
         """The stride of each convolution of the unit: one of them has the unit's."""
         match self.stride_on:
             case StrideOn.first:
-                strided = 0
+                candidates = [True] * len(convs)
             case StrideOn.spatial:
-                strided = next((index for index, conv in enumerate(convs) if conv.kernel > 1), 0)
+                candidates = [conv.kernel > 1 for conv in convs]
             case _:
                 assert_never(self.stride_on)
-        return [self.stride if index == strided else 1 for index in range(len(convs))]
+        marked = [conv.strided for conv in convs]
+        first = [*(marked if any(marked) else candidates), True].index(True) % len(convs)
+        return [self.stride if index == first else 1 for index in range(len(convs))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,6 @@ class Collected:
 
     @property
     def empty(self) -> bool:
-        """Whether no run directory was found at all."""
         return not (self.done or self.unfinished or self.damaged or self.not_begun)
 
 

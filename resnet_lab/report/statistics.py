@@ -52,7 +52,6 @@ class Difference:
         return self.p is not None and self.p < ALPHA
 
     def words(self, scoring: Scoring) -> str:
-        """All of it in a sentence."""
         seeds = f"{' and '.join(map(str, dict.fromkeys(self.n)))} {self.unit}"
         how = "paired" if self.paired else "Welch"
         mean = scoring.number(self.mean)

@@ -10,7 +10,7 @@ from resnet_lab.config.canonical import canonical, everything
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 
-MAX_NAME = 100  # bytes; file systems allow 255 bytes for a name
+MAX_NAME = 120  # bytes; file systems allow 255 bytes for a name
 
 # Settings that a directory's name leaves out: the seed has a folder of its own, the others follow the data.
 UNNAMED = ("seed", "model.in_channels", "model.num_classes")
@@ -28,16 +28,18 @@ def run_path(config: Config, base: Config) -> Path:
 
 
 def directory_name(config: Config, base: Config) -> str:
-    """The settings that differ from the base, as in `units-n3_filters-w16`; `default` where none does.
+    """The units, and the settings that differ from the base, as in `units-n3_filters-w16`.
 
-    They stand in the order of the schema, in which the axes of the architecture come first and then the recipe. Of a
-    name that would be too long the end is a hash of all that differs.
+    The units are what is swept most: every run of such a sweep shows them, also the one that is like the base.
+    Settings stand in the order of the schema, the architecture before the recipe. A name that would be too long ends
+    with a hash of all that differs.
     """
     ours, theirs = canonical(config), everything(base)
     differing = {
         name: value
         for name, value in ours.items()
-        if name not in UNNAMED and not (name in theirs and _reads_alike(name, value, theirs[name]))
+        if name == "model.units"
+        or (name not in UNNAMED and not (name in theirs and _reads_alike(name, value, theirs[name])))
     }
     for name in AUGMENTATIONS:
         if config.augment[name].active < base.augment[name].active:
@@ -47,7 +49,7 @@ def directory_name(config: Config, base: Config) -> str:
     parts = [f"{_word(name)}-{_clean(_text(name, value))}" for name, value in differing.items()]
     readable = "_".join(parts)
     if len(readable.encode()) <= MAX_NAME:
-        return readable or "default"
+        return readable
     ending = hashlib.sha256(json.dumps(differing, sort_keys=True).encode()).hexdigest()[:8]
     while len(readable.encode()) > MAX_NAME - len(ending) - 1 and len(parts) > 1:
         parts.pop()

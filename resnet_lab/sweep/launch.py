@@ -26,11 +26,11 @@ from resnet_lab.rundir.states import State
 from resnet_lab.sweep.mps import service
 from resnet_lab.sweep.plan import labels
 from resnet_lab.sweep.progress_table import ProgressTable
-from resnet_lab.sweep.remote import RETRY_SECONDS
 from resnet_lab.sweep.slots import Slot, share
 from resnet_lab.sweep.worker import Work, forks, work
 
 REFRESH_SECONDS = 0.5
+RETRY_SECONDS = 5.0  # between two looks whether another process has let go of a run
 GRACE_SECONDS = 15.0  # for a job that was asked to end; a step of a large network takes some
 
 

@@ -58,8 +58,9 @@ def examine(composed: DictConfig, overrides: list[str], label: str) -> Planned:
     try:
         prepare(overrides)
         config = to_config(composed)
-        path = run_directory(config).path
-        cost, directory = check(config)
+        directory = run_directory(config)
+        path = directory.path
+        cost = check(config, directory)
     except ConfigError as error:
         return Planned(overrides, label, JobState.impossible, str(error), config, None, path)
     except RunFailed as error:

@@ -39,11 +39,9 @@ class ProgressTable:
             self.live.stop()
 
     def started(self, number: int, slot: Slot) -> None:
-        """A job has its process."""
         self.slots[number], self.progressed[number] = slot, None
 
     def progress(self, number: int, progress: Progress) -> None:
-        """A job trains."""
         if self.progressed[number] is None:
             where = f" on GPU {gpu}" if (gpu := self.slots[number].gpu) else ""
             begun = f"continues after epoch {progress.epoch} of" if progress.epoch else "begins"
@@ -52,12 +50,10 @@ class ProgressTable:
         self.progressed[number] = progress
 
     def held(self, number: int, who: str) -> None:
-        """Another process has the job."""
         del self.progressed[number]
         log.info("%s: waiting; %s", self.labels[number], who)
 
     def ended(self, number: int, returned: JobReturn, directory: RunDirectory | None) -> None:
-        """A job is over, one way or the other."""
         del self.progressed[number]
         self.num_ended += 1
         if error := failure(returned):
@@ -69,7 +65,6 @@ class ProgressTable:
         log.info("[%d/%d] %s: %s", self.num_ended, len(self.labels), self.labels[number], outcome)
 
     def refresh(self) -> None:
-        """Draw the table anew."""
         if self.live:
             self.live.update(Group(self._table(), self._totals()), refresh=True)
 

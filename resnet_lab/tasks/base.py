@@ -43,7 +43,6 @@ class Task:
         raise NotImplementedError
 
     def score(self, penalty: float, count: float) -> float:
-        """The score of `count` images with this penalty in all."""
         return penalty / count
 
     def predictions(self, outputs: Tensor) -> Tensor:

@@ -28,7 +28,6 @@ class CudaGraph:
             step(self.images_BCHW, self.labels_B)
 
     def replay(self, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        """Take the step with these."""
         self.images_BCHW.copy_(images_BCHW)
         self.labels_B.copy_(labels_B)
         self.graph.replay()
@@ -52,7 +51,6 @@ class GraphCapture:
         torch.cuda.current_stream().wait_stream(self.stream)
 
     def record(self, step: Step, images_BCHW: Tensor, labels_B: Tensor) -> CudaGraph:
-        """A graph for this shape."""
         return CudaGraph(step, images_BCHW, labels_B, self.stream, self.pool)
 
 
@@ -65,7 +63,6 @@ class GraphedStep:
         self.graphs: dict[torch.Size, CudaGraph] = {}
 
     def __call__(self, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        """Images (B, C, H, W), labels (B,)."""
         shape = images_BCHW.shape
         if shape not in self.graphs:
             if self.warmed[shape] < WARM_UP:

@@ -118,7 +118,6 @@ class EventLogger(TensorBoardLogger):
 
     @harmless
     def close(self) -> None:
-        """End the file."""
         self.experiment.close()
 
     @harmless

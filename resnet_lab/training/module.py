@@ -71,7 +71,6 @@ class TaskModule(LightningModule):
         self.hyper_parameters = hyper_parameters  # plain Python: a checkpoint is loaded by torch's safe loading
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimiser; its learning rate is set before every step."""
         return build_optimizer(self.config.optim, self.net)
 
     def on_train_start(self) -> None:
@@ -97,7 +96,6 @@ class TaskModule(LightningModule):
         self.epoch_start = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One optimiser step for every mini-batch in the call."""
         images, labels = batch
         size = self.config.optim.batch_size
         for images_BCHW, labels_B in zip(images.split(size), labels.split(size), strict=True):

@@ -38,7 +38,8 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     Empty for a dry run. Raises ConfigError before anything is created, when a setting or the data is wrong; RunFailed
     when training fails or diverges; Interrupted on Ctrl-C and SIGTERM.
     """
-    cost, directory = check(config)
+    directory = run_directory(config)
+    cost = check(config, directory)
     if result := directory.result():
         log.info("%s is done already", directory.path)
         return result
@@ -55,19 +56,18 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
         return directory.result() or job.guarded(data, job.checkpoint())
 
 
-def check(config: Config) -> tuple[Complexity, RunDirectory]:
-    """What the network costs and where the run lives; reads nothing but the run's directory, and creates nothing.
+def check(config: Config, directory: RunDirectory) -> Complexity:
+    """What the network costs; reads nothing but the run's directory, and creates nothing.
 
     Raises ConfigError when a setting is wrong or the directory holds another run, RunFailed when the run has diverged.
     """
     cost = measure(config)
-    directory = run_directory(config)
     refuse_unwritable(directory.path)
     directory.refuse_other_run(config)
     status = directory.status()
     if status.get("state") == State.diverged:
         raise RunFailed(f"{directory.path} has diverged: {status.get('why')}. Remove it to try again")
-    return cost, directory
+    return cost
 
 
 @dataclass(frozen=True, slots=True)

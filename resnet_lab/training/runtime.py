@@ -82,7 +82,6 @@ class Runtime:
 
     @property
     def name(self) -> str:
-        """The name of the processor."""
         if self.accelerator == "gpu":
             return torch.cuda.get_device_name()
         cpuinfo = Path("/proc/cpuinfo")

@@ -23,12 +23,10 @@ class Totals:
         self.loss, self.penalty, self.count = (torch.zeros((), dtype=torch.float64, device=device) for _ in range(3))
 
     def reset(self) -> None:
-        """Begin anew, in the same memory."""
         for total in (self.loss, self.penalty, self.count):
             total.zero_()
 
     def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """Add a mini-batch with its mean loss."""
         self.loss += loss.detach() * len(targets)
         self.penalty += self.task.penalty(outputs.detach(), targets)
         self.count += len(targets)
@@ -51,7 +49,6 @@ class TrainingStep:
         self.net, self.forward, self.optimizer, self.optim, self.totals = net, forward, optimizer, optim, totals
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor) -> None:
-        """Images (B, C, H, W), and their labels (B, …)."""
         optim, task = self.optim, self.totals.task
         with fresh_casts(images_BCHW.device):
             outputs = (self.forward if len(labels) == optim.batch_size else self.net)(images_BCHW)
@@ -72,7 +69,6 @@ class EvaluationStep:
         self.net, self.totals = net, totals
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor) -> None:
-        """Images (B, C, H, W), and their labels (B, …)."""
         task = self.totals.task
         with fresh_casts(images_BCHW.device):
             outputs, targets = self.net(images_BCHW), task.targets(images_BCHW, labels)

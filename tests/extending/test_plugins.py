@@ -54,7 +54,7 @@ def test_one_of_everything_trains_alone_and_in_a_sweep(installed: Path, user: Pa
     words = ["resnet_lab", "--config-dir", "my_conf", "+experiment=mine", "plugins=[my_lab]", *SMALL]
     said = lab(installed, user, *words, "unit=five", "shortcut=halved", "augment.noise.strength=0.2")
     assert "mine seed 0: test error " in said
-    name = "stacks-two_filters-w16_bottleneck-none_unit-five_shortcut-halved_batch_size-16_noise.strength-0.2"
+    name = "stacks-two_units-n2_filters-w16_bottleneck-none_unit-five_shortcut-halved_batch_size-16_noise.strength-0.2"
     [run] = (user / "outputs" / "mine").glob("*/seed-0")
     assert run.parent.name == name
     assert json.loads((run / "result.json").read_text())["axes"]["unit"] == "five"

@@ -59,6 +59,8 @@ BRANCHED: dict[str, Join] = {
     "product of maps": lambda x, layers: x * chain(x, layers),
     "gated branch": lambda x, layers: x.sigmoid() * chain(x, layers),
     "sigmoid as activation": lambda x, layers: chain(chain(x, layers[:2]).sigmoid(), layers[2:]),
+    "layers behind a sigmoid": lambda x, layers: x * chain(x.sigmoid(), layers),
+    "sum with a sigmoid": lambda x, layers: (chain(x, layers).sigmoid() + x) * x,
     "masked sigmoid": lambda x, layers: x + chain(x, layers).sigmoid() * torch.ones_like(x.new_empty(1)),
 }
 

@@ -72,6 +72,28 @@ def test_a_unit(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
             load_config(*SMALL, spelling, "bottleneck=half")
 
 
+@pytest.mark.parametrize("stride_on", ["first", "spatial"])
+@pytest.mark.parametrize("strided", range(3))
+def test_a_unit_says_which_of_its_convolutions_has_the_stride(strided: int, stride_on: str) -> None:
+    @UNITS.register("mine", UnitInfo(help="3x3, 1x1, 3x3", stride_can_move=True))
+    class Mine(ResidualUnit):
+        convs = tuple(ConvSpec(kernel, strided=index == strided) for index, kernel in enumerate((3, 1, 3)))
+
+    config = load_config(*SMALL, "unit=mine", "bottleneck=none", f"model.lineage.stride_on={stride_on}")
+    unit = ResNetV2(config.model).stacks[1].units[0]
+    assert [layer.conv.stride[0] for layer in unit.layers] == [2 if index == strided else 1 for index in range(3)]
+    assert unit(torch.randn(2, 16, 8, 8)).shape == (2, 32, 4, 4)
+
+
+def test_without_a_spatial_convolution_the_first_one_has_the_stride() -> None:
+    @UNITS.register("mine", UnitInfo(help="1x1, 1x1", stride_can_move=True))
+    class Mine(ResidualUnit):
+        convs = (ConvSpec(1), ConvSpec(1))
+
+    config = load_config(*SMALL, "unit=mine", "bottleneck=none", "model.lineage.stride_on=spatial")
+    assert [layer.conv.stride[0] for layer in ResNetV2(config.model).stacks[1].units[0].layers] == [2, 1]
+
+
 @pytest.mark.parametrize(("can_move", "stride_on", "strides"), [(True, "spatial", [1, 2]), (False, "spatial", [2, 1])])
 def test_a_unit_s_stride_is_where_its_entry_lets_it_be(can_move: bool, stride_on: str, strides: list[int]) -> None:
     @UNITS.register("mine", UnitInfo(help="1x1, 3x3", stride_can_move=can_move))

@@ -28,7 +28,7 @@ def test_order_does_not_matter(overrides: Sequence[str]):
 def test_path():
     config = load_config("units=n3", "name=mine", "seed=7", "output_dir=/elsewhere")
     assert str(run_path(config, base_of(config))) == "/elsewhere/mine/units-n3/seed-7"
-    assert str(run_path(load_config(), base_of(load_config()))) == "outputs/digits/default/seed-0"
+    assert str(run_path(load_config(), base_of(load_config()))) == "outputs/digits/units-n2/seed-0"
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_path():
     ],
 )
 def test_the_default_however_it_is_typed(overrides: list[str]):
-    assert name(*overrides) == "default"
-    assert name(*overrides, "bottleneck=half") == "bottleneck-half"
+    assert name(*overrides) == "units-n2"
+    assert name(*overrides, "bottleneck=half") == "units-n2_bottleneck-half"
 
 
 @pytest.mark.parametrize(
@@ -96,31 +96,31 @@ def test_settings_that_nothing_reads_make_no_other_run(one: list[str], other: li
     [
         (["filters=w16", "units=n3"], "units-n3_filters-w16"),
         (["model.units=[1,2,3]"], "units-1-2-3"),
-        (["model.filters=[16,16,32]"], "filters-16-16-32"),
-        (["bottleneck=atienza"], "bottleneck-4-2-2"),
-        (["bottleneck=r32"], "bottleneck-r32"),
+        (["model.filters=[16,16,32]"], "units-n2_filters-16-16-32"),
+        (["bottleneck=atienza"], "units-n2_bottleneck-4-2-2"),
+        (["bottleneck=r32"], "units-n2_bottleneck-r32"),
         (["stacks=two", "units=n3"], "stacks-two_units-n3"),
-        (["shortcut=exclusive_gating_b7"], "shortcut-exclusive_gating_gate_bias--7.0"),
-        (["unit=basic", "bottleneck=none"], "bottleneck-none_unit-basic"),
-        (["model.stem.kernel=5", "head=mlp"], "stem.kernel-5_head.hidden-256"),
-        (["optim=adam"], "optim-adam_lr-0.001_batch_size-128"),
-        (["optim.lr=1e-5", "optim.nesterov=true"], "lr-1e-05_nesterov-true"),
-        (["augment.crop.pad=0"], "crop-off"),
-        (["data.pad=3", "data.flip=true"], "crop.pad-3_flip.p-0.5"),
-        (["trainer.max_epochs=3", "data.validation=0"], "max_epochs-3_validation-0.0"),
-        (["data=cifar10"], "default"),
+        (["shortcut=exclusive_gating_b7"], "units-n2_shortcut-exclusive_gating_gate_bias--7.0"),
+        (["unit=basic", "bottleneck=none"], "units-n2_bottleneck-none_unit-basic"),
+        (["model.stem.kernel=5", "head=mlp"], "units-n2_stem.kernel-5_head.hidden-256"),
+        (["optim=adam"], "units-n2_optim-adam_lr-0.001_batch_size-128"),
+        (["optim.lr=1e-5", "optim.nesterov=true"], "units-n2_lr-1e-05_nesterov-true"),
+        (["augment.crop.pad=0"], "units-n2_crop-off"),
+        (["data.pad=3", "data.flip=true"], "units-n2_crop.pad-3_flip.p-0.5"),
+        (["trainer.max_epochs=3", "data.validation=0"], "units-n2_max_epochs-3_validation-0.0"),
+        (["data=cifar10"], "units-n2"),
         (["data=cifar10", "units=n9"], "units-n9"),
         (["name=mine", "data=cifar10", "units=n9"], "units-n9_data-cifar10"),
-        (["data.split_seed=${seed}", "seed=3"], "split_seed-seed"),
-        (["data.split_seed=3", "seed=3"], "split_seed-seed"),
-        (["data.split_seed=3", "seed=2"], "split_seed-3"),
-        (["+experiment=cifar10_56"], "default"),
-        (["+experiment=cifar10_56", "bottleneck=half"], "bottleneck-half"),
-        (["name=cifar10_56", "units=n6", "data=cifar10", "optim=sgd", "trainer=cifar"], "default"),
-        (["name=mine", "+experiment=digits_20"], "default"),
+        (["data.split_seed=${seed}", "seed=3"], "units-n2_split_seed-seed"),
+        (["data.split_seed=3", "seed=3"], "units-n2_split_seed-seed"),
+        (["data.split_seed=3", "seed=2"], "units-n2_split_seed-3"),
+        (["+experiment=cifar10_56"], "units-n6"),
+        (["+experiment=cifar10_56", "bottleneck=half"], "units-n6_bottleneck-half"),
+        (["name=cifar10_56", "units=n6", "data=cifar10", "optim=sgd", "trainer=cifar"], "units-n6"),
+        (["name=mine", "+experiment=digits_20"], "units-n2"),
     ],
 )
-def test_names_are_what_differs_in_the_words_of_the_settings(overrides: list[str], expected: str):
+def test_names_are_the_units_and_what_differs_in_the_words_of_the_settings(overrides: list[str], expected: str):
     assert name(*overrides) == expected
 
 
@@ -143,7 +143,8 @@ NAMED = ("stacks", "units", "filters", "bottleneck", "activation", "downsample")
 def test_an_axis_stands_in_a_name_as_it_is_typed(choice: str):
     """`units-n3` is `units=n3`; lists that are not one number for all stacks stand whole."""
     if not re.search(r"=r\d|atienza", choice):
-        assert name("data=cifar10", choice) in (choice.replace("=", "-"), "default")
+        typed = choice.replace("=", "-")
+        assert name("data=cifar10", choice) in (typed, "units-n2", f"units-n2_{typed}", f"{typed}_units-n2")
 
 
 VALUES = {

@@ -15,9 +15,9 @@ from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher
 from omegaconf import DictConfig, open_dict
 from ray.exceptions import RayError
 
+from hydra_plugins.resnet_lab_sweep._remote import Remote, gather
 from resnet_lab.config.hydra_private import global_state
 from resnet_lab.interrupts import RunFailed
-from resnet_lab.sweep.remote import Remote, gather
 
 
 class RayLaunch(RayLauncher):

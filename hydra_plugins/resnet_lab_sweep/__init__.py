@@ -1,6 +1,8 @@
-"""Where Hydra finds the lab's launchers and sweepers: it takes plugins from this folder alone.
+"""The lab's launchers and sweepers, where Hydra looks for plugins.
 
-Hydra imports it at every start; what the plugins do is in `resnet_lab.sweep`, imported when a multirun begins.
+Hydra imports this file at every start, and none whose name begins with an underscore. What is done is imported when a
+multirun begins: the lab's own engine is `resnet_lab.sweep`; beside this file stand those for SLURM, Ray and Optuna,
+which build on other plugins of Hydra and are extras.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +48,7 @@ class Slurm(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Check the settings. Raises ConfigError."""
         with _extra("slurm"):
-            from resnet_lab.sweep.slurm import SlurmLaunch
+            from hydra_plugins.resnet_lab_sweep._slurm import SlurmLaunch
         self.launching = SlurmLaunch(**self.settings)
         self.launching.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
@@ -64,7 +66,7 @@ class Ray(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take in what there is. Raises ConfigError without the extra."""
         with _extra("ray"):
-            from resnet_lab.sweep.ray import RayLaunch
+            from hydra_plugins.resnet_lab_sweep._ray import RayLaunch
         self.launching = RayLaunch(self.settings)
         self.launching.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
@@ -107,7 +109,7 @@ class Search(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Check the settings, and set up the launcher. Raises ConfigError."""
         with _extra("optuna"):
-            from resnet_lab.sweep.search import Searching
+            from hydra_plugins.resnet_lab_sweep._search import Searching
         self.searching = Searching(**self.settings)
         self.searching.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 

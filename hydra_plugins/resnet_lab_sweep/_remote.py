@@ -14,10 +14,9 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.hydra_private import failed, failure
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.rundir.directory import RunLocked
+from resnet_lab.sweep.launch import RETRY_SECONDS
 from resnet_lab.sweep.plan import labels
 from resnet_lab.training.log import log
-
-RETRY_SECONDS = 5.0  # between two looks whether another process has let go of a run
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,6 @@ class Remote:
     folder: Path = field(default_factory=Path.cwd)
 
     def __call__(self, composed: DictConfig) -> Any:
-        """What the task function returns."""
         os.chdir(self.folder)
         while True:
             try:

@@ -14,10 +14,10 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmitit
 from omegaconf import DictConfig
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
+from hydra_plugins.resnet_lab_sweep._remote import Remote, gather
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.hydra_private import global_state
 from resnet_lab.interrupts import RunFailed
-from resnet_lab.sweep.remote import Remote, gather
 from resnet_lab.sweep.worker import sendable
 from resnet_lab.training.log import log
 
