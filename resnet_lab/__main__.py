@@ -1,30 +1,37 @@
-"""The command line: `python -m resnet_lab OVERRIDES…`."""
+"""The command line: `resnet-lab OVERRIDES…` trains, `resnet-lab <verb>` does what the verb says."""
 
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import hydra
-
-from resnet_lab.command import run_command
+from resnet_lab.command import VERBS, main_of, run_command
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import prepare, with_numbers
-from resnet_lab.config.groups import CONFIG_DIR
-from resnet_lab.config.hydra_private import hand_on_errors
-from resnet_lab.config.messages import COMPOSE_ERRORS, explain
-from resnet_lab.job import train
 
 
 def main() -> NoReturn:
     """The command, which is installed as `resnet-lab`."""
-    run_command(_compose_and_train)
+    run_command(_main)
+
+
+def _main(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] in VERBS:
+        return main_of(arguments[0])(arguments[1:])
+    return _compose_and_train(arguments)
 
 
 def _compose_and_train(arguments: Sequence[str]) -> int:
     """Hydra takes the arguments from the command line itself. Raises ConfigError, RunFailed and OSError."""
+    import hydra
+
+    from resnet_lab.config.compose import prepare, with_numbers
+    from resnet_lab.config.groups import CONFIG_DIR
+    from resnet_lab.config.hydra_private import hand_on_errors
+    from resnet_lab.config.messages import COMPOSE_ERRORS, explain
+    from resnet_lab.job import train
+
     hand_on_errors()
     try:
-        sys.argv[1:] = prepare(arguments)
+        sys.argv = ["resnet-lab", *prepare(arguments)]
         with_numbers(hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(train))
     except (*COMPOSE_ERRORS, ValueError) as error:
         raise ConfigError(explain(error)) from error

@@ -1,27 +1,36 @@
-"""`python -m resnet_lab.summary [--json] OVERRIDES…`: the network as a tree, its size and what it costs."""
+"""`resnet-lab summary [--json] OVERRIDES…`: the network as a tree, its size and what it costs."""
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
 
-from resnet_lab.command import run_command
-from resnet_lab.config.compose import load_config
-from resnet_lab.tasks.cost import measure, tree
-from resnet_lab.text import plain_console
+from resnet_lab import command
 
-USAGE = "usage: python -m resnet_lab.summary [--json] OVERRIDES…, for example +experiment=cifar10_56 bottleneck=half"
 WIDTH = 110  # characters, where the output is not a terminal
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = command.parser("summary")
+    made.add_argument("overrides", nargs="*", default=[], metavar="OVERRIDES", help="as for training")
+    made.add_argument("--json", action="store_true", help="print the totals as JSON")
+    return made
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print the summary. Raises ConfigError when a setting is wrong."""
-    if {"-h", "--help"} & set(arguments):
-        print(USAGE)
-        return 0
-    overrides = [argument for argument in arguments if argument != "--json"]
-    config = load_config(*overrides)
+    options = parser().parse_intermixed_args(arguments)
+
+    from resnet_lab.config.compose import load_config
+
+    config = load_config(*options.overrides)
+
+    from resnet_lab.tasks.cost import measure, tree  # torch takes seconds
+    from resnet_lab.text import plain_console
+
     cost = measure(config)
-    if "--json" in arguments:
+    if options.json:
         print(json.dumps(cost.totals()))
         print(*(f"{warning}\n" for warning in cost.warnings()), sep="", end="", file=sys.stderr)
     else:
@@ -30,4 +39,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run_command(main)

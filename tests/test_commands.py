@@ -12,7 +12,7 @@ from typing import IO
 import pytest
 from lab import TINY, Lab
 
-from resnet_lab.command import exit_status
+from resnet_lab.command import VERBS, exit_status, main_of
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.interrupts import Interrupted, RunFailed, causes
 from resnet_lab.summary import main as summary
@@ -130,4 +130,55 @@ def test_a_summary_of_what_cannot_be(capsys: pytest.CaptureFixture[str]):
     assert said.out == ""
     assert said.err.startswith("there is no units=nope; units can be: ")
     assert said.err.count("\n") == 1
-    assert exit_status(summary, ["--help"]) == 0
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_the_same_help_and_the_same_exit_statuses(verb: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        main_of(verb)(["--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: resnet-lab {verb} ")
+    with pytest.raises(SystemExit) as ended:
+        main_of(verb)(["--nonsense"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"usage: resnet-lab {verb} ")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("entry", [["resnet_lab"], ["resnet_lab."]], ids=["resnet-lab", "python -m"])
+def test_a_mistyped_option_is_answered_before_anything_heavy_is_imported(verb: str, entry: list[str]):
+    module, words = ("resnet_lab", [verb]) if entry == ["resnet_lab"] else (f"resnet_lab.{verb}", [])
+    ended = said(module, *words, "--nonsense", "x")
+    assert ended.returncode == 2
+    assert "error: unrecognized arguments: --nonsense" in ended.stderr
+    assert ended.stdout.endswith("imported:\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["seeed=1"], "there is no setting seeed"),
+        (["-m", "seeed=1,2"], "there is no setting seeed"),
+        (["-m", "unit=basic,basicc"], "there is no unit=basicc"),
+        (["-m", "seed=1,2", "hydra.launcher.jobs=0"], "hydra.launcher.jobs must be a whole number above 0"),
+    ],
+)
+def test_so_is_a_mistyped_override_also_in_a_sweep(words: list[str], message: str):
+    ended = said("resnet_lab", *words)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert ended.stderr.startswith(message)
+    assert ended.stdout.endswith("imported:\n")
+
+
+def test_help_lists_every_verb():
+    listed = said("resnet_lab", "--help").stdout
+    assert all(f"\nresnet-lab {verb} " in listed for verb in VERBS)
+
+
+def said(module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, which says at its end whether torch was imported."""
+    code = (
+        "import atexit, runpy, sys; atexit.register(lambda: print('imported:', *{'torch'} & sys.modules.keys()))\n"
+        f"sys.argv[:] = ['x', *{list(words)}]; runpy.run_module({module!r}, run_name='__main__')"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -14,8 +14,8 @@ PACKAGE = Path(resnet_lab.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Each part and the parts that it may use, besides itself. `interrupts`, `text` and `page` serve others and use nothing;
-# `command` is what entry points share; `summary` is one of them, which needs no training; that of `inspect` loads runs,
-# which its functions do not.
+# `command` is what entry points share; `summary` is one of them, which needs no training; `inspect.look` loads runs,
+# which the other functions of `inspect` do not.
 MAY_IMPORT = {
     "interrupts": set(),
     "text": set(),
@@ -34,10 +34,9 @@ MAY_IMPORT = {
     "bench": {"text", "command", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "sweep"},
     "__main__": {"command", "config", "job"},
     "summary": {"text", "command", "config", "model", "tasks"},
-    "inspect.__main__": {
+    "inspect.look": {
         "text",
         "page",
-        "command",
         "interrupts",
         "config",
         "rundir",
@@ -48,6 +47,8 @@ MAY_IMPORT = {
         "training",
     },
     "report": {"text", "page", "command", "config", "rundir"},
+    "inspect.__main__": {"command", "config", "inspect"},
+    "runs": {"text", "command", "config", "rundir"},
 }
 
 

@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.hydra_private import combinations
 from resnet_lab.config.messages import needs_extra
 
@@ -28,15 +29,18 @@ class LocalLauncher(Launcher):
         self.jobs, self.jobs_per_gpu, self.time_limit, self.mps = jobs, jobs_per_gpu, time_limit, mps
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Check the settings, and begin to import what the jobs need. Raises ConfigError."""
-        from resnet_lab.sweep.launch import Launch
-
-        limits = (self.jobs, self.jobs_per_gpu, self.time_limit, self.mps)
-        self.launching = Launch(hydra_context, task_function, config, *limits)
+        """Check the settings. Raises ConfigError."""
+        _refuse_unless_positive(jobs=self.jobs, jobs_per_gpu=self.jobs_per_gpu, time_limit=self.time_limit)
+        if not isinstance(self.mps, bool):
+            raise ConfigError(f"hydra.launcher.mps must be true or false, got {self.mps}")
+        self.sweep = (hydra_context, task_function, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """What became of every job, in their order."""
-        return self.launching.run([list(overrides) for overrides in job_overrides], initial_job_idx)
+        from resnet_lab.sweep.launch import Launch
+
+        launching = Launch(*self.sweep, self.jobs, self.jobs_per_gpu, self.time_limit, self.mps)
+        return launching.run([list(overrides) for overrides in job_overrides], initial_job_idx)
 
 
 class Slurm(Launcher):
@@ -90,13 +94,16 @@ class Grid(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Plan, launch what is left to do, the longest first. Raises RunFailed with a list of what failed."""
-        from resnet_lab.sweep.grid import sweep
-
         assert self.hydra_context
         assert self.config
         assert self.launcher
         params = [f"{name}={values}" for name, values in self.params.items()]
         jobs = combinations(self.hydra_context, [*params, *arguments])
+        for overrides in _each_option_once(jobs):  # what is mistyped is said at once, before torch is imported
+            self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+
+        from resnet_lab.sweep.grid import sweep
+
         return sweep(self.hydra_context, self.config, self.launcher, jobs)
 
 
@@ -116,6 +123,31 @@ class Search(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Begin or continue the search. Raises RunFailed when no trial ended well."""
         return self.searching.sweep(arguments)
+
+
+def _each_option_once(jobs: Sequence[list[str]]) -> Iterator[list[str]]:
+    """As many jobs as it takes to have every option of a group, and every name of a setting."""
+    seen: set[str] = set()
+    for job in jobs:
+        named = {name if name not in GROUPS else f"{name}={value}" for name, _, value in map(_parted, job)}
+        if not named <= seen:
+            seen |= named
+            yield job
+
+
+def _parted(override: str) -> tuple[str, str, str]:
+    return override.lstrip("+").partition("=")
+
+
+def _refuse_unless_positive(jobs: object, jobs_per_gpu: object, time_limit: object) -> None:
+    for name, value, kinds, kind, optional in (
+        ("jobs", jobs, int, "a whole number", True),
+        ("jobs_per_gpu", jobs_per_gpu, int, "a whole number", False),
+        ("time_limit", time_limit, (int, float), "minutes", True),
+    ):
+        given = isinstance(value, kinds) and not isinstance(value, bool) and value > 0
+        if not (given or (value is None and optional)):
+            raise ConfigError(f"hydra.launcher.{name} must be {kind} above 0, got {value}")
 
 
 @contextmanager

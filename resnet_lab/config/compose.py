@@ -126,7 +126,7 @@ def base_of(config: Config) -> Config:
     data = config.data
     counted = [f"data.num_classes={data.num_classes}"] if data.own_images else []
     plugged = [f"plugins=[{','.join(config.plugins)}]"] if config.plugins else []
-    if _is_option("experiment", config.name):
+    if is_option("experiment", config.name):
         return _composed(f"+experiment={config.name}", *counted, *plugged)
     return _default(config.name, data.name, config.task, *counted, *plugged)
 
@@ -138,7 +138,7 @@ def _composed(*overrides: str) -> Config:
 
 @cache
 def _default(name: str, data: str, task: str, *overrides: str) -> Config:
-    chosen = [f"data={data}"] * _is_option("data", data)
+    chosen = [f"data={data}"] * is_option("data", data)
     base, default = load_config(*chosen, f"task={task}", *overrides), load_config(*overrides)
     base.task = default.task  # some data sets are for one task, and no other would compose
     if name != data:  # another name does not say which data
@@ -146,7 +146,8 @@ def _default(name: str, data: str, task: str, *overrides: str) -> Config:
     return base
 
 
-def _is_option(group: str, name: str) -> bool:
+def is_option(group: str, name: str) -> bool:
+    """Whether a group has an option of this name, in `conf/`, in the user's own folders or without a file."""
     folders = [CONFIG_DIR, *map(Path, _config_dirs)]
     return name in registered(group) or any((folder / group / f"{name}.yaml").is_file() for folder in folders)
 
@@ -154,6 +155,6 @@ def _is_option(group: str, name: str) -> bool:
 def claimed_depth(config: Config) -> int | None:
     """The depth that an experiment has in its name, as cifar10_56, where the run has the network of that experiment."""
     match = re.search(r"_(\d+)(_|$)", config.name)
-    if not match or not _is_option("experiment", config.name):
+    if not match or not is_option("experiment", config.name):
         return None
     return int(match[1]) if architecture(config.model) == architecture(base_of(config).model) else None

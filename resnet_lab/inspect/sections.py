@@ -8,6 +8,7 @@ from resnet_lab.inspect.show_images import show_inversion, show_patterns
 from resnet_lab.inspect.show_network import show_filters, show_flow, show_maps
 from resnet_lab.inspect.shown import Shown
 
+# Named as in `config.tasks.FIGURES`.
 PARTS: dict[str, Callable[[InspectContext], Iterator[Shown]]] = {
     "flow": show_flow,
     "filters": show_filters,

@@ -1,81 +1,35 @@
-"""`python -m resnet_lab.report DIR… [--by AXIS…] [--out DIR]`: compare the runs under some directories."""
+"""`resnet-lab report DIR… [--by AXIS…] [--out DIR]`: compare the runs under some directories."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnet_lab.command import run_command
-from resnet_lab.config.checks import ConfigError
-from resnet_lab.report import html, plots, tables
-from resnet_lab.report.analysis import analyse
-from resnet_lab.report.collect import Collected, collect
-from resnet_lab.report.comparison import compare
-from resnet_lab.text import plain_console, printable
+from resnet_lab import command
 
-WIDTH = 160  # characters, where the output is not a terminal
+
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = command.parser("report")
+    where = "where run directories are looked for; comes before --by"
+    made.add_argument("directories", nargs="+", type=Path, metavar="DIR", help=where)
+    by = "group by these model fields alone, as in --by shortcut units or --by shortcut,units"
+    made.add_argument("--by", nargs="+", default=[], metavar="AXIS", help=by)
+    made.add_argument("--out", type=Path, metavar="DIR", help="where the report is written (default: DIR/report)")
+    return made
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print and write the comparison. Raises ConfigError when there is nothing to compare."""
     options = parser().parse_args(arguments)
+
+    from resnet_lab.report.write import report
+    from resnet_lab.text import printable
+
     out: Path = options.out or options.directories[0] / "report"
     written = report(options.directories, options.by, out)
     print(f"written to {printable(str(out))}: {', '.join(written)}")
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """What the command takes."""
-    made = argparse.ArgumentParser(prog="python -m resnet_lab.report", description="Compare runs.")
-    made.add_argument(
-        "directories",
-        nargs="+",
-        type=Path,
-        metavar="DIR",
-        help="where run directories are looked for; comes before --by",
-    )
-    made.add_argument(
-        "--by",
-        nargs="+",
-        default=[],
-        metavar="AXIS",
-        help="group by these model fields alone, as in --by shortcut units or --by shortcut,units",
-    )
-    made.add_argument("--out", type=Path, metavar="DIR", help="where the report is written (default: DIR/report)")
-    return made
-
-
-def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[str]:
-    """Collect, compare, print, and write everything to `out`; what was written.
-
-    Raises ConfigError when there is no run, or `out` cannot be a folder.
-    """
-    found = _collect(directories)
-    axes = [axis for words in by for axis in words.split(",") if axis]
-    analyses = [analyse(number, comparison) for number, comparison in enumerate(compare(found.done, axes), 1)]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ConfigError(f"--out: {out} cannot be a folder: a file is in its place") from error
-    plots.remove(out / "figures")
-    figures = [file for analysis in analyses for file in plots.draw(analysis, out / "figures")]
-    (out / "report.md").write_text(tables.markdown(found, analyses, figures), "utf-8", "backslashreplace")
-    tables.write_csv(out / "report.csv", analyses)
-    tables.write_json(out / "report.json", found, analyses)
-    (out / "report.html").write_bytes(html.page(found, analyses, figures, out))
-    tables.show(plain_console(WIDTH), found, analyses)
-    return ["report.html", "report.md", "report.csv", "report.json", *["figures/"] * bool(figures)]
-
-
-def _collect(directories: Sequence[Path]) -> Collected:
-    for directory in directories:
-        if not directory.is_dir():
-            raise ConfigError(f"{directory} is not a directory")
-    found = collect(directories)
-    if found.empty:
-        raise ConfigError(f"no run directories under {', '.join(map(str, directories))}")
-    return found
-
-
 if __name__ == "__main__":
-    run_command(main)
+    command.run_command(main)

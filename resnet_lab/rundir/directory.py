@@ -79,11 +79,12 @@ class RunDirectory:
         result = _read_json(self.result_file) if self.status().get("state") == State.done else {}
         return OF_0_1 | result if "last" in result else {}
 
-    def set_status(self, state: State, why: str = "") -> None:
-        """Record the state, why, when and by whom."""
+    def set_status(self, state: State, why: str = "", epochs: int | None = None) -> None:
+        """Record the state, why, how many epochs have been trained (None: as before), when and by whom."""
+        epochs = self.status().get("epochs", 0) if epochs is None else epochs
         now = datetime.now(UTC).isoformat(timespec="seconds")
         who = {"host": platform.node(), "pid": os.getpid()}
-        write_json(self.status_file, {"state": state, "why": why, "time": now, **who})
+        write_json(self.status_file, {"state": state, "why": why, "epochs": epochs, "time": now, **who})
 
     def write_config(self, config: Config) -> None:
         """Record what is run, resolved; where the images of a folder lie, from wherever that is read."""

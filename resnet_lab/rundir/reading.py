@@ -71,14 +71,22 @@ def read_run(path: Path) -> StoredRun:
         config = directory.stored_config()
     except ConfigError as error:
         raise Unreadable(str(error)) from error
-    if status.get("state") not in [*State]:
-        raise Unreadable(f"status.json: unknown state {status.get('state')!r:.60}")
-    state, why = State(status["state"]), str(status.get("why", ""))
-    if state is State.running and _is_gone(status):
-        why = f"process {status['pid']} is gone without a word: killed?"
-        return StoredRun(path, State.interrupted, why, config, {})
+    state, why = state_of(status)
     result = checked_result(read_json(directory.result_file)) if state is State.done else {}
     return StoredRun(path, state, why, config, result)
+
+
+def state_of(status: dict[str, Any]) -> tuple[State, str]:
+    """The state that status.json says, and why; `interrupted` where the process is gone that says that it is running.
+
+    Raises Unreadable when there is no such state.
+    """
+    if status.get("state") not in [*State]:
+        raise Unreadable(f"status.json: unknown state {status.get('state')!r:.60}")
+    state = State(status["state"])
+    if state is State.running and _is_gone(status):
+        return State.interrupted, f"process {status['pid']} is gone without a word: killed?"
+    return state, str(status.get("why", ""))
 
 
 def read_json(path: Path) -> dict[str, Any]:

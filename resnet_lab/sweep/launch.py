@@ -50,10 +50,7 @@ class Running:
 
 
 class Launch:
-    """What is the same for all jobs; `jobs` at once, `jobs_per_gpu`, a `time_limit` in minutes for each, and `mps`.
-
-    Raises ConfigError when one of the numbers is not positive.
-    """
+    """What is the same for all jobs; `jobs` at once, `jobs_per_gpu`, a `time_limit` in minutes for each, and `mps`."""
 
     def __init__(
         self,
@@ -65,9 +62,6 @@ class Launch:
         time_limit: float | None,
         mps: bool,
     ) -> None:
-        _refuse_unless_positive(jobs=jobs, jobs_per_gpu=jobs_per_gpu, time_limit=time_limit)
-        if not isinstance(mps, bool):
-            raise ConfigError(f"hydra.launcher.mps must be true or false, got {mps}")
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
         self.slots = share(jobs, jobs_per_gpu, use_gpus=config.trainer.accelerator is not Accelerator.cpu)
         self.seconds = time_limit and 60 * time_limit
@@ -185,17 +179,6 @@ class Launch:
             if job.process.is_alive():
                 job.process.kill()
                 job.process.join()
-
-
-def _refuse_unless_positive(jobs: object, jobs_per_gpu: object, time_limit: object) -> None:
-    for name, value, kinds, kind, optional in (
-        ("jobs", jobs, int, "a whole number", True),
-        ("jobs_per_gpu", jobs_per_gpu, int, "a whole number", False),
-        ("time_limit", time_limit, (int, float), "minutes", True),
-    ):
-        given = isinstance(value, kinds) and not isinstance(value, bool) and value > 0
-        if not (given or (value is None and optional)):
-            raise ConfigError(f"hydra.launcher.{name} must be {kind} above 0, got {value}")
 
 
 def _directory(composed: DictConfig) -> RunDirectory | None:

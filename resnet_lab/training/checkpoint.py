@@ -7,6 +7,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.files import copy_whole
+from resnet_lab.rundir.states import State
 from resnet_lab.training.module import best_epoch
 
 
@@ -28,3 +29,4 @@ class Checkpoints(Checkpoint):
             copy_whole(best, last)
         else:
             trainer.save_checkpoint(last, weights_only=False)
+        self.directory.set_status(State.running, epochs=len(pl_module.history))

@@ -112,7 +112,7 @@ class Job:
         directory = self.directory
         try:
             directory.write_config(self.config)
-            directory.set_status(State.running)
+            directory.set_status(State.running, epochs=len(checkpoint["history"]) if checkpoint else 0)
             with signals_kept():
                 result = self.train(data, checkpoint)
             write_json(directory.result_file, result)

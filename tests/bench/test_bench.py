@@ -93,7 +93,6 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
         (["--seconds=nan"], "--seconds must be a number above 0, got nan"),
         (["--seconds=0"], "--seconds must be a number above 0, got 0"),
         (["--json=/nowhere/at/all.json"], "--json: there is no folder /nowhere/at"),
-        (["--nonsense"], "--nonsense"),
     ],
 )
 def test_mistakes(words: list[str], message: str, capsys: pytest.CaptureFixture[str]):

@@ -1,0 +1,45 @@
+"""From directories to a written report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.report import html, plots, tables
+from resnet_lab.report.analysis import analyse
+from resnet_lab.report.collect import Collected, collect
+from resnet_lab.report.comparison import compare
+from resnet_lab.text import plain_console
+
+WIDTH = 160  # characters, where the output is not a terminal
+
+
+def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[str]:
+    """Collect, compare, print, and write everything to `out`; what was written.
+
+    Raises ConfigError when there is no run, or `out` cannot be a folder.
+    """
+    found = _collect(directories)
+    axes = [axis for words in by for axis in words.split(",") if axis]
+    analyses = [analyse(number, comparison) for number, comparison in enumerate(compare(found.done, axes), 1)]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError(f"--out: {out} cannot be a folder: a file is in its place") from error
+    plots.remove(out / "figures")
+    figures = [file for analysis in analyses for file in plots.draw(analysis, out / "figures")]
+    (out / "report.md").write_text(tables.markdown(found, analyses, figures), "utf-8", "backslashreplace")
+    tables.write_csv(out / "report.csv", analyses)
+    tables.write_json(out / "report.json", found, analyses)
+    (out / "report.html").write_bytes(html.page(found, analyses, figures, out))
+    tables.show(plain_console(WIDTH), found, analyses)
+    return ["report.html", "report.md", "report.csv", "report.json", *["figures/"] * bool(figures)]
+
+
+def _collect(directories: Sequence[Path]) -> Collected:
+    for directory in directories:
+        if not directory.is_dir():
+            raise ConfigError(f"{directory} is not a directory")
+    found = collect(directories)
+    if found.empty:
+        raise ConfigError(f"no run directories under {', '.join(map(str, directories))}")
+    return found
