@@ -79,5 +79,5 @@ def exit_reason(code: int) -> str:
     signum = -code if code < 0 else code - 128
     name = signal.Signals(signum).name if signum in set(signal.Signals) else f"signal {signum}"
     if code < 0:
-        return f"killed by {name}" + "; the system does so when memory runs out" * (signum == signal.SIGKILL)
+        return f"killed by {name}{'; the system does so when memory runs out' if signum == signal.SIGKILL else ''}"
     return f"ended by {name}" if signum in set(signal.Signals) else f"ended by itself with status {code}"

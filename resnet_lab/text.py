@@ -15,6 +15,11 @@ def printable(name: str) -> str:
     return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 epoch`, `2 epochs`, `2 batches`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('ch') else 's'}"
+
+
 def literal_text() -> AbstractContextManager[None]:
     """A context to make, draw and save figures in, where a dollar is a dollar."""
     import matplotlib  # takes long, and who reads names draws nothing

@@ -138,7 +138,7 @@ def _composed(*overrides: str) -> Config:
 
 @cache
 def _default(name: str, data: str, task: str, *overrides: str) -> Config:
-    chosen = [f"data={data}"] * is_option("data", data)
+    chosen = [f"data={data}"] if is_option("data", data) else []
     base, default = load_config(*chosen, f"task={task}", *overrides), load_config(*overrides)
     base.task = default.task  # some data sets are for one task, and no other would compose
     if name != data:  # another name does not say which data

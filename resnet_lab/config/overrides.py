@@ -27,7 +27,7 @@ def overrides_of(config: Config) -> list[str]:
     if base.data.name != config.data.name and is_option("data", config.data.name):
         typed += [f"data={config.data.name}"]
         typed += [f"data.root={_value(config.data.root)}"] if config.data.own_images else []
-        typed += [f"task={config.task}"] * (config.task != base.task)
+        typed += [f"task={config.task}"] if config.task != base.task else []
         base = load_config(*typed)
     ours, theirs = everything(config), everything(base)
     wanted = {item.name for item in settings_of(config) if item.metadata["identity"]} | {"name", "output_dir"}

@@ -75,13 +75,13 @@ class Complexity:
 def complexity(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
     """Measure a network for one image of (channels, height, width); the network is left as it is."""
     shadow = copy.deepcopy(net).to("meta", torch.float32).eval()
-    for name, parameter in shadow.named_parameters():
-        parameter.lab_name = name.removesuffix(".weight")  # type: ignore[attr-defined]
     image = torch.empty(1, *image_shape, device="meta")
-    image.lab_path = Path()  # type: ignore[attr-defined]
-    with torch.no_grad(), _Tracer() as tracer:
+    names: dict[Tensor, str] = {
+        parameter: name.removesuffix(".weight") for name, parameter in shadow.named_parameters()
+    }
+    with torch.no_grad(), _Tracer(names, image) as tracer:
         out = shadow(image)
-    end = _longest(_from_image(out))
+    end = tracer.longest(tracer.from_image(out))
     return Complexity(
         depth=end.depth,
         params=sum(p.numel() for p in net.parameters()),
@@ -95,10 +95,15 @@ def complexity(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
 
 
 class _Tracer(TorchFunctionMode):
-    """Follows the path of every tensor that comes from the image, and records every operation with weights."""
+    """Follows the path of every tensor that comes from the image, and records every operation with weights.
 
-    def __init__(self) -> None:
+    Tensors are keys by identity, and are kept: on the `meta` device they take no memory.
+    """
+
+    def __init__(self, names: dict[Tensor, str], image: Tensor) -> None:
         super().__init__()
+        self.names = names  # of weights, and of what is computed from weights alone
+        self.paths = {image: Path()}
         self.layers: list[LayerCost] = []
         self.uncounted: dict[str, list[str]] = {}
 
@@ -106,15 +111,15 @@ class _Tracer(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        maps = _from_image((args, kwargs))
-        weights = [tensor.lab_name for tensor in _tensors((args, kwargs)) if hasattr(tensor, "lab_name")]
+        maps = self.from_image((args, kwargs))
+        weights = [self.names[tensor] for tensor in _tensors((args, kwargs)) if tensor in self.names]
         result = func(*args, **kwargs)
         kind = getattr(func, "__name__", str(func))
         if not maps:  # weights that are made ready, by standardisation for example, keep their name
-            for tensor in _tensors(result) if weights else ():
-                tensor.lab_name = weights[0]  # type: ignore[attr-defined]
+            if weights:
+                self.names |= dict.fromkeys(_tensors(result), weights[0])
             return result
-        path = _longest(_carriers(maps, result) if kind in PRODUCTS else maps)
+        path = self.longest(self._carriers(maps, result) if kind in PRODUCTS else maps)
         if func in (F.conv2d, F.linear):
             path = self._through_layer(path, result, **dict(zip(LAYER, args, strict=False)), **kwargs)
         elif func in (F.max_pool2d, F.avg_pool2d):
@@ -123,30 +128,32 @@ class _Tracer(TorchFunctionMode):
             path = path._replace(gate=True)
         elif weights and func is not F.batch_norm:
             self.uncounted.setdefault(kind, []).append(weights[0])
-        for tensor in _tensors(result):
-            tensor.lab_path = path  # type: ignore[attr-defined]
+        self.paths |= dict.fromkeys(_tensors(result), path)
         return result
+
+    def from_image(self, nested: Any) -> list[Tensor]:
+        """The tensors that were computed from the image."""
+        return [tensor for tensor in _tensors(nested) if tensor in self.paths]
+
+    def longest(self, tensors: Iterable[Tensor]) -> Path:
+        """The longest of the paths to some tensors; a gate only if all of them are gates."""
+        depths, fields, jumps, gates = zip(*(self.paths[tensor] for tensor in tensors), strict=True)
+        return Path(max(depths), max(fields), max(jumps), all(gates))
+
+    def _carriers(self, factors: list[Tensor], product: Tensor) -> list[Tensor]:
+        """The factors that carry maps: not gates, which come from a sigmoid or have one number for many positions."""
+        return [x for x in factors if not self.paths[x].gate and x.numel() == product.numel()] or factors
 
     def _through_layer(
         self, path: Path, out: Tensor, weight: Tensor, stride: Any = 1, dilation: Any = 1, **_: Any
     ) -> Path:
         kernel = weight.shape[-1] if weight.ndim == 4 else None
-        name = getattr(weight, "lab_name", "?")
+        name = self.names.get(weight, "?")
         macs = out[0].numel() * weight[0].numel()  # of one map: its group's inputs times the window
         layer = LayerCost(name, kernel, _first(stride) if kernel else None, tuple(out.shape[1:]), macs)
         self.layers.append(layer)
         path = _through_window(path, _first(dilation) * ((kernel or 1) - 1) + 1, _first(stride))
         return path._replace(depth=path.depth + 1, gate=False)
-
-
-def _carriers(factors: list[Tensor], product: Tensor) -> list[Tensor]:
-    """The factors that carry maps: all but gates, which come from a sigmoid or have one number for many positions."""
-    return [x for x in factors if not _path(x).gate and x.numel() == product.numel()] or factors
-
-
-def _longest(tensors: Iterable[Tensor]) -> Path:
-    depths, fields, jumps, gates = zip(*map(_path, tensors), strict=True)
-    return Path(max(depths), max(fields), max(jumps), all(gates))
 
 
 def _through_pooling(path: Path, kernel_size: Any, stride: Any = None, **_: Any) -> Path:
@@ -156,14 +163,6 @@ def _through_pooling(path: Path, kernel_size: Any, stride: Any = None, **_: Any)
 def _through_window(path: Path, kernel: int, stride: int) -> Path:
     """A window of k pixels sees (k - 1) more neighbours, each a jump apart; its stride multiplies the jump."""
     return path._replace(field=path.field + (kernel - 1) * path.jump, jump=path.jump * stride)
-
-
-def _from_image(nested: Any) -> list[Tensor]:
-    return [tensor for tensor in _tensors(nested) if hasattr(tensor, "lab_path")]
-
-
-def _path(tensor: Tensor) -> Path:
-    return tensor.lab_path  # type: ignore[attr-defined]
 
 
 def _first(value: int | Iterable[int]) -> int:

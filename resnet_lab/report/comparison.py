@@ -12,6 +12,7 @@ from resnet_lab.config.fields import section_settings
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.rundir.reading import StoredRun
+from resnet_lab.text import plural
 
 Value = Any  # a number, a word, None, or a tuple of them
 Fields = dict[str, Value]  # by dotted name
@@ -115,7 +116,7 @@ def _comparable(runs: list[StoredRun]) -> list[tuple[Fields, list[StoredRun]]]:
 
 def _title(shared: Fields, told_apart: list[str]) -> str:
     """The data and the epochs, and whatever tells this comparison from the others."""
-    epochs = f"{shared['epochs']} epoch" + "s" * (shared["epochs"] != 1)
+    epochs = plural(shared["epochs"], "epoch")
     others = {name: shared.get(name) for name in told_apart if name not in ("data.name", "epochs")}
     return ", ".join(filter(None, [text(shared.get("data.name")), epochs, label(others)]))
 

@@ -70,7 +70,7 @@ def cells(row: Row) -> list[str]:
 def troubles(found: Collected, analyses: Sequence[Analysis]) -> list[str]:
     """Everything that should be there and is not: runs that are not done, damaged directories, missing seeds."""
     return [
-        *["no run is done yet"] * (not found.done),
+        *([] if found.done else ["no run is done yet"]),
         *(f"{run.path}: {run.state}" + (f" ({_line(run.why)})" if run.why else "") for run in found.unfinished),
         *found.not_begun,
         *(

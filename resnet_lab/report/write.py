@@ -32,7 +32,7 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
     tables.write_json(out / "report.json", found, analyses)
     (out / "report.html").write_bytes(html.page(found, analyses, figures, out))
     tables.show(plain_console(WIDTH), found, analyses)
-    return ["report.html", "report.md", "report.csv", "report.json", *["figures/"] * bool(figures)]
+    return ["report.html", "report.md", "report.csv", "report.json", *(["figures/"] if figures else [])]
 
 
 def _collect(directories: Sequence[Path]) -> Collected:

@@ -44,8 +44,10 @@ def sweep(
             disable=not console.is_terminal,
         )
     ]
-    if repeated := len(plan) - len(plan := without_repetitions(plan)):
-        log.info("%d jobs are the same runs as others: left out", repeated)
+    num_jobs = len(plan)
+    plan = without_repetitions(plan)
+    if len(plan) < num_jobs:
+        log.info("%d jobs are the same runs as others: left out", num_jobs - len(plan))
     if any(job.config and job.config.dry_run for job in plan):
         plain_console(WIDE).print(listing(plan))
         return []

@@ -14,6 +14,7 @@ from resnet_lab.callbacks.reporter import Progress
 from resnet_lab.config.hydra_private import failure
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.sweep.slots import Slot
+from resnet_lab.text import plural
 from resnet_lab.training.log import console, log
 from resnet_lab.training.run import scores
 
@@ -45,7 +46,7 @@ class ProgressTable:
         if self.progressed[number] is None:
             where = f" on GPU {gpu}" if (gpu := self.slots[number].gpu) else ""
             begun = f"continues after epoch {progress.epoch} of" if progress.epoch else "begins"
-            epochs = f"{progress.max_epochs} epoch{'s' * (progress.max_epochs != 1)}"
+            epochs = plural(progress.max_epochs, "epoch")
             log.info("%s: %s %s%s", self.labels[number], begun, epochs, where)
         self.progressed[number] = progress
 

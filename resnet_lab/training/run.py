@@ -21,6 +21,7 @@ from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
 from resnet_lab.tasks.cost import measure
 from resnet_lab.tasks.load import load_checkpoint
+from resnet_lab.text import plural
 from resnet_lab.training.advice import advice
 from resnet_lab.training.checkpoint import Checkpoints
 from resnet_lab.training.lightning import EventLogger, make_trainer
@@ -98,13 +99,14 @@ class Job:
             parts = (len(data.train_rows), len(data.validation_rows), len(data.source.test))
             images = ": {:,} training, {:,} validation, {:,} test images, ".format(*parts)
             images += f"{data.num_batches} steps an epoch"
-        checkpoint = self.checkpoint()
-        done = f"continue after epoch {len(checkpoint['history'])} of {epochs}" if checkpoint else None
+        todo = f"train {plural(epochs, 'epoch')}"
+        if checkpoint := self.checkpoint():
+            todo = f"continue after epoch {len(checkpoint['history'])} of {epochs}"
         return (
             f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs an image\n"
             f"{self.config.data.name}{images}\n"
             f"{runtime.accelerator} ({runtime.name}): {runtime.reasons}\n"
-            f"{self.directory.path}: {done or f'train {epochs} epoch' + 's' * (epochs != 1)}"
+            f"{self.directory.path}: {todo}"
         )
 
     def guarded(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:

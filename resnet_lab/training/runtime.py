@@ -17,6 +17,7 @@ from joblib import cpu_count
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Accelerator, Compile
 from resnet_lab.config.schema import Config
+from resnet_lab.text import plural
 
 # Below so many MACs a forward pass a second thread brings little when the machine is idle, and beside another process
 # each wait for it costs far more than the work that it shares.
@@ -127,11 +128,11 @@ def _graphs(asked: bool | None, on_gpu: bool) -> tuple[bool, str]:
 
 def _steps_per_call(config: Config, on_gpu: bool, batch_macs: int) -> tuple[int, str]:
     if asked := config.trainer.steps_per_call:
-        return asked, f"{asked} mini-batches a call"
+        return asked, f"{plural(asked, 'mini-batch')} a call"
     wanted = CALL_STEPS_ON_GPU if on_gpu else math.ceil(CALL_MACS / max(1, batch_macs))
     batch_bytes = 4 * math.prod(config.data.image_shape) * config.optim.batch_size
     steps = max(1, min(wanted, CALL_BYTES // batch_bytes))
-    return steps, f"{steps} mini-batch{'es' if steps > 1 else ''} a call (Lightning's part stays small)"
+    return steps, f"{plural(steps, 'mini-batch')} a call (Lightning's part stays small)"
 
 
 def physical_cores() -> int:
@@ -146,7 +147,7 @@ def _threads(asked: int | None, on_gpu: bool, batch_macs: int) -> tuple[int, str
     small = batch_macs < SMALL_MACS
     threads = asked or (1 if small else most)
     why = "" if asked else " (the network is small)" if small else " (the cores that this process may use)"
-    return threads, f"{threads} thread{'s' if threads > 1 else ''}{why}"
+    return threads, f"{plural(threads, 'thread')}{why}"
 
 
 def _keep_large_allocations() -> None:
