@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-extras lint format dashboard clean
+.PHONY: help setup run test test-fast test-extras test-versions lint format figures dashboard clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with the pinned versions
 
@@ -20,27 +20,40 @@ run: $(READY) ## train; settings go in ARGS, as in make run ARGS="+experiment=fa
 test: $(READY) ## run the tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
+test-fast: $(READY) ## run the fast tests, which touch every package, in a minute
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-versions: $(READY) ## test with other Pythons, and with the oldest dependencies, in environments of their own
+	@$(BIN)/python scripts/test_versions.py $(ARGS)
+
 test-extras: .venv-extras/.ready .venv-ray/.ready ## test sweeps by Optuna, SLURM and Ray, in environments of their own
 	@.venv-extras/bin/python -m pytest tests/extras/test_search.py tests/extras/test_slurm.py $(ARGS)
 	@.venv-ray/bin/python -m pytest tests/extras/test_ray.py $(ARGS)
 
-lint: $(READY) ## check style and types
+lint: $(READY) ## check style, types and words
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python scripts/check_words.py
 
 format: $(READY) ## rewrite the code in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+figures: $(READY) ## write the generated tables, pages and figures of docs/ again
+	@$(BIN)/python scripts/draw_units.py
+	@$(BIN)/python scripts/networks.py
+	@$(BIN)/python scripts/write_why_residual.py
+	@$(BIN)/python -m benchmarks.report
+
 dashboard: $(READY) ## open TensorBoard on all runs in outputs/
 	@$(BIN)/tensorboard --logdir outputs $(ARGS)
 
 clean: ## remove .venv and caches; never outputs/
-	rm -rf $(VENV) .venv-extras .venv-ray .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-extras .venv-ray .venv-versions .mypy_cache .ruff_cache .hypothesis build dist
 	find resnet_lab tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
-# An unfinished set-up has no .ready, and is made anew.
+# An unfinished set-up has no .ready, and is made again.
 $(READY): EXTRAS := dev
 .venv-extras/.ready: EXTRAS := dev,optuna,slurm
 .venv-ray/.ready: EXTRAS := dev,ray

@@ -1,1 +1,1 @@
-"""The speed of the lab, measured side by side with other implementations of the same training."""
+"""The speed of the lab, compared with other implementations of the same training."""

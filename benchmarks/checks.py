@@ -1,4 +1,4 @@
-"""What must hold before a number counts: the same is given to all, and the lab learns what the bare loop learns."""
+"""Checks before a number counts: all get the same input, and the lab learns what the bare loop learns."""
 
 import math
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ STEPS, EPOCHS = 25, 4
 
 
 class Tolerance(NamedTuple):
-    """How far from the bare loop is near: the first losses and all of them, relative; tensors at the end, by norm."""
+    """Largest allowed differences from the bare loop: relative for losses, by norm for tensors at the end."""
 
-    first: float  # of FIRST steps
+    first: float  # for the losses of the first FIRST steps
     loss: float
     weights: float
     momentum: float
 
 
-# A CPU repeats the bare loop exactly. Maps that lie otherwise in memory are added up in another order: the first steps
-# agree to a few units of float32, then the difference grows, on an Intel Xeon to 0.0011, 0.0058 and 0.16 in 100 steps.
-# bf16 has 8 binary digits, and a GPU chooses its algorithms: the bare loop in bf16 is 0.019, 0.12 and 0.52 from the one
-# in fp32 on a CPU, so that two in bf16 may be that far too.
+# A CPU repeats the bare loop exactly. With another memory layout, sums are taken in another order: the first steps
+# agree up to rounding in float32, then the difference grows, on an Intel Xeon to 0.0011, 0.0058 and 0.16 in 100 steps.
+# bf16 has 8 binary digits, and a GPU chooses its algorithms: on a CPU, the bare loops in bf16 and fp32 differ by 0.019,
+# 0.12 and 0.52, so two loops in bf16 may differ that much, too.
 EXACT = Tolerance(0, 0, 0, 0)
 REORDERED = Tolerance(1e-5, 0.01, 0.05, 0.5)
 BF16 = Tolerance(0.05, 0.05, 0.25, 1.0)
@@ -40,7 +40,7 @@ FIRST = 20
 
 
 class Trajectory(Observer):
-    """Keeps every mini-batch and every loss."""
+    """Records every mini-batch and every loss."""
 
     def __init__(self) -> None:
         self.images: list[Tensor] = []
@@ -48,7 +48,7 @@ class Trajectory(Observer):
         self.losses: list[Tensor] = []
 
     def step(self, images_BCHW: Tensor, labels_B: Tensor, loss: Tensor) -> None:
-        """Copies, as a CUDA graph writes to the same place again."""
+        """Clone all tensors: a CUDA graph overwrites their memory."""
         self.images.append(images_BCHW.detach().clone(memory_format=torch.contiguous_format))
         self.labels.append(labels_B.clone())
         self.losses.append(loss.detach().clone())
@@ -58,7 +58,7 @@ Seen = tuple[Trajectory, Trained]
 
 
 def follow(name: str, overrides: Sequence[str], device: torch.device, eager: bool = False) -> Seen:
-    """What an implementation sees and learns in 100 steps; `eager`: the bare loop without a CUDA graph."""
+    """Record 100 training steps of an implementation; with `eager`, of the bare loop without a CUDA graph."""
     module, more = implementation(name)
     repeatable = "deterministic=true" if device.type == "cpu" else "deterministic=false"
     task, trajectory = Task([*overrides, repeatable, *more], STEPS, EPOCHS, device), Trajectory()
@@ -68,15 +68,15 @@ def follow(name: str, overrides: Sequence[str], device: torch.device, eager: boo
 
 
 def same_batches(name: str, seen: Seen, bare: Seen) -> dict[str, Any]:
-    """The very images, in order and as augmented; 1e-5 for a GPU's division."""
+    """Compare the images, in order and after augmentation; the tolerance of 1e-5 is for a GPU's division."""
     pairs = list(zip(seen[0].images, bare[0].images, strict=True))
     off = max((one.cpu() - other.cpu()).abs().max().item() for one, other in pairs)
     labels = all(torch.equal(a.cpu(), b.cpu()) for a, b in zip(seen[0].labels, bare[0].labels, strict=True))
-    return check(f"{name} is given the same {len(pairs)} mini-batches", labels and off <= 1e-5, off)
+    return check(f"{name} gets the same {len(pairs)} mini-batches", labels and off <= 1e-5, off)
 
 
 def same_losses(name: str, seen: Seen, bare: Seen, tolerance: Tolerance) -> dict[str, Any]:
-    """At every step."""
+    """Compare the losses of all steps."""
     losses, expected = (torch.stack(of[0].losses).double().cpu() for of in (seen, bare))
     off = (losses.float() - expected.float()).abs() / expected.float()
     near = bool((off[:FIRST] <= tolerance.first).all() and (off <= tolerance.loss).all())
@@ -85,13 +85,13 @@ def same_losses(name: str, seen: Seen, bare: Seen, tolerance: Tolerance) -> dict
 
 
 def same_state(name: str, seen: Seen, bare: Seen, tolerance: Tolerance) -> list[dict[str, Any]]:
-    """Weights with BatchNorm's statistics, momentum buffers, learning rate and steps at the end."""
+    """Compare weights with BatchNorm statistics, momentum buffers, learning rate and steps at the end."""
     trained, expected = seen[1], bare[1]
     if trained.weights.keys() != expected.weights.keys():
         return [check(f"{name} has the bare loop's tensors", False, math.inf)]
     pairs = [(trained.weights[tensor], expected.weights[tensor]) for tensor in expected.weights]
     weights = distance(*zip(*(pair for pair in pairs if pair[1].is_floating_point()), strict=True))
-    counts = all(one.item() == other.item() for one, other in pairs if not other.is_floating_point())  # BatchNorm's
+    counts = all(one.item() == other.item() for one, other in pairs if not other.is_floating_point())  # of batches
     momentum = distance(trained.momentum, expected.momentum)
     rates = abs(float(trained.lr) - expected.lr) / expected.lr
     return [
@@ -107,21 +107,21 @@ def same_state(name: str, seen: Seen, bare: Seen, tolerance: Tolerance) -> list[
 
 
 def distance(ones: Sequence[Tensor], others: Sequence[Tensor]) -> float:
-    """Norm of the difference of all numbers together, over the norm of the others."""
+    """Return the norm of the difference of all tensors together, relative to the norm of `others`."""
     one, other = (torch.cat([tensor.detach().cpu().double().flatten() for tensor in group]) for group in (ones, others))
     return float((one - other).norm() / other.norm())
 
 
 def check(what: str, holds: bool, value: float) -> dict[str, Any]:
-    """What was asked, whether it holds, and the number that it was decided by."""
+    """Record what was checked, whether it holds, and the number that decided it."""
     return {"what": what, "passed": bool(holds), "value": value if math.isfinite(value) else None}
 
 
 def offsets(epochs: int = 20, images: int = 1000) -> np.ndarray:
-    """How often the lab's loader cuts at each of 9 × 9 corners and mirrors or not, (9, 9, 2): read off its images.
+    """Count how often the lab's loader crops at each of 9 × 9 corners and mirrors or not, (9, 9, 2).
 
-    A pixel of the images tells its row in one channel and its column in another; the one in the middle is never cut
-    off, and its neighbour tells whether columns run backwards.
+    Read off the images: each pixel holds its row in one channel and its column in another. The central pixel is never
+    cropped away, and its neighbour shows whether the image is mirrored.
     """
     config = load_config(*TINY, "data=fake", "data.image_size=32")
     size, pad = 32, config.augment["crop"].pad
@@ -137,27 +137,27 @@ def offsets(epochs: int = 20, images: int = 1000) -> np.ndarray:
         for batch, _ in loader:
             top, left = batch[:, :2, middle, middle].round().long().T - middle + pad
             flip = batch[:, 1, middle, middle + 1] < batch[:, 1, middle, middle]
-            left = left + flip  # mirrored, the pixel right of the middle comes to it, from one column before
+            left = left + flip  # mirrored, the central pixel is from one column further left
             np.add.at(counts, (top.numpy(), left.numpy(), flip.long().numpy()), 1)
     return counts
 
 
 def uniform(counts: np.ndarray, least_p: float = 1e-3) -> dict[str, Any]:
-    """Whether all corners and both directions are equally likely (chi-square)."""
+    """Check that all corners and both directions are equally likely (chi-square test)."""
     p = float(chisquare(counts.ravel()).pvalue)
     return check(f"all {counts.size} ways to crop and mirror are equally likely, p ≥ {least_p:g}", p >= least_p, p)
 
 
 def all_checks(names: Sequence[str], device: torch.device, overrides: Sequence[str] = TINY) -> list[dict[str, Any]]:
-    """All of them: lab against the eager bare loop, the others against it too, and the augmentation.
+    """Run all checks: the lab and the others against the eager bare loop, and the augmentation.
 
-    bf16 lets small mistakes pass, so that on a GPU the lab is held against the loop in fp32 too.
+    bf16 hides small mistakes, so on a GPU the lab is compared with the loop in fp32 as well.
     """
     bare = follow("roof", overrides, device, eager=True)
     on_gpu = device.type == "cuda"
     made = [uniform(offsets())]
     for name in names:
-        if name == "timm":  # another network: there is nothing to compare but the batches
+        if name == "timm":  # another network: only the batches can be compared
             made.append(same_batches(name, follow(name, overrides, device), bare))
             continue
         seen = follow(name, overrides, device)
@@ -168,13 +168,13 @@ def all_checks(names: Sequence[str], device: torch.device, overrides: Sequence[s
 
 
 def reorders(name: str) -> bool:
-    """Whether one may add up in another order than the bare loop: any but the lab, or the lab if it is told to."""
+    """Whether it may sum in another order than the bare loop: all but roof and lab, and the lab with some settings."""
     own, _, setting = name.partition(":")
     return own not in ("lab", "roof") or setting in ("trainer.compile=inductor", "trainer.channels_last=false")
 
 
 def in_fp32(device: torch.device) -> list[dict[str, Any]]:
-    """The lab and the bare loop, whose steps are graphs on a GPU, against the loop without: sharply, without TF32."""
+    """Compare the lab and the bare loop, both as CUDA graphs, with the eager loop: in fp32 without TF32, strictly."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     fp32 = [*TINY, "trainer.precision=32-true"]
     bare = follow("roof", fp32, device, eager=True)

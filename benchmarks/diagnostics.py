@@ -1,4 +1,4 @@
-"""What the light diagnostics cost: `python -m benchmarks.diagnostics OVERRIDES…` prints their share of a run's time."""
+"""Cost of the light diagnostics: `python -m benchmarks.diagnostics OVERRIDES…` prints their share of a run's time."""
 
 import sys
 import tempfile
@@ -15,7 +15,7 @@ HOOKS = ("on_train_start", "on_train_batch_end", "on_train_epoch_end")
 
 
 class Timed(LightDiagnostics):
-    """Adds up the seconds inside its hooks, which wait for the device before they end."""
+    """Sums up the seconds spent in its hooks, which synchronise with the device before they return."""
 
     seconds = 0.0
 
@@ -24,8 +24,6 @@ class Timed(LightDiagnostics):
         return self.timed(found) if name in HOOKS else found
 
     def timed(self, hook: Callable[..., None]) -> Callable[..., None]:
-        """The hook, timed."""
-
         def call(*arguments: Any) -> None:
             start = time.perf_counter()
             hook(*arguments)
@@ -35,7 +33,7 @@ class Timed(LightDiagnostics):
 
 
 def main(overrides: list[str]) -> None:
-    """Train once in a folder that is then removed."""
+    """Train once in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         overrides = [*overrides, f"output_dir={folder}"]
         config, timed = load_config(*overrides), Timed()

@@ -1,4 +1,4 @@
-"""What stands in every file of results: on what machine, with which versions, from which commit, by which command."""
+"""The facts in every results file: machine, versions, commit and command."""
 
 import json
 import os
@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def facts(module: str) -> dict[str, Any]:
-    """Of this process, started as `python -m module …`."""
+    """Collect the facts of this process, started as `python -m module …`."""
     return {
         "command": " ".join(["python", "-m", module, *sys.argv[1:]]),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -34,12 +34,12 @@ def facts(module: str) -> dict[str, Any]:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Whole or not at all, in a folder that is made."""
+    """Write a results file atomically, and create its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, content)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """What was written."""
+    """Read a results file."""
     content: dict[str, Any] = json.loads(path.read_text())
     return content

@@ -1,4 +1,4 @@
-"""Every check that needs a GPU: `python -m benchmarks.gpu`, a JSON file for each and a summary; a check that fails
+"""All checks that need a GPU: `python -m benchmarks.gpu` writes a JSON file for each, and a summary. A failed check
 does not stop the others. Without `--cifar10` or data in data/, the full training downloads CIFAR-10.
 """
 
@@ -19,16 +19,16 @@ from benchmarks.train import IMPLEMENTATIONS, NETWORKS, compare, passed_checks, 
 
 COMPILED = "lab:trainer.compile=inductor"
 EPOCH_IMAGES = 50_000
-EPOCH_SECONDS = {"cifar10_basic_56": 0.6, "cifar10_164": 1.8}  # at most
+EPOCH_SECONDS = {"cifar10_basic_56": 0.6, "cifar10_164": 1.8}  # upper limits
 JOBS = "1,2,4,8"
 NETWORK_TRAINED = "cifar10_56"
-MOST_ERROR = 10.0  # percent; more means that something is wrong, as smaller networks of the papers stay below
+MOST_ERROR = 10.0  # percent; more indicates a bug, as even smaller networks of the papers stay below
 
-Check = Callable[[], dict[str, Any]]  # what is written; "checks" holds the verdicts
+Check = Callable[[], dict[str, Any]]  # returns the content of a file; "checks" holds the verdicts
 
 
 def main() -> int:
-    """Exit status 1 when there is no GPU, or a check fails."""
+    """Run all checks; return exit status 1 if there is no GPU or a check fails."""
     options = parser().parse_args()
     if not torch.cuda.is_available():
         print("torch finds no GPU here", file=sys.stderr)
@@ -39,14 +39,14 @@ def main() -> int:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     made.add_argument("--rounds", type=int, default=5)
-    made.add_argument("--steps", type=int, default=390, help="mini-batches of an epoch")
-    made.add_argument("--cifar10", metavar="DIR", help="CIFAR-10 as train/CLASS/* and test/CLASS/*, for the training")
+    made.add_argument("--steps", type=int, default=390, help="mini-batches per epoch")
+    made.add_argument("--cifar10", metavar="DIR", help="CIFAR-10 as train/CLASS/* and test/CLASS/*, for full training")
     made.add_argument("--out", type=Path, default=RESULTS / "gpu")
     return made
 
 
 def checks(options: argparse.Namespace) -> dict[str, Check]:
-    """All checks by name, in order."""
+    """Return all checks by name, in order."""
     names, _ = usable([*IMPLEMENTATIONS, COMPILED])
     speeds = {name: (lambda name=name: speed(name, names, options.rounds, options.steps)) for name in NETWORKS}
     shared = {name: (lambda more=more: parallel(*more)) for name, more in (("jobs", ()), ("jobs_mps", ("--mps",)))}
@@ -54,12 +54,12 @@ def checks(options: argparse.Namespace) -> dict[str, Check]:
 
 
 def report(named: Mapping[str, Check], out: Path) -> int:
-    """Do all checks and write a file for each, then summary.json; the exit status."""
+    """Run all checks, write a file for each, then summary.json; return the exit status."""
     summary: dict[str, Any] = {}
     for name, check in named.items():
         try:
             content = facts("benchmarks.gpu") | check()
-        except Exception as error:  # recorded, and the next one is done
+        except Exception as error:  # record it, and go on with the next check
             content = facts("benchmarks.gpu") | {"error": f"{type(error).__name__}: {error}", "checks": []}
         write(out / f"{name}.json", content)
         summary[name] = decide.passed(content["checks"])
@@ -71,18 +71,18 @@ def report(named: Mapping[str, Check], out: Path) -> int:
 
 
 def hold(names: list[str]) -> dict[str, Any]:
-    """The checks before any number."""
+    """Run the checks that must hold before any number counts."""
     return {"checks": passed_checks(names, "cuda")}
 
 
 def speed(network: str, names: list[str], rounds: int, steps: int) -> dict[str, Any]:
-    """Images a second of all implementations, the lab compiled and not; and the seconds of an epoch of CIFAR-10."""
+    """Measure images/s of all implementations, the lab also compiled, and the seconds of an epoch of CIFAR-10."""
     compared = compare(network, names, rounds, steps, 2, "cuda")
     return compared | {"checks": [*compared["checks"], *epoch_checks(network, compared["images_per_second"])]}
 
 
 def epoch_checks(network: str, speeds: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
-    """Whether the lab's epoch of 50,000 images is short enough, where there is a limit."""
+    """Check that the lab's epoch of 50,000 images is short enough, if the network has a limit."""
     if network not in EPOCH_SECONDS:
         return []
     limit, seconds = EPOCH_SECONDS[network], EPOCH_IMAGES / speeds["lab"]["median"]
@@ -90,7 +90,7 @@ def epoch_checks(network: str, speeds: Mapping[str, Mapping[str, float]]) -> lis
 
 
 def parallel(*more: str) -> dict[str, Any]:
-    """What several trainings at once reach together."""
+    """Measure the total throughput of parallel trainings."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "jobs.json"
         command = [sys.executable, "-m", "resnet_lab.bench", "+experiment=cifar10_20", "--jobs", JOBS, *more]
@@ -100,13 +100,13 @@ def parallel(*more: str) -> dict[str, Any]:
 
 
 def jobs_check(jobs: list[dict[str, float]]) -> dict[str, Any]:
-    """Whether any number of jobs above one gives more images a second in total than one."""
+    """Check that some number of parallel jobs has a higher total throughput than one job."""
     alone, *others = [job["images_per_second"] for job in jobs]
     return decide.verdict("several jobs at once ≥ 1.01 × one", max(others) / alone, 1.01)
 
 
 def training(folder: str | None) -> dict[str, Any]:
-    """One full training through the command line: its error, and the wall time with everything."""
+    """Run one full training through the command line; return its result and the total wall time."""
     where = ["data=image_folder", f"data.root={folder}", "data.image_size=32"] if folder else []
     with tempfile.TemporaryDirectory() as outputs:
         start = time.perf_counter()
@@ -120,7 +120,7 @@ def training(folder: str | None) -> dict[str, Any]:
 
 
 def succeed(command: list[str]) -> None:
-    """Run it. Raises RuntimeError with the end of what it said when it fails."""
+    """Run a command. Raises RuntimeError with the end of its output when it fails."""
     ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if ended.returncode:
         raise RuntimeError(ended.stdout[-3000:])

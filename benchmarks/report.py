@@ -1,4 +1,4 @@
-"""docs/performance.md and its figure from the measured JSON: `python -m benchmarks.report`."""
+"""`python -m benchmarks.report`: write docs/performance.md and its figure from the measured JSON."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,20 +17,20 @@ Content = dict[str, Any]
 def main() -> None:
     results = read(RESULTS)
     PAGE.write_text(page(results))
-    print(f"{PAGE} is written")
+    print(f"written: {PAGE}")
     if comparisons(results):
         draw(results, FIGURE)
-        print(f"{FIGURE} is written")
+        print(f"written: {FIGURE}")
 
 
 def read(folder: Path) -> dict[str, Content]:
-    """Every file of results, by its path without the ending, such as gpu/checks."""
+    """Read all results files, by path without suffix, such as gpu/checks."""
     found = {str(file.relative_to(folder).with_suffix("")): load(file) for file in folder.rglob("*.json")}
     return dict(sorted(found.items()))
 
 
 def comparisons(results: Mapping[str, Content]) -> dict[str, dict[str, Any]]:
-    """Networks that were compared, by network and device, and of the same ones by the end of the file's name too."""
+    """Return the compared networks by network and device; duplicates also by the end of the file's name."""
     found: dict[str, dict[str, Any]] = {}
     for name, content in results.items():
         if name.startswith("train-"):
@@ -43,17 +43,17 @@ def comparisons(results: Mapping[str, Content]) -> dict[str, dict[str, Any]]:
 
 
 def page(results: Mapping[str, Content]) -> str:
-    """The whole page."""
+    """Return the Markdown of the whole page."""
     parts = [
         "# Speed\n",
         "Written by `python -m benchmarks.report` from the JSON in `benchmarks/results/`; "
-        "[benchmarks/README.md](../benchmarks/README.md) says how it is measured. "
-        "`python -m resnet_lab.bench OVERRIDES…` measures any configuration on your machine.\n",
-        "## Beside other implementations of the same training\n",
+        "[benchmarks/README.md](../benchmarks/README.md) describes the measurements. "
+        "`resnet-lab bench OVERRIDES…` measures any configuration on your machine.\n",
+        "## Comparison with other implementations of the same training\n",
     ]
     compared = comparisons(results)
-    picture = "![Images a second of every implementation](figures/performance.png)\n"
-    parts.append(picture if compared else "Not measured yet: `python -m benchmarks.train` does it.\n")
+    figure = "![Images per second of each implementation](figures/performance.png)\n"
+    parts.append(figure if compared else "Not measured yet: run `python -m benchmarks.train`.\n")
     for name, measured in compared.items():
         parts += [f"### {name}\n", *speed_tables(measured)]
     for name, title in (("startup", "Start-up"), ("scaling", "More images, more layers")):
@@ -65,14 +65,12 @@ def page(results: Mapping[str, Content]) -> str:
             failed = f"`{name}` could not be measured: {content['error']}\n" if "error" in content else ""
             parts += [failed or f"`{name}`\n\n{verdict_table(content['checks'])}"]
     else:
-        parts += ["## On a GPU\n", "Not measured yet: `python -m benchmarks.gpu` does it where there is one.\n"]
-    return "\n".join(
-        [*parts, "## On what, and by which commands\n", *(origin(name, results[name]) for name in results)]
-    )
+        parts += ["## On a GPU\n", "Not measured yet: run `python -m benchmarks.gpu` on a machine with a GPU.\n"]
+    return "\n".join([*parts, "## Machines and commands\n", *(origin(name, results[name]) for name in results)])
 
 
 def speed_tables(measured: Mapping[str, Any]) -> list[str]:
-    """Images a second and ratios over rounds, and what they had to be."""
+    """Return the tables of images/s, of ratios over rounds, and of their limits."""
     ratios = measured["ratios"]
     rows = [
         [name, spread(speed, ",.0f"), spread(ratios[name], ".2f") if name in ratios else ""]
@@ -80,22 +78,22 @@ def speed_tables(measured: Mapping[str, Any]) -> list[str]:
     ]
     rounds = len(measured["rounds"])
     head = ["implementation", "images/s", "lab / implementation"]
-    caption = f"Median of {rounds} round{'s' if rounds > 1 else ''}, smallest and largest in brackets.\n"
+    caption = f"Median of {rounds} round{'s' if rounds > 1 else ''}, smallest and largest in parentheses.\n"
     return [caption, table(head, rows), verdict_table(measured["checks"])]
 
 
 def startup_table(content: Content) -> list[str]:
-    """Nothing that the verdicts do not say, but for the spread."""
+    """Return the table of start-up times, which adds the spread to the verdicts."""
     names = {"help": "`python -m resnet_lab --help`", "first_step": "from the command to the first step, `cifar10_20`"}
     return [table(["what", "seconds"], [[names[name], spread(s, ".2f")] for name, s in content["spread"].items()])]
 
 
 def scaling_table(content: Content) -> list[str]:
-    """Time per image and per multiply-accumulate."""
+    """Return the tables of time per image and per multiply-accumulate."""
     images, macs = content["microseconds_per_image"], content["picoseconds_per_mac"]
     return [
-        table(["images", "µs an image"], [[f"{int(n):,}", spread(s, ".1f")] for n, s in images.items()]),
-        table(["layers", "ps a MAC"], [[n, spread(s, ".1f")] for n, s in macs.items()]),
+        table(["images", "µs per image"], [[f"{int(n):,}", spread(s, ".1f")] for n, s in images.items()]),
+        table(["layers", "ps per MAC"], [[n, spread(s, ".1f")] for n, s in macs.items()]),
     ]
 
 
@@ -103,30 +101,30 @@ TABLES = {"startup": startup_table, "scaling": scaling_table}
 
 
 def verdict_table(checks: Sequence[Mapping[str, Any]]) -> str:
-    """Each claim, what was measured, and whether it holds."""
+    """Return the table of claims, measured numbers, and whether the claims hold."""
     rows = [[c["what"], f"{c['value']:.3g}" if c["value"] is not None else "", said(c["passed"])] for c in checks]
     return table(["claim", "measured", "holds"], rows)
 
 
 def said(holds: bool) -> str:
-    """In a word."""
+    """Format a verdict as yes or no."""
     return "yes" if holds else "**no**"
 
 
 def spread(values: Mapping[str, float], spec: str) -> str:
-    """Median (smallest to largest)."""
+    """Format as median (smallest–largest)."""
     median, low, high = (format(values[name], spec) for name in ("median", "low", "high"))
     return f"{median} ({low}–{high})"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """In Markdown; all columns but the first are numbers."""
+    """Return a table in Markdown; all columns but the first are numbers."""
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def origin(name: str, content: Content) -> str:
-    """By which command, on what machine, with which versions."""
+    """Describe command, machine and versions of a results file."""
     machine, versions = content["machine"], content["versions"]
     gpu = f", {machine['gpu']}" if machine["gpu"] else ""
     commit = content["git_commit"] or "unknown"
@@ -140,7 +138,7 @@ def origin(name: str, content: Content) -> str:
 
 
 def draw(results: Mapping[str, Content], path: Path) -> None:
-    """Images a second of every implementation, a panel for each network: median, smallest and largest."""
+    """Plot images/s of every implementation, a panel for each network: median, smallest and largest."""
     from matplotlib.figure import Figure
 
     compared = comparisons(results)
@@ -167,7 +165,7 @@ def draw(results: Mapping[str, Content], path: Path) -> None:
             )
         ax.set(title=title, xlim=(0, None))
         ax.spines[["top", "right"]].set_visible(False)
-    axes[-1].set_xlabel("images trained on in a second: median over rounds, smallest and largest")
+    axes[-1].set_xlabel("training images per second: median over rounds, smallest and largest")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 

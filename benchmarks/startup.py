@@ -1,4 +1,4 @@
-"""How long a person waits: `python -m benchmarks.startup`, from a command to its help, and to the first step."""
+"""Start-up time: `python -m benchmarks.startup` measures the time from a command to its help or the first step."""
 
 import argparse
 import subprocess
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def report(rounds: int) -> dict[str, Any]:
-    """Seconds in every round, and the verdicts on their medians; a first start, with cold caches, is left out."""
+    """Measure the seconds in every round, and check their medians; a first start, with cold caches, is left out."""
     help_seconds()
     seconds: dict[str, list[float]] = {"help": [], "first_step": []}
     for _ in range(rounds):
@@ -43,14 +43,14 @@ def report(rounds: int) -> dict[str, Any]:
 
 
 def help_seconds() -> float:
-    """Of the whole command."""
+    """Measure the time of the whole `--help` command."""
     start = time.perf_counter()
     subprocess.run([*LAB, "--help"], check=True, capture_output=True)
     return time.perf_counter() - start
 
 
 def first_step_seconds() -> float:
-    """From starting the command to the end of an epoch of one step, by the time that the run's log gives it."""
+    """Measure the time from the command's start to the end of an epoch of one step, as logged by the run."""
     with tempfile.TemporaryDirectory() as folder:
         one_step = [*ONE_STEP, "trainer.max_batches=1", "data.validation=0", f"output_dir={folder}"]
         start = datetime.now()
@@ -60,7 +60,7 @@ def first_step_seconds() -> float:
 
 
 def epoch_logged(log: str) -> datetime:
-    """When the first epoch's line was written."""
+    """Return the time at which the first epoch was logged."""
     [line, *_] = [line for line in log.splitlines() if " epoch 1: " in line]
     return datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f")
 

@@ -1,6 +1,6 @@
-"""Jobs of a sweep at once against one after the other: `python -m benchmarks.sweep`, wall time as a ratio.
+"""Parallel and sequential jobs of a sweep: `python -m benchmarks.sweep` prints the ratio of their wall times.
 
-Four trainings on digits, through the command line, with all that a sweep does; the two alternate.
+Four trainings on digits, through the command line, with everything that a sweep does; the two ways alternate.
 """
 
 import argparse
@@ -23,15 +23,15 @@ def main() -> None:
     for number in range(arguments.rounds):
         alone, together = (seconds(at_once, arguments.epochs) for at_once in (1, JOBS))
         ratios.append(together / alone)
-        print(f"round {number + 1}: one by one {alone:.1f} s, {JOBS} at once {together:.1f} s, ratio {ratios[-1]:.2f}")
+        print(f"round {number + 1}: sequential {alone:.1f} s, {JOBS} at once {together:.1f} s, ratio {ratios[-1]:.2f}")
     print(
         f"{JOBS} at once take {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
-        f"of the time of one by one, on {os.cpu_count()} cores"
+        f"of the sequential time, on {os.cpu_count()} cores"
     )
 
 
 def seconds(at_once: int, epochs: int) -> float:
-    """Wall time of the sweep with so many jobs at once, in a folder of its own."""
+    """Return the wall time of the sweep with that many parallel jobs, in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "resnet_lab", "-m", f"seed=range({JOBS})", f"trainer.max_epochs={epochs}"]
         command += ["trainer=cpu", f"output_dir={folder}", f"hydra.launcher.jobs={at_once}"]

@@ -1,6 +1,6 @@
-"""What all implementations train: one network with its initial weights, by the same batches and learning rates.
+"""The common task: all implementations train one network from the same weights, batches and learning rates.
 
-Written without the lab's training engine, so that a check can hold the two against each other.
+Written without the lab's training engine, so that checks can compare the two.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from resnet_lab.config.schema import Config
 from resnet_lab.data.sources import Images, read
 from resnet_lab.model.resnet import ResNetV2
 
-# CIFAR-10's mean colour in whole numbers, so that who pads before normalising can pad with it, and its
-# deviation. The images themselves are random: how fast they are trained on does not depend on what they show.
+# CIFAR-10's mean colour in whole numbers, so that code that pads before normalising can pad with it, and its
+# standard deviation. The images are random: the speed does not depend on their content.
 MEAN = (125, 123, 114)
 STD = (0.2470, 0.2435, 0.2616)
 FAKE = (
@@ -30,7 +30,7 @@ FAKE = (
 
 
 class Epoch(NamedTuple):
-    """The images of an epoch in order, and how each is changed: the corner of its crop, and whether it is mirrored."""
+    """The order of the images of an epoch, and for each the corner of its crop and whether it is mirrored."""
 
     row_N: np.ndarray
     top_N: np.ndarray
@@ -40,9 +40,9 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """A training by overrides of the lab, for `epochs` epochs of `steps` whole mini-batches, on cpu or cuda.
+    """A training by overrides of the lab, for `epochs` epochs of `steps` full mini-batches, on cpu or cuda.
 
-    Raises ConfigError when the recipe is another than the papers': SGD with momentum and steps in the learning rate.
+    Raises ConfigError for a recipe other than the papers': SGD with momentum and a step schedule.
     """
 
     given: Sequence[str]
@@ -62,29 +62,29 @@ class Task:
         optim = self.config.optim
         known = optim.name is Optimizer.sgd and optim.schedule is Schedule.step and optim.decay_all
         if not known or optim.nesterov or optim.warmup_iterations or optim.label_smoothing or optim.clip_norm:
-            raise ConfigError("benchmarks train by the papers' recipe: optim=sgd, with its settings as they are")
+            raise ConfigError("benchmarks need the papers' recipe: optim=sgd, with its default settings")
 
     @property
     def batch_size(self) -> int:
-        """Images of a mini-batch; each epoch has whole ones only."""
+        """Images per mini-batch; an epoch has only full ones."""
         return self.config.optim.batch_size
 
     def images(self) -> Images:
-        """Random images of the task's shape."""
+        """Return random images of the configured shape."""
         return read(self.config.data).train
 
     def network(self) -> ResNetV2:
-        """The network, with the weights it begins with."""
+        """Build the network with its initial weights."""
         torch.manual_seed(self.config.seed)
         return ResNetV2(self.config.model)
 
     def sgd(self, net: torch.nn.Module, **how: bool) -> torch.optim.SGD:
-        """The papers' optimiser over all parameters; `how` says by which kernels."""
+        """Build the papers' optimiser for all parameters; `how` selects its kernels."""
         optim = self.config.optim
         return torch.optim.SGD(net.parameters(), optim.lr, optim.momentum, weight_decay=optim.weight_decay, **how)
 
     def epoch(self, number: int) -> Epoch:
-        """The draws of an epoch (from 0): a generator seeded by (seed, epoch) gives order, corners, then mirrorings."""
+        """Draw order, corners, then mirrorings of an epoch (from 0) from a generator seeded by (seed, epoch)."""
         rng, augment = np.random.default_rng([self.config.seed, number]), self.config.augment
         count = self.steps * self.batch_size
         row_N = rng.permutation(count)
@@ -92,14 +92,14 @@ class Task:
         return Epoch(row_N, top_N, left_N, rng.random(count) < augment["flip"].p)
 
     def lr_factor(self, step: int) -> float:
-        """By what the learning rate of a step (from 0) is multiplied: 1, then less after shares of all steps."""
+        """Return the factor of the learning rate at a step (from 0): 1, then less after fractions of all steps."""
         optim, total = self.config.optim, self.steps * self.epochs
         passed = [f for m, f in zip(optim.milestones, optim.lr_factors, strict=True) if step >= m * total]
         return passed[-1] if passed else 1.0
 
     @property
     def threads(self) -> int:
-        """Of the CPU: as many as the lab takes, so that none has more."""
+        """CPU threads: as many as the lab uses, so that no implementation has more."""
         from resnet_lab.tasks.cost import measure
         from resnet_lab.training.runtime import Runtime
 
@@ -107,11 +107,11 @@ class Task:
 
     @property
     def bf16(self) -> bool:
-        """Whether to compute in bf16: where the hardware does, unless fp32 is asked for."""
+        """Whether to compute in bf16: if the hardware supports it, unless fp32 is requested."""
         on_gpu = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return on_gpu and self.config.trainer.precision in ("auto", "bf16-mixed")
 
 
 def normalised(pixels: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-    """uint8 pixels → float32, as all do it; mean and std for pixels in 0…1, in a shape that broadcasts."""
+    """Convert uint8 pixels to float32 as all implementations do; mean and std are for 0…1 and must broadcast."""
     return pixels.float().div_(255).sub_(mean).div_(std)

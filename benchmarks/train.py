@@ -1,6 +1,6 @@
-"""The lab beside other implementations: `python -m benchmarks.train`; README.md has the protocol.
+"""The lab compared with other implementations: `python -m benchmarks.train`; README.md has the protocol.
 
-Checks first, then rounds in which each trains once, in a fresh process; the ratios are those within a round.
+First the checks, then rounds in which each trains once, in a fresh process; ratios are computed within rounds.
 """
 
 import argparse
@@ -26,7 +26,7 @@ IMPLEMENTATIONS = ("roof", "lab", "plain", "template", "strong", "timm")
 
 
 def main() -> int:
-    """Exit status 1 when a check or an implementation fails, or the lab falls short."""
+    """Run the comparison; return exit status 1 if a check or an implementation fails, or the lab is too slow."""
     options = parser().parse_args()
     device = options.device.replace("auto", "cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
@@ -56,38 +56,38 @@ def main() -> int:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks.train", description=__doc__)
     made.add_argument("--networks", nargs="+", default=["cifar10_20"], choices=NETWORKS)
-    known = f"of {', '.join(IMPLEMENTATIONS)}; lab:SETTING=VALUE too"
+    known = f"some of {', '.join(IMPLEMENTATIONS)}, or lab:SETTING=VALUE"
     made.add_argument("--implementations", nargs="+", default=list(IMPLEMENTATIONS), help=known)
     made.add_argument("--rounds", type=int, default=5)
-    made.add_argument("--steps", type=int, default=25, help="mini-batches of an epoch")
-    made.add_argument("--epochs", type=int, default=2, help="that are measured, after one that warms up")
+    made.add_argument("--steps", type=int, default=25, help="mini-batches per epoch")
+    made.add_argument("--epochs", type=int, default=2, help="measured epochs, after a warm-up epoch")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     made.add_argument("--out", type=Path, help="default: benchmarks/results/train-DEVICE.json")
-    made.add_argument("--self-check", action="store_true", help="does the check find a lab that wastes a third?")
+    made.add_argument("--self-check", action="store_true", help="check that a lab that wastes a third is detected")
     return made
 
 
 def usable(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Those that can be used here, and why others cannot."""
+    """Return the implementations that can be used here, and why others cannot."""
     why = timm.missing() if "timm" in names else ""
     return [name for name in names if not (why and name == "timm")], [why] if why else []
 
 
 def passed_checks(names: Sequence[str], device: str) -> list[dict[str, Any]]:
-    """All checks. Raises ImplementationFailed when one does not hold: no number counts then."""
+    """Run all checks. Raises ImplementationFailed when one fails: no number counts then."""
     show_on_terminal(logging.WARNING)
-    with contextlib.redirect_stdout(io.StringIO()):  # some talk while they train
+    with contextlib.redirect_stdout(io.StringIO()):  # some print while they train
         checks = all_checks(names, torch.device(device))
     failed = [check for check in checks if not check["passed"]]
     if failed:
-        raise ImplementationFailed("\n".join(f"not so: {check['what']} ({check['value']})" for check in failed))
-    print(f"{len(checks)} checks hold")
+        raise ImplementationFailed("\n".join(f"check failed: {check['what']} ({check['value']})" for check in failed))
+    print(f"{len(checks)} checks passed")
     return checks
 
 
 def compare(network: str, names: Sequence[str], rounds: int, steps: int, epochs: int, device: str) -> dict[str, Any]:
-    """Images a second of all in all rounds, the ratios of the lab to the others, and whether those are enough."""
-    names = [name for name in names if name != "timm" or "basic" not in network]  # timm has the other kind of units
+    """Measure images/s of all in all rounds, the ratios of the lab to the others, and whether these suffice."""
+    names = [name for name in names if name != "timm" or "basic" not in network]  # timm has bottleneck units only
     measured: list[dict[str, float]] = []
     for number in range(rounds):
         speeds = {}
@@ -104,7 +104,7 @@ def compare(network: str, names: Sequence[str], rounds: int, steps: int, epochs:
 
 
 def self_check(network: str, rounds: int, steps: int, epochs: int, device: str) -> int:
-    """Exit status 0 when the lab passes the check against the roof and a slowed lab, in the same rounds, fails it."""
+    """Return exit status 0 if, in the same rounds, the lab passes the check against the roof and a slowed lab fails."""
     measured = compare(network, ["roof", "lab", "slowed"], rounds, steps, epochs, device)["rounds"]
     roof = {"roof": decide.limits(network, device)["roof"]}
     lab, slowed = (decide.passed(decide.verdicts(decide.ratios(measured, name), roof)) for name in ("lab", "slowed"))

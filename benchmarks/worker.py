@@ -1,4 +1,4 @@
-"""One implementation in a process of its own: `measure` starts it, and returns what it measured."""
+"""One implementation in a separate process: `measure` starts it and returns its speed."""
 
 import argparse
 import json
@@ -19,9 +19,9 @@ class ImplementationFailed(Exception):
 
 
 def measure(name: str, overrides: Sequence[str], steps: int, epochs: int, device: str) -> float:
-    """Images a second of an implementation in a fresh process, over `epochs` epochs after one that warms up.
+    """Measure an implementation's images/s in a fresh process, over `epochs` epochs after a warm-up epoch.
 
-    Raises ImplementationFailed, with the end of what the implementation printed.
+    Raises ImplementationFailed with the end of the implementation's output.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "measured.json"

@@ -1,4 +1,4 @@
-"""resnet_lab: a laboratory for residual networks. The public API for notebooks."""
+"""resnet_lab: a laboratory for residual networks. Public API for notebooks."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: `--help` and the report must not wait for torch."""
+    """Import on first use, so that `--help` and the report do not wait for torch."""
     if name not in _HOMES:
         raise AttributeError(f"module 'resnet_lab' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

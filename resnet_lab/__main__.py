@@ -1,4 +1,4 @@
-"""The command line: `resnet-lab OVERRIDES…` trains, `resnet-lab <verb>` does what the verb says."""
+"""Command line: `resnet-lab OVERRIDES…` trains, `resnet-lab <verb>` runs another command."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from resnet_lab.config.checks import ConfigError
 
 
 def main() -> NoReturn:
-    """The command, which is installed as `resnet-lab`."""
+    """Run the command line; installed as `resnet-lab`."""
     run_command(_main)
 
 
@@ -20,7 +20,7 @@ def _main(arguments: Sequence[str]) -> int:
 
 
 def _compose_and_train(arguments: Sequence[str]) -> int:
-    """Hydra takes the arguments from the command line itself. Raises ConfigError, RunFailed and OSError."""
+    """Compose and train; Hydra reads `sys.argv` itself. Raises ConfigError, RunFailed and OSError."""
     import hydra
 
     from resnet_lab.config.compose import prepare, with_numbers

@@ -1,4 +1,4 @@
-"""How a process ends other than well: by a signal, or by a failure of its own. All commands and jobs pass here."""
+"""Signals and failed runs: how commands and jobs end before they are done."""
 
 import signal
 import sys
@@ -8,13 +8,13 @@ from types import FrameType
 
 
 class RunFailed(Exception):
-    """A run ended badly; its status.json and run.log say how. The message is for a person."""
+    """A run failed; status.json and run.log say how. The message is shown to the user."""
 
 
 class Interrupted(BaseException):
-    """A signal asked the process to end; passes through everything that handles ordinary exceptions.
+    """A signal asked the process to end. Handlers of ordinary exceptions do not catch it.
 
-    Who knows what is left of the work says so in `message`, for a person.
+    Code that knows how much work is left sets `message`, which is shown to the user.
     """
 
     def __init__(self, signum: int) -> None:
@@ -25,7 +25,7 @@ class Interrupted(BaseException):
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Around all that a process does: Ctrl-C and SIGTERM end it with one line and exit status 128 + signal."""
+    """Wrap everything a process does: Ctrl-C and SIGTERM end it with one line and exit status 128 + signal."""
     raise_on_signals()
     try:
         yield
@@ -35,9 +35,9 @@ def exit_on_signals() -> Iterator[None]:
 
 
 def raise_on_signals() -> None:
-    """From now on Ctrl-C and SIGTERM raise `Interrupted`; Lightning would turn the former into exit status 1.
+    """Make Ctrl-C and SIGTERM raise `Interrupted`; with Lightning's handlers, Ctrl-C would give exit status 1.
 
-    Once: a second signal must not disturb the way out, on which Lightning gives its handler back to SIGTERM.
+    Only the first signal raises: a second one must not disturb the exit, when Lightning restores this SIGTERM handler.
     """
     asked = False
 
@@ -53,9 +53,9 @@ def raise_on_signals() -> None:
 
 @contextmanager
 def signals_kept() -> Iterator[None]:
-    """Raise `Interrupted` again where another error has taken its place.
+    """Raise `Interrupted` again if another error has replaced it.
 
-    C++ code that calls Python ends so: `torch.save` finds its file of the wrong size when a write was interrupted.
+    C++ code that calls Python does that: `torch.save` complains about the file size when a write was interrupted.
     """
     try:
         yield
@@ -67,7 +67,7 @@ def signals_kept() -> Iterator[None]:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and all that it was raised from or that was being handled then, each once."""
+    """Yield an error and all its direct and indirect causes and contexts, each once."""
     found = [error]
     for each in found:
         yield each
@@ -75,9 +75,9 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def exit_reason(code: int) -> str:
-    """What a process's exit code says: of minus a signal or 128 and a signal its name, where there is such a one."""
+    """Describe the exit code of a process, where -n and 128 + n mean signal n."""
     signum = -code if code < 0 else code - 128
     name = signal.Signals(signum).name if signum in set(signal.Signals) else f"signal {signum}"
     if code < 0:
-        return f"killed by {name}{'; the system does so when memory runs out' if signum == signal.SIGKILL else ''}"
-    return f"ended by {name}" if signum in set(signal.Signals) else f"ended by itself with status {code}"
+        return f"killed by {name}{'; the system does this when memory runs out' if signum == signal.SIGKILL else ''}"
+    return f"ended by {name}" if signum in set(signal.Signals) else f"exited with status {code}"

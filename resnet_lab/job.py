@@ -1,4 +1,4 @@
-"""What Hydra calls for a run, be it alone or a job of a sweep: from what it composed to what a search minimises."""
+"""The function that Hydra calls for a single run or a sweep job; returns what a search minimises."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -19,16 +19,16 @@ Objective = float | tuple[float, ...] | None
 
 
 def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective:
-    """Train, continue, or look up what is configured; `progress` shows it in place of the bar on the terminal.
+    """Train, continue or look up the configured run; `progress` replaces the progress bar.
 
-    Returns `config.objective` of the result. A run that cannot be or that fails ends a command with its message; as a
-    job of a sweep it raises ConfigError or RunFailed.
+    Returns `config.objective` of the result. If the run fails or cannot start, a command exits with the message, and a
+    sweep job raises ConfigError or RunFailed.
     """
     try:
         return _train(composed, progress)
     except (ConfigError, RunFailed) as error:
         if app().mode is RunMode.RUN:
-            sys.exit(str(error))  # Hydra would add lines of its own
+            sys.exit(str(error))  # if raised, Hydra would print more lines
         raise
 
 
@@ -36,7 +36,7 @@ def _train(composed: DictConfig, progress: "Callback | None") -> Objective:
     use_config_dirs(app())
     config = to_config(composed)
 
-    from resnet_lab.training.log import show_on_terminal  # torch takes seconds, which --help need not wait for
+    from resnet_lab.training.log import show_on_terminal  # imports torch, for which --help must not wait
     from resnet_lab.training.run import format_result, run
 
     show_on_terminal()
@@ -48,7 +48,7 @@ def _train(composed: DictConfig, progress: "Callback | None") -> Objective:
 
 
 def callbacks(config: Config, progress: "Callback | None" = None) -> list["Callback"]:
-    """What accompanies a run from the command line; `progress` in place of the bar on the terminal."""
+    """Return the callbacks of a command-line run; `progress` replaces the progress bar."""
     from resnet_lab.callbacks.dashboard import Dashboard
     from resnet_lab.callbacks.diagnostics import diagnostics
     from resnet_lab.callbacks.progress import ProgressBar
@@ -57,7 +57,7 @@ def callbacks(config: Config, progress: "Callback | None" = None) -> list["Callb
 
 
 def objective(result: dict[str, Any], names: list[str]) -> Objective:
-    """The numbers of a result that are to be minimised: one, or several as a tuple; by default the validation score."""
+    """Return the numbers to minimise, as a tuple if there are several. Default: the validation score."""
     score = f"val_{result['task']['score']}"
     numbers = result | {score: result["last"][score]}
     chosen = tuple(numbers[name] for name in names or [score])

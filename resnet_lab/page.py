@@ -1,4 +1,4 @@
-"""What self-contained pages share: one file each, readable offline, in the light and in the dark."""
+"""Self-contained HTML pages: one file each, readable offline, in light and dark mode."""
 
 import base64
 from pathlib import Path
@@ -10,13 +10,13 @@ _TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
 def render(template: str, **values: Any) -> bytes:
-    """The page of a template below this package, in UTF-8; text among the values is text, whatever it looks like."""
+    """Render a template of this package as UTF-8. Values are escaped."""
     return _PAGES.get_template(template).render(values).encode(errors="backslashreplace")
 
 
-def inline(picture: Path) -> str:
-    """A picture file as an address that holds all of it."""
-    return f"data:{_TYPES[picture.suffix]};base64,{base64.b64encode(picture.read_bytes()).decode()}"
+def inline(image: Path) -> str:
+    """Return an image file as a data URL."""
+    return f"data:{_TYPES[image.suffix]};base64,{base64.b64encode(image.read_bytes()).decode()}"
 
 
 _PAGES = Environment(
@@ -28,4 +28,4 @@ _PAGES = Environment(
     keep_trailing_newline=True,
 )
 _PAGES.filters["inline"] = inline
-_PAGES.policies["json.dumps_kwargs"] = {"allow_nan": False}  # and keys in the order in which they are given
+_PAGES.policies["json.dumps_kwargs"] = {"allow_nan": False}  # replaces Jinja's sort_keys=True

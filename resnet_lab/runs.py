@@ -1,15 +1,17 @@
-"""`resnet-lab runs [PATH]`: what runs there are, how to make one again, and which checkpoints can go."""
+"""`resnet-lab runs [PATH]`: list runs, print commands to repeat them, remove checkpoints that are not needed."""
 
 import argparse
 import shlex
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from rich.filesize import decimal
+from rich.prompt import Confirm
 from rich.table import Table
 
 from resnet_lab import command
@@ -19,19 +21,19 @@ from resnet_lab.rundir.directory import RunDirectory, RunLocked
 from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.reading import Unreadable, checked_result, read_json, state_of, walk
 from resnet_lab.rundir.states import State
-from resnet_lab.text import plain_console, printable
+from resnet_lab.text import plain_console, plural, printable
 
 REASONS = {
-    "done": "the run is done: it can no longer be inspected",
-    "repeated": "the same run is done elsewhere under PATH",
-    "superseded": "the run is not done, but the same run is elsewhere under PATH",
+    "done": "the run is done (but resnet-lab inspect needs its checkpoints)",
+    "repeated": "a more recent copy of the same run is done elsewhere under PATH",
+    "superseded": "the run is not done, but the same run is done elsewhere under PATH",
 }
-WIDTH = 250  # characters, where the output is not a terminal: no path is cut
+WIDTH = 250  # characters if the output is not a terminal, so that no path is cut
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A run directory at a glance; sizes in bytes, `changed` in seconds since 1970."""
+    """Summary of a run directory; sizes in bytes, `changed` in seconds since 1970."""
 
     path: Path
     state: str  # one of State, or "damaged"
@@ -43,20 +45,23 @@ class Listed:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the command takes."""
+    """Return the parser for the command's options."""
     made = command.parser("runs")
     made.add_argument("path", nargs="?", type=Path, default=Path("outputs"), metavar="PATH", help="default: outputs")
-    made.add_argument("--commands", action="store_true", help="print the command that makes each run again")
-    reasons = "; ".join(f"{name}, {meaning}" for name, meaning in REASONS.items())
-    prune = f"remove checkpoints and nothing else, by REASON (default: repeated superseded): {reasons}"
+    made.add_argument("--commands", action="store_true", help="print the command that repeats each run")
+    reasons = "; ".join(f"{name}: {meaning}" for name, meaning in REASONS.items())
+    prune = f"remove checkpoints only, by REASON (default: repeated superseded). {reasons}"
     made.add_argument("--prune", nargs="*", choices=[*REASONS], metavar="REASON", help=prune)
-    made.add_argument("--yes", action="store_true", help="do not ask before checkpoints are removed")
+    made.add_argument("--yes", action="store_true", help="remove checkpoints without asking")
     return made
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List runs, or remove checkpoints. Raises ConfigError when there are no runs, or there is nobody to ask."""
-    options = parser().parse_intermixed_args(arguments)
+    """List runs or remove checkpoints. Raises ConfigError if there are no runs, or no terminal to ask on."""
+    made = parser()
+    options = made.parse_args(arguments)
+    if options.yes and options.prune is None:
+        made.error("--yes needs --prune")
     folder: Path = options.path.resolve()
     if not folder.is_dir():
         raise ConfigError(f"{options.path} is not a directory")
@@ -69,19 +74,18 @@ def main(arguments: Sequence[str]) -> int:
         print(*(command_for(run.path) for run in listed), sep="\n")
     else:
         plain_console(WIDTH).print(table(listed, folder))
-        print(f"{len(listed)} in {printable(str(options.path))}, {decimal(sum(run.size for run in listed))}")
+        size_of_all = decimal(sum(run.size for run in listed))
+        print(f"{plural(len(listed), 'run')} in {printable(str(options.path))}, {size_of_all}")
         if [run.path for run in listed] == [folder]:
-            print(f"again: {command_for(folder)}")
+            print(f"to repeat: {command_for(folder)}")
     return 0
 
 
 def look(path: Path) -> Listed:
-    """What there is to say of a run without its configuration, which would take most of the time."""
+    """Summarise a run without reading its configuration, which would take most of the time."""
     directory = RunDirectory(path)
-    files = [entry for entry in path.iterdir() if entry.is_file()]
-    checkpoints = size([directory.last, directory.best])
-    whole = size(files) + checkpoints
-    changed = max((file.stat().st_mtime for file in files), default=0.0)
+    checkpoints, whole = size([directory.last, directory.best]), size(path.rglob("*"))
+    changed = path.stat().st_mtime
     try:
         status = read_json(directory.status_file)
         state, _ = state_of(status)
@@ -98,13 +102,17 @@ def look(path: Path) -> Listed:
 
 
 def size(files: Iterable[Path]) -> int:
-    """Bytes on the disk, once for a file with two names, which `best.ckpt` and `last.ckpt` may be."""
-    found = {(stat.st_dev, stat.st_ino): stat.st_size for stat in (file.stat() for file in files if file.exists())}
+    """Return bytes on disk; hard links count once, since `best.ckpt` and `last.ckpt` may be the same file."""
+    found = {}
+    for file in files:
+        with suppress(FileNotFoundError):  # a temporary file of a running job
+            stat = file.stat()
+            found[stat.st_dev, stat.st_ino] = stat.st_size if file.is_file() else 0
     return sum(found.values())
 
 
 def table(listed: Sequence[Listed], folder: Path) -> Table:
-    """A row for each run."""
+    """Return a table with a row per run."""
     made = Table("run", "state", box=None, pad_edge=False, header_style="bold")
     for name in ("epochs", "test", "size", "age"):
         made.add_column(name, justify="right", no_wrap=True)
@@ -116,62 +124,72 @@ def table(listed: Sequence[Listed], folder: Path) -> Table:
 
 
 def age(changed: float) -> str:
-    """How long ago that was, in the largest unit that fits."""
+    """Format the time since `changed` in the largest unit that fits."""
     seconds = max(0.0, time.time() - changed)
     units = (("d", 86_400), ("h", 3_600), ("min", 60))
-    return next((f"{seconds / length:.0f} {unit}" for unit, length in units if seconds >= length), f"{seconds:.0f} s")
+    return next((f"{seconds // length:.0f} {unit}" for unit, length in units if seconds >= length), f"{seconds:.0f} s")
 
 
 def command_for(path: Path) -> str:
-    """The command that makes a run again, or a comment that says why there is none."""
-    from resnet_lab.config.overrides import overrides_of  # Hydra, which the list does not need
+    """Return the command that repeats a run, or a comment that says why there is none."""
+    from resnet_lab.config.overrides import overrides_of  # imports Hydra, which the list does not need
 
     try:
-        return shlex.join(["resnet-lab", *overrides_of(RunDirectory(path).stored_config())])
+        config = RunDirectory(path).stored_config()
+        place = path.parents[2]  # where it lies now
+        config.output_dir = str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
+        return shlex.join(["resnet-lab", *overrides_of(config)])
     except ConfigError as error:
         return f"# {path}: {' '.join(str(error).split())}"
 
 
 def prune(listed: Sequence[Listed], reasons: Sequence[str], yes: bool) -> None:
-    """Remove checkpoints of runs that nobody needs to continue; ask before, unless `yes`. Raises ConfigError."""
-    found = [(run, why) for run, why in prunable(listed) if why in reasons]
+    """Remove checkpoints for the given reasons; ask first unless `yes`. Raises ConfigError if it cannot ask."""
+    found = prunable(listed, reasons)
     if not found:
-        print(f"no checkpoints are {' or '.join(reasons)}")
+        print(f"no checkpoints to remove ({', '.join(reasons)})")
         return
-    for run, why in found:
+    for run, why, _ in found:
         print(f"{printable(str(run.path))}: {why}, {decimal(run.checkpoints)}")
     if not yes and not sys.stdin.isatty():
-        raise ConfigError("--prune asks before it removes anything, and there is no terminal: add --yes")
-    if not yes and input(f"remove the checkpoints of these {len(found)}? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise ConfigError("--prune asks before removing anything, but there is no terminal: add --yes")
+    question = f"remove the checkpoints of {plural(len(found), 'run')}? [y/N] "
+    if not yes and Confirm.ask(question, choices=["y", "n"], default=False) is False:
         return
-    for run, _ in found:
+    for run, _, kept in found:
         directory = RunDirectory(run.path)
         try:
             with directory.locked():
-                directory.last.unlink(missing_ok=True)
-                directory.best.unlink(missing_ok=True)
+                if kept is None or RunDirectory(kept).last.exists():  # may be gone since the question
+                    directory.last.unlink(missing_ok=True)
+                    directory.best.unlink(missing_ok=True)
         except RunLocked as locked:
-            print(f"left as it is: {locked}")
+            print(f"skipped: {locked}")
 
 
-def prunable(listed: Sequence[Listed]) -> list[tuple[Listed, str]]:
-    """Runs that have checkpoints, and by which of REASONS these can go. A damaged or running run is left alone."""
-    keys = {run.path: _identity(run) for run in listed if run.checkpoints and run.state not in ("damaged", "running")}
-    latest: dict[str, Path] = {}  # of runs that are the same and done
-    for run in sorted(listed, key=lambda run: -run.changed):
-        if run.state == State.done and keys.get(run.path):
-            latest.setdefault(keys[run.path], run.path)
-    found = []
-    for run in listed:
-        key = keys.get(run.path)
-        if key and run.state == State.done:
-            found.append((run, "done" if latest[key] == run.path else "repeated"))
-        elif key in latest:
-            found.append((run, "superseded"))
+def prunable(listed: Sequence[Listed], reasons: Sequence[str]) -> list[tuple[Listed, str, Path | None]]:
+    """Return runs whose checkpoints can be removed, the reason, and the run that keeps its own in exchange.
+
+    Damaged and running runs are left alone. A run is kept in exchange only if it is done and has `last.ckpt`.
+    """
+    runs = [run for run in listed if run.checkpoints and run.state not in ("damaged", "running")]
+    keys = {run.path: _identity(run) for run in runs}
+    complete = [run for run in runs if run.state == State.done and RunDirectory(run.path).last.exists()]
+    kept = {keys[run.path]: run.path for run in sorted(complete, key=lambda run: run.changed)}  # the latest
+    found: list[tuple[Listed, str, Path | None]] = []
+    for run in runs:
+        other = kept.get(keys[run.path])
+        exchanged = other and RunDirectory(other).checkpoints.resolve() != RunDirectory(run.path).checkpoints.resolve()
+        why = "repeated" if run.state == State.done else "superseded"
+        if keys[run.path] and exchanged and why in reasons:
+            found.append((run, why, other))
+        elif run.state == State.done and "done" in reasons:
+            found.append((run, "done", None))
     return found
 
 
 def _identity(run: Listed) -> str:
+    """Return what makes two runs the same; empty if the configuration cannot be read."""
     try:
         return identity(RunDirectory(run.path).stored_config())
     except ConfigError:

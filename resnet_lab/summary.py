@@ -1,4 +1,4 @@
-"""`resnet-lab summary [--json] OVERRIDES…`: the network as a tree, its size and what it costs."""
+"""`resnet-lab summary [--json] OVERRIDES…`: print a network as a tree, with its size and cost."""
 
 import argparse
 import json
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from resnet_lab import command
 
-WIDTH = 110  # characters, where the output is not a terminal
+WIDTH = 110  # characters, if the output is not a terminal
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the command takes."""
+    """Return the parser for the command's options."""
     made = command.parser("summary")
     made.add_argument("overrides", nargs="*", default=[], metavar="OVERRIDES", help="as for training")
     made.add_argument("--json", action="store_true", help="print the totals as JSON")
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
 
     config = load_config(*options.overrides)
 
-    from resnet_lab.tasks.cost import measure, tree  # torch takes seconds
+    from resnet_lab.tasks.cost import measure, tree  # imports torch, which takes seconds
     from resnet_lab.text import plain_console
 
     cost = measure(config)

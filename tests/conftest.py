@@ -1,4 +1,4 @@
-"""For all tests: networks are tiny, and a second thread costs more than it brings, most of all beside others."""
+"""For all tests: networks are tiny, and a second thread costs more than it brings."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import Lab
+from support.lab import Lab
 
 from resnet_lab.callbacks.dashboard import Dashboard
 from resnet_lab.callbacks.progress import ProgressBar

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from lab import TINY, Lab
+from support.lab import TINY, Lab
 
 from resnet_lab.command import VERBS, exit_status, main_of
 from resnet_lab.config.checks import ConfigError
@@ -52,7 +52,7 @@ def test_a_training(tmp_path: Path, signum: signal.Signals):
     command.wait_for(": train 100000 epochs", command.stderr)
     status, stdout, stderr = command.end(signum)
     assert (status, stdout) == (128 + signum, "")
-    assert re.fullmatch(r"interrupted(; the same command again continues after the last full epoch)?\n", stderr)
+    assert re.fullmatch(r"interrupted(; run the same command again to continue after the last full epoch)?\n", stderr)
 
 
 @SIGNALS

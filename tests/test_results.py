@@ -1,4 +1,4 @@
-"""What docs/results says in words is what the JSON beside it holds."""
+"""What docs/results says in words is what the JSON next to it holds."""
 
 import importlib.util
 import json
@@ -36,8 +36,9 @@ def test_the_study_of_reductions(reduction: dict[str, Any]):
 
 @pytest.fixture(scope="module")
 def writer() -> Any:
-    """docs/write_why_residual.py."""
-    spec = importlib.util.spec_from_file_location("write_why_residual", RESULTS.parent / "write_why_residual.py")
+    """scripts/write_why_residual.py."""
+    path = RESULTS.parents[1] / "scripts" / "write_why_residual.py"
+    spec = importlib.util.spec_from_file_location("write_why_residual", path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from lab import Lab
+from support.lab import Lab
 
 from resnet_lab.command import exit_status
 from resnet_lab.config.canonical import canonical
@@ -51,13 +51,13 @@ def test_what_there_is(runs: Path, lab: Lab, capsys: pytest.CaptureFixture[str])
     assert f"done              2  error {result['last']['test_error']:.2f} %" in done
     assert any("interrupted       1" in row for row in rows)
     assert any("damaged" in row for row in rows)
-    assert total.startswith(f"5 in {runs}, ")
+    assert total.startswith(f"5 runs in {runs}, ")
 
 
 def test_one_run_says_how_to_make_it_again(runs: Path, lab: Lab, capsys: pytest.CaptureFixture[str]):
     path = lab.directory(*SHORT).path
     assert exit_status(main, [str(path)]) == 0
-    said = capsys.readouterr().out.splitlines()[-1].removeprefix("again: resnet-lab ")
+    said = capsys.readouterr().out.splitlines()[-1].removeprefix("to repeat: resnet-lab ")
     again, config = load_config(*shlex.split(said)), lab.config(*SHORT)
     assert canonical(again) == canonical(config)
     assert (again.name, again.output_dir) == (config.name, config.output_dir)
@@ -86,11 +86,41 @@ def test_pruning_keeps_what_can_be_continued_and_one_of_what_is_done(runs: Path,
     assert lab.run(*SHORT)["epochs"] == 2  # the results stay
 
 
+def test_all_that_is_done_goes_with_the_reason_done(runs: Path):
+    assert exit_status(main, [str(runs), "--prune", "done", "--yes"]) == 0
+    assert {path.split("/")[0] for path in checkpoints(runs)} == {"damaged", "former", next(iter(place(runs)))}
+
+
+def place(runs: Path) -> set[str]:
+    """The directory of the run that is interrupted and done nowhere."""
+    return {path.parents[1].name for path in runs.rglob("seed-1/status.json")}
+
+
+def test_a_run_is_kept_only_if_it_can_be_loaded(runs: Path, lab: Lab):
+    """The latest one lacks last.ckpt: the others keep theirs."""
+    newest = lab.directory(*SHORT)
+    newest.last.unlink()
+    other = RunDirectory(runs / "fake" / "copy" / "seed-0")
+    status = other.status() | {"time": "2020-01-01T00:00:00+00:00"}
+    other.status_file.write_text(json.dumps(status))
+    assert exit_status(main, [str(runs), "--prune", "repeated", "--yes"]) == 0
+    assert other.last.exists()
+    assert not newest.best.exists()
+
+
+def test_checkpoints_that_two_runs_share_are_left_alone(runs: Path, lab: Lab):
+    copy = runs / "fake" / "copy" / "seed-0" / "checkpoints"
+    shutil.rmtree(copy)
+    copy.symlink_to(lab.directory(*SHORT).checkpoints)
+    assert exit_status(main, [str(runs), "--prune", "repeated", "--yes"]) == 0
+    assert lab.directory(*SHORT).last.exists()
+
+
 def test_nothing_is_removed_unasked(runs: Path, capsys: pytest.CaptureFixture[str]):
     before = checkpoints(runs)
     assert exit_status(main, [str(runs), "--prune"]) == 1
     said = capsys.readouterr()
-    assert said.err == "--prune asks before it removes anything, and there is no terminal: add --yes\n"
+    assert said.err == "--prune asks before removing anything, but there is no terminal: add --yes\n"
     assert "superseded" in said.out
     assert checkpoints(runs) == before
 
@@ -99,7 +129,7 @@ def test_a_run_that_another_process_works_on_is_left_alone(runs: Path, capsys: p
     directory = RunDirectory(runs / "fake" / "former" / "seed-0")
     with directory.locked():
         assert exit_status(main, [str(runs), "--prune", "superseded", "--yes"]) == 0
-    assert "left as it is: " in capsys.readouterr().out
+    assert "skipped: " in capsys.readouterr().out
     assert directory.last.exists()
 
 

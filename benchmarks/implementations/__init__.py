@@ -1,4 +1,4 @@
-"""Implementations of one training, each in a file of its own: `train(task, observer)` returns what came out."""
+"""Implementations of the same training, one per module: `train(task, observer)` returns the outcome."""
 
 import importlib
 import time
@@ -13,31 +13,29 @@ from benchmarks.task import Task
 
 
 class Observer:
-    """What an implementation calls while it trains; this one looks away."""
+    """Callbacks that an implementation calls while it trains; these do nothing."""
 
     def epoch_begins(self) -> None:
-        """The first mini-batch of an epoch is at hand, or sooner."""
+        """Called when the first mini-batch of an epoch is available, or earlier."""
 
     def step(self, images_BCHW: Tensor, labels_B: Tensor, loss: Tensor) -> None:
-        """A mini-batch was trained on, with this loss before its update."""
+        """Called after a training step; `loss` is from before the update."""
 
     def epoch_ends(self) -> None:
-        """The last step of an epoch was given to the device."""
+        """Called when the last step of an epoch has been submitted to the device."""
 
 
 class Stopwatch(Observer):
-    """Seconds of every epoch, until the device has done all of it."""
+    """Measures the seconds of every epoch, until the device has finished it."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds: list[float] = []
 
     def epoch_begins(self) -> None:
-        """Start."""
         self.start = time.perf_counter()
 
     def epoch_ends(self) -> None:
-        """Stop."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         self.seconds.append(time.perf_counter() - self.start)
@@ -45,9 +43,9 @@ class Stopwatch(Observer):
 
 @dataclass(frozen=True)
 class Trained:
-    """What an implementation ends with; `seconds` of every epoch where it takes the time itself, as the lab does."""
+    """The outcome of a training; with `seconds` per epoch if the implementation measures them, as the lab does."""
 
-    weights: dict[str, Tensor]  # BatchNorm's statistics too
+    weights: dict[str, Tensor]  # with BatchNorm statistics
     momentum: list[Tensor]  # in the order of the parameters
     lr: float  # of the last step
     steps: int
@@ -55,7 +53,6 @@ class Trained:
 
     @classmethod
     def of(cls, net: nn.Module, optimizer: torch.optim.Optimizer, lr: float, steps: int) -> Self:
-        """From the network and its optimiser."""
         [group] = optimizer.param_groups
         momentum = [optimizer.state[parameter]["momentum_buffer"] for parameter in group["params"]]
         return cls(net.state_dict(), momentum, lr, steps)
@@ -68,7 +65,7 @@ class Implementation(Protocol):
 
 
 def implementation(name: str) -> tuple[Implementation, list[str]]:
-    """The module of an implementation and overrides for it, from words such as `lab:trainer.compile=inductor`."""
+    """Return the module and the overrides of an implementation named like `lab:trainer.compile=inductor`."""
     module, _, overrides = name.partition(":")
     found: Any = importlib.import_module(f"benchmarks.implementations.{module}")
     return found, overrides.split(",") if overrides else []

@@ -1,4 +1,4 @@
-"""This project as users run it: what the command line calls, with all that it records."""
+"""This project as users run it: the code behind the command line, with everything that it records."""
 
 import tempfile
 from typing import Any
@@ -16,7 +16,7 @@ from resnet_lab.training.run import run
 
 
 def train(task: Task, observer: Observer, *more: Callback) -> Trained:
-    """A run in a folder that is removed afterwards; its own record says how many images a second each epoch had."""
+    """Run in a temporary folder; the speed of each epoch is from the run's own record."""
     looking = [] if isinstance(observer, Stopwatch) else [EveryStep(observer)]
     with tempfile.TemporaryDirectory() as folder:
         config = load_config(*task.overrides, f"output_dir={folder}")
@@ -33,13 +33,13 @@ def train(task: Task, observer: Observer, *more: Callback) -> Trained:
 
 
 class EveryStep(Callback):
-    """Tells an observer of every mini-batch, also where several are trained on in one call or replayed."""
+    """Reports every mini-batch to an observer, even if one call trains on several or replays a graph."""
 
     def __init__(self, observer: Observer) -> None:
         self.observer = observer
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Stand before the step, once."""
+        """Wrap the step, once."""
         if trainer.current_epoch:
             return
         take_step, totals = pl_module.take_step, pl_module.totals

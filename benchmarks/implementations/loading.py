@@ -1,4 +1,4 @@
-"""A DataLoader as most people write it, which yields the very batches of a task."""
+"""A DataLoader as most people write it, which yields exactly the batches of a task."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +15,9 @@ Drawn = tuple[int, int, int, bool]  # row, top, left, mirrored
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
-    """Images as PIL has them, transformed one by one: what RandomCrop, RandomHorizontalFlip, ToTensor and Normalize do.
+    """PIL images, transformed one by one as by RandomCrop, RandomHorizontalFlip, ToTensor and Normalize.
 
-    What those would draw comes with the index.
+    The random draws come with the index.
     """
 
     def __init__(self, task: Task) -> None:
@@ -42,7 +42,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
 
 
 class TaskSampler(Sampler[list[Drawn]]):
-    """The mini-batches of one epoch after another."""
+    """Yields the mini-batches of an epoch, then of the next one at the next iteration."""
 
     def __init__(self, task: Task) -> None:
         self.task, self.epoch = task, 0
@@ -58,6 +58,6 @@ class TaskSampler(Sampler[list[Drawn]]):
 
 
 def loader(task: Task, num_workers: int, **how: Any) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches of (images, labels) on the host."""
+    """Return a loader of batches (images, labels) on the host."""
     pictures: Dataset[Any] = Pictures(task)
     return DataLoader(pictures, batch_sampler=TaskSampler(task), num_workers=num_workers, **how)

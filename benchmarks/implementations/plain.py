@@ -1,4 +1,4 @@
-"""A plain PyTorch script, as in kuangliu/pytorch-cifar: loader workers, fp32, the running accuracy at every step."""
+"""A plain PyTorch script, as in kuangliu/pytorch-cifar: loader workers, fp32, running accuracy at every step."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from benchmarks.implementations import Observer, Trained
 from benchmarks.implementations.loading import loader
 from benchmarks.task import Task
 
-WORKERS = 2  # as there
+WORKERS = 2  # as in pytorch-cifar
 
 
 def train(task: Task, observer: Observer) -> Trained:

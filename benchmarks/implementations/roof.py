@@ -1,6 +1,6 @@
-"""The bare loop: images on the device, nothing waited for, and on a GPU the whole step as one CUDA graph.
+"""The bare loop: images on the device, no synchronisation, and on a GPU the whole step as one CUDA graph.
 
-It shares no code with the lab's engine, else it would be no roof over it.
+It shares no code with the lab's engine, so that it is an independent upper limit (roof) for its speed.
 """
 
 import ctypes
@@ -13,13 +13,13 @@ from torch.nn import functional as F
 from benchmarks.implementations import Observer, Trained
 from benchmarks.task import MEAN, STD, Task, normalised
 
-WARM_UP = 3  # steps before the graph is recorded, real ones
+WARM_UP = 3  # training steps before the graph is captured
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-KEPT = 2**30  # bytes: larger blocks than any activation here
+KEPT = 2**30  # bytes, more than any activation here
 
 
 def train(task: Task, observer: Observer, graphs: bool | None = None) -> Trained:
-    """All epochs; eager on a CPU, and where `graphs` is false."""
+    """Train all epochs; eager on a CPU, or if `graphs` is False."""
     torch.backends.cudnn.benchmark = True
     if task.device.type == "cpu":
         torch.set_num_threads(task.threads)
@@ -42,14 +42,14 @@ def train(task: Task, observer: Observer, graphs: bool | None = None) -> Trained
 
 
 def keep_large_blocks() -> None:
-    """Let glibc reuse the memory of large activations, which it would give back to the system at every step."""
+    """Let glibc reuse the memory of large activations, instead of returning it to the system at every step."""
     if platform.libc_ver()[0] == "glibc":
         for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
             ctypes.CDLL(None).mallopt(parameter, KEPT)
 
 
 class Step:
-    """Augmentation, forward, loss, backward and update; `images`, `labels` and `loss` are those of the last step."""
+    """Augmentation, forward, loss, backward and update; `images`, `labels` and `loss` are from the last step."""
 
     def __init__(self, task: Task) -> None:
         source, pad, device = task.images(), task.config.augment["crop"].pad, task.device
@@ -70,7 +70,7 @@ class Step:
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=task.bf16, cache_enabled=False)
 
     def set_lr(self, lr: float) -> None:
-        """For the next step; on a GPU in its place, where a graph finds it."""
+        """Set the learning rate of the next step; on a GPU in place, so that a graph reads it."""
         if lr != self.lr:
             self.lr, [group] = lr, self.optimizer.param_groups
             if isinstance(group["lr"], Tensor):
@@ -79,7 +79,7 @@ class Step:
                 group["lr"] = lr
 
     def __call__(self, draws_B4: Tensor) -> None:
-        """One mini-batch, from the row, corner and mirroring of each of its images."""
+        """Train on one mini-batch, given the row, corner and mirroring of each of its images."""
         row_B, top_B, left_B, flip_B = draws_B4.unbind(dim=1)
         self.images, self.labels = self.augmented(row_B, top_B, left_B, flip_B), self.labels_N[row_B]
         with self.autocast:
@@ -89,7 +89,7 @@ class Step:
         self.optimizer.step()
 
     def augmented(self, row_B: Tensor, top_B: Tensor, left_B: Tensor, flip_B: Tensor) -> Tensor:
-        """(B, C, H, W), channels last: cut out of the padded pixels, mirrored, then normalised."""
+        """Crop the padded pixels, mirror and normalise them: (B, C, H, W), channels last."""
         column_BW = torch.where(flip_B[:, None] > 0, self.width - 1 - self.column_W, self.column_W) + left_B[:, None]
         row_BH = top_B[:, None] + self.row_H
         cut_BHWC = self.padded_NHWC[row_B[:, None, None], row_BH[:, :, None], column_BW[:, None, :]]
@@ -97,7 +97,7 @@ class Step:
 
 
 class Graph:
-    """The step as a CUDA graph: two launches each time, one for what was drawn and one for all the rest."""
+    """The step as a CUDA graph: two launches per step, one for the draws and one for all the rest."""
 
     def __init__(self, step: Step) -> None:
         self.step, self.warmed = step, 0
@@ -105,7 +105,7 @@ class Graph:
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, draws_B4: Tensor) -> None:
-        """Take the step, recorded after some that warm up."""
+        """Take the step, and capture it after WARM_UP steps."""
         if self.warmed < WARM_UP:
             self.warmed += 1
             self.stream.wait_stream(torch.cuda.current_stream())

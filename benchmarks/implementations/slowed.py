@@ -1,4 +1,4 @@
-"""The lab with a mistake in it, which the benchmark has to find: every mini-batch is computed once more than needed."""
+"""The lab with a flaw that the benchmark must detect: an unnecessary forward pass for every mini-batch."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ def train(task: Task, observer: Observer) -> Trained:
 
 
 class OneForwardTooMany(Callback):
-    """A third of a step's work for nothing."""
+    """Wastes a third of a step's work."""
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Stand before the step, once."""
+        """Wrap the step, once."""
         if trainer.current_epoch:
             return
         take_step, net = pl_module.take_step, pl_module.net

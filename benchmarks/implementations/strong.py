@@ -1,4 +1,4 @@
-"""A bare PyTorch loop with all known advice, but for leaving the DataLoader: what a tuned script does."""
+"""A bare PyTorch loop that follows all common advice, but keeps the DataLoader: what a tuned script does."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ def train(task: Task, observer: Observer) -> Trained:
 
 
 def train_network(task: Task, observer: Observer, net: nn.Module) -> Trained:
-    """bf16 where the hardware has it, channels-last, fused SGD, compiled, and nothing waited for."""
+    """Train in bf16 if the hardware supports it, with channels-last, fused SGD, compilation and no synchronisation."""
     device, on_gpu = task.device, task.device.type == "cuda"
     torch.backends.cudnn.benchmark = True
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -52,7 +52,7 @@ def train_network(task: Task, observer: Observer, net: nn.Module) -> Trained:
 
 
 def compiled(net: nn.Module, on_gpu: bool) -> Callable[[Tensor], Tensor]:
-    """By inductor, with CUDA graphs on a GPU; on a CPU that needs a compiler for C++, and pays by a tenth or so."""
+    """Compile by inductor, with CUDA graphs on a GPU; on a CPU that needs a C++ compiler, and saves about a tenth."""
     if not on_gpu and not (shutil.which("g++") or shutil.which("clang++")):
         return net
     made: Callable[[Tensor], Tensor] = torch.compile(net, mode="reduce-overhead" if on_gpu else "default")

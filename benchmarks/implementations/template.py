@@ -1,4 +1,4 @@
-"""A LightningModule, as in ashleve/lightning-hydra-template: automatic optimisation, torchmetrics, a progress bar."""
+"""A LightningModule, as in ashleve/lightning-hydra-template: automatic optimisation, torchmetrics, progress bar."""
 
 import os
 import tempfile
@@ -20,7 +20,7 @@ MOST_WORKERS = 8
 
 
 class Classifier(LightningModule):
-    """Metrics over the epoch, shown in the bar; the learning rate changes by step."""
+    """A classifier with metrics over the epoch, shown in the bar; the learning rate changes per step."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
@@ -31,12 +31,11 @@ class Classifier(LightningModule):
         self.train_acc = MulticlassAccuracy(task.config.model.num_classes, average="micro")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, K)."""
+        """Return the logits (B, K)."""
         logits: Tensor = self.net(images)
         return logits
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Loss, and metrics for the log."""
         images, labels = batch
         logits = self(images)
         loss: Tensor = self.criterion(logits, labels)
@@ -47,26 +46,23 @@ class Classifier(LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        """SGD, and its schedule by step."""
         optimizer = self.task.sgd(self)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.task.lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
 class Tell(Callback):
-    """Tells an observer."""
+    """Reports every step to an observer."""
 
     def __init__(self, observer: Observer) -> None:
         self.observer = observer
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """The first batch of an epoch is there."""
         if batch_idx == 0:
             self.observer.epoch_begins()
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """A step is done."""
         images, labels = batch
         self.observer.step(images, labels, outputs["loss"])
         if trainer.is_last_batch:

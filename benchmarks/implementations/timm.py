@@ -1,4 +1,4 @@
-"""timm's own pre-activation network in the loop of `strong`, where timm is installed and can be imported."""
+"""timm's own pre-activation network in the loop of `strong`, if timm is installed and can be imported."""
 
 from torch import nn
 
@@ -13,16 +13,16 @@ def train(task: Task, observer: Observer) -> Trained:
 
 
 def network(task: Task) -> nn.Module:
-    """As many units of the same widths, with timm's details and weights, and a stem for small images.
+    """Build a network of as many units of the same widths, with timm's details and weights, and a CIFAR stem.
 
-    Raises ConfigError for units that timm's bottleneck is not.
+    Raises ConfigError for units other than bottleneck: timm has no others.
     """
     from timm.layers import BatchNormAct2d, create_conv2d
     from timm.models.resnetv2 import ResNetV2
 
     model = task.config.model
     if model.unit != "bottleneck":
-        raise ConfigError("timm trains networks of bottleneck units")
+        raise ConfigError("timm supports only bottleneck units: set unit=bottleneck")
     net: nn.Module = ResNetV2(
         layers=model.stack_units,
         channels=model.stack_filters,
@@ -38,9 +38,9 @@ def network(task: Task) -> nn.Module:
 
 
 def missing() -> str:
-    """Why it cannot be used here; empty when it can."""
+    """Return why timm cannot be used here; empty if it can."""
     try:
         import timm.models.resnetv2
-    except (ImportError, RuntimeError) as error:  # also a torchvision that does not fit to torch
+    except (ImportError, RuntimeError) as error:  # also from a torchvision that does not match torch
         return f"timm cannot be used here ({error})"
     return "" if timm.models.resnetv2 else "timm is empty"

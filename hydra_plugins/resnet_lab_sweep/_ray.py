@@ -1,7 +1,7 @@
-"""Jobs on a Ray cluster; a job whose process or node is lost is begun again elsewhere, and goes on.
+"""Jobs on a Ray cluster; a job whose process or node is lost restarts elsewhere and continues.
 
-Of hydra-ray-launcher 1.2 it uses `_launcher_util`, which starts Ray and packs a job: the launcher itself waits for all
-jobs in one call, from which a single lost one takes the results of the others.
+Uses `_launcher_util` of hydra-ray-launcher 1.2, which starts Ray and packs a job. The launcher itself waits for all
+jobs in one call, in which a single lost job discards the results of the others.
 """
 
 from collections.abc import Sequence
@@ -21,17 +21,17 @@ from resnet_lab.interrupts import RunFailed
 
 
 class RayLaunch(RayLauncher):
-    """hydra-ray-launcher's, for which a job that is lost for good would be the end of the whole sweep."""
+    """The launcher of hydra-ray-launcher, but a job that is lost for good does not end the whole sweep."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=Remote(task_function), config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """What became of every job, in their order. Raises RunFailed when there is no cluster."""
+        """Return the result of every job, in order. Raises RunFailed if there is no cluster."""
         try:
             start_ray(self.ray_cfg.init)
         except (RayError, ConnectionError) as error:
-            raise RunFailed(f"Ray: {error}; the same command goes on with what is left") from error
+            raise RunFailed(f"Ray: {error}; run the same command again to continue") from error
         jobs = [self._submit(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)]
         assert self.config
         return gather(jobs, _result, job_overrides, self.config)
@@ -52,5 +52,5 @@ def _result(job: Any) -> JobReturn:
     except RayError as error:
         reason = str(error).partition("\n")[0]
         raise RunFailed(
-            f"lost by Ray, {type(error).__name__}: {reason}; the same command continues it after its last full epoch"
+            f"lost by Ray, {type(error).__name__}: {reason}; run the same command again to continue it"
         ) from error

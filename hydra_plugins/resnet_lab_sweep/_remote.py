@@ -1,4 +1,4 @@
-"""Jobs on other machines: what the local launcher does for its own jobs, and an engine for clusters does not."""
+"""Jobs on other machines: what the local launcher does for its jobs and cluster engines do not."""
 
 import os
 import time
@@ -21,9 +21,9 @@ from resnet_lab.training.log import log
 
 @dataclass(frozen=True)
 class Remote:
-    """A task function in the folder where the sweep was started, to which output_dir and data.root are relative.
+    """A task function that runs in the folder of the sweep, to which output_dir and data.root are relative.
 
-    Waits for a run that another process works on. Raises ConfigError or RunFailed, which can pass to another process.
+    Waits while another process has locked the run. Raises ConfigError or RunFailed, which can be pickled.
     """
 
     task_function: Callable[[DictConfig], Any]
@@ -46,7 +46,7 @@ class Remote:
 def gather(
     jobs: Sequence[Any], result: Callable[[Any], JobReturn], overrides: Sequence[Sequence[str]], config: DictConfig
 ) -> list[JobReturn]:
-    """Wait for all jobs, and log how each ended. `result` waits for one; it raises RunFailed where the job was lost."""
+    """Wait for all jobs and log how each ended. `result` waits for one job, and raises RunFailed if it was lost."""
     returns: list[JobReturn] = []
     for job, label, own in zip(jobs, labels(overrides, config.hydra.overrides.task), overrides, strict=True):
         try:

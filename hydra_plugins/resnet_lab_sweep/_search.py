@@ -1,7 +1,7 @@
-"""A search by Optuna that survives: kept in a database, and continued by the same command with the trials it lacks.
+"""An Optuna search that can be continued: stored in a database, and completed by the same command.
 
-Of hydra-optuna-sweeper 1.3 it uses `_impl`, since the public class only passes its arguments on to the one there, and
-`_parse_sweeper_params_config`, which says what the settings add to the search space.
+Uses `_impl` of hydra-optuna-sweeper 1.3, because the public class only forwards its arguments to it, and
+`_parse_sweeper_params_config`, which returns what the settings add to the search space.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ from resnet_lab.config.registry import TASKS
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.training.log import log, show_on_terminal
 
-MAX_NAME = 512  # characters of a study's name in Optuna's tables
-REPEATED = "repeated"  # how many of a study's trials were interrupted, and are begun again as others
+MAX_NAME = 512  # characters for the name of a study in Optuna's tables
+REPEATED = "repeated"  # number of interrupted trials, which are repeated as new trials
 
 
 class Searching(OptunaSweeperImpl):
-    """hydra-optuna-sweeper's search for the least `objective`, or for the Pareto front of several.
+    """The search of hydra-optuna-sweeper for the minimum of `objective`, or the Pareto front of several.
 
-    That one would begin `n_trials` more after a kill, and leave those that were under way.
+    The original would run `n_trials` more after a kill, and drop the trials in progress.
     """
 
     storage: str | None
@@ -44,31 +44,31 @@ class Searching(OptunaSweeperImpl):
         super().__init__(direction=None, search_space=None, custom_search_space=None, **settings)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Set up the launcher and the study's place. Raises ConfigError when there would be nothing to minimise."""
+        """Set up the launcher and the study's storage. Raises ConfigError if there is nothing to minimise."""
         if config.dry_run:
-            raise ConfigError("dry_run=true: a search has no list of jobs, each of them depends on results before it")
+            raise ConfigError("dry_run=true: a search cannot list its jobs, since each depends on earlier results")
         for name in ("n_trials", "n_jobs"):
             if not (isinstance(value := getattr(self, name), int) and value > 0):
                 raise ConfigError(f"hydra.sweeper.{name} must be a whole number above 0, got {value}")
         score = TASKS.info(config.task).score
         if not config.objective and config.data.validation == 0:
-            raise ConfigError(f"data.validation is 0, so that a search has no validation {score} to minimise")
+            raise ConfigError(f"data.validation is 0, so there is no validation {score} to minimise")
         if not isinstance(self.sampler, BaseSampler):
-            raise ConfigError("hydra/sweeper/sampler=grid is no search: hydra/sweeper=grid tries every combination")
+            raise ConfigError("hydra/sweeper/sampler=grid is not a search: use hydra/sweeper=grid instead")
         show_on_terminal()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.objectives = list(config.objective) or [f"val_{score}"]
         self.direction = ["minimize"] * len(self.objectives)
         self.output_dir = output_dir = Path(config.output_dir).expanduser()
-        for folder in (output_dir, Path(config.hydra.sweep.dir)):  # the latter is where the sweeper leaves a summary
+        for folder in (output_dir, Path(config.hydra.sweep.dir)):  # the sweeper writes a summary to the latter
             folder.mkdir(parents=True, exist_ok=True)
         self.storage = self.storage or f"sqlite:///{output_dir}/searches.db"
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the trials that the study lacks, and say what came out.
+        """Run the missing trials of the study, and log the best ones.
 
-        Raises RunFailed when no trial ended well, and ConfigError when another process works on the study.
+        Raises RunFailed if no trial succeeded, and ConfigError if another process works on the study.
         """
         self.study_name = self.study_name or _name([*self._parse_sweeper_params_config(), *arguments])
         with _alone(self.output_dir, f"{self.storage}, study {self.study_name}"):
@@ -83,31 +83,31 @@ class Searching(OptunaSweeperImpl):
             raise ConfigError(f"hydra.sweeper.storage={self.storage} cannot be opened: {error}") from error
         ended = _take_over(study)
         if ended:
-            self.sampler.reseed_rng()  # with a seed it would propose once more what it began with
+            self.sampler.reseed_rng()  # else a seeded sampler would repeat its first proposals
         log.info("%s, study %s: %d of %d trials have ended", self.storage, self.study_name, ended, self.n_trials)
         self.n_trials, wanted = max(0, self.n_trials - ended), self.n_trials
         try:
             super().sweep(arguments)
         except ValueError as error:
             failed = study.get_trials(deepcopy=False, states=[TrialState.FAIL])
-            if len(failed) == len(study.trials) >= wanted:  # nothing is best; else a setting or a space is wrong
-                raise RunFailed(f"none of {wanted} trials ended well") from error
+            if len(failed) == len(study.trials) >= wanted:  # no best trial; else a setting or space is wrong
+                raise RunFailed(f"none of {wanted} trials succeeded") from error
             raise
         best = [
             _describe(trial, self.objectives) for trial in sorted(study.best_trials, key=lambda trial: trial.values)
         ]
-        for line in dict.fromkeys(best):  # a trial may have come up twice
+        for line in dict.fromkeys(best):  # a trial may occur twice
             log.info("best: %s", line)
 
 
 @contextmanager
 def _alone(output_dir: Path, study: str) -> Iterator[None]:
-    """Hold the study: a second process would take trials that are under way for those of a search that was killed."""
+    """Lock the study: a second process would mistake running trials for those of a killed search."""
     lock = FileLock(output_dir / f".search-{hashlib.sha256(study.encode()).hexdigest()[:16]}.lock", timeout=0)
     try:
         lock.acquire()
     except Timeout:
-        raise ConfigError(f"another process searches in {study}: wait until it ends; it can be continued") from None
+        raise ConfigError(f"another process is running {study}: wait until it ends, then continue the search") from None
     try:
         yield
     finally:
@@ -115,7 +115,7 @@ def _alone(output_dir: Path, study: str) -> Iterator[None]:
 
 
 def _take_over(study: optuna.Study) -> int:
-    """How many trials have ended; those that a killed search had under way are to come first, with the same values."""
+    """Return the number of ended trials; queue those that a killed search was running, with the same values."""
     interrupted = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
     repeated: int = study.user_attrs.get(REPEATED, 0) + len(interrupted)
     study.set_user_attr(REPEATED, repeated)

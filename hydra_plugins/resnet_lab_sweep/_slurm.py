@@ -1,6 +1,6 @@
-"""Jobs on a SLURM cluster, by submitit; a job that is preempted or out of time is requeued, and goes on.
+"""Jobs on a SLURM cluster, via submitit; a job that is preempted or out of time is requeued and continues.
 
-Of hydra-submitit-launcher 1.2 it uses `BaseSubmititLauncher`, whose `__call__` is what a job runs.
+Uses `BaseSubmititLauncher` of hydra-submitit-launcher 1.2, whose `__call__` runs in the job.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ from resnet_lab.interrupts import RunFailed
 from resnet_lab.sweep.worker import sendable
 from resnet_lab.training.log import log
 
-OF_ALL_CLUSTERS = ("name", "timeout_min", "gpus_per_node", "cpus_per_task", "mem_gb")  # the others are SLURM's alone
+OF_ALL_CLUSTERS = ("name", "timeout_min", "gpus_per_node", "cpus_per_task", "mem_gb")  # the others only SLURM has
 
 
 class SlurmLaunch(BaseSubmititLauncher):
-    """hydra-submitit-launcher's, for which a job that is lost would be the end of the whole sweep."""
+    """The launcher of hydra-submitit-launcher, but a lost job does not end the whole sweep."""
 
     def __init__(self, cluster: str, submitit_folder: str, max_num_timeout: int, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.cluster, self.folder, self.max_num_timeout = cluster, Path(submitit_folder).expanduser(), max_num_timeout
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Check the settings. Raises ConfigError when there is no SLURM here, or a setting is wrong."""
+        """Check the settings. Raises ConfigError if SLURM is missing or a setting is invalid."""
         super().setup(hydra_context=hydra_context, task_function=Remote(task_function), config=config)
         self._executor()
 
@@ -49,7 +49,7 @@ class SlurmLaunch(BaseSubmititLauncher):
         return executor
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """What became of every job, in their order. They go on without this process, if that is ended."""
+        """Return the result of every job, in order. The jobs continue if this process ends."""
         state = global_state()
         arguments = [
             (list(overrides), "hydra.sweep.dir", number, str(number), state)
@@ -69,6 +69,6 @@ def _result(job: submitit.Job[JobReturn]) -> JobReturn:
         return job.results()[0]
     except (UncompletedJobError, FailedJobError) as error:
         raise RunFailed(
-            f"job {job.job_id} ended without a result, {job.state}; {job.paths.stderr} has its last words; "
-            "the same command continues it after its last full epoch"
+            f"job {job.job_id} ended without a result, {job.state}; see {job.paths.stderr}; "
+            "run the same command again to continue after its last full epoch"
         ) from error

@@ -1,1 +1,1 @@
-"""How fast a configuration trains on this machine, and how fast it could."""
+"""Training speed of a configuration on this machine, and the limits of the hardware."""

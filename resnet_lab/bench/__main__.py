@@ -1,4 +1,4 @@
-"""`resnet-lab bench OVERRIDES… [--jobs 1,2,4]`: how fast a configuration trains, and how fast it could."""
+"""`resnet-lab bench OVERRIDES… [--jobs 1,2,4]`: measure training speed, and its share of the hardware limits."""
 
 import argparse
 import json
@@ -12,23 +12,23 @@ from pathlib import Path
 from resnet_lab import command
 from resnet_lab.config.checks import ConfigError
 
-WIDTH = 120  # characters, where the output is not a terminal
+WIDTH = 120  # characters, if the output is not a terminal
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the command takes."""
+    """Build the parser of the command line."""
     made = command.parser("bench")
     made.add_argument("overrides", nargs="*", default=[], metavar="OVERRIDES", help="as for training")
-    made.add_argument("--seconds", type=float, default=20, help="about how long to train for one measurement")
-    made.add_argument("--jobs", metavar="1,2,4", help="measure as many trainings at once, too")
-    made.add_argument("--mps", action="store_true", help="jobs share a GPU by NVIDIA's Multi-Process Service")
-    made.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to a file")
+    made.add_argument("--seconds", type=float, default=20, help="approximate training time per measurement")
+    made.add_argument("--jobs", metavar="1,2,4", help="also measure these numbers of parallel jobs")
+    made.add_argument("--mps", action="store_true", help="let jobs share a GPU by NVIDIA's Multi-Process Service")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to this file")
     made.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     return made
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, print a table, write JSON. Raises ConfigError when a setting is wrong, RunFailed when a job fails."""
+    """Measure, print a table, write JSON. Raises ConfigError for a wrong setting, RunFailed when a job fails."""
     options = parser().parse_intermixed_args(arguments)
     jobs = _checked(options)
 
@@ -51,8 +51,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     with console.status("measuring", refresh_per_second=2):
         facts = report(config, options.seconds) | {"command": " ".join(["resnet-lab bench", *arguments])}
-    counts = track(jobs, "several at once", console=console, transient=True, disable=not console.is_terminal)
-    # The same work for each count, whatever a step takes beside others: jobs of other lengths would end alone.
+    counts = track(jobs, "parallel jobs", console=console, transient=True, disable=not console.is_terminal)
+    # The total number of steps is the same for each count, however much parallel jobs slow each other down.
     steps = facts["speed"]["steps"]
     facts["jobs"] = [asdict(together(options.overrides, n, max(FEWEST_STEPS, steps // n), options.mps)) for n in counts]
     plain_console(WIDTH).print(table(facts))
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _checked(options: argparse.Namespace) -> list[int]:
-    """How many jobs at once are to be measured. Raises ConfigError when an option is wrong, before any work."""
+    """Return the numbers of parallel jobs to measure. Raises ConfigError for a wrong option, before any work."""
     if not 0 < options.seconds < math.inf:
         raise ConfigError(f"--seconds must be a number above 0, got {options.seconds:g}")
     counts = [] if options.jobs is None else options.jobs.split(",")
@@ -71,7 +71,7 @@ def _checked(options: argparse.Namespace) -> list[int]:
     from resnet_lab.sweep.mps import CONTROL
 
     if options.mps and not shutil.which(CONTROL):
-        raise ConfigError(f"--mps: there is no {CONTROL} here, which starts NVIDIA's Multi-Process Service")
+        raise ConfigError(f"--mps needs {CONTROL} on the PATH, which starts NVIDIA's Multi-Process Service")
     if options.json and not options.json.resolve().parent.is_dir():
         raise ConfigError(f"--json: there is no folder {options.json.resolve().parent}")
     return [int(count) for count in counts]

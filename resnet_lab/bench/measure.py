@@ -1,4 +1,4 @@
-"""The speed of one configuration: as the lab trains it, and its bare steps alone."""
+"""The speed of one configuration: as trained by the lab, and of the bare training steps."""
 
 import dataclasses
 import math
@@ -26,31 +26,31 @@ from resnet_lab.training.runtime import Runtime
 from resnet_lab.training.schedule import build_optimizer
 from resnet_lab.training.step import Totals
 
-EPOCHS = 4  # measured, after one that warms up
+EPOCHS = 4  # measured, after a warm-up epoch
 LARGEST_EPOCH = 2**30  # bytes of images
-FEWEST_STEPS = 3  # of an epoch
+FEWEST_STEPS = 3  # per epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What a configuration reaches; times in milliseconds for a mini-batch."""
+    """The measured speed of a configuration; times in milliseconds per mini-batch."""
 
-    images_per_second: float  # the median epoch, without validation and checkpoints
-    step_ms: float  # as trained: loader, augmentation, Lightning and all
-    bare_ms: float  # forward, backward and update of images that are there
-    steps: int  # of an epoch
-    seconds: float  # of all measured epochs, and what lies between them
-    images: int  # trained on meanwhile
+    images_per_second: float  # of the median epoch, without validation and checkpoints
+    step_ms: float  # as trained, with loader, augmentation and Lightning
+    bare_ms: float  # forward, backward and update, with images already on the device
+    steps: int  # per epoch
+    seconds: float  # of all measured epochs, and of the time between them
+    images: int  # trained on in that time
     peak_memory: int  # bytes
 
     @property
     def host_share(self) -> float:
-        """The share of the time that is not the step itself."""
+        """The share of the time outside the bare step."""
         return max(0.0, 1 - self.bare_ms / self.step_ms)
 
 
 class Stopwatch(Callback):
-    """Waits for `begin` after the epoch that warms up, and takes the time from there to the end."""
+    """Calls `begin` after the warm-up epoch, waits for it, and measures the time from there to the end."""
 
     def __init__(self, begin: Callable[[], object]) -> None:
         self.begin = begin
@@ -65,7 +65,7 @@ class Stopwatch(Callback):
 
 
 def speed(config: Config, seconds: float) -> Speed:
-    """Train on random images of the configured shape for about so many seconds, after a warm-up."""
+    """Train on random images of the configured shape for about that many seconds, after a warm-up."""
     bare = bare_seconds(config)
     batch_size = config.optim.batch_size
     most = LARGEST_EPOCH // (batch_size * math.prod(config.data.image_shape))
@@ -85,19 +85,19 @@ def speed(config: Config, seconds: float) -> Speed:
 def trained(
     config: Config, steps: int, begin: Callable[[], object] = lambda: None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The seconds and the images of epochs of so many steps, after one that warms up and `begin`; and the result."""
+    """Train a warm-up epoch, call `begin`, train EPOCHS of `steps`; return their seconds and images, and the result."""
     stopwatch = Stopwatch(begin)
     with tempfile.TemporaryDirectory() as folder:
         try:
             result = run(on_random_images(config, steps, folder), [stopwatch])
         except Interrupted as interrupted:
-            interrupted.message = "interrupted"  # nothing is kept that could be continued
+            interrupted.message = "interrupted"  # without advice to resume: nothing is kept
             raise
     return {"seconds": stopwatch.seconds, "images": EPOCHS * steps * config.optim.batch_size}, result
 
 
 def on_random_images(config: Config, steps: int, folder: str) -> Config:
-    """The same training for a few epochs of whole mini-batches of random images, recorded in `folder`."""
+    """Return the same training for a few epochs of full mini-batches of random images, with output in `folder`."""
     made = {"name": "fake", "num_images": steps * config.optim.batch_size, "num_classes": config.model.num_classes}
     data = dataclasses.replace(config.data, **made, validation=0, mean=None, std=None)  # type: ignore[arg-type]
     trainer = dataclasses.replace(config.trainer, max_epochs=1 + EPOCHS, max_batches=None)
@@ -105,7 +105,7 @@ def on_random_images(config: Config, steps: int, folder: str) -> Config:
 
 
 def bare_seconds(config: Config, rounds: int = 5) -> float:
-    """Seconds for a step on images that are there already; the median of some rounds of about half a second each."""
+    """Return the seconds per step on images already on the device: the median of rounds of about half a second."""
     runtime = Runtime.resolve(config, measure(config).macs)
     device = torch.device("cuda" if runtime.accelerator == "gpu" else "cpu")
     dtype = torch.float64 if runtime.precision == "64-true" else torch.float32

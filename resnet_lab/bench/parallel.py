@@ -1,4 +1,4 @@
-"""Several trainings of one configuration at the same time: what they reach together."""
+"""Parallel trainings of one configuration: their total throughput."""
 
 import json
 import os
@@ -20,16 +20,16 @@ READY = "ready"
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """So many jobs at once, and the images a second of all of them, from the common start to the last one's end."""
+    """A number of parallel jobs, and their total images/s from the common start to the end of the last one."""
 
     jobs: int
     images_per_second: float
 
 
 def together(overrides: Sequence[str], jobs: int, steps: int, mps: bool) -> Together:
-    """Train `jobs` times at once for epochs of so many steps, each with its share of the cores.
+    """Train `jobs` times in parallel for epochs of that many steps, each with its share of the cores.
 
-    Raises RunFailed when one of them fails.
+    Raises RunFailed when a job fails.
     """
     command = [sys.executable, "-m", "resnet_lab.bench", f"--worker={steps}", *overrides]
     with ExitStack() as stack:
@@ -49,14 +49,14 @@ def together(overrides: Sequence[str], jobs: int, steps: int, mps: bool) -> Toge
 
 
 def when_told() -> None:
-    """In a worker: say that it is ready, and wait until all are."""
+    """Report from a worker that it is ready, and wait until all are."""
     print(READY, flush=True)
     if not sys.stdin.readline():
-        raise RunFailed("whoever started this is gone")
+        raise RunFailed("the process that started this job has ended")
 
 
 class _Worker(subprocess.Popen[str]):
-    """One training in a process of its own, which is killed where the context ends before it does."""
+    """One training in a separate process, which is killed if the context ends first."""
 
     stdin: IO[str]
     stdout: IO[str]

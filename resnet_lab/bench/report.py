@@ -1,4 +1,4 @@
-"""What a benchmark says: speed, and the shares of the machine's limits that it reaches."""
+"""The results of a benchmark: speed, and its share of the machine's limits."""
 
 from dataclasses import asdict
 from typing import Any
@@ -16,7 +16,7 @@ from resnet_lab.training.runtime import Runtime, physical_cores
 
 
 def report(config: Config, seconds: float) -> dict[str, Any]:
-    """Speed, and the shares of both roofs that it reaches."""
+    """Measure the speed, and its share of both limits: arithmetic and memory traffic."""
     cost = measure(config)
     runtime = Runtime.resolve(config, cost.macs)
     reached = speed(config, seconds)
@@ -26,7 +26,7 @@ def report(config: Config, seconds: float) -> dict[str, Any]:
         peaks = {"macs": roofs.macs_per_second(device, dtype), "bytes": roofs.bytes_per_second(device)}
     net = task_of(config).network()
     needs = {
-        "macs": 3 * cost.macs * config.optim.batch_size,  # forward, and two products for every one backward
+        "macs": 3 * cost.macs * config.optim.batch_size,  # one product forward, two backward
         "bytes": roofs.step_bytes(net, config.data.image_shape, config.optim.batch_size, dtype.itemsize),
     }
     return {
@@ -42,21 +42,21 @@ def report(config: Config, seconds: float) -> dict[str, Any]:
 
 
 def table(facts: dict[str, Any]) -> Table:
-    """The numbers for a person."""
+    """Format the numbers for the terminal."""
     made = Table(show_header=False, box=None, pad_edge=False)
     reached, network = facts["speed"], facts["network"]
     made.add_row("network", f"{network['name']}, depth {network['depth']}, batches of {network['batch_size']}")
     made.add_row("machine", f"{facts['machine']['name']}: {facts['machine']['how']}")
-    made.add_row("training", f"{reached['images_per_second']:,.0f} images/s, {reached['step_ms']:.2f} ms a step")
-    made.add_row("the step alone", f"{reached['bare_ms']:.2f} ms, so that the host takes {reached['host_share']:.1%}")
+    made.add_row("training", f"{reached['images_per_second']:,.0f} images/s, {reached['step_ms']:.2f} ms per step")
+    made.add_row("step alone", f"{reached['bare_ms']:.2f} ms; the host takes {reached['host_share']:.1%}")
     made.add_row("peak memory", f"{reached['peak_memory'] / 2**20:,.0f} MiB")
     for name, unit in (("macs", "MAC"), ("bytes", "B")):
         roof = facts["roofs"][name]
         limit = f"{roof['per_second'] / 1e9:,.0f} G{unit}/s"
-        made.add_row(f"roof of {name}", f"{roof['share']:.1%} of {limit}, {roof['per_step'] / 1e9:,.2f} G{unit} a step")
+        made.add_row(f"limit of {name}", f"{roof['share']:.1%} of {limit}, {roof['per_step'] / 1e9:,.2f} G{unit}/step")
     for job in facts["jobs"]:
-        gain = f"{job['images_per_second'] / facts['jobs'][0]['images_per_second']:.2f} × the first line"
-        made.add_row(f"{job['jobs']} at once", f"{job['images_per_second']:,.0f} images/s together, {gain}")
+        gain = f"{job['images_per_second'] / facts['jobs'][0]['images_per_second']:.2f} × the first row"
+        made.add_row(f"{job['jobs']} at once", f"{job['images_per_second']:,.0f} images/s in total, {gain}")
     return made
 
 

@@ -1,7 +1,7 @@
-"""The limits of a machine, and what a training step asks of it: arithmetic and memory traffic.
+"""The limits of a machine, and the demands of a training step: arithmetic and memory traffic.
 
-The traffic counts every pass over a tensor once, with pointwise operations fused into their neighbours and nothing kept
-in caches between two passes. Real kernels may do with less where a cache helps, and take more where nothing is fused.
+The traffic counts each pass over a tensor once, with pointwise operations fused into their neighbours and nothing kept
+in caches between passes. Real kernels may need less where a cache helps, and more where nothing is fused.
 """
 
 import copy
@@ -14,30 +14,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-# Rows and columns of the matrices that arithmetic is measured with, and bytes that are copied, more than caches hold.
-# On a GPU they are large, and many products or copies are waited for at once: to launch one takes some microseconds.
+# Size of the matrices that arithmetic is measured with; bytes copied, more than caches hold; operations per
+# synchronisation. On a GPU all are large, since a launch takes a few microseconds.
 MATRIX, COPIED, AT_ONCE = {"cpu": 2048, "cuda": 8192}, {"cpu": 2**27, "cuda": 2**30}, {"cpu": 1, "cuda": 20}
 OPTIMISER_PASSES = 7  # gradient written and read; weight and momentum read and written; the weight read by its layer
 
 
 def step_bytes(net: nn.Module, image_shape: tuple[int, int, int], batch_size: int, element: int) -> int:
-    """Bytes that a training step of `batch_size` images moves; `element` bytes for a number of a map.
+    """Return the bytes that a training step of `batch_size` images moves; `element` bytes per element of a map.
 
-    Passes over its input and output: a convolution or linear layer 2 forward (read, write) and 4 backward (the
-    gradient of the output for each of two products, the input, the gradient of the input); BatchNorm with the ReLU
-    behind it 3 forward (statistics, read, write) and 5 backward (input and gradient for the sums, both again, write);
-    an addition 3 forward, and 3 backward where its two gradients meet again.
+    Passes over input and output: a convolution or linear layer takes 2 forward (read, write) and 4 backward (output
+    gradient for each of two products, input, input gradient); BatchNorm with the following ReLU takes 3 forward
+    (statistics, read, write) and 5 backward (input and gradient for the sums, both again, write); an addition takes
+    3 forward, and 3 backward where its two gradients are added.
     """
-    shadow = copy.deepcopy(net).to("meta").train()
+    meta_copy = copy.deepcopy(net).to("meta").train()
     with _Passes() as passes:
-        shadow(torch.empty(2, *image_shape, device="meta"))  # BatchNorm may refuse a single image
+        meta_copy(torch.empty(2, *image_shape, device="meta"))  # BatchNorm may refuse a single image
     maps: int = passes.elements * batch_size // 2 * element
     weights = max(4, element) * sum(p.numel() for p in net.parameters())  # float32 under bf16 too
     return maps + OPTIMISER_PASSES * weights
 
 
 class _Passes(TorchFunctionMode):
-    """Adds up elements, times the passes over them."""
+    """Sums up elements × passes over them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,14 +57,14 @@ class _Passes(TorchFunctionMode):
 
 
 def macs_per_second(device: torch.device, dtype: torch.dtype) -> float:
-    """Multiply-accumulates a second of a large matrix product, the best of several."""
+    """Measure the multiply-accumulates per second of a large matrix product, the best of several."""
     side = MATRIX[device.type]
     one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     return side**3 / _fastest(lambda: one @ other, device)
 
 
 def bytes_per_second(device: torch.device) -> float:
-    """Bytes read and written a second by a large copy, the best of several."""
+    """Measure the bytes per second that a large copy reads and writes, the best of several."""
     source = torch.zeros(COPIED[device.type], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * len(source) / _fastest(lambda: target.copy_(source), device)
@@ -72,7 +72,7 @@ def bytes_per_second(device: torch.device) -> float:
 
 def _fastest(work: Callable[[], object], device: torch.device, rounds: int = 10) -> float:
     seconds, count = [], AT_ONCE[device.type]
-    for _ in range(rounds + 2):  # the first ones warm up
+    for _ in range(rounds + 2):  # the first two warm up
         wait(device)
         start = time.perf_counter()
         for _ in range(count):
@@ -83,6 +83,6 @@ def _fastest(work: Callable[[], object], device: torch.device, rounds: int = 10)
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done all that it was given."""
+    """Wait until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

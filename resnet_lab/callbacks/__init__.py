@@ -1,1 +1,1 @@
-"""What a run shows while it trains: a progress line and a TensorBoard dashboard."""
+"""Display of a run during training: a progress line and a TensorBoard dashboard."""

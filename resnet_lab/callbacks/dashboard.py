@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run besides the curves."""
+"""What TensorBoard shows of a run in addition to the curves."""
 
 import io
 from typing import Any
@@ -17,16 +17,16 @@ from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.tasks.cost import measure, tree
 from resnet_lab.text import plain_console
 
-SHOWN = ("filters", "reduction", "seed", "shortcut", "units")  # in the table of HPARAMS, unasked
-GRID = 64  # augmented training images
+SHOWN = ("filters", "reduction", "seed", "shortcut", "units")  # columns that the table of HPARAMS shows by default
+GRID = 64  # number of augmented training images
 
 
 class Dashboard(Observer):
-    """Once, as a run begins: hyper-parameters (HPARAMS), configuration and network (TEXT), training images (IMAGES).
+    """Write once, at the start: hyper-parameters (HPARAMS), configuration and network (TEXT), training images (IMAGES).
 
-    CUSTOM SCALARS has the scores in training and validation in one chart, and so the losses.
+    CUSTOM SCALARS has one chart of the training and validation scores, and one of the losses.
 
-    The metrics of HPARAMS are the run's own scalars `val/<score>` and `test/<score>`; the table shows the last of each.
+    The metrics of HPARAMS are the run's scalars `val/<score>` and `test/<score>`; the table shows their last values.
     """
 
     def __init__(self, config: Config) -> None:
@@ -44,8 +44,8 @@ class Dashboard(Observer):
         writer.add_custom_scalars(charts(task))
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images, _ = next(iter(data.train_dataloader()))
-        pictures = PixelRange.of(data.normalise, images.device).pictures(images[:GRID])
-        writer.add_images("augmented training images", pictures, 0)
+        shown = PixelRange.of(data.normalise, images.device).pictures(images[:GRID])
+        writer.add_images("augmented training images", shown, 0)
         values = hyper_parameters(self.config) | {"depth": cost.depth, "params": cost.params, "macs": cost.macs}
         experiment, *session = hparams(values, {f"val/{task.score}": None, f"test/{task.score}": None})
         for hparam_summary in (_marked(experiment), *session):
@@ -53,14 +53,14 @@ class Dashboard(Observer):
 
 
 def charts(scoring: Scoring) -> dict[str, Any]:
-    """What CUSTOM SCALARS shows."""
+    """Return the layout of CUSTOM SCALARS."""
     titles = {scoring.label(scoring.score): scoring.score, "loss": "loss"}
     curves = {title: ["Multiline", [f"train/{name}", f"val/{name}"]] for title, name in titles.items()}
     return {"training and validation": curves}
 
 
 def hyper_parameters(config: Config) -> dict[str, Any]:
-    """The dozen settings that a person would compare runs by."""
+    """Return the settings by which users compare runs."""
     model, optim = config.model, config.optim
     return {
         "units": "-".join(map(str, model.stack_units)),
@@ -81,9 +81,9 @@ def hyper_parameters(config: Config) -> dict[str, Any]:
 
 
 def _marked(experiment: Any) -> Any:
-    """The summary that lists the hyper-parameters, with those of SHOWN marked as such that differ between runs.
+    """Mark the hyper-parameters in SHOWN as differing between runs, and return the summary that lists them.
 
-    TensorBoard's table begins with these; of the rest it shows the first of the alphabet.
+    TensorBoard's table starts with these; of the rest it shows the first in alphabetical order.
     """
     metadata = experiment.value[0].metadata.plugin_data
     content = HParamsPluginData.FromString(metadata.content)
@@ -94,5 +94,5 @@ def _marked(experiment: Any) -> Any:
 
 
 def as_code(text: str) -> str:
-    """Markdown that shows the text as it is."""
+    """Return Markdown that shows the text verbatim."""
     return "".join(f"    {line}\n" for line in text.splitlines())

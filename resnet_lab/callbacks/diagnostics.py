@@ -1,7 +1,7 @@
-"""What TensorBoard shows of a network's inside while it trains: thin wrappers around resnet_lab.inspect.
+"""Diagnostics of a network in TensorBoard during training: thin wrappers around resnet_lab.inspect.
 
-Everything is measured on a replica of the network and on fixed images, outside of the training step. A run learns
-the same with and without.
+All measurements use a replica of the network and fixed images, outside the training step. They do not affect what a
+run learns.
 """
 
 import math
@@ -35,15 +35,15 @@ from resnet_lab.tasks.base import Task
 from resnet_lab.text import literal_text
 
 FIRST_STEPS = (0, 1, 10, 100)
-FLOW_STEPS, WEIGHT_STEPS = 20, 100  # at least, between two looks after epochs: each takes a third of a step
-NUM_IMAGES = 32  # at most, that flow through the network at a look
+FLOW_STEPS, WEIGHT_STEPS = 20, 100  # minimum between measurements after epochs; each takes a third of a step
+NUM_IMAGES = 32  # at most, per measurement of the flow
 MOST_MAPS = 64
 MOST_IMAGES = 2000  # in the confusion matrix and in the Projector
-MOST_PIXELS = 8192  # along one side of the Projector's sheet of pictures
+MOST_PIXELS = 8192  # along one side of the Projector's sprite sheet
 
 
 def diagnostics(config: Config) -> list[Callback]:
-    """The callbacks of `config.diagnostics`."""
+    """Return the callbacks that `config.diagnostics` selects."""
     light, full = LightDiagnostics(), FullDiagnostics()
     kinds: dict[enums.Diagnostics, list[Callback]] = {
         enums.Diagnostics.off: [],
@@ -54,14 +54,14 @@ def diagnostics(config: Config) -> list[Callback]:
 
 
 class LightDiagnostics(Observer):
-    """At the first steps and after epochs, for training images as they are, as many as an eighth of a mini-batch.
+    """Measured at the first steps and after epochs, on an eighth of a mini-batch of training images, not augmented.
 
     | tag | |
     |---|---|
-    | `gradient/<part>` | norm of the gradient by the weights of stem, unit or head |
-    | `share/<unit>` | the branch in the sum, ‖F(x)‖ / ‖x‖ |
+    | `gradient/<part>` | norm of the gradient with respect to the weights of stem, unit or head |
+    | `share/<unit>` | size of the residual branch, ‖F(x)‖ / ‖x‖ |
     | `weights/<stack>` | histogram |
-    | `first-layer filters` | pictures |
+    | `first-layer filters` | images |
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -69,14 +69,14 @@ class LightDiagnostics(Observer):
         num_images = max(2, min(NUM_IMAGES, data.config.optim.batch_size // 8))  # BatchNorm needs more than one
         self.images, self.labels = prepared(data, data.train_rows[:num_images], pl_module)
         self.probe = FlowProbe(pl_module.net, pl_module.task, whole=False)
-        self.num_batches, self.looked_at = data.num_batches, -1
+        self.num_batches, self.measured_at = data.num_batches, -1
         self.first_steps = [step for step in FIRST_STEPS if step > trainer.global_step]
         if trainer.global_step == 0:
             self._flow(trainer)
             self._weights(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Look after the first steps; after a call that made several steps once."""
+        """Measure after the first steps, but only once after a call of several steps."""
         if self.first_steps and trainer.global_step >= self.first_steps[0]:
             self.first_steps = [step for step in self.first_steps if step > trainer.global_step]
             self._flow(trainer)
@@ -92,9 +92,9 @@ class LightDiagnostics(Observer):
         return epoch % math.ceil(steps_between / self.num_batches) == 0 or epoch == trainer.max_epochs
 
     def _flow(self, trainer: Trainer) -> None:
-        if self.looked_at == trainer.global_step:
+        if self.measured_at == trainer.global_step:
             return
-        self.looked_at = trainer.global_step
+        self.measured_at = trainer.global_step
         found = self.probe(self.images, self.labels)
         values = {f"gradient/{name}": value for name, value in zip(found.names, found.gradient, strict=True)}
         values |= {f"share/{name}": v for name, v in zip(found.names, found.share, strict=True) if not math.isnan(v)}
@@ -104,7 +104,7 @@ class LightDiagnostics(Observer):
     def _weights(self, trainer: Trainer, pl_module: Any) -> None:
         writer = writer_of(trainer)
         for name, histogram in weight_histograms(pl_module.net).items():
-            if not np.isfinite(histogram.edges).all():  # the run diverges, and will say so
+            if not np.isfinite(histogram.edges).all():  # the run diverges, and reports it itself
                 continue
             low, *limits = histogram.edges.tolist()
             counts = histogram.counts.tolist()
@@ -114,14 +114,14 @@ class LightDiagnostics(Observer):
 
 
 class FullDiagnostics(Observer):
-    """After the epochs 1, 2, 4, 8, … and the last, for validation images, or training images where there are none.
+    """Measured after epochs 1, 2, 4, 8, … and the last, on validation images, or training images if there are none.
 
     | tag | |
     |---|---|
     | `inside/flow` | figure: gradients, branch shares and activations over depth |
     | `inside/maps of <layer>` | figure: feature maps of stem, stacks and the innermost layer for one image |
-    | `inside/confusion` | figure: confusion matrix, where labels are classes |
-    | Projector | at the end: penultimate features with pictures and labels |
+    | `inside/confusion` | figure: confusion matrix, if labels are classes |
+    | Projector | at the end: penultimate features with images and labels |
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -141,7 +141,7 @@ class FullDiagnostics(Observer):
     def _figures(self, net: ResNetV2, task: Task, epoch: int) -> Iterator[tuple[str, Figure]]:
         classes = self.data.source.classes
         found = flow(net, task, self.images[:NUM_IMAGES], self.labels[:NUM_IMAGES])
-        yield "flow", flow_figure({"this network": found}, f"what flows through the network, epoch {epoch}")
+        yield "flow", flow_figure({"this network": found}, f"flow through the network, epoch {epoch}")
         for name in stages(net):
             maps = feature_maps(net, self.images[:1], name)[0]
             order = by_strength(maps)[:MOST_MAPS]
@@ -159,7 +159,7 @@ class FullDiagnostics(Observer):
             features = torch.cat([intermediate(other, chunk, "features") for chunk in self.images.split(NUM_IMAGES)])
         writer = writer_of(trainer)
         folder = Path(writer.log_dir)
-        shutil.rmtree(folder / f"{trainer.global_step:05d}", ignore_errors=True)  # of a run that did not get to its end
+        shutil.rmtree(folder / f"{trainer.global_step:05d}", ignore_errors=True)  # of a run that did not finish
         (folder / "projector_config.pbtxt").unlink(missing_ok=True)
         writer.add_embedding(
             features.float().cpu(),
@@ -171,7 +171,7 @@ class FullDiagnostics(Observer):
 
 
 def prepared(data: ImageData, rows: np.ndarray, pl_module: Any) -> tuple[Tensor, Tensor]:
-    """Images of the training part as the network takes them, and their labels, on its device and in its precision."""
+    """Return training images, normalised, and their labels, on the network's device and in its precision."""
     like = next(pl_module.net.parameters())
     pixels = torch.tensor(data.source.train.pixels[rows], device=like.device)
     images = data.normalise(pixels).to(like.dtype).contiguous(memory_format=memory_format(data.config))
@@ -179,5 +179,5 @@ def prepared(data: ImageData, rows: np.ndarray, pl_module: Any) -> tuple[Tensor,
 
 
 def writer_of(trainer: Trainer) -> Any:
-    """TensorBoard's writer."""
+    """Return TensorBoard's `SummaryWriter`."""
     return trainer.loggers[0].experiment  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What all callbacks share that only look at a run."""
+"""The base of all callbacks that only observe a run."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from resnet_lab.training.harmless import harmless
 
 
 class Observer(Checkpoint):
-    """A callback whose hooks are `harmless`, and which looks at an epoch when its checkpoint is on the disk.
+    """A callback whose hooks are `harmless`, and which observes an epoch after its checkpoint is on disk.
 
-    Lightning takes it for a checkpoint, and so calls it in the order of the trainer's list, behind `Checkpoints`, when
-    the module and all other callbacks have ended the epoch.
+    Lightning treats it as a checkpoint callback. It therefore calls it in the order of the trainer's list, after
+    `Checkpoints`, when the module and all other callbacks have finished the epoch.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""A progress bar over all epochs of a run, with scores and speed."""
+"""A progress bar for all epochs of a run, with scores and speed."""
 
 import time
 from typing import Any
@@ -10,11 +10,11 @@ from resnet_lab.callbacks.observer import Observer
 from resnet_lab.data.loader import Batch
 from resnet_lab.training.log import console
 
-REFRESH_SECONDS = 0.5  # between two looks at the running score, each of which waits for the device
+REFRESH_SECONDS = 0.5  # between updates of the running score, each of which waits for the device
 
 
 class ProgressBar(Observer):
-    """Epochs done, running score in training, last one in validation, and images/s. Silent when not on a terminal."""
+    """Epochs done, running training score, last validation score and images/s. Silent without a terminal."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.bar = Progress(

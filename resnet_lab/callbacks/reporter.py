@@ -1,4 +1,4 @@
-"""What a job tells the sweep that it belongs to."""
+"""Progress reports from a job to its sweep."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from resnet_lab.config.tasks import Scoring
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is, after an epoch or before its first."""
+    """The progress of a run, before its first epoch or after any epoch."""
 
     directory: str
     epoch: int
@@ -23,7 +23,7 @@ class Progress:
 
 
 class Reporter(Callback):
-    """Hands a `Progress` to `send` as training begins and when an epoch is in the history."""
+    """Pass a `Progress` to `send` at the start of each epoch and at the end of training."""
 
     def __init__(self, send: Callable[[Progress], None]) -> None:
         self.send = send

@@ -1,1 +1,1 @@
-"""Every setting of the lab: typed, checked, composed from overrides, and in one canonical form. Imports no torch."""
+"""All settings: typed, validated and composed from overrides, with one canonical form. Imports no torch."""

@@ -1,4 +1,4 @@
-"""The settings of every augmentation: `augment.crop.pad`, `augment.flip.p`."""
+"""Settings of the augmentations, such as `augment.crop.pad` and `augment.flip.p`."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from resnet_lab.config.checks import require, require_at_least
 
 @dataclass(slots=True, kw_only=True)
 class CropSettings:
-    """A random crop."""
+    """Zero-pad, then crop to the original size at a random position."""
 
-    pad: int = 4  # zero pixels around the image before it is cropped; 0: no crop
+    pad: int = 4  # zero pixels added on each side; 0: no crop
 
     def __post_init__(self) -> None:
         require_at_least(0, augment__crop__pad=self.pad)
@@ -21,9 +21,9 @@ class CropSettings:
 
 @dataclass(slots=True, kw_only=True)
 class FlipSettings:
-    """A random reflection."""
+    """Flip horizontally at random."""
 
-    p: float = 0.5  # probability; 0: none
+    p: float = 0.5  # probability; 0: no flip
 
     def __post_init__(self) -> None:
         require(0 <= self.p <= 1, f"augment.flip.p must be a probability in [0, 1], got {self.p}")

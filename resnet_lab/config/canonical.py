@@ -1,4 +1,4 @@
-"""The one form that all spellings of a configuration share: who compares runs, compares this."""
+"""Canonical form of configurations, in which runs are compared: it does not depend on the spelling."""
 
 from enum import Enum
 from typing import Any
@@ -7,22 +7,22 @@ from resnet_lab.config.fields import Setting, section_settings, settings_of
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.schema import Config
 
-Settings = dict[str, Any]  # plain values by dotted name
+Settings = dict[str, Any]  # dotted name -> plain value
 
 
 def canonical(config: Config) -> Settings:
-    """The settings that change a number of the run, lists with an entry per stack; what nothing reads is left out."""
+    """Return the settings in use that affect the results of a run, with per-stack lists expanded."""
     kept = [item for item in settings_of(config) if item.metadata["identity"] and _is_used(item)]
     return {item.name: _value(item) for item in kept}
 
 
-def everything(config: Config) -> Settings:
-    """All settings in the same form, also those that nothing reads and that change no number."""
+def all_settings(config: Config) -> Settings:
+    """Return all settings in canonical form, including unused ones and ones that do not affect the results."""
     return {item.name: _value(item) for item in settings_of(config)}
 
 
 def architecture(model: ModelConfig) -> Settings:
-    """What a network computes: the same form of the model alone, without `model.` before each name."""
+    """Return the canonical settings in use of a model, without the prefix `model.`."""
     return {item.name: _value(item) for item in section_settings(model) if _is_used(item)}
 
 
@@ -37,7 +37,7 @@ def _value(item: Setting) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON and YAML have it: enums by name."""
+    """Convert enums to their names, also in lists, for JSON and YAML."""
     if isinstance(value, Enum):
         return value.name
     return [plain(entry) for entry in value] if isinstance(value, list) else value

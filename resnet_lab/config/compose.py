@@ -1,4 +1,4 @@
-"""From overrides to a checked `Config`: what Hydra composes as plain dataclasses."""
+"""Compose overrides with Hydra and convert the result to a checked `Config` of plain dataclasses."""
 
 import json
 import re
@@ -25,13 +25,13 @@ from resnet_lab.config.schema import Config
 
 Composed = TypeVar("Composed")
 
-_config_dirs: list[str] = []  # of the user, by --config-dir; where the base of a run's name is composed from, too
+_config_dirs: list[str] = []  # the user's --config-dir folders, also searched by base_of
 
 
 def load_config(*overrides: str) -> Config:
-    """The checked configuration for overrides as on the command line: `load_config("units=n9", "seed=1")`.
+    """Return the checked configuration for command-line overrides, as in `load_config("units=n9", "seed=1")`.
 
-    Raises ConfigError with one message that names the setting, what is wrong and what would be right.
+    Raises ConfigError, whose message names the setting, the problem and the valid values.
     """
     prepared = prepare(overrides)
     search = [f"hydra.searchpath={json.dumps(_config_dirs, ensure_ascii=False)}"] if _config_dirs else []
@@ -44,10 +44,10 @@ def load_config(*overrides: str) -> Config:
 
 
 def prepare(overrides: Sequence[str]) -> list[str]:
-    """Overrides as Hydra is to have them, once plugins are imported and all options are known to it.
+    """Import plugins, register all options with Hydra, and return the overrides with renamed settings updated.
 
-    Raises ConfigError where a plugin cannot be imported, or a group is given a list: Hydra would take the last option
-    without a word.
+    Raises ConfigError if a plugin cannot be imported, or if a group is set to a list, of which Hydra would silently
+    use the last option.
     """
     load_plugins(asked_for(overrides))
     _register((*UNITS, *SHORTCUTS, *DATASETS, *TASKS, *AUGMENTATIONS))
@@ -58,9 +58,9 @@ def prepare(overrides: Sequence[str]) -> list[str]:
     return respell(overrides)
 
 
-@lru_cache(maxsize=1)  # of the last ones only: tests take names away again
+@lru_cache(maxsize=1)  # only the latest: tests also unregister names
 def _register(names: tuple[str, ...]) -> None:
-    """Tell Hydra the schema, and every option that has no file; once more where a plugin has added names."""
+    """Register the schema and all options without a file with Hydra; repeat when a plugin has added names."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     for group in GROUPS:
@@ -68,13 +68,13 @@ def _register(names: tuple[str, ...]) -> None:
         for name, settings in registered(group).items():
             store.store(name=name, group=group, package=package, node=settings)
     for cached in (_composed, _default):
-        cached.cache_clear()  # without what was added
+        cached.cache_clear()  # results lack the new names
 
 
 def with_numbers(composing: Callable[[], Composed]) -> Composed:
-    """Call what composes, and again where it lacked an option such as `units=n4`, once Hydra knows that.
+    """Call `composing`; if an option such as `units=n4` is missing, register it with Hydra and retry.
 
-    All of them from the start, some 900, would double the time that Hydra takes to compose anything.
+    Registering all of them in advance, about 900, would double the time of every composition.
     """
     while True:
         try:
@@ -88,17 +88,17 @@ def with_numbers(composing: Callable[[], Composed]) -> Composed:
 
 
 def use_config_dirs(hydra: Any) -> None:
-    """Remember the user's own folders of configurations, from Hydra's part of what it composed."""
+    """Remember the user's --config-dir folders; `hydra` is Hydra's own part of the composed configuration."""
     _config_dirs[:] = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
 
 
 def to_config(composed: DictConfig) -> Config:
-    """Plain, checked dataclasses from what Hydra composed. Raises ConfigError."""
+    """Convert what Hydra composed to plain, checked dataclasses. Raises ConfigError."""
     composed = composed.copy()
     content: Any = OmegaConf.to_container(composed)
-    load_plugins(content["plugins"])  # of a job of a sweep, in a process of its own
+    load_plugins(content["plugins"])  # a sweep job runs in its own process
     known = set(setting_names())
-    if added := [name for name in _names(content) if name not in known]:  # with "+", which Hydra lets pass
+    if added := [name for name in _names(content) if name not in known]:  # Hydra accepts new keys with "+"
         raise ConfigError(no_such_setting(added[0]))
     try:
         task = TASKS.info(composed.task)
@@ -114,7 +114,7 @@ def to_config(composed: DictConfig) -> Config:
 
 
 def _names(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """The dotted name of every setting that was composed."""
+    """Yield the dotted names of all composed settings and sections."""
     for key, value in content.items():
         yield f"{prefix}{key}"
         if isinstance(value, dict):
@@ -122,7 +122,7 @@ def _names(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def base_of(config: Config) -> Config:
-    """What a run's directory is named against: the experiment of the run's `name`, else the default for its data."""
+    """Return the configuration that a run is named against: experiment `config.name`, or the default for its data."""
     data = config.data
     counted = [f"data.num_classes={data.num_classes}"] if data.own_images else []
     plugged = [f"plugins=[{','.join(config.plugins)}]"] if config.plugins else []
@@ -140,20 +140,20 @@ def _composed(*overrides: str) -> Config:
 def _default(name: str, data: str, task: str, *overrides: str) -> Config:
     chosen = [f"data={data}"] if is_option("data", data) else []
     base, default = load_config(*chosen, f"task={task}", *overrides), load_config(*overrides)
-    base.task = default.task  # some data sets are for one task, and no other would compose
-    if name != data:  # another name does not say which data
+    base.task = default.task  # composed with it above, since some data sets fit one task only
+    if name != data:  # a custom name does not identify the data set
         base.data.name = default.data.name
     return base
 
 
 def is_option(group: str, name: str) -> bool:
-    """Whether a group has an option of this name, in `conf/`, in the user's own folders or without a file."""
+    """Return whether `group` has an option `name`: in `conf/`, in a --config-dir folder or without a file."""
     folders = [CONFIG_DIR, *map(Path, _config_dirs)]
     return name in registered(group) or any((folder / group / f"{name}.yaml").is_file() for folder in folders)
 
 
 def claimed_depth(config: Config) -> int | None:
-    """The depth that an experiment has in its name, as cifar10_56, where the run has the network of that experiment."""
+    """Return the depth in the name of an experiment such as cifar10_56; None if the run has another network."""
     match = re.search(r"_(\d+)(_|$)", config.name)
     if not match or not is_option("experiment", config.name):
         return None

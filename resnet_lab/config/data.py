@@ -1,4 +1,4 @@
-"""Which images a run is trained on, as settings."""
+"""Settings of the data set."""
 
 import math
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from resnet_lab.config.registry import DATASETS
 
 @dataclass(slots=True, kw_only=True)
 class DataConfig:
-    """Which images, and how they are split and normalised."""
+    """Data set, input shape, validation split and normalisation."""
 
     name: str
-    channels: int  # 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
-    # In pixels, one number for squares or [height, width]; images of other sizes are resized to it.
+    channels: int  # 1: grey, 2: grey and alpha, 3: RGB, 4: RGBA
+    # In pixels: one number for squares, or [height, width]. Images of other sizes are resized.
     image_size: Any = setting(canonical=lambda data: data.one_size)
-    num_classes: int | None  # None: the class folders are counted
-    # Where files are looked for, and downloaded to; of known files it does not matter where they are.
+    num_classes: int | None  # None: count the class folders
+    # Folder to read from and download to. Identifies a run only if it determines the images.
     root: str = setting("data", used=lambda data: data.own_images, canonical=lambda data: str(data.folder.resolve()))
-    validation: float = 0.1  # held out of the training part: a share below 1, or a number of images
-    split_seed: int = setting(0, used=lambda data: data.validation > 0)  # follows `seed` only as ${seed}
-    mean: list[float] | None = None  # per channel, of pixels in 0…1; None: measured on the training part
+    validation: float = 0.1  # held out of the training part: a fraction below 1, or a number of images
+    split_seed: int = setting(0, used=lambda data: data.validation > 0)  # independent of `seed` unless set to ${seed}
+    mean: list[float] | None = None  # per channel, for pixels in [0, 1]; None: computed from the training part
     std: list[float] | None = None
-    # Training images that are made, where they are; a quarter as many for the test.
+    # Number of generated training images; a quarter as many test images are added.
     num_images: int = setting(1024, used=lambda data: DATASETS.info(data.name).made)
 
     def __post_init__(self) -> None:
@@ -39,26 +39,26 @@ class DataConfig:
         require_at_least(0, data__validation=self.validation, data__split_seed=self.split_seed)
         require(
             self.validation < 1 or self.validation == int(self.validation),
-            f"data.validation must be a share below 1 or a whole number of images, got {self.validation}",
+            f"data.validation must be a fraction below 1 or a whole number of images, got {self.validation}",
         )
         require_at_least(1, data__num_images=self.num_images)
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None:
                 require(
                     len(values) == self.channels and all(math.isfinite(v) for v in values),
-                    f"data.{name} must have one number for each of the {self.channels} channels, got {values}",
+                    f"data.{name} must have one number per channel ({self.channels}), got {values}",
                 )
         require(self.std is None or all(s > 0 for s in self.std), f"data.std must be positive, got {self.std}")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of the images as the network sees them."""
+        """Shape (channels, height, width) of the network's input."""
         height, width = self.image_size if isinstance(self.image_size, list) else (self.image_size, self.image_size)
         return self.channels, height, width
 
     @property
     def one_size(self) -> int | list[int]:
-        """`image_size` in one spelling: a number for squares."""
+        """Canonical form of `image_size`: one number if square, else [height, width]."""
         _, height, width = self.image_shape
         return height if height == width else [height, width]
 
@@ -68,12 +68,12 @@ class DataConfig:
 
     @property
     def own_images(self) -> bool:
-        """Whether `root` decides which images these are."""
+        """Whether `root` determines the images, as it does for image_folder."""
         return DATASETS.info(self.name).own_images
 
 
 def class_folders(root: Path, part: str) -> tuple[str, ...]:
-    """The sorted names of the class folders in `root/<part>`. Raises ConfigError when there are none, and OSError."""
+    """Return the sorted names of the class folders in `root/<part>`. Raises ConfigError if none exist, and OSError."""
     folder = root / part
     expected = f"expected {folder}/<class>/<images>"
     require(folder.is_dir(), f"data.root={root}: there is no folder {folder}; {expected}")

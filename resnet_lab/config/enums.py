@@ -1,60 +1,60 @@
-"""The closed choices among settings; each value says what it means. What people add to stands in `registry`."""
+"""Settings with a fixed set of choices; each value describes its meaning. Extensible choices are in `registry`."""
 
 from enum import Enum
 
 
 class Activation(Enum):
-    """Where BatchNorm and ReLU stand: the placements of arXiv:1603.05027, figure 4."""
+    """Order of convolution, BatchNorm, ReLU and addition: the variants of arXiv:1603.05027, figure 4."""
 
-    full_preactivation = "BatchNorm, ReLU, convolution; the plain sum (ResNet V2)"
-    relu_only_preactivation = "ReLU, convolution, BatchNorm; the plain sum"
-    relu_before_addition = "convolution, BatchNorm, ReLU; the plain sum"
-    bn_after_addition = "BatchNorm and ReLU after the sum"
-    original = "ReLU after the sum (ResNet V1)"
+    full_preactivation = "BatchNorm, ReLU, convolution; nothing after the addition (ResNet V2)"
+    relu_only_preactivation = "ReLU, convolution, BatchNorm; nothing after the addition"
+    relu_before_addition = "convolution, BatchNorm, ReLU; nothing after the addition"
+    bn_after_addition = "BatchNorm and ReLU after the addition"
+    original = "ReLU after the addition (ResNet V1)"
 
     @property
     def preactivates(self) -> bool:
-        """Whether BatchNorm or ReLU stands before a unit's first convolution."""
+        """Whether a unit applies BatchNorm or ReLU before its first convolution."""
         return self in (Activation.full_preactivation, Activation.relu_only_preactivation)
 
 
 class Resize(Enum):
-    """How shortcuts that scale, gate or drop follow a change of shape."""
+    """How shortcuts that scale, gate or drop handle a change of shape."""
 
     projection = "1x1 convolution"
-    zero_pad = "subsampling and zero maps"
+    zero_pad = "subsampling and zero-padded channels"
 
 
 class Downsample(Enum):
-    """How the resolution is halved where a stack begins."""
+    """How the resolution is halved at the start of a stack."""
 
-    stride = "by the stride of a convolution and of the shortcut"
-    max_pool = "by 2x2 max-pooling before the stack"
+    stride = "stride of a convolution and of the shortcut"
+    max_pool = "2x2 max-pooling before the stack"
 
 
 class ProjectionInput(Enum):
-    """What a shortcut takes where a unit activates before its first convolution."""
+    """Input of a projection in units that activate before their first convolution."""
 
-    activated = "the activated input, where the unit projects or begins a stack"
-    raw = "always the unit's own input"
+    activated = "activated input, if the unit projects or begins a stack"
+    raw = "always the input of the unit, not activated"
 
 
 class StrideOn(Enum):
-    """Which convolution of a unit has the stride."""
+    """Which convolution of a unit is strided."""
 
     first = "the first one"
     spatial = "the 3x3 one"
 
 
 class Init(Enum):
-    """How convolutions are initialised."""
+    """Initialisation of convolutions and linear layers."""
 
     fan_out = "N(0, sqrt(2 / (k k out))); linear layers U(-1/sqrt(in), 1/sqrt(in))"
     fan_in = "N(0, sqrt(2 / (k k in))), linear layers too"
 
 
 class Optimizer(Enum):
-    """The optimisers there are."""
+    """The optimiser of the weights."""
 
     sgd = "SGD with momentum"
     adam = "Adam"
@@ -62,23 +62,23 @@ class Optimizer(Enum):
 
 
 class Schedule(Enum):
-    """How the learning rate goes on after the warm-up."""
+    """Learning-rate schedule after the warm-up."""
 
     step = "multiplied by lr_factors at milestones"
-    cosine = "half a cosine down to 0"
+    cosine = "cosine decay to 0"
     constant = "constant"
 
 
 class Diagnostics(Enum):
-    """What a run records of its inside while it trains; nothing of it changes what is learned."""
+    """What a run records about the network while it trains. Never affects the training."""
 
     off = "nothing"
-    light = "gradient norms and branch shares of every unit, weights by stack, first-layer filters"
-    full = "feature maps, gradient flow over depth, confusion matrix and the Projector too"
+    light = "gradient norms and branch shares per unit, weights per stack, first-layer filters"
+    full = "also feature maps, gradient flow over depth, confusion matrix and the Projector"
 
 
 class Accelerator(Enum):
-    """Where to train; `auto` takes a GPU when there is one."""
+    """Device to train on; `auto` uses a GPU if available."""
 
     auto = "auto"
     cpu = "cpu"
@@ -86,7 +86,7 @@ class Accelerator(Enum):
 
 
 class Compile(Enum):
-    """What compiles the training step; evaluation and smaller last mini-batches are never compiled."""
+    """Compiler for the training step. Evaluation and a smaller last mini-batch are never compiled."""
 
     off = "nothing"
-    inductor = "torch.compile, which takes a minute or more for a deep network"
+    inductor = "torch.compile, which needs a minute or more for a deep network"

@@ -1,4 +1,4 @@
-"""What a setting says about itself beside its type: who reads it, its one spelling, whether it changes a number."""
+"""Metadata of settings: when a setting is used, its canonical value, and whether it affects the results."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, field, fields, is_dataclass
@@ -13,10 +13,10 @@ def setting(
     canonical: Callable[[Any], Any] | None = None,
     identity: bool = True,
 ) -> Any:
-    """A dataclass field. `used` and `canonical` are given the section (`model`, `data`, `optim`, …) that it belongs to.
+    """Return a dataclass field. `used` and `canonical` take its section (`model`, `data`, `optim`, …) as argument.
 
-    `used` says whether anything reads the setting there (default: always), `canonical` gives the value that all
-    spellings share, and `identity=False` marks a setting that changes no number of a run.
+    `used` tells whether anything reads the setting (default: always), `canonical` returns the value that all spellings
+    share, and `identity=False` marks a setting that does not affect the results of a run.
     """
     metadata = {"used": used, "canonical": canonical, "identity": identity}
     if factory is not MISSING:
@@ -25,21 +25,21 @@ def setting(
 
 
 class Setting(NamedTuple):
-    """A setting by its dotted name, as `settings_of` finds it."""
+    """A setting and its dotted name, as `settings_of` yields them."""
 
     name: str
     value: Any
-    section: Any  # what `used` and `canonical` are given
+    section: Any  # argument of `used` and `canonical`
     metadata: Mapping[str, Any]
 
 
 def settings_of(config: Any) -> Iterator[Setting]:
-    """Every setting of a `Config` by its dotted name, in the order of declaration; sections are its parts."""
+    """Yield every setting of a `Config` with its dotted name, in declaration order."""
     for item in fields(config):
         value = getattr(config, item.name)
         if is_dataclass(value):
             yield from section_settings(value, f"{item.name}.")
-        elif isinstance(value, dict):  # of augmentations
+        elif isinstance(value, dict):  # augmentations by name
             for key, entry in value.items():
                 yield from section_settings(entry, f"{item.name}.{key}.")
         else:
@@ -47,7 +47,7 @@ def settings_of(config: Any) -> Iterator[Setting]:
 
 
 def section_settings(section: Any, prefix: str = "", node: Any = None) -> Iterator[Setting]:
-    """The settings of a section, or of a `node` inside it."""
+    """Yield the settings of a section, or of a `node` nested in it."""
     node = section if node is None else node
     for item in fields(node):
         value, name = getattr(node, item.name), prefix + item.name

@@ -1,4 +1,4 @@
-"""The groups of settings and the options of each: files in `conf/`, and what enums, registries and ranges add."""
+"""Config groups and their options: files in `conf/`, plus options from enums, registries and number ranges."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,18 +7,18 @@ from typing import Any
 from resnet_lab.config.enums import Activation, Diagnostics, Downsample, Resize
 from resnet_lab.config.registry import DATASETS, SHORTCUTS, UNITS
 
-# In a wheel the YAML files lie inside the package, in a checkout beside it.
+# A wheel has the YAML files inside the package, a checkout next to it.
 _PACKAGE = Path(__file__).parents[1]
 CONFIG_DIR = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir())
 
-# The axes of an architecture, each a group whose options are settings of `model`.
+# Groups for the architecture; their options set values of `model`.
 ARCHITECTURE_GROUPS = (
     "stacks", "units", "filters", "bottleneck", "unit", "activation", "shortcut", "resize", "stack_shortcut",
     "downsample", "stem", "head", "lineage",
 )  # fmt: skip
 GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "diagnostics", "experiment", "sweep")
 
-# Groups that are settings of the same name, with all that these can be.
+# Groups with the name of a setting, and the values of that setting.
 CHOICES: dict[str, Iterable[str]] = {
     "unit": UNITS,
     "shortcut": SHORTCUTS,
@@ -28,7 +28,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "diagnostics": Diagnostics.__members__,
 }
 
-# Any number besides those with a file: `units=n4`, `filters=w32`, `bottleneck=r3`.
+# Numbered options that need no file: `units=n4`, `filters=w32`, `bottleneck=r3`.
 RANGES: dict[str, tuple[str, range, Callable[[int], dict[str, Any]]]] = {
     "units": ("n", range(1, 301), lambda number: {"units": [number]}),
     "filters": ("w", range(1, 513), lambda number: {"filters": [number]}),
@@ -37,7 +37,7 @@ RANGES: dict[str, tuple[str, range, Callable[[int], dict[str, Any]]]] = {
 
 
 def registered(group: str) -> dict[str, dict[str, Any]]:
-    """The options that need no file, and the settings of each."""
+    """Return the options that need no file, and the settings of each."""
     if group == "data":
         return {name: data for name in DATASETS if (data := _dataset(name))}
     if group == "stack_shortcut":
@@ -48,12 +48,12 @@ def registered(group: str) -> dict[str, dict[str, Any]]:
 
 
 def options(group: str) -> list[str]:
-    """The options of a group by name, without the ranges."""
+    """Return the sorted option names of a group, without number ranges."""
     return sorted({*_files(group), *registered(group)})
 
 
 def in_range(group: str, name: str) -> dict[str, Any] | None:
-    """The settings of an option such as `n4`; None where the group has no such number."""
+    """Return the settings of a numbered option such as `n4`, or None if the group has no such number."""
     if group not in RANGES:
         return None
     letter, numbers, settings = RANGES[group]
@@ -63,7 +63,7 @@ def in_range(group: str, name: str) -> dict[str, Any] | None:
 
 
 def listing(group: str) -> str:
-    """All that a group can be, as a person reads it."""
+    """Return all options of a group as text for messages."""
     names = ", ".join(options(group))
     if group not in RANGES:
         return names
@@ -76,7 +76,7 @@ def _files(group: str) -> list[str]:
 
 
 def _dataset(name: str) -> dict[str, Any]:
-    """A data set that says its own shape is an option without a file."""
+    """Return the settings of a data set that needs no file because it declares its shape; {} for others."""
     info = DATASETS.info(name)
     if name in _files("data") or None in (info.channels, info.image_size):
         return {}

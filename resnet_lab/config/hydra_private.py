@@ -1,8 +1,8 @@
-"""The edge to Hydra 1.3: all that the lab uses of it and of OmegaConf beyond their documentation, with the reason.
+"""Everything the lab uses of Hydra 1.3 and OmegaConf beyond their documentation, with the reason.
 
-`test_hydra_private.py` has a test for each that fails when Hydra changes it. The engines for sweeps that are extras
-extend classes of Hydra's own plugins, which have no other door: `_search`, `_slurm` and `_ray` beside
-`hydra_plugins.resnet_lab_sweep` say what they use of these.
+`test_hydra_private.py` tests each use, so that a change in Hydra is noticed. The optional sweep engines subclass Hydra
+plugins, which cannot be extended otherwise; `_search`, `_slurm` and `_ray` in `hydra_plugins.resnet_lab_sweep` say
+what they use.
 """
 
 import os
@@ -24,13 +24,13 @@ from omegaconf.basecontainer import BaseContainer
 
 
 def hand_on_errors() -> None:
-    """Let Hydra raise what goes wrong; it would print it in its own words, and exit."""
+    """Let Hydra raise errors instead of printing its own message and exiting."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Compose something else, also while Hydra is at work: it has one global instance, and refuses a second one."""
+    """Allow composing while Hydra is active: Hydra has one global instance and refuses a second one."""
     at_work = Singleton._instances.pop(GlobalHydra, None)
     try:
         yield
@@ -41,14 +41,14 @@ def apart() -> Iterator[None]:
 
 
 def app() -> HydraConf:
-    """Hydra's own settings of the run that is going on, which the run itself is not given."""
+    """Return Hydra's own settings of the current run, which Hydra removes from the configuration of the job."""
     return HydraConfig.get()
 
 
 def combinations(hydra_context: HydraContext, overrides: Sequence[str]) -> list[list[str]]:
-    """Every combination of the values that overrides list, each as the overrides of a job.
+    """Return all combinations of the listed values, each as the overrides of one job.
 
-    Only Hydra's basic sweeper knows how to combine them, and it launches them as well. Raises HydraException.
+    Only Hydra's basic sweeper can combine values, and it also launches the jobs. Raises HydraException.
     """
     parser = OverridesParser.create(config_loader=hydra_context.config_loader)
     [jobs] = BasicSweeper.split_arguments(parser.parse_overrides(list(overrides)), max_batch_size=None)
@@ -56,29 +56,29 @@ def combinations(hydra_context: HydraContext, overrides: Sequence[str]) -> list[
 
 
 def failure(returned: JobReturn) -> Exception | None:
-    """What a job raised, if it did; the public `return_value` would print a line of its own, and raise it."""
+    """Return the exception that a job raised, or None. The public `return_value` would print a line and raise it."""
     return returned._return_value if returned.status is JobStatus.FAILED else None
 
 
 def failed(overrides: Sequence[str], error: Exception) -> JobReturn:
-    """What a job returns that ended without a word of its own."""
+    """Return the result of a job that ended without returning one."""
     returned = JobReturn(overrides=overrides, status=JobStatus.FAILED)
     returned.return_value = error
     return returned
 
 
 def global_state() -> Any:
-    """Hydra's singletons and OmegaConf's resolvers, as launchers pass them to the process of a job."""
+    """Return Hydra's singletons and OmegaConf's resolvers, which launchers pass to the process of a job."""
     return Singleton.get_state()
 
 
 def singletons() -> Any:
-    """The part of the global state that pickle can send; the resolvers are functions without a name."""
+    """Return the picklable part of the global state; the resolvers are lambdas."""
     return global_state()["instances"]
 
 
 def run_job(task_function: Callable[..., Any], config: DictConfig, hydra_context: HydraContext, sent: Any) -> JobReturn:
-    """Run a job of a sweep in a fresh process, with the `singletons` that the sweep sent, and resolvers of its own."""
+    """Run a sweep job in a fresh process, with the `singletons` sent by the sweep and the process's own resolvers."""
     Singleton.set_state({"instances": sent, "omegaconf_resolvers": BaseContainer._resolvers})
     utils.setup_globals()
     return utils.run_job(

@@ -1,4 +1,4 @@
-"""One message for a person, whatever Hydra and OmegaConf raise."""
+"""Turn errors of Hydra and OmegaConf into one readable message."""
 
 import difflib
 import re
@@ -14,15 +14,15 @@ from resnet_lab.config.groups import GROUPS, listing
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 
-# Of Lightning's Trainer, for one run on several devices.
+# Options of Lightning's Trainer for training on several devices.
 ONE_DEVICE = ("trainer.strategy", "trainer.devices", "trainer.num_nodes")
 
-# What Hydra and OmegaConf raise when a setting is wrong; `explain` words them.
+# Raised by Hydra and OmegaConf for invalid settings; `explain` translates them.
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException)
 
 
 def explain(error: Exception) -> str:
-    """One message for a person from an error of Hydra or OmegaConf."""
+    """Return one readable message for an error of Hydra or OmegaConf."""
     cause = error.__cause__ or error
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         if error.missing_cfg_file.startswith("hydra/sweeper/sampler/") and not find_spec("optuna"):
@@ -36,38 +36,38 @@ def explain(error: Exception) -> str:
         hint = f"; write a list: {cause.full_key}=[…]" if "ListConfig" in str(cause) else ""
         return f"{cause.full_key}: {_first_line(cause)}{hint}"
     if optional := re.search(r"Could not override '(experiment|sweep)'", str(error)):
-        return f"write +{optional[1]}=…, with a plus: there is none by default"
+        return f"write +{optional[1]}=… with a plus: the default configuration has none"
     if isinstance(error, OverrideParseException):
         setting, equals, value = str(error.override).partition("=")
         hint = f"""a value with special characters needs quotes: '{setting}="{value}"'"""
         return f"{error.override}: {hint if equals else 'overrides are written setting=value'}"
     if "Config group override" in str(error):
-        return "a group is set to the name of an option, as in units=n3; a value has a dot, as in model.units=[3]"
-    hint = "; several values make several runs, with -m" if "Ambiguous value" in str(error) else ""
+        return "set a group to one of its options, as in units=n3, or a value by its dotted name, as in model.units=[3]"
+    hint = "; to run several values, add -m" if "Ambiguous value" in str(error) else ""
     return f"{_first_line(error)}{hint}"
 
 
 def needs_extra(name: str) -> str:
-    """What to say where packages are missing that only one engine for sweeps needs."""
-    return f"this needs packages that are not installed: pip install 'resnet-lab[{name}]'; docs/clusters.md says more"
+    """Return the message for missing packages of an optional sweep engine."""
+    return f"required packages are missing: pip install 'resnet-lab[{name}]'; see docs/clusters.md"
 
 
 def no_such_setting(name: str) -> str:
-    """What to say of a setting that does not exist, with those that are close to it."""
+    """Return the message for an unknown setting, with similar names."""
     if name in ONE_DEVICE:
         return (
-            f"there is no setting {name}: a run trains on one device, and never as ddp, which would start the whole "
-            "command again in each of its processes; -m gives every GPU a job of its own, hydra.launcher.jobs_per_gpu "
-            "of them"
+            f"there is no setting {name}: a run trains on one device, without ddp, which would start the whole "
+            "command again in each process; to use all GPUs, sweep with -m, which runs hydra.launcher.jobs_per_gpu "
+            "jobs on each"
         )
     known = [*setting_names(), *GROUPS]
     close = difflib.get_close_matches(name, known, n=3) or [other for other in known if other.endswith("." + name)]
-    hint = f"close to it: {', '.join(close)}" if close else "--help lists the groups, --cfg job the settings"
+    hint = f"similar names: {', '.join(close)}" if close else "--help lists the groups, --cfg job the settings"
     return f"there is no setting {name}; {hint}"
 
 
 def setting_names() -> list[str]:
-    """The dotted name of every setting there is, and of every section."""
+    """Return the dotted names of all settings and sections."""
 
     def walk(schema: Any, prefix: str) -> Iterator[str]:
         for item in fields(schema):

@@ -1,4 +1,4 @@
-"""What became of settings from version to version: stored runs of former versions are read through this one table."""
+"""Changes of settings between versions: one table to read the runs of earlier versions."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -7,17 +7,17 @@ from typing import Any
 
 from resnet_lab.config.checks import ConfigError
 
-VERSION = 2  # of the settings, as stored with each run; 1 is that of resnet_lab 0.1, which stored none
+VERSION = 2  # of the settings, stored with each run; 1: resnet_lab 0.1, which stored none
 
 _MISSING = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One setting that changed with a version.
+    """A setting that changed in `version`.
 
-    With `old` alone it is gone; with both it has another name; with `new` alone its default is another behaviour now,
-    and former runs have the value that they were made with. `convert` makes the new value of the old one, or of None.
+    Only `old`: removed. Both: renamed. Only `new`: the default behaviour changed, and earlier runs get the value they
+    were trained with. `convert` maps the old value, or None, to the new one.
     """
 
     version: int
@@ -33,19 +33,19 @@ def _probability(flip: Any) -> float:
 MIGRATIONS = (
     Migration(2, "data.pad", "augment.crop.pad"),
     Migration(2, "data.flip", "augment.flip.p", _probability),
-    Migration(2, "model.head.classifier", None),  # what could be trained was a classifier
+    Migration(2, "model.head.classifier", None),  # only classifiers could be trained
 )
 
 
 def stamp() -> dict[str, Any]:
-    """What is stored beside settings, so that later versions can read them."""
+    """Return the version entries stored with settings, for later versions to read."""
     from importlib.metadata import version
 
     return {"settings_version": VERSION, "written_by": version("resnet-lab")}
 
 
 def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
-    """Stored settings as this version has them, without their stamp. Raises ConfigError for a newer one."""
+    """Convert stored settings to this version and drop their stamp. Raises ConfigError if they are newer."""
     values = copy.deepcopy(stored)
     version, writer = values.pop("settings_version", 1), values.pop("written_by", "a newer version")
     if not isinstance(version, int) or version > VERSION:
@@ -59,7 +59,7 @@ def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def respell(overrides: Sequence[str]) -> list[str]:
-    """Overrides of the command line with settings that have another name now under that one."""
+    """Replace the former names of renamed settings in command-line overrides."""
     return [_respelled(override) for override in overrides]
 
 

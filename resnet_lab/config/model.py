@@ -1,4 +1,4 @@
-"""The architecture as settings: stem, stacks of units, head."""
+"""Settings of the architecture: stem, stacks of units, head."""
 
 import math
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def _normalises(model: "ModelConfig") -> bool:
 
 
 def _projects_from_activated_input(model: "ModelConfig") -> bool:
-    """Where nothing is activated before a unit's first convolution, its activated input is its input."""
+    """Without an activation before the first convolution, activated and raw input are the same."""
     return model.activation.preactivates and SHORTCUTS.info(model.shortcut).crosses
 
 
@@ -34,31 +34,31 @@ def _moves_stride(model: "ModelConfig") -> bool:
 
 @dataclass(slots=True, kw_only=True)
 class StemConfig:
-    """What stands before the first stack: convolution, BatchNorm, ReLU, and what halves the resolution if asked for."""
+    """Layers before the first stack: convolution, BatchNorm, ReLU, and optional downsampling."""
 
     kernel: int = 3
     stride: int = 1
     filters: int = 16
-    double: bool = False  # a second convolution, 3x3 with stride 2, BatchNorm, ReLU
-    pool: bool = False  # 3x3 max-pooling with stride 2, as for ImageNet
+    double: bool = False  # add a 3x3 convolution with stride 2, BatchNorm, ReLU
+    pool: bool = False  # add 3x3 max-pooling with stride 2, as for ImageNet
 
     def __post_init__(self) -> None:
         require_at_least(1, model__stem__kernel=self.kernel, model__stem__stride=self.stride)
         require_at_least(1, model__stem__filters=self.filters)
-        require(self.kernel % 2 == 1, f"model.stem.kernel must be odd, so that padding is even, got {self.kernel}")
+        require(self.kernel % 2 == 1, f"model.stem.kernel must be odd, for symmetric padding, got {self.kernel}")
 
     @property
     def strides(self) -> list[int]:
-        """Every factor by which the stem reduces the map size, in order."""
+        """Factors by which the stem reduces the map size, in order."""
         return [self.stride, 2 if self.double else 1, 2 if self.pool else 1]
 
 
 @dataclass(slots=True, kw_only=True)
 class HeadConfig:
-    """What stands after the pooling: hidden layers with ReLU, a linear layer to a latent space, the output."""
+    """Layers after the pooling: hidden layers with ReLU, a linear latent layer, the output layer."""
 
     hidden: list[int] = field(default_factory=list)
-    latent_dim: int | None = None  # None: no such layer
+    latent_dim: int | None = None  # None: no latent layer
 
     def __post_init__(self) -> None:
         require(all(n >= 1 for n in self.hidden), f"model.head.hidden must be positive widths, got {self.hidden}")
@@ -67,13 +67,13 @@ class HeadConfig:
 
 @dataclass(slots=True, kw_only=True)
 class LineageConfig:
-    """Details in which published implementations of the same network differ."""
+    """Details that differ between published implementations of the same network."""
 
-    conv_bias: bool = setting(False, used=_normalises)  # of every convolution; always there where BatchNorm is not
+    conv_bias: bool = setting(False, used=_normalises)  # of every convolution; always on without BatchNorm
     projection_input: ProjectionInput = setting(ProjectionInput.activated, used=_projects_from_activated_input)
     stride_on: StrideOn = setting(StrideOn.first, used=_moves_stride)
     norm_eps: float = setting(1e-5, used=_normalises)
-    norm_momentum: float = setting(0.1, used=_normalises)  # share of the new batch in the running statistics
+    norm_momentum: float = setting(0.1, used=_normalises)  # weight of the new batch in the running statistics
     init: Init = Init.fan_out
 
     def __post_init__(self) -> None:
@@ -83,11 +83,11 @@ class LineageConfig:
 
 @dataclass(slots=True, kw_only=True)
 class ModelConfig:
-    """The architecture: everything that `ResNetV2` needs to know.
+    """The architecture: everything that `ResNetV2` needs.
 
-    `units` and `reduction` have one entry per stack, or one that serves all; `filters` has one entry per stack, or
-    one that doubles from stack to stack; a number alone is a list of one. `reduction` is filters / bottleneck maps (1:
-    no bottleneck). `num_classes` is the number of outputs.
+    `units` and `reduction` have one entry per stack, or one for all stacks; `filters` has one entry per stack, or one
+    that doubles from stack to stack. A plain number is a list of one. `reduction` is filters / bottleneck maps (1: no
+    bottleneck). `num_classes` is the number of outputs.
     """
 
     in_channels: int
@@ -98,14 +98,14 @@ class ModelConfig:
     reduction: Any = setting(factory=lambda: [4], canonical=lambda model: model.stack_reductions)
     unit: str = "bottleneck"
     activation: Activation = Activation.full_preactivation
-    batch_norm: bool = True  # False: none anywhere, and convolutions with bias
+    batch_norm: bool = True  # False: no BatchNorm, and all convolutions have a bias
     shortcut: str = "projection"
     resize: Resize = setting(Resize.projection, used=_read_by_shortcut("resize"))
     shortcut_scale: float = setting(0.5, used=_read_by_shortcut("shortcut_scale"))
     residual_scale: float = setting(0.5, used=_read_by_shortcut("residual_scale"))
-    gate_bias: float = setting(-6.0, used=_read_by_shortcut("gate_bias"))  # of the gates, initially
-    shortcut_dropout: float = setting(0.5, used=_read_by_shortcut("shortcut_dropout"))  # share that is set to 0
-    stack_shortcut: bool = False  # bridge every stack with a 1x1 convolution too
+    gate_bias: float = setting(-6.0, used=_read_by_shortcut("gate_bias"))  # initial bias of the gates
+    shortcut_dropout: float = setting(0.5, used=_read_by_shortcut("shortcut_dropout"))  # dropout probability
+    stack_shortcut: bool = False  # also bridge every stack with a 1x1 convolution
     downsample: Downsample = setting(Downsample.stride, used=lambda model: model.num_stacks > 1)
     stem: StemConfig = field(default_factory=StemConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
@@ -150,7 +150,7 @@ class ModelConfig:
 
     @property
     def strides(self) -> list[int]:
-        """Every factor by which stem and stacks reduce the map size, in order."""
+        """Factors by which stem and stacks reduce the map size, in order."""
         return [*self.stem.strides, *[2] * (self.num_stacks - 1)]
 
     @property

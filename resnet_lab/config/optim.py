@@ -1,4 +1,4 @@
-"""The recipe as settings: optimiser, batch, learning rate and its schedule."""
+"""Settings of the training recipe."""
 
 import math
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ def _has_milestones(optim: "OptimConfig") -> bool:
 
 @dataclass(slots=True, kw_only=True)
 class OptimConfig:
-    """The recipe: optimiser, batch, learning rate and its schedule."""
+    """Optimiser, batch size, learning-rate schedule and regularisation."""
 
     name: Optimizer = Optimizer.sgd
     lr: float = 0.1
@@ -31,14 +31,14 @@ class OptimConfig:
     nesterov: bool = setting(False, used=_is_sgd)
     betas: list[float] = setting(factory=lambda: [0.9, 0.999], used=_is_adam)
     weight_decay: float = 1e-4
-    decay_all: bool = setting(True, used=lambda optim: optim.weight_decay > 0)  # False: not norms, not biases
+    decay_all: bool = setting(True, used=lambda optim: optim.weight_decay > 0)  # False: exclude norms and biases
     schedule: Schedule = Schedule.step
-    milestones: list[float] = setting(factory=lambda: [0.5, 0.75], used=_has_milestones)  # shares below 1, or steps
-    lr_factors: list[float] = setting(factory=lambda: [0.1, 0.01], used=_has_milestones)  # of lr, from each on
-    warmup_iterations: int = 0  # at the constant warmup_lr
+    milestones: list[float] = setting(factory=lambda: [0.5, 0.75], used=_has_milestones)  # fractions below 1, or steps
+    lr_factors: list[float] = setting(factory=lambda: [0.1, 0.01], used=_has_milestones)  # relative to lr
+    warmup_iterations: int = 0  # with constant warmup_lr
     warmup_lr: float = setting(0.01, used=lambda optim: optim.warmup_iterations > 0)
     label_smoothing: float = 0.0
-    clip_norm: float = 0.0  # largest norm of the whole gradient; 0: no clipping
+    clip_norm: float = 0.0  # maximum norm of the whole gradient; 0: no clipping
 
     def __post_init__(self) -> None:
         require_at_least(1, optim__batch_size=self.batch_size)
@@ -58,7 +58,7 @@ class OptimConfig:
         )
         require(
             len(self.milestones) == len(self.lr_factors),
-            f"optim.milestones and optim.lr_factors must be equally long, got {self.milestones} and {self.lr_factors}",
+            f"optim.milestones and optim.lr_factors need equal lengths, got {self.milestones} and {self.lr_factors}",
         )
         require(
             all(math.isfinite(m) and m > 0 for m in self.milestones),

@@ -1,4 +1,4 @@
-"""Your own modules, which add units, shortcuts, data sets, tasks and augmentations to the registries."""
+"""User modules that add units, shortcuts, data sets, tasks and augmentations to the registries."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from resnet_lab.config.checks import ConfigError
 
 
 def load_plugins(names: Any) -> None:
-    """Import modules by name; those of the current folder are found too. Raises ConfigError when one cannot be."""
+    """Import modules by name, also from the current folder. Raises ConfigError if an import fails."""
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"plugins must be a list of modules, as in plugins=[my_lab], got {names}")
     for name in names:
@@ -25,6 +25,6 @@ def load_plugins(names: Any) -> None:
 
 
 def asked_for(overrides: Sequence[str]) -> list[str]:
-    """The modules that overrides name, as in `plugins=[my_lab]` or `plugins=my_lab`."""
+    """Return the modules named in overrides, as in `plugins=[my_lab]` or `plugins=my_lab`."""
     values = [override.partition("=")[2] for override in overrides if override.lstrip("+").startswith("plugins=")]
     return [name.strip() for value in values[-1:] for name in value.strip("[]").split(",") if name.strip()]

@@ -1,4 +1,4 @@
-"""What papers report for the very network that is configured, from `conf/published.yaml`."""
+"""Test errors that papers report for the configured network, from `conf/published.yaml`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,19 +12,19 @@ from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 
-CIFAR_SHAPE = (3, 32, 32)  # all rows are of CIFAR
+CIFAR_SHAPE = (3, 32, 32)  # all rows are CIFAR results
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A test error in percent, and where it is printed."""
+    """A test error in percent and its source."""
 
     error: float
     source: str
 
 
 def published(config: Config) -> Published | None:
-    """What is published for this architecture on this data set, whatever the recipe; None if nothing is."""
+    """Return the published result for this architecture and data set, for any recipe, or None."""
     if config.data.image_shape != CIFAR_SHAPE or TASKS.info(config.task).score != "error":
         return None
     wanted = architecture(config.model)

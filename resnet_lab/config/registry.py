@@ -1,7 +1,7 @@
-"""What people add to: units, shortcuts, data sets, tasks and augmentations, each a table from names to classes.
+"""Extensible tables of units, shortcuts, data sets, tasks and augmentations: from names to classes.
 
-An entry says in plain data what help, options and checks need; its class, for data sets a function, is imported when
-it is first used, so that nothing here is heavy. A module of your own adds to the same tables:
+An entry holds plain data for help, options and checks. Its class, or function for data sets, is imported on first use,
+which keeps this module light. Your own module adds entries like this:
 
     @SHORTCUTS.register("halved", ShortcutInfo(help="(S + F) / 2", reads=frozenset({"resize"})))
     class Halved(Sum): …
@@ -19,50 +19,50 @@ from resnet_lab.config.tasks import CLASSIFICATION
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitInfo:
-    """A kind of residual unit."""
+    """Description of a residual unit."""
 
     help: str
-    bottleneck: bool = False  # whether `model.reduction` narrows its inner convolutions
-    bridged: bool = True  # whether a shortcut bridges it
-    stride_can_move: bool = False  # whether `lineage.stride_on` makes a difference
+    bottleneck: bool = False  # whether `model.reduction` narrows the inner convolutions
+    bridged: bool = True  # whether it has a shortcut
+    stride_can_move: bool = False  # whether `lineage.stride_on` has an effect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShortcutInfo:
-    """What bridges a unit. S is the identity where the shape stays."""
+    """Description of a shortcut. In `help`, F is the residual and S the shortcut path, the identity if shapes match."""
 
     help: str
-    reads: frozenset[str] = frozenset()  # those settings of `model` that only some shortcuts read
-    pads: bool = False  # whether it adds zero maps where the shape changes, whatever `model.resize` says
-    crosses: bool = True  # whether anything of x passes at all
-    takes_activated: bool = False  # whether `lineage.projection_input` counts on every unit, not on first ones alone
+    reads: frozenset[str] = frozenset()  # settings of `model` that only some shortcuts read
+    pads: bool = False  # whether it adds zero maps when the shape changes, regardless of `model.resize`
+    crosses: bool = True  # whether any of x passes through
+    takes_activated: bool = False  # whether `lineage.projection_input` affects all units, not only first ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetInfo:
-    """Where images come from."""
+    """Description of a data set."""
 
     help: str
-    channels: int | None = None  # None: as `data.channels` says
-    classes: int | None = None  # None: as `data.num_classes` says
-    image_size: int | None = None  # pixels; with `channels` it makes `data=<name>` an option without a file
-    own_images: bool = False  # whether `data.root` decides which images they are
-    made: bool = False  # whether the images are made, `data.num_images` of them
+    channels: int | None = None  # None: from `data.channels`
+    classes: int | None = None  # None: from `data.num_classes`
+    image_size: int | None = None  # pixels; with `channels` set too, `data=<name>` needs no file
+    own_images: bool = False  # whether `data.root` determines the images
+    made: bool = False  # whether the images are generated, `data.num_images` of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentationInfo:
-    """A random change of training images."""
+    """Description of a random transform of training images."""
 
     help: str
-    settings: type[Any]  # a dataclass with a property `active`; its fields are the settings `augment.<name>.…`
+    settings: type[Any]  # dataclass with a property `active`; its fields become `augment.<name>.…`
 
 
 Info = TypeVar("Info")
 
 
 class Registry(Generic[Info]):
-    """A table from names to classes. `setting` is what chooses among them, for messages."""
+    """A table from names to classes. `setting` is the setting that selects an entry, for messages."""
 
     def __init__(self, setting: str, module: str, entries: dict[str, tuple[str, Info]]) -> None:
         self.setting = setting
@@ -70,9 +70,9 @@ class Registry(Generic[Info]):
         self._targets: dict[str, Any] = {name: f"{module}:{cls}" for name, (cls, _) in entries.items()}
 
     def add(self, name: str, info: Info, target: Any) -> None:
-        """Add an entry. Raises ConfigError when the name is taken."""
+        """Add an entry. Raises ConfigError if the name is taken."""
         if name in self._infos:
-            raise ConfigError(f"{self.setting}: there is a {name} already")
+            raise ConfigError(f"{self.setting}: {name} already exists")
         self._infos[name], self._targets[name] = info, target
 
     def register(self, name: str, info: Info) -> Callable[[Any], Any]:
@@ -90,7 +90,7 @@ class Registry(Generic[Info]):
         return name in self._infos
 
     def info(self, name: str) -> Info:
-        """What an entry says of itself. Raises ConfigError when there is none of this name."""
+        """Return the description of an entry. Raises ConfigError if there is none of this name."""
         if name not in self._infos:
             raise ConfigError(f"{self.setting} can be {', '.join(self)}; got {name}")
         return self._infos[name]
@@ -109,7 +109,7 @@ UNITS = Registry(
     {
         "bottleneck": ("Bottleneck", UnitInfo(help="1x1, 3x3, 1x1", bottleneck=True, stride_can_move=True)),
         "basic": ("Basic", UnitInfo(help="3x3, 3x3")),
-        "conv": ("Conv", UnitInfo(help="3x3: the standard CNN, without shortcuts", bridged=False)),
+        "conv": ("Conv", UnitInfo(help="3x3: a standard CNN without shortcuts", bridged=False)),
     },
 )
 
@@ -133,7 +133,7 @@ SHORTCUTS = Registry(
         ),
         "shortcut_gating": ("ShortcutGating", ShortcutInfo(help="(1 - g) S + F", reads=_GATES)),
         "dropout": ("Dropout", ShortcutInfo(help="dropout(S) + F", reads=_DROPS)),
-        "none": ("Plain", ShortcutInfo(help="F alone: the plain network of the same depth", crosses=False)),
+        "none": ("Plain", ShortcutInfo(help="F only: the plain network of the same depth", crosses=False)),
     },
 )
 
@@ -141,27 +141,27 @@ DATASETS = Registry(
     "data.name",
     "resnet_lab.data.sources",
     {
-        "digits": ("digits", DatasetInfo(help="scikit-learn's digits of 8x8 pixels", channels=1, classes=10)),
+        "digits": ("digits", DatasetInfo(help="scikit-learn's 8x8 digits", channels=1, classes=10)),
         "mnist": ("idx", DatasetInfo(help="MNIST", channels=1, classes=10)),
         "fashion_mnist": ("idx", DatasetInfo(help="Fashion-MNIST", channels=1, classes=10)),
         "cifar10": ("cifar", DatasetInfo(help="CIFAR-10", channels=3, classes=10)),
         "cifar100": ("cifar", DatasetInfo(help="CIFAR-100", channels=3, classes=100)),
         "image_folder": (
             "image_folder",
-            DatasetInfo(help="your own: train/<class>/*, test/<class>/*", own_images=True),
+            DatasetInfo(help="your own images: train/<class>/*, test/<class>/*", own_images=True),
         ),
-        "fake": ("fake", DatasetInfo(help="random images, for tests and speed", made=True)),
+        "fake": ("fake", DatasetInfo(help="random images, for tests and benchmarks", made=True)),
     },
 )
 
 TASKS = Registry("task", "resnet_lab.tasks.classification", {"classification": ("Classification", CLASSIFICATION)})
 
-# In the order in which they are applied.
+# In order of application.
 AUGMENTATIONS = Registry(
     "augment",
     "resnet_lab.data.augment",
     {
         "crop": ("Crop", AugmentationInfo(help="zero padding, then a random crop", settings=CropSettings)),
-        "flip": ("Flip", AugmentationInfo(help="mirrored left and right", settings=FlipSettings)),
+        "flip": ("Flip", AugmentationInfo(help="horizontal flip", settings=FlipSettings)),
     },
 )

@@ -1,8 +1,8 @@
-"""Every setting of a run as a typed, checked dataclass; imports nothing heavy.
+"""All settings of a run as typed, checked dataclasses. Imports nothing heavy.
 
-A `Config` is made in one way only: Hydra composes the YAML files in `conf/` with the overrides of the command
-line, and `to_config` turns the result into plain, checked dataclasses. Whatever is wrong is a `ConfigError` with one
-message for a person, raised before anything is downloaded, created or trained.
+Hydra composes the YAML files in `conf/` with the command-line overrides, and `to_config` converts the result to a
+`Config`. Invalid settings raise ConfigError with one readable message, before anything is downloaded, created or
+trained.
 """
 
 import math
@@ -17,10 +17,10 @@ from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.registry import AUGMENTATIONS, TASKS
 
-# What a search may minimise besides the score, as result.json has it.
+# Entries of result.json that a search can minimise, in addition to the score.
 COSTS = ("macs", "params", "activations", "seconds", "peak_memory")
 
-# Lightning's names for them, and the short forms that it understands too.
+# Lightning's names and their short forms.
 PRECISIONS = {
     "auto": "auto",
     "32": "32-true",
@@ -38,18 +38,18 @@ def _augmentations() -> dict[str, Any]:
 
 @dataclass(slots=True, kw_only=True)
 class TrainerConfig:
-    """How long, where and in which precision to train."""
+    """Training length, device and precision."""
 
     max_epochs: int
     accelerator: Accelerator = setting(Accelerator.auto, identity=False)
-    precision: str = "auto"  # auto: bf16-mixed on a GPU that has it, else 32-true
-    graphs: bool | None = setting(None, identity=False)  # replay steps as CUDA graphs; None: on a GPU
+    precision: str = "auto"  # auto: bf16-mixed on a GPU that supports it, else 32-true
+    graphs: bool | None = setting(None, identity=False)  # replay steps as CUDA graphs; None: on GPUs only
     compile: Compile = setting(Compile.off, identity=False)
     channels_last: bool = setting(True, identity=False)
-    steps_per_call: int | None = setting(None, identity=False)  # mini-batches per Lightning step; None: for 0.1 s
+    steps_per_call: int | None = setting(None, identity=False)  # mini-batches per Lightning step; None: 0.1 s of them
     max_batches: int | None = None  # per epoch; None: all
     eval_batch_size: int = setting(1000, identity=False)
-    num_threads: int | None = setting(None, identity=False)  # None: one for small networks, otherwise all cores
+    num_threads: int | None = setting(None, identity=False)  # None: one for small networks, else all cores
 
     def __post_init__(self) -> None:
         require_at_least(1, trainer__max_epochs=self.max_epochs, trainer__steps_per_call=self.steps_per_call)
@@ -64,20 +64,20 @@ class TrainerConfig:
 
 @dataclass(slots=True, kw_only=True)
 class Config:
-    """One run, from its architecture to where its results are written."""
+    """A complete run: architecture, recipe, data and output location."""
 
-    name: str = setting("", identity=False)  # of the folder below output_dir; empty: that of the data set
-    plugins: list[str] = setting(factory=list, identity=False)  # your own modules, imported before anything is checked
+    name: str = setting("", identity=False)  # of the folder below output_dir; empty: name of the data set
+    plugins: list[str] = setting(factory=list, identity=False)  # user modules, imported before any check
     task: str = "classification"
     model: ModelConfig
     optim: OptimConfig
-    augment: dict[str, Any] = setting(factory=_augmentations)  # by name, in the order of the registry
+    augment: dict[str, Any] = setting(factory=_augmentations)  # by name, in registry order
     trainer: TrainerConfig
     data: DataConfig
     seed: int = 0
-    deterministic: bool = False  # bit-identical repetition on the CPU, with the same number of threads
-    diagnostics: Diagnostics = setting(Diagnostics.light, identity=False)  # what TensorBoard shows of the inside
-    dry_run: bool = setting(False, identity=False)  # say what would be done, and do nothing
+    deterministic: bool = False  # bit-identical on the CPU with the same number of threads
+    diagnostics: Diagnostics = setting(Diagnostics.light, identity=False)  # what TensorBoard shows about the network
+    dry_run: bool = setting(False, identity=False)  # only report what would be done
     objective: list[str] = setting(factory=list, identity=False)  # what a search minimises; empty: the score
     output_dir: str = setting("outputs", identity=False)
 
@@ -95,7 +95,7 @@ class Config:
         )
         require(
             task.smooths or not self.optim.label_smoothing,
-            f"optim.label_smoothing is for classes, and task={self.task} has none: set it to 0",
+            f"optim.label_smoothing needs classes, but task={self.task} has none: set it to 0",
         )
         score = f"val_{task.score}"
         unknown = [name for name in self.objective if name not in (score, *COSTS)]
@@ -107,7 +107,7 @@ class Config:
         self._check_map_sizes()
 
     def _check_map_sizes(self) -> None:
-        """Every reduction of the resolution needs a map of at least 2 pixels to begin with."""
+        """Raise ConfigError if a map is too small to be reduced further."""
         _, height, width = self.data.image_shape
         size = min(height, width)
         for stride in self.model.strides:

@@ -1,4 +1,4 @@
-"""A configuration as plain Python, to be stored, and read again by this version and by later ones."""
+"""Convert configurations to plain Python for storage, and read them back in this or a later version."""
 
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -16,7 +16,7 @@ Values = dict[str, Any]
 
 
 def to_dict(settings: Any) -> Values:
-    """A configuration, or a section of one, as nested dictionaries of plain Python values, enums by name."""
+    """Convert a configuration or section to nested dictionaries of plain Python values, with enums as names."""
 
     def value(entry: Any) -> Any:
         if is_dataclass(entry):
@@ -27,21 +27,20 @@ def to_dict(settings: Any) -> Values:
 
 
 def to_stored(config: Config) -> Values:
-    """A configuration as it is stored, with the version of the settings."""
+    """Convert a configuration to the form that is stored, with the version of the settings."""
     return {**stamp(), **to_dict(config)}
 
 
 def from_dict(stored: Values) -> Config:
-    """The configuration that `to_stored` wrote down, in this version or a former one; a setting that was not there yet
-    has its default.
+    """Return the configuration that `to_stored` of this or an earlier version wrote; missing settings get defaults.
 
-    Raises ConfigError, naming the setting, when one is not known, not of its type or wrong.
+    Raises ConfigError, naming the setting, if one is unknown, of the wrong type or invalid.
     """
     values = upgrade(stored)
     load_plugins(values.get("plugins") or [])
     augment = values.get("augment") or {}
     if unknown := sorted(set(augment) - set(AUGMENTATIONS)):
-        raise ConfigError(f"augment.{unknown[0]}: there is no such augmentation here")
+        raise ConfigError(f"augment.{unknown[0]}: there is no such augmentation")
     kinds = {name: AUGMENTATIONS.info(name).settings for name in AUGMENTATIONS}
     entries = {name: _section(kind, augment.get(name, {}), f"augment.{name}.") for name, kind in kinds.items()}
     return _section(Config, {**values, "augment": entries}, "")
@@ -49,7 +48,7 @@ def from_dict(stored: Values) -> Config:
 
 def _section(kind: Any, values: Any, prefix: str) -> Any:
     if not isinstance(values, dict):
-        raise ConfigError(f"{prefix.rstrip('.')}: settings are expected, not {values!r:.40}")
+        raise ConfigError(f"{prefix.rstrip('.')}: expected settings, got {values!r:.40}")
     types: dict[str, Any] = {item.name: item.type for item in fields(kind)}
     if unknown := [name for name in values if name not in types]:
         raise ConfigError(f"there is no setting {prefix}{unknown[0]} in this version of resnet_lab")
@@ -60,7 +59,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any or origin is dict:
         return value
-    if origin in (Union, UnionType):  # every union here is with None
+    if origin in (Union, UnionType):  # all unions are with None
         return None if value is None else _value(arguments[0], value, name)
     if is_dataclass(kind):
         return _section(kind, value, f"{name}.")
@@ -71,5 +70,5 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise ConfigError(f"{name} is {value!r:.40}, which it cannot be")
+        raise ConfigError(f"{name} cannot be {value!r:.40}")
     return value

@@ -1,4 +1,4 @@
-"""What a task says about itself in plain data, which also stands in `result.json`: the report knows no task by name."""
+"""Tasks described as plain data, which `result.json` stores, so that the report depends on no particular task."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from resnet_lab.config.checks import ConfigError
 
 
 class Classed(Protocol):
-    """What a task looks at of a `DataConfig`."""
+    """The fields of `DataConfig` that a task uses."""
 
     name: str
     num_classes: int | None
@@ -19,40 +19,40 @@ FIGURES = ("flow", "filters", "maps", "patterns", "inversion", "saliency", "mist
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scoring:
-    """The number by which runs of a task are compared, and how a person reads it; lower is better."""
+    """The score by which runs of a task are compared, and its format. Lower is better."""
 
-    score: str  # its name: `val/<score>` in TensorBoard, `test_<score>` in result.json
+    score: str  # name: `val/<score>` in TensorBoard, `test_<score>` in result.json
     unit: str = ""  # "%", "px", …
-    most: float | None = None  # the largest score there can be, where there is such a one
+    most: float | None = None  # largest possible score, if bounded
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Self:
-        """That of the run with this result.json."""
+        """Return the scoring of the run with this result.json."""
         return cls(**{name: result["task"][name] for name in ("score", "unit", "most")})
 
     def number(self, value: float) -> str:
-        """A score without its unit: percentages as papers print them, others with four digits."""
+        """Format a score without its unit: percentages with 2 decimals, as in papers, others with 4 digits."""
         return f"{value:.2f}" if self.unit == "%" else f"{value:.4g}"
 
     def text(self, value: float) -> str:
         return f"{self.number(value)} {self.unit}".rstrip()
 
     def gap(self, number: str) -> str:
-        """A difference of two scores with its unit."""
+        """Format a difference of two scores with its unit."""
         return f"{number} {'points' if self.unit == '%' else self.unit}".rstrip()
 
     def label(self, what: str) -> str:
-        """For an axis that shows `what`, as in "test error (%)"."""
+        """Return an axis label such as "test error (%)"."""
         return f"{what} ({self.unit})" if self.unit else what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo(Scoring):
-    """How runs of a task are scored and shown. A subclass has its own outputs and labels."""
+    """How runs of a task are scored and shown. Subclass it for other outputs or labels."""
 
     help: str
-    figures: tuple[str, ...]  # those of FIGURES that say something of such a network
-    smooths: bool = False  # whether its loss takes `optim.label_smoothing`
+    figures: tuple[str, ...]  # the FIGURES that make sense for the task
+    smooths: bool = False  # whether the loss supports `optim.label_smoothing`
 
     def __post_init__(self) -> None:
         if self.score == "loss" or not self.score.isidentifier():
@@ -65,15 +65,15 @@ class TaskInfo(Scoring):
 
     @property
     def scoring(self) -> Scoring:
-        """That alone, which other processes know too."""
+        """Only the fields of `Scoring`, which processes without the task's plugin can unpickle."""
         return Scoring(score=self.score, unit=self.unit, most=self.most)
 
     def num_outputs(self, data: Classed) -> int | None:
-        """How many numbers the network gives for an image; None where classes are still to be counted."""
+        """Return the number of network outputs per image; None if the classes have not been counted yet."""
         return data.num_classes
 
     def check_labels(self, labels: Any, data: Classed) -> None:
-        """Raise ConfigError when an array of labels is not what the task takes: int64 (N,), the classes."""
+        """Raise ConfigError unless `labels` is what the task takes: an int64 array (N,) of classes."""
         if labels.ndim != 1 or str(labels.dtype) != "int64":
             raise ConfigError(
                 f"data={data.name}: labels must be int64 (N,), {self.help}; got {labels.dtype} {labels.shape}"
@@ -95,5 +95,5 @@ CLASSIFICATION = TaskInfo(
     smooths=True,
 )
 
-# Version 0.1 knew one task, and did not write down which.
-OF_0_1 = {"task": CLASSIFICATION.described("classification")}
+# Version 0.1 had only one task and did not store it.
+DEFAULTS_OF_0_1 = {"task": CLASSIFICATION.described("classification")}

@@ -1,1 +1,1 @@
-"""From files to images: every data set as `uint8` arrays with labels."""
+"""Data sets: read files into `uint8` images with labels."""

@@ -1,4 +1,4 @@
-"""Augmentations: random changes of training images as arithmetic on whole batches, on whatever device they are."""
+"""Augmentations: random changes to training images, computed on whole batches on the device that holds them."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -14,42 +14,42 @@ from resnet_lab.config.schema import Config
 
 
 class Augmentation(ABC):
-    """A random change of training images, and of their labels if need be; `settings` is its part of `config.augment`.
+    """A random change to training images and, if needed, to their labels; `settings` is its entry in `config.augment`.
 
-    An epoch draws once for all of its images, so that its batches are the same however many of them are made at once,
-    and also where a run continues.
+    Random numbers are drawn once per epoch for all images. An epoch's batches therefore do not depend on how many are
+    computed per call, or on whether the run was resumed.
     """
 
-    mixes = False  # whether it mixes images: then it is given one mini-batch at a time, else several in a row
+    mixes = False  # whether it mixes images: `apply` then gets one mini-batch at a time, otherwise several in a row
 
     def __init__(self, settings: Any, data: DataConfig) -> None:
         self.settings, self.data = settings, data
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]:
-        """All that is random about `count` images: tensors (count, …), on the host."""
+        """Draw all random numbers for `count` images: tensors (count, …) on the host."""
 
     @abstractmethod
     def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised images and their labels as changed by what was drawn for them, all on one device.
+        """Apply what was drawn to normalised images and their labels, all on one device.
 
-        Labels are those of the data set, (B,) for classes, and may become probabilities (B, data.num_classes).
+        Labels are those of the data set, (B,) for classes; the result may be probabilities (B, data.num_classes).
         """
 
 
 class Crop(Augmentation):
-    """Zero padding, then a crop of the image's own size: all (2·pad + 1)² corners are equally likely.
+    """Pad with zeros, then crop to the original size: all (2·pad + 1)² offsets are equally likely.
 
-    Images are normalised before, as in fb.resnet.torch, so that a zero is the mean colour.
+    Images are normalised first, as in fb.resnet.torch, so zero is the mean colour.
     """
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]:
-        """Top and left of each crop in the padded image: int64, 0 … 2·pad."""
+        """Draw the top and left offset of each crop in the padded image: int64, 0 … 2·pad."""
         corners = rng.integers(0, 2 * self.settings.pad + 1, size=(2, count))
         return tuple(torch.from_numpy(corners))
 
     def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
-        """One of all crops that an image has, which are a view of it. Channels-last."""
+        """Select each crop from a strided view of all crops. The result is channels-last."""
         batch, _, height, width = images_BCHW.shape
         pad = self.settings.pad
         padded_BHWC = F.pad(images_BCHW.permute(0, 2, 3, 1), [0, 0, pad, pad, pad, pad])
@@ -60,14 +60,14 @@ class Crop(Augmentation):
 
 
 class Flip(Augmentation):
-    """Mirrored left and right with probability p."""
+    """Mirror each image left to right with probability p."""
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]:
-        """Whether each is mirrored: bool."""
+        """Draw whether to mirror each image: bool."""
         return (torch.from_numpy(rng.random(count) < self.settings.p),)
 
     def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
-        """Columns from right to left where drawn. Channels-last."""
+        """Reverse the columns of the drawn images. The result is channels-last."""
         [flip_B] = drawn
         images_BHWC = images_BCHW.permute(0, 2, 3, 1)
         column_W = torch.arange(images_BCHW.shape[3], device=images_BCHW.device)
@@ -77,7 +77,7 @@ class Flip(Augmentation):
 
 
 def active_augmentations(config: Config) -> list[Augmentation]:
-    """Those that change anything, in the order in which they are applied."""
+    """Return the augmentations that change anything, in order of application."""
     return [
         AUGMENTATIONS.load(name)(settings, config.data) for name, settings in config.augment.items() if settings.active
     ]
@@ -86,7 +86,7 @@ def active_augmentations(config: Config) -> list[Augmentation]:
 def augmented(
     augmentation: Augmentation, images_BCHW: Tensor, labels: Tensor, drawn: list[Tensor], batch_size: int
 ) -> tuple[Tensor, Tensor]:
-    """Apply to mini-batches in a row: to all at once, or to one after the other where images are mixed."""
+    """Apply an augmentation to consecutive mini-batches: to all at once, or one by one if it mixes images."""
     if not augmentation.mixes:
         return augmentation.apply(images_BCHW, labels, *drawn)
     parts = zip(*(tensor.split(batch_size) for tensor in (images_BCHW, labels, *drawn)), strict=True)

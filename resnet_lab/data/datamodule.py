@@ -1,4 +1,4 @@
-"""The LightningDataModule: a source, split into training, validation and test part, as loaders on a device."""
+"""The LightningDataModule: a data set, split into training, validation and test part, as loaders on a device."""
 
 import numpy as np
 from pytorch_lightning import LightningDataModule
@@ -14,9 +14,9 @@ from resnet_lab.data.split import holdout
 
 
 class ImageData(LightningDataModule):
-    """Reads and splits the images on construction; puts them on the trainer's device when it asks for them.
+    """Read and split the images on construction; move them to the trainer's device in `setup`.
 
-    Raises ConfigError when files are missing or damaged, the settings do not fit the data, or its labels not the task.
+    Raises ConfigError when files are missing or damaged, or the data does not fit the settings or the task.
     """
 
     def __init__(self, config: Config, steps_per_call: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Finding a published file: in `data.root`, where the system keeps it, or on the network. Checksums decide."""
+"""Find a published file in `data.root` or a system folder, or download it. Checksums identify it."""
 
 import gzip
 import hashlib
@@ -15,30 +15,30 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from resnet_lab.config.checks import ConfigError
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_CHUNK = 1 << 16  # bytes written at a time; pooch's default of 1024 spends its time on flushing
+_CHUNK = 1 << 16  # bytes per write; with pooch's default of 1024, flushing dominates
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file as its authors publish it, and the checksums by which it is known."""
+    """A file as its authors publish it, with the checksums that identify it."""
 
-    dataset: str  # name of the data set, and of the folder in data.root that the file is kept in
+    dataset: str  # name of the data set, and of its folder in data.root
     name: str
     url: str
     checksum: str  # of the file itself, as "md5:…" or "sha256:…"
-    content_sha256: str | None = None  # of what a .gz unpacks to, the same whoever packed it
+    content_sha256: str | None = None  # of the unpacked .gz, which does not depend on how it was compressed
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names it may have; where the content is known, also that of the unpacked file."""
+        """The accepted file names; with a checksum of the content, also that of the unpacked file."""
         return (self.name, self.name.removesuffix(".gz")) if self.content_sha256 else (self.name,)
 
 
 def find(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> Path:
-    """The path of a file that has the right checksum, downloaded into `root/<dataset>` if it is nowhere else.
+    """Return the path of a file with the right checksum; download it into `root/<dataset>` if it is not found.
 
-    Looks in `root/<dataset>`, in `root` and in the `system` folders, in this order. Raises ConfigError when a file that
-    is there is damaged, and when it is nowhere and cannot be fetched.
+    Searches `root/<dataset>`, `root` and the `system` folders, in this order. Raises ConfigError when a file found
+    there is damaged, or when the file is missing and the download fails.
     """
     root = root.expanduser()
     home = root / spec.dataset
@@ -50,24 +50,24 @@ def find(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> Path:
             if _is_genuine(path, spec):
                 return path
             if folder != root or spec.content_sha256 is None:
-                raise damaged(path, "wrong checksum: it is damaged, or another file of this name")
-            # MNIST and Fashion-MNIST name their files alike: in data.root itself it may be the other one's.
+                raise damaged(path, "wrong checksum: it is damaged, or a different file with the same name")
+            # MNIST and Fashion-MNIST use the same file names: data.root itself may hold the file of the other.
             passed_over = f" ({path} has other content)"
     try:
         _download(home, spec)
     except (OSError, ValueError) as error:
         for folder in (home, root):
             with suppress(OSError):
-                folder.rmdir()  # leave nothing behind, if nothing is in it
+                folder.rmdir()  # remove the folder only if it is empty
         raise ConfigError(
-            f"data={spec.dataset} needs {spec.name}, which is not in data.root={root}{passed_over}, and fetching "
-            f"{spec.url} failed: {_reason(error)}. Put it into {home} by hand, or set data.root to the folder with it"
+            f"data={spec.dataset} needs {spec.name}, which is not in data.root={root}{passed_over}, and downloading "
+            f"{spec.url} failed: {_reason(error)}. Copy it to {home}, or set data.root to the folder that contains it"
         ) from error
     return home / spec.name
 
 
 def unpacked(path: Path) -> bytes:
-    """The content of a file, unzipped if it is gzipped, whatever its name. Raises ConfigError when it is damaged."""
+    """Return the content of a file, unzipped if it is gzip data. Raises ConfigError when it is damaged."""
     try:
         data = path.read_bytes()
         return gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
@@ -76,8 +76,8 @@ def unpacked(path: Path) -> bytes:
 
 
 def damaged(path: Path, reason: str) -> ConfigError:
-    """The error for a file that is there but cannot be used."""
-    return ConfigError(f"{path} cannot be used ({reason}): delete it to have it fetched again")
+    """Return the error for a file that exists but cannot be used."""
+    return ConfigError(f"{path} cannot be used ({reason}): delete it to download it again")
 
 
 def _is_genuine(path: Path, spec: RemoteFile) -> bool:
@@ -91,8 +91,8 @@ def _is_genuine(path: Path, spec: RemoteFile) -> bool:
 
 
 def _download(folder: Path, spec: RemoteFile) -> None:
-    """Fetch into `folder`; pooch writes beside, checks, then renames. Raises OSError (also network) or ValueError."""
-    pooch.get_logger().setLevel("WARNING")  # the bar says it all
+    """Download into `folder`; pooch writes a temporary file, checks and renames it. Raises OSError or ValueError."""
+    pooch.get_logger().setLevel("WARNING")  # the progress bar is enough
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -101,7 +101,7 @@ def _download(folder: Path, spec: RemoteFile) -> None:
 
 
 class _Bar:
-    """What pooch asks of a progress bar, drawn by rich. Pooch sets `total`, in bytes; 0 when it is not known."""
+    """The progress-bar interface that pooch expects, drawn by rich. Pooch sets `total` in bytes, 0 if unknown."""
 
     def __init__(self, progress: Progress, name: str) -> None:
         self.total = 0
@@ -119,9 +119,9 @@ class _Bar:
 
 
 def _reason(error: Exception) -> str:
-    """One line from the bottom of what requests wraps in three exceptions."""
+    """Return one line from the innermost exception; requests wraps it in three others."""
     if isinstance(error, ValueError) and not isinstance(error, OSError):
-        return "what came has another checksum"
+        return "the downloaded file has another checksum"
     cause: BaseException = error
     while inner := cause.__cause__ or cause.__context__:
         cause = inner

@@ -1,4 +1,4 @@
-"""A folder of images, `root/train/<class>/*` and `root/test/<class>/*`, decoded once into an array on the disk."""
+"""A folder of images, `root/train/<class>/*` and `root/test/<class>/*`, decoded once into an array on disk."""
 
 import errno
 import hashlib
@@ -23,37 +23,37 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import class_folders
 from resnet_lab.text import printable
 
-_DECODER = 1  # part of the cache's key: raise it when `decode_image` changes the pixels it returns
+_DECODER = 1  # part of the cache key: increase it when `decode_image` returns different pixels
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-_CHUNK = 64  # images that a thread decodes before the progress bar moves
+_CHUNK = 64  # images that a thread decodes per step of the progress bar
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The image files of `root/train` or `root/test`, by class and name, and their classes (N,)."""
+    """The image files of `root/train` or `root/test`, sorted by class and name, and their classes (N,)."""
 
     folder: Path
-    files: tuple[tuple[str, int, int], ...]  # path below the folder, size in bytes, time of change in ns
+    files: tuple[tuple[str, int, int], ...]  # path below the folder, size in bytes, modification time in ns
     labels: npt.NDArray[np.int64]
 
 
 def scan(root: Path, num_classes: int | None) -> tuple[tuple[str, ...], Part, Part]:
-    """Class names (the sorted folders of `root/train`), training part and test part; no image is opened yet.
+    """Return class names (the sorted folders of `root/train`), training part and test part, without opening images.
 
-    Names that are not UTF-8 are given `printable`, while the files keep theirs.
-    Hidden files and files whose name does not end like an image's are skipped. Raises ConfigError when a folder is
-    missing or has no images, when the test part has a class of its own, or when there are not `num_classes` classes.
+    Class names that are not UTF-8 are made `printable`; paths keep the original names.
+    Skips hidden files and files without the suffix of an image. Raises ConfigError when a folder is missing or has no
+    images, when a test class is missing in the training part, or when there are not `num_classes` classes.
     """
     try:
         classes = class_folders(root, "train")
         if num_classes not in (None, len(classes)):
             raise ConfigError(
                 f"data.num_classes={num_classes}, but {root / 'train'} has {len(classes)} class folders: "
-                f"set data.num_classes={len(classes)}, or leave it out to have them counted"
+                f"set data.num_classes={len(classes)}, or omit it to count them"
             )
         if foreign := sorted(set(class_folders(root, "test")) - set(classes)):
             named = ", ".join(map(printable, foreign))
-            raise ConfigError(f"data.root={root}: {root / 'test'} has classes that train has not: {named}")
+            raise ConfigError(f"data.root={root}: {root / 'test'} has classes that train lacks: {named}")
         shown = tuple(map(printable, classes))
         return shown, _part(root, "train", classes), _part(root, "test", classes)
     except OSError as error:
@@ -61,11 +61,11 @@ def scan(root: Path, num_classes: int | None) -> tuple[tuple[str, ...], Part, Pa
 
 
 def decode(part: Part, image_shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """The images (N, C, H, W) of a part, a read-only memory map of a cache in the user's cache folder.
+    """Return the images (N, C, H, W) of a part: a read-only memory map of a file in the user's cache folder.
 
-    Turned as their EXIF says, converted to C channels (1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; 16-bit grey is scaled
-    to 8 bits) and resized to (H, W) without keeping the aspect. They are decoded once, and again when a file changes.
-    Raises ConfigError that names the image that cannot be decoded, or when the cache cannot be written.
+    Images are rotated by their EXIF tag, converted to C channels (1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; 16-bit grey
+    is scaled to 8 bits) and resized to (H, W) without keeping the aspect ratio. They are decoded once, and again when
+    a file changes. Raises ConfigError when an image cannot be decoded, or the cache cannot be written.
     """
     cache = Path(pooch.os_cache("resnet_lab")) / "image_folder" / f"{_key(part, image_shape)}.npy"
     try:
@@ -74,8 +74,8 @@ def decode(part: Part, image_shape: tuple[int, int, int]) -> npt.NDArray[np.uint
         return np.lib.format.open_memmap(cache, mode="r")
     except OSError as error:
         raise ConfigError(
-            f"cannot keep the decoded images of {part.folder} in {cache.parent}: {error.strerror}. "
-            "Set the environment variable XDG_CACHE_HOME to a folder that has room"
+            f"cannot cache the decoded images of {part.folder} in {cache.parent}: {error.strerror}. "
+            "Set the environment variable XDG_CACHE_HOME to a folder with enough space"
         ) from error
 
 
@@ -93,8 +93,8 @@ def _part(root: Path, part: str, classes: tuple[str, ...]) -> Part:
 
 
 def _images(folder: Path) -> list[tuple[str, int, int]]:
-    """Name, bytes and time of change of the files that PIL can open by their names, sorted."""
-    Image.preinit()  # the common formats are tried first if they come first
+    """Return name, bytes and modification time of all files with a suffix that PIL can open, sorted."""
+    Image.preinit()  # registers the common formats first, so PIL tries them first
     readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     with os.scandir(folder) as entries:
         return sorted(
@@ -110,19 +110,19 @@ def _key(part: Part, image_shape: tuple[int, int, int]) -> str:
 
 
 def _write(cache: Path, part: Part, image_shape: tuple[int, int, int]) -> None:
-    """Decode into a memory map beside the cache, which so can be larger than memory, and rename it when it is whole."""
+    """Decode into a temporary memory map, which may be larger than memory; fsync, rename."""
     shape = (len(part.files), *image_shape)
     cache.parent.mkdir(parents=True, exist_ok=True)
-    if shutil.disk_usage(cache.parent).free < math.prod(shape):  # a memory map on a full disk would kill the process
-        raise OSError(errno.ENOSPC, f"{math.prod(shape) / 1e9:.1f} GB are needed, more than is free")
+    if shutil.disk_usage(cache.parent).free < math.prod(shape):  # a full disk would kill the process
+        raise OSError(errno.ENOSPC, f"{math.prod(shape) / 1e9:.1f} GB are needed, but less is free")
     with tempfile.TemporaryDirectory(prefix=".", dir=cache.parent) as folder:
-        beside = Path(folder) / cache.name
-        pixels = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=shape)
+        temporary = Path(folder) / cache.name
+        pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         _decode_all(part, pixels)
         pixels.flush()
-        with beside.open("rb") as file:
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        beside.replace(cache)
+        temporary.replace(cache)
 
 
 def _decode_all(part: Part, pixels: npt.NDArray[np.uint8]) -> None:
@@ -140,26 +140,26 @@ def _decode_all(part: Part, pixels: npt.NDArray[np.uint8]) -> None:
 
 
 def decode_image(path: Path, image_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """One image file as (C, H, W), treated as `decode` says. Raises ConfigError when it cannot be decoded."""
+    """Decode one image file to (C, H, W) as `decode` describes. Raises ConfigError when that fails."""
     channels, height, width = image_shape
     try:
         with Image.open(path) as file:
             ImageOps.exif_transpose(file, in_place=True)
             image = _eight_bits(file)
-            if "transparency" in image.info:  # else PIL warns of palettes whose alpha is dropped
+            if "transparency" in image.info:  # otherwise PIL warns when it drops the alpha of a palette
                 image = image.convert("RGBA")
             image = image.convert(_MODES[channels])
             if image.size != (width, height):
                 image = image.resize((width, height), Image.Resampling.BILINEAR)  # PIL's filters are antialiased
             return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
-    except Exception as error:  # what PIL raises at a damaged file is anything from OSError to struct.error
+    except Exception as error:  # for a damaged file PIL raises anything from OSError to struct.error
         raise ConfigError(f"cannot decode {path}: {error}. Replace or remove it") from error
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey scaled to 8 bits, where PIL would clip it."""
+    """Scale 16-bit grey to 8 bits; PIL would clip it."""
     if image.mode == "F":
-        raise ValueError("it has floating-point pixels, of which the range is not known")
+        raise ValueError("its pixels are floating-point, and their range is unknown")
     if not image.mode.startswith("I"):
         return image
     grey = np.asarray(image)

@@ -1,4 +1,4 @@
-"""Parsers of the binary formats: IDX (MNIST and its kin) and CIFAR. No pickle is ever opened."""
+"""Parsers of two binary formats: IDX (MNIST and relatives) and CIFAR. Pickle files are never opened."""
 
 import math
 import struct
@@ -21,13 +21,13 @@ _CIFAR_SHAPE = (3, 32, 32)
 
 @dataclass(frozen=True, slots=True)
 class CifarLayout:
-    """What a CIFAR archive in the binary version contains."""
+    """The contents of a CIFAR archive (binary version)."""
 
-    folder: str  # that the archive unpacks to
+    folder: str  # created by unpacking the archive
     train: tuple[str, ...]
     test: tuple[str, ...]
     class_names: str  # a text file with one name per line
-    num_label_bytes: int  # of a record; the last one is the class, before it CIFAR-100 has the superclass
+    num_label_bytes: int  # per record; the last one is the class, in CIFAR-100 after the superclass
     num_train: int = 50_000
     num_test: int = 10_000
 
@@ -49,9 +49,9 @@ CIFAR100 = CifarLayout(
 
 
 def read_idx(images: Path, labels: Path, num_classes: int) -> Labelled:
-    """Grey images (N, 1, H, W) and their classes (N,) from two IDX files, gzipped or plain.
+    """Read grey images (N, 1, H, W) and their classes (N,) from two IDX files, gzipped or plain.
 
-    Raises ConfigError, naming the file, on another magic number, a length that does not fit the dimensions, a label
+    Raises ConfigError, naming the file, on a wrong magic number, a length that does not match the dimensions, a label
     that is not a class, or unequal numbers of images and labels.
     """
     pixels = _idx_array(images, num_axes=3)[:, None]
@@ -62,10 +62,10 @@ def read_idx(images: Path, labels: Path, num_classes: int) -> Labelled:
 
 
 def read_cifar(path: Path, layout: CifarLayout) -> tuple[tuple[str, ...], Labelled, Labelled]:
-    """Class names, training part and test part, images (N, 3, 32, 32), from an archive or the folder it unpacks to.
+    """Read class names, training part and test part, images (N, 3, 32, 32), from an archive or its unpacked folder.
 
-    Raises ConfigError, naming the file, when something in it is missing or cut off, the number of images is not the
-    published one, or a label is not a class.
+    Raises ConfigError, naming the file, when data is missing or truncated, the number of images is not the published
+    one, or a label is not a class.
     """
     files = _cifar_files(path, layout)
     names = tuple(files[layout.class_names].decode("ascii", errors="replace").split())
@@ -77,7 +77,7 @@ def read_cifar(path: Path, layout: CifarLayout) -> tuple[tuple[str, ...], Labell
 
 
 def _idx_array(path: Path, num_axes: int) -> npt.NDArray[np.uint8]:
-    """An IDX file of unsigned bytes: two zeros, the type 8, the number of axes, their lengths as big-endian 32 bits."""
+    """Read an IDX file of unsigned bytes: two zeros, type 8, number of axes, their lengths as big-endian 32 bits."""
     data = unpacked(path)
     start = 4 + 4 * num_axes
     if data[:4] != bytes([0, 0, 8, num_axes]) or len(data) < start:
@@ -85,7 +85,7 @@ def _idx_array(path: Path, num_axes: int) -> npt.NDArray[np.uint8]:
     shape = struct.unpack_from(f">{num_axes}I", data, offset=4)
     if len(data) != start + math.prod(shape):
         raise damaged(path, f"{len(data)} bytes, not the {start + math.prod(shape)} of its dimensions {shape}")
-    return np.frombuffer(bytearray(data), np.uint8, offset=start).reshape(shape)  # a bytearray, so that it is writable
+    return np.frombuffer(bytearray(data), np.uint8, offset=start).reshape(shape)  # a bytearray is writable
 
 
 def _cifar_files(path: Path, layout: CifarLayout) -> dict[str, bytes]:
@@ -103,7 +103,7 @@ def _cifar_files(path: Path, layout: CifarLayout) -> dict[str, bytes]:
 
 
 def _tar_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
-    """The regular files of those names, read into memory: nothing is unpacked to the disk."""
+    """Read the regular files with these names into memory; write nothing to disk."""
     files = {}
     with tarfile.open(path, "r:gz") as archive:
         for member in archive:
@@ -114,7 +114,7 @@ def _tar_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
 
 
 def _cifar_part(path: Path, data: bytes, num_images: int, num_classes: int, num_label_bytes: int) -> Labelled:
-    """Records of the label's bytes and then 3,072 pixels: red, green, blue, each row by row."""
+    """Parse records of the label bytes and 3,072 pixels: red, green, blue, each row by row."""
     size = num_label_bytes + math.prod(_CIFAR_SHAPE)
     if len(data) != num_images * size:
         raise damaged(path, f"{len(data)} bytes of images, not {num_images} records of {size}")

@@ -1,4 +1,4 @@
-"""Images that live on the training device as one `uint8` tensor, and their normalisation."""
+"""Images kept on the training device as one `uint8` tensor, and their normalisation."""
 
 import warnings
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CHUNK = 4096  # images at a time, where a float copy of all would be large
+CHUNK = 4096  # images at a time, since a float copy of all would be large
 
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """Mean and deviation of every channel, for pixels in 0…1."""
+    """Mean and standard deviation of each channel, for pixels in 0…1."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     @classmethod
     def measure(cls, pixels_NCHW: np.ndarray, rows: np.ndarray) -> Self:
-        """Over all pixels of the images `rows`. A constant channel is given the deviation 1."""
+        """Measure over all pixels of the images `rows`. A constant channel gets std 1."""
         total = square = np.zeros(pixels_NCHW.shape[1])
         for start in range(0, len(rows), CHUNK):
             chunk = pixels_NCHW[rows[start : start + CHUNK]] / 255.0
@@ -33,16 +33,16 @@ class Normalisation:
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def __call__(self, pixels_BCHW: Tensor) -> Tensor:
-        """uint8 pixels → float32, with mean 0 and deviation 1 over the images that were measured."""
+        """Convert uint8 pixels to float32, with mean 0 and std 1 over the measured images."""
         mean_C, std_C = (torch.tensor(values, device=pixels_BCHW.device) for values in (self.mean, self.std))
         return (pixels_BCHW.float() / 255 - mean_C[:, None, None]) / std_C[:, None, None]
 
 
 class ResidentImages:
-    """Pixels and labels on a device; pixels that would fill more than half of a GPU's memory stay on the host."""
+    """Pixels and labels on a device; pixels that would fill half of the GPU's free memory or more stay on the host."""
 
     def __init__(self, pixels_NCHW: np.ndarray, labels_N: np.ndarray, device: torch.device) -> None:
-        with warnings.catch_warnings():  # a cache that is mapped into memory is read-only; nothing here writes to it
+        with warnings.catch_warnings():  # a memory-mapped cache is read-only; nothing here writes to it
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             pixels = torch.from_numpy(pixels_NCHW)
         fits = device.type != "cuda" or pixels.numel() < torch.cuda.mem_get_info(device)[0] / 2
@@ -51,6 +51,6 @@ class ResidentImages:
         self.labels_N = torch.from_numpy(labels_N).to(device)
 
     def take(self, rows_B: Tensor) -> tuple[Tensor, Tensor]:
-        """The pixels (B, C, H, W) and labels (B,) of some images, on the device."""
+        """Return the pixels (B, C, H, W) and labels (B,) of the images `rows_B`, on the device."""
         pixels_BCHW = self.pixels_NCHW[rows_B.to(self.pixels_NCHW.device)]
         return pixels_BCHW.to(self.device), self.labels_N[rows_B.to(self.device)]

@@ -1,4 +1,4 @@
-"""The published data sets: their files with checksums, where the system may keep them, and the names of classes."""
+"""The published data sets: files with checksums, folders of system packages, and class names."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from resnet_lab.data.formats import CIFAR10, CIFAR100
 _CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 CLASSES = {"digits": tuple("0123456789"), "mnist": tuple("0123456789"), "fashion_mnist": _CLOTHES}
 
-# Where a package of the operating system puts them.
+# Where packages of the operating system install the files.
 SYSTEM = {"fashion_mnist": (Path("/usr/share/datasets/fashion-mnist"),)}
 
 LAYOUTS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
@@ -17,7 +17,7 @@ _IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images
 
 
 def _idx_files(dataset: str, url: str, checksums: dict[str, str]) -> tuple[RemoteFile, ...]:
-    """The four files, from the md5 of each .gz and the sha256 of its content."""
+    """Return the four files; `checksums` maps the MD5 of each .gz to the SHA-256 of its content."""
     return tuple(
         RemoteFile(dataset, f"{name}.gz", f"{url}/{name}.gz", f"md5:{md5}", content)
         for name, (md5, content) in zip(_IDX_NAMES, checksums.items(), strict=True)

@@ -1,4 +1,4 @@
-"""Batches: which images an epoch sees, in which order and how augmented."""
+"""Batches: the images of an epoch, their order and their augmentation."""
 
 import math
 from collections.abc import Iterator
@@ -11,20 +11,20 @@ from resnet_lab.config.schema import Config
 from resnet_lab.data.augment import active_augmentations, augmented
 from resnet_lab.data.images import Normalisation, ResidentImages
 
-# Images (B, C, H, W), float32, normalised, in `memory_format`; labels as the data set has them, (B,) int64 for classes,
-# or what augmentations made of them.
+# Images (B, C, H, W), float32, normalised, in `memory_format`; labels as in the data set, (B,) int64 for classes, or
+# as changed by augmentations.
 Batch = tuple[Tensor, Tensor]
 
 
 def memory_format(config: Config) -> torch.memory_format:
-    """In which order images, and the network's weights, lie in memory."""
+    """Return the memory layout of images and of the network's weights."""
     return torch.channels_last if config.trainer.channels_last else torch.contiguous_format
 
 
 class TrainLoader:
-    """Every image once an epoch, shuffled and augmented by a generator of its own, seeded by (seed, epoch).
+    """Each image once per epoch, shuffled and augmented by a separate generator seeded with (seed, epoch).
 
-    One item holds `steps_per_call` mini-batches in a row; the last of an epoch may be smaller.
+    One item holds `steps_per_call` consecutive mini-batches; the last item of an epoch may be smaller.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class TrainLoader:
         self.memory_format = memory_format(config)
         self.num_batches, self.num_images = epoch_size(config, len(rows))
         self.images_per_call = steps_per_call * self.batch_size
-        self.sampler = self  # Lightning tells the epoch to a loader's sampler alone (training.lightning)
+        self.sampler = self  # Lightning passes the epoch only to a loader's sampler (training.lightning)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -48,21 +48,21 @@ class TrainLoader:
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, self.epoch])
         order = torch.from_numpy(self.rows[rng.permutation(len(self.rows))])
-        order = order.to(self.images.pixels_NCHW.device)  # once an epoch: the GPU waits for each copy from the host
+        order = order.to(self.images.pixels_NCHW.device)  # once per epoch: the GPU waits for each copy from the host
         device = self.images.device
-        drawn = [[tensor.to(device) for tensor in made.draw(rng, len(order))] for made in self.augmentations]
+        drawn = [[tensor.to(device) for tensor in each.draw(rng, len(order))] for each in self.augmentations]
         for start in range(0, self.num_images, self.images_per_call):
             call = slice(start, min(start + self.images_per_call, self.num_images))
             pixels, labels = self.images.take(order[call])
             images = self.normalise(pixels)
             for augmentation, tensors in zip(self.augmentations, drawn, strict=True):
-                of_call = [tensor[call] for tensor in tensors]
-                images, labels = augmented(augmentation, images, labels, of_call, self.batch_size)
+                parts = [tensor[call] for tensor in tensors]
+                images, labels = augmented(augmentation, images, labels, parts, self.batch_size)
             yield images.contiguous(memory_format=self.memory_format), labels
 
 
 class EvalLoader:
-    """Images as they are, in order, in large batches."""
+    """Images without augmentation, in order, in large batches."""
 
     def __init__(self, images: ResidentImages, rows: np.ndarray, normalise: Normalisation, config: Config) -> None:
         self.images, self.normalise = images, normalise
@@ -79,7 +79,7 @@ class EvalLoader:
 
 
 def epoch_size(config: Config, num_images: int) -> tuple[int, int]:
-    """Mini-batches of an epoch, and the images in them, when there are `num_images` to train on."""
+    """Return the mini-batches per epoch and the images in them, for `num_images` training images."""
     batch_size = config.optim.batch_size
     batches = math.ceil(num_images / batch_size)
     if config.trainer.max_batches is not None:

@@ -1,4 +1,4 @@
-"""Every data set there is, as arrays in memory or on the disk: `read` returns the images that a config asks for.
+"""All data sets, as arrays in memory or on disk: `read` returns the images that a config selects.
 
 A data set is a function from a `DataConfig` to a `Source`, registered under its name:
 
@@ -26,10 +26,10 @@ from resnet_lab.data.split import holdout
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Images and their labels; of an image folder `pixels` is a read-only memory map."""
+    """Images and their labels; for an image folder, `pixels` is a read-only memory map."""
 
     pixels: npt.NDArray[np.uint8]  # (N, C, H, W)
-    labels: npt.NDArray[Any]  # as the task takes them: classes (N,) int64, numbers (N,) float32
+    labels: npt.NDArray[Any]  # as the task expects them: classes (N,) int64, numbers (N,) float32
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -37,7 +37,7 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data set in its published split, and the names of its classes in the order of the labels."""
+    """A data set in its published split, and its class names in label order."""
 
     train: Images
     test: Images
@@ -45,10 +45,10 @@ class Source:
 
 
 def read(config: DataConfig) -> Source:
-    """The data set that `config` asks for, uint8 images of `config.image_shape`, downloaded if it is not there yet.
+    """Return the data set that `config` selects as uint8 images of `config.image_shape`; download it if missing.
 
-    Raises ConfigError, before anything is downloaded, when data.channels or data.num_classes is not the data set's;
-    when its files are damaged, or missing and cannot be fetched; and when what it returns are not images of the config.
+    Raises ConfigError, before any download, when data.channels or data.num_classes does not match the data set; when
+    its files are damaged, or missing and not downloadable; and when its arrays do not fit the config.
     """
     info = DATASETS.info(config.name)
     for setting, value, native in (
@@ -62,19 +62,19 @@ def read(config: DataConfig) -> Source:
 
 
 def _fitting(images: Images, config: DataConfig) -> Images:
-    """Checked, and resized where they have another size. Raises ConfigError."""
+    """Check the images, and resize them if they have another size. Raises ConfigError."""
     channels, *size = config.image_shape
     pixels, count = images.pixels, len(images)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:2] != (count, channels) or not count:
         raise ConfigError(
-            f"data={config.name}: images are uint8 (N, {channels}, height, width), at least one, each with a label, "
-            f"but these are {pixels.dtype} {pixels.shape} with {count} labels"
+            f"data={config.name}: images must be uint8 (N, {channels}, height, width), at least one, each with a "
+            f"label, but these are {pixels.dtype} {pixels.shape} with {count} labels"
         )
     return images if pixels.shape[2:] == tuple(size) else Images(_resized(pixels, config.image_shape), images.labels)
 
 
 def _resized(pixels: npt.NDArray[np.uint8], image_shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """Bilinear with antialiasing to the height and width of `image_shape`, without keeping the aspect."""
+    """Resize to the height and width of `image_shape`: bilinear, antialiased, without keeping the aspect ratio."""
     resized = np.empty((len(pixels), *image_shape), np.uint8)
     for start in range(0, len(pixels), chunk := 1024):
         part = torch.from_numpy(pixels[start : start + chunk])
@@ -84,8 +84,8 @@ def _resized(pixels: npt.NDArray[np.uint8], image_shape: tuple[int, int, int]) -
 
 
 def digits(config: DataConfig) -> Source:
-    """scikit-learn's digits; a fifth of them, always the same, are the test part."""
-    from sklearn.datasets import load_digits  # takes a second, and nothing else needs it
+    """Return scikit-learn's digits; a fixed fifth of them is the test part."""
+    from sklearn.datasets import load_digits  # takes a second, and only this function needs it
 
     bunch = load_digits()
     pixels = np.round(bunch.images[:, None] * (255 / 16)).astype(np.uint8)
@@ -95,7 +95,7 @@ def digits(config: DataConfig) -> Source:
 
 
 def idx(config: DataConfig) -> Source:
-    """MNIST or Fashion-MNIST, as their authors publish them."""
+    """Return MNIST or Fashion-MNIST, as published by their authors."""
     classes, system = known.CLASSES[config.name], known.SYSTEM.get(config.name, ())
     train_images, train_labels, test_images, test_labels = (
         find(config.folder, file, system) for file in known.FILES[config.name]
@@ -106,7 +106,7 @@ def idx(config: DataConfig) -> Source:
 
 
 def cifar(config: DataConfig) -> Source:
-    """CIFAR-10, or CIFAR-100 with its 100 fine classes, in the binary version."""
+    """Return CIFAR-10, or CIFAR-100 with its 100 fine classes, from the binary version."""
     layout = known.LAYOUTS[config.name]
     unpacked = (config.folder / config.name / layout.folder, config.folder / layout.folder)
     path = next(filter(Path.is_dir, unpacked), None) or find(config.folder, known.FILES[config.name][0])
@@ -115,14 +115,14 @@ def cifar(config: DataConfig) -> Source:
 
 
 def image_folder(config: DataConfig) -> Source:
-    """The images in `data.root`, decoded at the size of the config."""
+    """Return the images in `data.root`, decoded to `config.image_shape`."""
     classes, train, test = folder.scan(config.folder, config.num_classes)
     train_images, test_images = (Images(folder.decode(part, config.image_shape), part.labels) for part in (train, test))
     return Source(train_images, test_images, classes)
 
 
 def fake(config: DataConfig) -> Source:
-    """Random images, always the same, with every class equally often."""
+    """Return random images, always the same, with all classes equally frequent."""
     if not config.num_classes:
         raise ConfigError("data=fake needs data.num_classes, a whole number of at least 1")
     num_classes = config.num_classes

@@ -1,4 +1,4 @@
-"""Holding out a part of the images, class by class."""
+"""Hold out part of the images, stratified by class."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,17 +9,17 @@ Indices = npt.NDArray[np.int64]
 
 
 def holdout(labels: npt.NDArray[np.int64], count: int, seed: int) -> tuple[Indices, Indices]:
-    """Split the images of `labels` (N,) at random into sorted indices (N - count,), the rest, and (count,), held out.
+    """Split the images of `labels` (N,) at random into sorted indices: the rest (N - count,), the held-out (count,).
 
-    Every class is held out in proportion, to less than one image, however small it is. Raises ConfigError when nothing
-    would be left.
+    Each class is held out in proportion to its size, to within one image. Raises ConfigError when no images would
+    remain.
     """
     num_images = len(labels)
     if not 0 <= count < num_images:
         raise ConfigError(f"data.validation must leave images to train on: got {count} of {num_images}")
     shuffled = np.random.default_rng(seed).permutation(num_images)
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    # Systematic sampling: at even steps through the sorted images, a class is met in proportion to its size.
+    # Systematic sampling: even steps through the images sorted by class select each class in proportion to its size.
     positions = (2 * np.arange(count) + 1) * num_images // max(2 * count, 1)
     is_held_out = np.zeros(num_images, bool)
     is_held_out[by_class[positions]] = True

@@ -1,1 +1,1 @@
-"""Looking inside a network: pure functions (network and tensors in, arrays out), their figures, and a command."""
+"""Inspection of networks: pure functions (network and tensors in, arrays out), their figures, and a command."""

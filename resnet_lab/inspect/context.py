@@ -1,4 +1,4 @@
-"""What is looked at: a network, images that it was not trained on, and the user's choices among them."""
+"""The inspected network, images that it was not trained on, and the user's choices."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import Task, task_of
 from resnet_lab.text import printable
 
-MOST_IMAGES = 5_000  # of the validation part that are looked at
+MOST_IMAGES = 5_000  # of the validation or test set
 NUM_CHOSEN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the user asked for; empty means what each part finds telling."""
+    """What the user asked for. If a field is empty, each part makes its own choice."""
 
-    images: Sequence[str] = ()  # numbers of validation images, or files
+    images: Sequence[str] = ()  # indices of validation images, or files
     layers: Sequence[str] = ()
     maps: Sequence[int] = ()
     class_name: str | None = None
@@ -37,27 +37,27 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class InspectContext:
-    """A trained network with images (N, C, H, W), normalised, and labels (N, …), all on its device."""
+    """A trained network with normalised images (N, C, H, W) and labels (N, …), all on the same device."""
 
     config: Config
     task: Task
     net: ResNetV2
     images: Tensor
     labels: Tensor
-    part: str  # of the data set that the images are from
-    classes: tuple[str, ...]  # none where labels are no classes
+    part: str  # of the data set: validation or test
+    classes: tuple[str, ...]  # empty if labels are not classes
     pixel_range: PixelRange
-    chosen: Tensor  # images that are looked at one by one (B, C, H, W)
-    chosen_labels: Tensor  # (B, …); of an image from a file what the network takes it for
+    chosen: Tensor  # images inspected one by one (B, C, H, W)
+    chosen_labels: Tensor  # (B, …); for image files, the network's predictions
     chosen_names: tuple[str, ...]
-    excited_by: tuple[tuple[str, np.ndarray], ...]  # what maps are chosen by: names, numbers among images, then chosen
+    map_selectors: tuple[tuple[str, np.ndarray], ...]  # groups that select maps: name, indices into [*images, *chosen]
     choices: Choices
-    beside: tuple[tuple[str, ResNetV2], ...] = ()  # other networks for the same images
+    compared: tuple[tuple[str, ResNetV2], ...] = ()  # label and network of other runs, for the same images
     track: Track = iter
 
     @property
     def name(self) -> str:
-        """For titles; of several runs the labels of `beside` tell more."""
+        """Name and seed of the run, for titles; other runs have the labels in `compared`."""
         return f"{self.config.name}, seed {self.config.seed}"
 
     @property
@@ -66,12 +66,12 @@ class InspectContext:
         return self.config.data.image_shape
 
     def pictures(self, images: Tensor | np.ndarray) -> np.ndarray:
-        """Normalised images as grey or RGB (B, 1 or 3, H, W), 0…1."""
+        """Convert normalised images to grey or RGB (B, 1 or 3, H, W) in 0…1."""
         on_device = torch.as_tensor(images, device=self.pixel_range.low.device)
         return self.pixel_range.pictures(on_device).cpu().numpy()
 
     def untrained(self, plain: bool = False) -> ResNetV2:
-        """The network as it is initialised from the run's seed; or the plain one, without shortcuts of any kind."""
+        """Initialise the network from the run's seed; with `plain`, without shortcuts of any kind."""
         model = self.config.model
         if plain:
             model = replace(model, shortcut="none", stack_shortcut=False)
@@ -81,9 +81,9 @@ class InspectContext:
 
 
 def context(
-    config: Config, net: ResNetV2, choices: Choices, beside: Sequence[tuple[str, ResNetV2]], track: Track
+    config: Config, net: ResNetV2, choices: Choices, compared: Sequence[tuple[str, ResNetV2]], track: Track
 ) -> InspectContext:
-    """Read the images and resolve the choices. Raises ConfigError when one of them is not there."""
+    """Read the images and resolve the choices. Raises ConfigError for a choice that does not exist."""
     data = ImageData(config)
     device = next(net.parameters()).device
     rows = data.validation_rows if len(data.validation_rows) else np.arange(len(data.source.test))
@@ -92,13 +92,13 @@ def context(
     images = _prepared(source.pixels[rows], data.normalise, device)
     labels = torch.from_numpy(source.labels[rows]).to(device)
     _check_maps(choices, net, images[:1])
-    for label, other in beside:
+    for label, other in compared:
         if other.config.in_channels != net.config.in_channels or other.config.num_classes != net.config.num_classes:
-            raise ConfigError(f"--beside: {label} is a network for other images")
+            raise ConfigError(f"--compare: {label} has a different number of channels or classes")
     task, classes = task_of(config), data.source.classes
     by_class = task.by_class(labels.cpu().numpy(), classes)
-    telling = [rows[0] for rows in by_class.values()] or range(len(images))
-    texts = choices.images or [str(number) for number in telling[:NUM_CHOSEN]]
+    examples = [rows[0] for rows in by_class.values()] or range(len(images))
+    texts = choices.images or [str(number) for number in examples[:NUM_CHOSEN]]
     chosen, chosen_labels, names = _chosen(texts, images, labels, task, data, net)
     return InspectContext(
         config=config,
@@ -112,19 +112,19 @@ def context(
         chosen=chosen,
         chosen_labels=chosen_labels,
         chosen_names=names,
-        excited_by=_exciting(choices, by_class, classes, len(images), names),
+        map_selectors=_map_selectors(choices, by_class, classes, len(images), names),
         choices=choices,
-        beside=tuple(beside),
+        compared=tuple(compared),
         track=track,
     )
 
 
 def _check_maps(choices: Choices, net: ResNetV2, image: Tensor) -> None:
-    """Raise ConfigError when a layer or a map is not there."""
+    """Raise ConfigError for a layer or map that does not exist."""
     if unknown := [layer for layer in choices.layers if layer not in layer_names(net)]:
-        raise ConfigError(f"--layers: there is no {unknown[0]}; there are {', '.join(layer_names(net))}")
+        raise ConfigError(f"--layers: unknown layer {unknown[0]}; choose from {', '.join(layer_names(net))}")
     if choices.maps and not choices.layers:
-        raise ConfigError("--maps: say with --layers of which layer")
+        raise ConfigError("--maps: name the layer with --layers")
     for layer in choices.layers:
         with torch.no_grad():
             count = intermediate(net, image, layer).shape[1]
@@ -140,7 +140,7 @@ def _prepared(pixels_NCHW: np.ndarray, normalise: Normalisation, device: torch.d
 def _chosen(
     texts: Sequence[str], images: Tensor, labels: Tensor, task: Task, data: ImageData, net: ResNetV2
 ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    """Images by number or file, with their labels and names."""
+    """Return images given by number or file, with their labels and names."""
     classes = data.source.classes
     parts: list[tuple[Tensor, Tensor, str]] = []
     for text in texts:
@@ -164,15 +164,15 @@ def _chosen(
     )
 
 
-def _exciting(
+def _map_selectors(
     choices: Choices, by_class: Mapping[str, np.ndarray], classes: Sequence[str], count: int, names: Sequence[str]
 ) -> tuple[tuple[str, np.ndarray], ...]:
-    """Of the class, of the images that were asked for, or of every class; where there are none, of the chosen ones."""
+    """Return the image groups that select maps: one for --class, or one per image of --images, or one per class."""
     if (name := choices.class_name) is not None:
         if name not in classes:
-            raise ConfigError(f"--class: there is no {name}; there are {', '.join(classes) or 'no classes'}")
+            raise ConfigError(f"--class: unknown class {name}; known classes: {', '.join(classes) or 'none'}")
         if name not in by_class:
-            raise ConfigError(f"--class: none of the images is a {name}")
+            raise ConfigError(f"--class: none of the images has class {name}")
         return ((name, by_class[name]),)
     if choices.images or not by_class:
         return tuple((name, np.array([count + i])) for i, name in enumerate(names))

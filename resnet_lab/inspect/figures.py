@@ -1,4 +1,4 @@
-"""Curves, bars and tables of what was measured, as matplotlib figures."""
+"""Curves, bars and matrices of the measurements, as matplotlib figures."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,31 +12,31 @@ from resnet_lab.inspect.flow import Flow
 from resnet_lab.inspect.mistakes import Mistakes
 from resnet_lab.inspect.mosaic import give_title
 
-MOST_CLASSES, MOST_NUMBERS = 30, 20  # bars by class; classes whose counts are written into the matrix
+MOST_CLASSES, MOST_NUMBERS = 30, 20  # classes with a bar; classes up to which the matrix shows counts
 FEW_WEIGHTS = 5000
-LEAST_ERROR = 1e-6  # of an inverted image that is drawn
-LEGEND = 170, 100  # characters in a line below the widest figure, and in a label
+LEAST_ERROR = 1e-6  # of an inverted image; smaller ones are drawn at this value
+LEGEND = 170, 100  # characters per line below the widest figure, and per label
 BLUE, RED = "#2563eb", "#c2410c"
 STYLES = ("-", "--", ":", "-.")
 
 PANELS = {
-    "gradient": "norm of the loss gradient by the part's weights",
-    "signal": "norm of the loss gradient by the part's output",
-    "share": "share of the branch, ‖F(x)‖ / ‖x‖",
-    "mean": "activations: mean, and ± deviation shaded",
-    "dead": "dead maps behind ReLUs (%)",
+    "gradient": "norm of the loss gradient w.r.t. the part's weights",
+    "signal": "norm of the loss gradient w.r.t. the part's output",
+    "share": "relative size of the branch, ‖F(x)‖ / ‖x‖",
+    "mean": "activations: mean ± standard deviation (shaded)",
+    "dead": "dead maps after ReLUs (%)",
     "weight": "norm of the part's weights",
 }
 LOGARITHMIC = ("gradient", "signal", "share", "weight")
 
 
 def flow_figure(flows: Mapping[str, Flow], title: str) -> Figure:
-    """What flows through one network or several, over depth; each panel has a quantity."""
+    """Plot the signal flow of one or several networks over depth, with a panel for each quantity."""
     figure = Figure(figsize=(13, 7.4), layout="constrained")
     give_title(figure, title)
     axes = dict(zip(PANELS, figure.subplots(2, 3).flat, strict=True))
     wide, longest = LEGEND
-    labels = [label if len(label) <= longest else f"…{label[1 - longest :]}" for label in flows]  # of paths the end
+    labels = [label if len(label) <= longest else f"…{label[1 - longest :]}" for label in flows]  # keep the end
     for i, (label, flow) in enumerate(zip(labels, flows.values(), strict=True)):
         for quantity, ax in axes.items():
             _curve(ax, flow, quantity, label, f"C{i}", STYLES[i % len(STYLES)])
@@ -63,7 +63,7 @@ def _curve(ax: Axes, flow: Flow, quantity: str, label: str, colour: str, style: 
 
 
 def _depth(ax: Axes, names: Sequence[tuple[str, ...]]) -> None:
-    """Stem, stacks and head along the horizontal axis; only where all curves are of networks of the same parts."""
+    """Mark stem, stacks and head on the horizontal axis, if all networks have the same parts."""
     ax.grid(alpha=0.25)
     ax.set_xlim(-0.5, max(map(len, names)) - 0.5)
     if len(set(names)) > 1:
@@ -80,7 +80,7 @@ def _depth(ax: Axes, names: Sequence[tuple[str, ...]]) -> None:
 
 
 def logarithmic(ax: Axes) -> None:
-    """A logarithmic vertical axis with plain numbers, as far as there is anything above 0."""
+    """Make the vertical axis logarithmic, with plain numbers, if any value is above 0."""
     values = np.concatenate([np.asarray(line.get_ydata(), float) for line in ax.lines])
     values = values[values > 0]
     if len(values):
@@ -92,7 +92,7 @@ def logarithmic(ax: Axes) -> None:
 
 
 def frequency_figure(errors: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], title: str) -> Figure:
-    """Error of inverted images by spatial frequency: a panel for every network, a curve for every depth."""
+    """Plot the error of inverted images by spatial frequency: a panel for each network, a curve for each depth."""
     figure = Figure(figsize=(max(7.0, 5.2 * len(errors)), 4.6), layout="constrained")
     give_title(figure, title)
     axes = figure.subplots(1, len(errors), squeeze=False, sharey=True)[0]
@@ -112,13 +112,13 @@ def frequency_figure(errors: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndar
 
 
 def histogram_figure(histograms: Mapping[str, Histogram], title: str) -> Figure:
-    """Weights of stem, stacks and head."""
+    """Plot the weight distributions of stem, stacks and head."""
     figure = Figure(figsize=(7.5, 4.4), layout="constrained")
     give_title(figure, title)
     ax = figure.subplots()
     for name, histogram in histograms.items():
         total = int(histogram.counts.sum())
-        wide = 1 if total > FEW_WEIGHTS else 4  # bins taken together
+        wide = 1 if total > FEW_WEIGHTS else 4  # bins merged into one
         edges, counts = histogram.edges[::wide], histogram.counts.reshape(-1, wide).sum(axis=1)
         density = counts / total / np.maximum(np.diff(edges), 1e-12)
         middles = (edges[1:] + edges[:-1]) / 2
@@ -131,7 +131,7 @@ def histogram_figure(histograms: Mapping[str, Histogram], title: str) -> Figure:
 
 
 def confusion_figure(found: Mistakes, classes: Sequence[str], title: str) -> Figure:
-    """Counts of the true class (rows) taken for another (columns), coloured by their share of the row."""
+    """Plot the counts of true class (rows) against predicted class (columns), coloured by their share of the row."""
     count = len(classes)
     side = float(np.clip(2.4 + 0.42 * count, 4.5, 12))
     figure = Figure(figsize=(side + 1, side), layout="constrained")
@@ -147,20 +147,20 @@ def confusion_figure(found: Mistakes, classes: Sequence[str], title: str) -> Fig
     if count <= 2 * MOST_NUMBERS:
         ax.set_xticks(range(count), classes, rotation=45, ha="right", fontsize="x-small")
         ax.set_yticks(range(count), classes, fontsize="x-small")
-    ax.set(xlabel="taken for", ylabel="true class")
+    ax.set(xlabel="predicted class", ylabel="true class")
     figure.colorbar(image, label="share of the true class (%)", fraction=0.045)
     return figure
 
 
 def reliability_figure(found: Mistakes, classes: Sequence[str], title: str) -> Figure:
-    """Accuracy by confidence beside the error of every class, the worst first."""
+    """Plot accuracy against confidence, and the error of each class, the worst first."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     give_title(figure, title)
     left, right = figure.subplots(1, 2)
     confidence, accuracy = 100 * found.accuracy_by_confidence.T
     left.plot([0, 100], [0, 100], color="grey", lw=0.8, ls="--", label="perfectly calibrated")
     left.plot(confidence, accuracy, "o-", color=BLUE, label=f"ECE {100 * found.calibration_error:.2f} %")
-    left.set(xlabel="confidence (%)", ylabel="right answers (%)", xlim=(0, 101), ylim=(0, 101))
+    left.set(xlabel="confidence (%)", ylabel="accuracy (%)", xlim=(0, 101), ylim=(0, 101))
     left.set_title("calibration", fontsize="small")
     left.legend(fontsize="small")
     left.grid(alpha=0.25)

@@ -1,4 +1,4 @@
-"""Filters of the first layer, and weights by stack."""
+"""Filters of the first layer, and weight histograms by stack."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ NUM_BINS = 64
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Weights of convolutions and linear layers; bin i lies between the edges i and i + 1."""
+    """Weights of convolutions and linear layers; bin i spans edges[i] to edges[i + 1]."""
 
     edges: np.ndarray  # (bins + 1,)
     counts: np.ndarray  # (bins,)
@@ -21,12 +21,12 @@ class Histogram:
 
 
 def first_filters(net: ResNetV2) -> np.ndarray:
-    """(filters, channels, k, k)."""
+    """Return the weights of the first convolution, (filters, channels, k, k)."""
     return net.stem.conv.weight.detach().float().cpu().numpy()
 
 
 def weight_histograms(net: ResNetV2) -> dict[str, Histogram]:
-    """For stem, stacks and head. Waits for the device once."""
+    """Return the histograms of stem, stacks and head. Synchronises with the device once."""
     groups = {"stem": net.stem, **{f"stacks.{s}": stack for s, stack in enumerate(net.stacks)}, "head": net.head}
     weights = {
         name: torch.cat([p.detach().float().flatten() for p in group.parameters() if p.ndim > 1])
@@ -47,9 +47,9 @@ def weight_histograms(net: ResNetV2) -> dict[str, Histogram]:
 
 
 def filter_pictures(net: ResNetV2, enlarge: int = 8) -> np.ndarray:
-    """First-layer filters as pictures in 0…1, grey or RGB (N, 1 or 3, H, W), with a white frame; a weight of 0 is 0.5.
+    """Return first-layer filters as images in 0…1, (N, 1 or 3, H, W), with a white frame; weight 0 becomes 0.5.
 
-    With another number of channels than 1 and 3 there is a grey picture for every filter and channel.
+    Unless the network has 1 or 3 input channels, there is a grey image for each filter and channel.
     """
     weights = first_filters(net)
     pictures = weights if weights.shape[1] in (1, 3) else weights.reshape(-1, 1, *weights.shape[2:])

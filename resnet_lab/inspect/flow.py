@@ -1,4 +1,4 @@
-"""What flows through the network: activations forth, gradients back, and what a unit's branch adds to its input."""
+"""Signal flow: activations forward, gradients backward, and what a unit's branch adds to its input."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,15 +22,15 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One number for every part (P,), from the image on; NaN where a part has none. Norms are Euclidean."""
+    """One number per part (P,), in forward order; NaN where a part has none. Norms are Euclidean."""
 
-    names: tuple[str, ...]  # as `parts` has them
-    gradient: Numbers  # norm of the gradient of the mean loss by the part's parameters
-    signal: Numbers  # norm of the gradient of the mean loss by the part's output
-    share: Numbers  # ‖F(x)‖ / ‖x‖ of a unit with input x
+    names: tuple[str, ...]  # as in `parts`
+    gradient: Numbers  # norm of the gradient of the mean loss w.r.t. the part's parameters
+    signal: Numbers  # norm of the gradient of the mean loss w.r.t. the part's output
+    share: Numbers  # ‖F(x)‖ / ‖x‖ for a unit with input x
     mean: Numbers  # of the part's output, over images, maps and positions
-    std: Numbers  # of the same
-    dead: Numbers  # percent of the maps behind the part's ReLUs that are 0 everywhere in all images
+    std: Numbers  # of the part's output, likewise
+    dead: Numbers  # percentage of the maps after the part's ReLUs that are 0 everywhere in all images
     weight: Numbers  # norm of the weights of convolutions and linear layers
 
 
@@ -38,10 +38,10 @@ QUANTITIES = ("gradient", "signal", "share", "mean", "std", "dead", "weight")
 
 
 class FlowProbe:
-    """Measures a network as it is at the time, as often as asked; made once, since hooking every part takes a while.
+    """Measures a network in its current state, at every call. Create it once: hooking every part takes a while.
 
-    What is hooked is a replica that shares the weights. It normalises by the mini-batch, as in training. Gradients are
-    those of the task's loss. With `whole=False` it measures `gradient` and `share` alone, in half the time.
+    The hooks are on a replica that shares the weights and normalises by the mini-batch, as in training. Gradients are
+    those of the task's loss. With `whole=False`, only `gradient` and `share` are measured, in half the time.
     """
 
     def __init__(self, net: ResNetV2, task: Task, whole: bool = True) -> None:
@@ -63,9 +63,9 @@ class FlowProbe:
             relu.register_forward_hook(partial(self._count_dead, name))
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor | None = None) -> Flow:
-        """Forth and back with one mini-batch; without labels only forth. Waits for the device once, at the end."""
+        """Run one mini-batch forward and, given labels, backward. Synchronises with the device once, at the end."""
         self.found = {name: {} for name in self.parts}
-        with _drawing_apart(images_BCHW.device), torch.enable_grad():
+        with _fixed_seed(images_BCHW.device), torch.enable_grad():
             outputs = self.replica(images_BCHW)
             if labels is not None:
                 self._gradients(self.task.loss(outputs, self.task.targets(images_BCHW, labels)))
@@ -119,10 +119,10 @@ class FlowProbe:
 
 
 @contextmanager
-def _drawing_apart(device: torch.device) -> Iterator[None]:
-    """Dropout draws the same numbers every time, and who trains draws as if none had been drawn here.
+def _fixed_seed(device: torch.device) -> Iterator[None]:
+    """Make dropout draw the same numbers every time, then restore the generator for training.
 
-    `torch.manual_seed` would seed all kinds of devices, which takes as long as a pass through a small network.
+    `torch.manual_seed` would seed all device types, which takes as long as a pass through a small network.
     """
     generator = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
     state = generator.get_state()
@@ -134,5 +134,5 @@ def _drawing_apart(device: torch.device) -> Iterator[None]:
 
 
 def flow(net: ResNetV2, task: Task, images_BCHW: Tensor, labels: Tensor | None = None) -> Flow:
-    """What flows through a network for one mini-batch, normalised as in training."""
+    """Measure the signal flow of one mini-batch, normalised as in training."""
     return FlowProbe(net, task)(images_BCHW, labels)

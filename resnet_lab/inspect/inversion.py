@@ -1,4 +1,4 @@
-"""What is still known of an image at some depth: the image that gives the same intermediate tensor."""
+"""Inversion: find an image with the same intermediate tensor, which shows what the network still knows there."""
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from resnet_lab.inspect.smoothing import blurred
 from resnet_lab.model.resnet import ResNetV2
 
 INVERSION_STEPS = 300
-COARSE = 0.6  # share of the steps that are blurred, less and less
-RATE = 0.1  # of Adam, in deviations of the data; goes down to 0 along half a cosine
+COARSE = 0.6  # share of the steps that are blurred, with decreasing blur
+RATE = 0.1  # Adam's learning rate, in standard deviations of the data; cosine decay to 0
 
 
 def invert(
@@ -23,10 +23,10 @@ def invert(
     steps: int = INVERSION_STEPS,
     track: Track = iter,
 ) -> np.ndarray:
-    """Images (B, C, H, W), normalised, whose tensor at `name` is that of the given ones (arXiv:1412.0035, no prior).
+    """Find normalised images (B, C, H, W) with the same tensor at `name` as `images` (arXiv:1412.0035, no prior).
 
-    The search starts from the mean colour and goes from coarse to fine: otherwise it ends far from any match. What the
-    network has lost stays the mean colour, or takes whatever values happen to go along.
+    The search starts from the mean colour and goes from coarse to fine; otherwise it ends far from any match. What the
+    network has lost stays at the mean colour or takes arbitrary values.
     """
     other = replica(net)
     with torch.no_grad():
@@ -48,16 +48,16 @@ def invert(
 
 
 def psnr(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> np.ndarray:
-    """Peak signal-to-noise ratio (B,) in dB of pixels in 0…1."""
+    """Return the peak signal-to-noise ratio (B,) in dB for pixels in 0…1."""
     error = ((found_BCHW - images_BCHW) ** 2).mean(axis=(1, 2, 3))
     return -10 * np.log10(np.maximum(error, 1e-20))
 
 
 def error_by_frequency(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Spatial frequencies (F,) in cycles per pixel, 0 to 0.5, and the power of the error at each over the images'.
+    """Return spatial frequencies (F,) in cycles per pixel, 0 to 0.5, and the error's power relative to the images'.
 
-    Averaged over images, channels and directions; the mean colour is left out. 0 is a perfect image, 1 what the mean
-    colour alone would give; more is worse than that.
+    Averaged over images, channels and directions; the mean colour is left out. 0 is a perfect image, 1 the error of
+    the mean colour alone; larger values are worse than that.
     """
     height, width = images_BCHW.shape[2:]
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))

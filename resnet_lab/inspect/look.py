@@ -1,4 +1,4 @@
-"""Look at a stored run: figures as files, and one page with all of them."""
+"""Inspect a stored run: write figures, and one page with all of them."""
 
 import argparse
 import time
@@ -21,7 +21,7 @@ from resnet_lab.inspect.shown import Section
 from resnet_lab.interrupts import Interrupted, signals_kept
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.page import render
-from resnet_lab.rundir.files import write_whole
+from resnet_lab.rundir.files import write_atomically
 from resnet_lab.tasks.cost import measure
 from resnet_lab.tasks.load import load_run
 from resnet_lab.text import literal_text, plain_console, printable
@@ -31,10 +31,10 @@ DPI = 110
 
 
 def look(options: argparse.Namespace) -> list[Section]:
-    """Write figures/ and inspect.html as the command line asks for.
+    """Write figures/ and inspect.html according to the command line.
 
-    Raises ConfigError when there is nothing to look at, OSError when the page cannot be written, and Interrupted, after
-    which the page has what was made until then.
+    Raises ConfigError for a wrong run or option, OSError when the page cannot be written, and Interrupted; the page
+    then has the parts completed so far.
     """
     console = plain_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -42,28 +42,28 @@ def look(options: argparse.Namespace) -> list[Section]:
         return _sections(_subject(options, progress), options, progress)
 
 
-def _sections(looked_at: InspectContext, options: argparse.Namespace, progress: Progress) -> list[Section]:
-    """All parts, and the page with them."""
+def _sections(inspected: InspectContext, options: argparse.Namespace, progress: Progress) -> list[Section]:
+    """Make all parts, and write the page with them."""
     out: Path = options.out or options.run_dir
     (out / "figures").mkdir(parents=True, exist_ok=True)
     what = options.what
-    whole = progress.add_task("looking inside", total=len(what))
+    whole = progress.add_task("inspecting", total=len(what))
     sections: list[Section] = []
-    machine = _machine(looked_at.config)
+    machine = _machine(inspected.config)
     try:
         with machine.set_up():
             for name in what:
                 progress.update(whole, description=name)
-                sections.append(_made(name, looked_at, out / "figures"))
+                sections.append(_made(name, inspected, out / "figures"))
                 progress.advance(whole)
                 _report(sections[-1], progress.console)
     except Interrupted as interrupted:
         interrupted.message = f"interrupted after {len(sections)} of {len(what)} parts"
         raise
     finally:
-        facts = _facts(looked_at, options)
-        page = render("inspect/inspect.html", name=looked_at.name, facts=facts, sections=sections)
-        write_whole(out / "inspect.html", lambda file: file.write(page))
+        facts = _facts(inspected, options)
+        page = render("inspect/inspect.html", name=inspected.name, facts=facts, sections=sections)
+        write_atomically(out / "inspect.html", lambda file: file.write(page))
         print(f"written to {printable(str(out))}: inspect.html, figures/")
     return sections
 
@@ -74,7 +74,7 @@ def _report(section: Section, console: Console) -> None:
 
 
 def _machine(config: Config) -> Runtime:
-    """This machine, wherever the run was trained: with as many threads as pay for its network."""
+    """Resolve the settings for this machine, wherever the run was trained, with a suitable number of threads."""
     here = replace(config.trainer, accelerator=Accelerator.auto, graphs=None, num_threads=None)
     return Runtime.resolve(replace(config, trainer=here), measure(config).macs)
 
@@ -86,22 +86,22 @@ def _subject(options: argparse.Namespace, progress: Progress) -> InspectContext:
     choices = Choices(options.images, options.layers, options.maps, options.class_name, options.seed)
     config, net = _loaded(options.run_dir, options.checkpoint)
     options.what = _parts(options.what, config.task)
-    beside = []
-    for directory in options.beside:
+    compared = []
+    for directory in options.compare:
         other, its_net = _loaded(directory, options.checkpoint)
         if other.task != config.task:
-            raise ConfigError(f"--beside: {directory} is a run of task={other.task}, and not of task={config.task}")
-        beside.append((_name(directory), its_net))
-    return context(config, net, choices, beside, track)
+            raise ConfigError(f"--compare: {directory} is a run of task={other.task}, not task={config.task}")
+        compared.append((_name(directory), its_net))
+    return context(config, net, choices, compared, track)
 
 
 def _parts(asked: list[str], task: str) -> list[str]:
-    """The parts that were asked for, or all that say something of a task. Raises ConfigError when one does not."""
+    """Return the requested parts, or all parts for the task. Raises ConfigError for a part that it lacks."""
     figures = TASKS.info(task).figures
     for name in asked:
         if name not in figures:
             whose = f" for task={task}" if name in PARTS else ""
-            raise ConfigError(f"there is nothing called {name} to look at{whose}; there are {', '.join(figures)}")
+            raise ConfigError(f"unknown part {name}{whose}; choose from {', '.join(figures)}")
     return asked or [name for name in PARTS if name in figures]
 
 
@@ -112,18 +112,18 @@ def _loaded(directory: Path, checkpoint: str) -> tuple[Config, ResNetV2]:
 
 
 def _name(directory: Path) -> str:
-    """The end of a run's path, which tells it from others: name, overrides, seed."""
+    """Return the distinctive end of a run's path: name, overrides, seed."""
     return "/".join(directory.resolve().parts[-3:])
 
 
-def _made(name: str, looked_at: InspectContext, folder: Path) -> Section:
-    """The figures of a part as files; whatever goes wrong is noted and does not take the other parts along."""
+def _made(name: str, inspected: InspectContext, folder: Path) -> Section:
+    """Write the figures of a part. Record any error in the section, so that the other parts are still made."""
     make = PARTS[name]
     section = Section(name, (make.__doc__ or name).rstrip("."))
     start = time.perf_counter()
     try:
         with signals_kept(), literal_text():
-            for shown in make(looked_at):
+            for shown in make(inspected):
                 file = folder / f"{shown.name}.png"
                 shown.figure.savefig(file, dpi=DPI)
                 section.figures.append((file, shown.caption))
@@ -133,12 +133,12 @@ def _made(name: str, looked_at: InspectContext, folder: Path) -> Section:
     return section
 
 
-def _facts(looked_at: InspectContext, options: argparse.Namespace) -> list[str]:
-    score = TASKS.info(looked_at.config.task).score
-    epoch = f"with the lowest validation {score}" if options.checkpoint == "best" else "the last one"
+def _facts(inspected: InspectContext, options: argparse.Namespace) -> list[str]:
+    score = TASKS.info(inspected.config.task).score
+    epoch = f"epoch with the lowest validation {score}" if options.checkpoint == "best" else "last epoch"
     return [
         printable(str(options.run_dir.resolve())),
-        f"checkpoint of the epoch: {epoch}",
-        f"{len(looked_at.images):,} {looked_at.part} images of {looked_at.config.data.name}",
-        f"chosen images: {', '.join(looked_at.chosen_names)}",
+        f"checkpoint: {epoch}",
+        f"{len(inspected.images):,} {inspected.part} images of {inspected.config.data.name}",
+        f"chosen images: {', '.join(inspected.chosen_names)}",
     ]

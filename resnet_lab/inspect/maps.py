@@ -1,4 +1,4 @@
-"""Feature maps, and which of them react to what."""
+"""Feature maps, and which images activate them."""
 
 import numpy as np
 import torch
@@ -7,29 +7,29 @@ from torch import Tensor
 from resnet_lab.inspect.replica import intermediate, replica
 from resnet_lab.model.resnet import ResNetV2
 
-CHUNK = 256  # images at a time
+CHUNK = 256  # images per forward pass
 
 
 def mean_reaction(maps_BMHW: Tensor) -> Tensor:
-    """How strongly each map reacts to each image, as the mean over all positions: (B, M)."""
+    """Return each map's reaction to each image, its mean over all positions: (B, M)."""
     return maps_BMHW.mean(dim=(2, 3))
 
 
 def feature_maps(net: ResNetV2, images_BCHW: Tensor, name: str) -> np.ndarray:
-    """The maps (B, M, H, W) of a layer that `replica.intermediate` knows by name."""
+    """Return the maps (B, M, H, W) of a layer, named as in `replica.intermediate`."""
     with torch.no_grad():
         maps: np.ndarray = intermediate(replica(net), images_BCHW, name).cpu().numpy()
     return maps
 
 
 def by_strength(maps_MHW: np.ndarray) -> np.ndarray:
-    """The numbers of the maps of one image, the strongest (by root mean square) first."""
+    """Return the map indices of one image, the strongest (by root mean square) first."""
     strength: np.ndarray = np.sqrt((maps_MHW.astype(float) ** 2).mean(axis=(1, 2)))
     return np.argsort(-strength, kind="stable")
 
 
 def reactions(net: ResNetV2, images_NCHW: Tensor, name: str) -> np.ndarray:
-    """How strongly every map of a layer reacts to every image: (N, M)."""
+    """Return the reaction of each map of a layer to each image: (N, M)."""
     other = replica(net)
     with torch.no_grad():
         chunks = [mean_reaction(intermediate(other, chunk, name)) for chunk in images_NCHW.split(CHUNK)]
@@ -37,9 +37,9 @@ def reactions(net: ResNetV2, images_NCHW: Tensor, name: str) -> np.ndarray:
 
 
 def most_excited(reactions_NM: np.ndarray, chosen: np.ndarray, count: int) -> np.ndarray:
-    """The numbers of the maps whose mean reaction to the images `chosen` stands out most among their reactions to all.
+    """Return the indices of the maps whose mean reaction to the images `chosen` exceeds that to all images most.
 
-    In units of their own deviation: a map that is always strong says nothing about these images.
+    In units of each map's standard deviation: a map that is always strong says nothing about these images.
     """
     std = reactions_NM.std(axis=0)
     excess = reactions_NM[chosen].mean(axis=0) - reactions_NM.mean(axis=0)

@@ -1,4 +1,4 @@
-"""What goes wrong: confusion, surest mistakes, calibration."""
+"""Mistakes: confusion matrix, most confident mistakes, calibration."""
 
 from dataclasses import dataclass
 
@@ -23,9 +23,9 @@ class Mistakes:
     labels: np.ndarray  # (N,)
     predicted: np.ndarray  # (N,)
     confidence: np.ndarray  # (N,)
-    confusion: np.ndarray  # (K, K) counts; rows are the true classes, columns what they were taken for
-    accuracy_by_confidence: np.ndarray  # (bins that are not empty, 2): mean confidence, share of right answers
-    calibration_error: float  # ECE: mean distance of the two, weighted by the images in a bin; 0 to 1
+    confusion: np.ndarray  # (K, K) counts; rows are true classes, columns predicted classes
+    accuracy_by_confidence: np.ndarray  # (non-empty bins, 2): mean confidence, accuracy in 0…1
+    calibration_error: float  # ECE: mean difference of the two, weighted by the images in each bin; 0 to 1
 
     @property
     def error_by_class(self) -> np.ndarray:
@@ -35,14 +35,14 @@ class Mistakes:
         return np.divide(100.0 * (count - right), count, out=np.full(len(count), np.nan), where=count > 0)
 
     @property
-    def surest(self) -> np.ndarray:
-        """The numbers of the images that were taken for something else, with the largest confidence first."""
+    def most_confident(self) -> np.ndarray:
+        """The indices of the misclassified images, the most confident first."""
         order = np.argsort(-self.confidence, kind="stable")
         return order[self.predicted[order] != self.labels[order]]
 
 
 def mistakes(net: ResNetV2, images_NCHW: Tensor, labels_N: Tensor) -> Mistakes:
-    """Classify images and count."""
+    """Classify images and compare the predictions with the labels."""
     other = replica(net)
     with torch.no_grad():
         logits_NK = torch.cat([other(chunk) for chunk in images_NCHW.split(CHUNK)])

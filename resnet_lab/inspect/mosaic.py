@@ -1,4 +1,4 @@
-"""Many small pictures as one, with a caption above each."""
+"""Many small images in one figure, with a caption above each."""
 
 import textwrap
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 INCH = 0.95  # width of a tile, with its gap
-MIN_WIDTH = 6.0  # of a figure, for its title
-CHARACTERS = 11  # of a title, for each inch of width
+MIN_WIDTH = 6.0  # of a figure, so that its title fits
+CHARACTERS = 11  # of a title, per inch of width
 CAPTION = 0.2  # height of a line of text, in inches
 
 
 def give_title(figure: Figure, title: str) -> None:
-    """A title in as many lines as the figure's width needs."""
+    """Set the title, wrapped to the figure's width."""
     figure.suptitle(textwrap.fill(title, int(figure.get_figwidth() * CHARACTERS)), fontsize="medium")
 
 
 def drawable(picture_CHW: np.ndarray) -> np.ndarray:
-    """(H, W) for one channel, (H, W, 3) for three."""
+    """Return (H, W) for one channel, (H, W, 3) for three."""
     return picture_CHW[0] if len(picture_CHW) == 1 else picture_CHW.transpose(1, 2, 0)
 
 
@@ -32,9 +32,9 @@ def rows_of(
     title: str,
     styles: Sequence[dict[str, Any]] | None = None,
 ) -> Figure:
-    """Rows of pictures, (H, W) or (H, W, 3), with a label before each row and a caption above each picture.
+    """Draw rows of images, (H, W) or (H, W, 3), with a label left of each row and a caption above each image.
 
-    `styles` are matplotlib's settings for the pictures of a row; by default grey from 0 to 1.
+    `styles` are arguments of `imshow` for each row; by default grey from 0 to 1.
     """
     columns = max(map(len, rows))
     lines = [max((text.count("\n") + 1 for text in row), default=0) for row in captions]
@@ -57,11 +57,11 @@ def rows_of(
 
 
 def sheet(tiles_NHW: np.ndarray, captions: Sequence[str], title: str, unit: str, cmap: str, symmetric: bool) -> Figure:
-    """A sheet of tiles with one colour scale, which is drawn beside it with its unit."""
+    """Draw tiles with a common colour scale, and a colour bar with its unit."""
     count, height, width = tiles_NHW.shape
     columns = min(16, max(4, int(np.ceil(np.sqrt(count * 2)))))
     rows = -(-count // columns)
-    gap_y, gap_x = 0.3 * height, 0.08 * width  # captions stand in the gaps
+    gap_y, gap_x = 0.3 * height, 0.08 * width  # with room for captions
     low, high = np.quantile(tiles_NHW, [0.002, 0.998])
     if symmetric:
         low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))

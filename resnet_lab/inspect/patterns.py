@@ -1,4 +1,4 @@
-"""Activation maximisation: the input pattern that a map reacts to most strongly."""
+"""Activation maximisation: the input pattern to which a map reacts most strongly."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from resnet_lab.inspect.smoothing import blurred
 from resnet_lab.model.resnet import ResNetV2
 
 PATTERN_STEPS = 200
-CHUNK = 64  # pictures that are optimised at a time
+CHUNK = 64  # patterns optimised together
 FIRST_STEP, LAST_STEP = 0.3, 0.02  # length of a step as a share of the contrast
 
 Track = Callable[[Iterable[int]], Iterable[int]]  # a progress bar around a loop
@@ -23,18 +23,18 @@ Track = Callable[[Iterable[int]], Iterable[int]]  # a progress bar around a loop
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How patterns are looked for, in pixels and in deviations of the data."""
+    """Settings of the search for patterns, in pixels and in standard deviations of the data."""
 
     steps: int = PATTERN_STEPS
     contrast: float = 1.0  # root mean square of a pattern; that of the normalised images is 1
-    blur: float = 0.5  # of every step, so that no pixel goes its own way
-    jitter: int = 1  # every step sees the pattern shifted by up to so many pixels, but for the last quarter
+    blur: float = 0.5  # sigma for every step, against noise of single pixels
+    jitter: int = 1  # largest random shift of the pattern at a step; none in the last quarter
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Pictures (M, C, H, W), normalised as the images are, and the reactions of the maps to them (M,)."""
+    """Patterns (M, C, H, W), normalised like the images, and the reactions of the maps to them (M,)."""
 
     images: np.ndarray
     reached: np.ndarray
@@ -49,10 +49,9 @@ def maximise(
     search: Search | None = None,
     track: Track = iter,
 ) -> Patterns:
-    """The patterns that some maps of a layer react to most, among pictures of limited contrast.
+    """Find the patterns of limited contrast to which the given maps of a layer react most.
 
-    Gradient ascent from noise at several length scales, with steps of given length; of all starts, the one that
-    reaches most is kept.
+    Gradient ascent from noise at several length scales, with scheduled step lengths; the best of all starts is kept.
     """
     search = search or Search()
     other = replica(net)
@@ -79,7 +78,7 @@ def maximise(
 
 
 def multiscale_noise(image_shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
-    """Normal noise (S, C, H, W) whose grains are 1, 4, 16, … pixels wide, up to half of the image."""
+    """Return normal noise (S, C, H, W) with grains of 1, 4, 16, … pixels, up to half of the image."""
     channels, height, width = image_shape
     pictures = []
     grain = 1
@@ -99,7 +98,7 @@ def _ascend(
     generator: torch.Generator,
     track: Track,
 ) -> tuple[Tensor, Tensor]:
-    """Pictures, and the reactions to them (B,), after all steps."""
+    """Return the patterns after all steps, and the reactions to them (B,)."""
     images_BCHW = _limited(start_BCHW, pixel_range, search.contrast)
     _, channels, height, width = start_BCHW.shape
     image_shape = (channels, height, width)
@@ -111,7 +110,7 @@ def _ascend(
         value = react(images_BCHW.roll(shift, dims=(2, 3))).sum()
         (gradient_BCHW,) = torch.autograd.grad(value, images_BCHW)
         nowhere_B111 = gradient_BCHW.abs().amax(dim=(1, 2, 3), keepdim=True) == 0
-        if nowhere_B111.any():  # behind a ReLU that is off: try another noise
+        if nowhere_B111.any():  # blocked by an inactive ReLU: restart from other noise
             noise_SCHW = multiscale_noise(image_shape, generator).to(images_BCHW.device)
             images_BCHW = torch.where(nowhere_B111, noise_SCHW[step % len(noise_SCHW)], images_BCHW)
         uphill_BCHW = pixel_range.inward(images_BCHW.detach(), blurred(gradient_BCHW, search.blur))
@@ -123,7 +122,7 @@ def _ascend(
 
 
 def _limited(images_BCHW: Tensor, pixel_range: PixelRange, contrast: float) -> Tensor:
-    """No more contrast than allowed, no pixel darker than black or lighter than white."""
+    """Limit the contrast, and clamp pixels to the range from black to white."""
     return pixel_range.clamp(images_BCHW * (contrast / _rms(images_BCHW).clamp(min=contrast)))
 
 

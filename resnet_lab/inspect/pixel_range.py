@@ -1,4 +1,4 @@
-"""The range of normalised pixels, which pictures that are made by optimisation must not leave."""
+"""The range of normalised pixels, which optimised images must not leave."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,14 +11,14 @@ from resnet_lab.data.images import Normalisation
 
 @dataclass(frozen=True, slots=True)
 class PixelRange:
-    """What black and white are after normalisation, for every channel: (C, 1, 1)."""
+    """The normalised values of black (low) and white (high) in each channel: (C, 1, 1)."""
 
     low: Tensor
     high: Tensor
 
     @classmethod
     def of(cls, normalise: Normalisation, device: torch.device | None = None) -> Self:
-        """On a device; on the CPU by default."""
+        """Compute the range for a normalisation; on the CPU by default."""
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (normalise.mean, normalise.std))
         return cls((0 - mean) / std, (1 - mean) / std)
 
@@ -26,14 +26,14 @@ class PixelRange:
         return torch.minimum(torch.maximum(images_BCHW, self.low), self.high)
 
     def inward(self, images_BCHW: Tensor, steps_BCHW: Tensor) -> Tensor:
-        """The steps without those that would leave the range from a pixel at its end."""
+        """Return the steps with those set to 0 that would push a pixel out of the range."""
         outward = ((images_BCHW <= self.low) & (steps_BCHW < 0)) | ((images_BCHW >= self.high) & (steps_BCHW > 0))
         return steps_BCHW.masked_fill(outward, 0)
 
     def pixels(self, images_BCHW: Tensor) -> Tensor:
-        """Normalised images back to 0…1."""
+        """Map normalised images back to 0…1."""
         return ((images_BCHW - self.low) / (self.high - self.low)).clamp(0, 1)
 
     def pictures(self, images_BCHW: Tensor) -> Tensor:
-        """Normalised images as grey (1 channel) or RGB (3) in 0…1; an alpha channel is left out."""
+        """Convert normalised images to grey (1 channel) or RGB (3) in 0…1, without an alpha channel."""
         return self.pixels(images_BCHW)[:, : 3 if images_BCHW.shape[1] >= 3 else 1]

@@ -1,4 +1,4 @@
-"""A network to experiment with in place of another, and its intermediate tensors by name."""
+"""A replica of a network for experiments, and its intermediate tensors by name."""
 
 import torch
 from torch import Tensor, nn
@@ -6,14 +6,14 @@ from torch import Tensor, nn
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.model.resnet import ResNetV2
 
-INNERMOST = "innermost"  # the maps that the head averages: the last ones that have a position
+INNERMOST = "innermost"  # the maps that the head averages, the last ones with spatial positions
 
 
 def replica(net: ResNetV2) -> ResNetV2:
-    """A second network with the same weights, not copied, that asks for no gradients, in eval mode.
+    """Return a second network in eval mode that shares the weights (no copy) and requires no gradients.
 
-    Its BatchNorm statistics, modes, hooks and gradients are its own, so that whatever is done to it, and however that
-    ends, the network itself stays as it is. Draws no random numbers.
+    It has its own BatchNorm statistics, modes, hooks and gradients, so that nothing done to it changes the original
+    network, even if an exception is raised. Draws no random numbers.
     """
     with torch.device("meta"):
         other = type(net)(net.config)
@@ -24,7 +24,7 @@ def replica(net: ResNetV2) -> ResNetV2:
 
 
 def parts(net: ResNetV2) -> dict[str, nn.Module]:
-    """What a network is made of, by name, from the image on: stem, units, bridges of stacks if any, head."""
+    """Return the parts of a network by name, in forward order: stem, units, bridges of stacks if any, head."""
     found: dict[str, nn.Module] = {"stem": net.stem}
     for s, stack in enumerate(net.stacks):
         found |= {f"stacks.{s}.units.{u}": unit for u, unit in enumerate(stack.units)}  # type: ignore[arg-type]
@@ -34,7 +34,7 @@ def parts(net: ResNetV2) -> dict[str, nn.Module]:
 
 
 def layer_names(net: ResNetV2) -> list[str]:
-    """The names of all maps, in the order of the forward pass."""
+    """Return the names of all layers with feature maps, in forward order."""
     names = ["stem"]
     for s, num_units in enumerate(net.config.stack_units):
         names += [*(f"stacks.{s}.units.{u}" for u in range(num_units)), f"stacks.{s}"]
@@ -42,15 +42,15 @@ def layer_names(net: ResNetV2) -> list[str]:
 
 
 def stages(net: ResNetV2) -> list[str]:
-    """The maps after stem and stacks, and the innermost ones."""
+    """Return the names of the maps after the stem and each stack, and of the innermost ones."""
     return ["stem", *(f"stacks.{s}" for s in range(len(net.stacks))), INNERMOST]
 
 
 def intermediate(net: ResNetV2, images_BCHW: Tensor, name: str) -> Tensor:
-    """The tensor of this name in `ResNetV2.steps`; nothing after it is computed. Raises ConfigError without one."""
+    """Return the tensor `name` of `ResNetV2.steps`, and compute nothing after it. Raises ConfigError if unknown."""
     names = []
     for passed, tensor in net.steps(images_BCHW):
         if passed == name:
             return tensor
         names.append(passed)
-    raise ConfigError(f"there is no layer {name}; there are {', '.join(names)}")
+    raise ConfigError(f"unknown layer {name}; choose from {', '.join(names)}")

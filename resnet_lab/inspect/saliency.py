@@ -1,4 +1,4 @@
-"""Which pixels decide, by captum's methods."""
+"""Saliency: which pixels determine the prediction, by captum's methods."""
 
 import numpy as np
 import torch
@@ -8,14 +8,14 @@ from torch import Tensor
 from resnet_lab.inspect.replica import replica
 from resnet_lab.model.resnet import ResNetV2
 
-STEPS = 32  # of the integral
-AT_ONCE = 64  # images that go through the network together
+STEPS = 32  # of the path integral
+AT_ONCE = 64  # images per forward pass
 
 
 def integrated_gradients(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) -> np.ndarray:
-    """What every pixel adds to the logit of the target, from the mean colour on: (B, C, H, W) (arXiv:1703.01365).
+    """Return each pixel's contribution to the target's logit, (B, C, H, W) (arXiv:1703.01365).
 
-    An image's values sum up to its logit less that of the mean colour.
+    An image's values add up to its logit minus that of the mean colour.
     """
     method = IntegratedGradients(replica(net))
     found = method.attribute(
@@ -29,9 +29,9 @@ def integrated_gradients(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) 
 
 
 def occlusion(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) -> np.ndarray:
-    """How much the logit of the target falls when a square of a quarter of the image has the mean colour: (B, H, W).
+    """Return how far the target's logit falls when a square is set to the mean colour, (B, H, W).
 
-    A pixel has the mean over the squares that cover it.
+    The square's side is a quarter of the image's; each pixel holds the mean over the squares that cover it.
     """
     channels, height, width = images_BCHW.shape[1:]
     window = max(1, min(height, width) // 4)

@@ -1,4 +1,4 @@
-"""What the command can show, in this order: every part takes what is looked at, and gives figures with captions."""
+"""The parts of the page, in order; each takes the context and yields figures with captions."""
 
 from collections.abc import Callable, Iterator
 

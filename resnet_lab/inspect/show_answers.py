@@ -1,4 +1,4 @@
-"""Parts of the page that show what the network answers: why, and where it is wrong."""
+"""Parts of the page about the network's predictions: their reasons and their errors."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ MOST_MISTAKES = 16
 
 
 def show_saliency(context: InspectContext) -> Iterator[Shown]:
-    """Which pixels decide."""
+    """Saliency: pixels that matter."""
     gradients = integrated_gradients(context.net, context.chosen, context.chosen_labels).sum(axis=1)
     hidden = occlusion(context.net, context.chosen, context.chosen_labels)
     with torch.no_grad():
@@ -36,27 +36,27 @@ def show_saliency(context: InspectContext) -> Iterator[Shown]:
             [pictures, list(gradients), list(hidden)],
             ["image", "integrated\ngradients", "occlusion"],
             [captions, [], []],
-            f"{context.name}: pixels that speak for (red) and against (blue) the class above, in parts of its logit",
+            f"{context.name}: evidence for (red) and against (blue) the class above, as contributions to its logit",
             styles,
         ),
-        "Integrated gradients: what each pixel adds to the logit of the class, from the mean colour on. Occlusion: how "
-        "far the logit falls when a square around the pixel has the mean colour. Each row has one scale.",
+        "Integrated gradients: what each pixel adds to the class logit, compared with the mean colour. Occlusion: how "
+        "far the logit falls when a square around the pixel is set to the mean colour. Each row has one colour scale.",
     )
 
 
 def show_mistakes(context: InspectContext) -> Iterator[Shown]:
-    """What goes wrong."""
+    """Mistakes and calibration."""
     found = mistakes(context.net, context.images, context.labels)
-    wrong, count = found.surest, len(context.images)
+    wrong, count = found.most_confident, len(context.images)
     what = f"{context.name}: {len(wrong)} of {count:,} {context.part} images wrong, {100 * len(wrong) / count:.2f} %"
     yield Shown(
-        "confusion", confusion_figure(found, context.classes, what), "Counts; the diagonal is what was recognised."
+        "confusion", confusion_figure(found, context.classes, what), "Counts; the diagonal holds correct predictions."
     )
     yield Shown(
         "reliability",
         reliability_figure(found, context.classes, what),
-        "A calibrated network is right as often as it is confident; ECE is the mean distance from the diagonal, "
-        "weighted by the images at each confidence (15 bins, those without images left out).",
+        "For a calibrated network, accuracy equals confidence. ECE is the mean distance from the diagonal, weighted "
+        "by the number of images in each bin (15 bins of confidence, empty ones left out).",
     )
     if len(wrong):
         numbers = wrong[:MOST_MISTAKES]
@@ -68,12 +68,12 @@ def show_mistakes(context: InspectContext) -> Iterator[Shown]:
         ]
         halves = [slice(0, 8), slice(8, 16)][: 1 + (len(numbers) > 8)]
         yield Shown(
-            "surest-mistakes",
+            "confident-mistakes",
             rows_of(
                 [pictures[half] for half in halves],
                 [f"{half.start + 1}–{min(half.stop, len(numbers))}" for half in halves],
                 [captions[half] for half in halves],
-                f"{context.name}: the surest mistakes; true class → taken for, and confidence",
+                f"{context.name}: the most confident mistakes; true class → predicted class, and confidence",
             ),
-            f"The {len(numbers)} most confident of {len(wrong)} wrong answers.",
+            f"The {len(numbers)} most confident of {len(wrong)} wrong predictions.",
         )

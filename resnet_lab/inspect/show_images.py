@@ -1,4 +1,4 @@
-"""Parts of the page that look for images: those that excite a map, and those that a tensor can be of."""
+"""Parts of the page with optimised images: those that activate a map, and those that match a tensor."""
 
 from collections.abc import Iterator
 
@@ -15,11 +15,11 @@ from resnet_lab.inspect.replica import INNERMOST, layer_names, stages
 from resnet_lab.inspect.shown import Shown
 from resnet_lab.model.complexity import complexity
 
-BUDGET, MIN_STEPS = 600_000_000_000, 50  # MACs for an optimisation, half a minute on two cores; steps whatever it takes
+BUDGET, MIN_STEPS = 600_000_000_000, 50  # MACs of an optimisation (half a minute on two cores); minimum of steps
 
 
 def show_patterns(context: InspectContext) -> Iterator[Shown]:
-    """Patterns that maps react to."""
+    """Patterns that activate maps."""
     contrast = float(context.images.square().mean(dim=(1, 2, 3)).sqrt().max())
     search = Search(
         steps=_steps(context, PATTERN_STEPS, NUM_CHOSEN * 3),
@@ -46,33 +46,33 @@ def show_patterns(context: InspectContext) -> Iterator[Shown]:
                 [made, [drawable(picture) for picture in real]],
                 ["pattern", f"strongest of\n{len(found):,} images"],
                 [above, below],
-                f"{context.name}: patterns that maps of {name} react to, with the mean activation",
+                f"{context.name}: patterns that activate maps of {name}, with the mean activation",
             ),
-            f"Above: found by gradient ascent from noise, with no more contrast than the {context.part} images have. "
-            f"Below: the {context.part} image that excites the same map most.",
+            f"Above: found by gradient ascent from noise, with no more contrast than the {context.part} images. "
+            f"Below: the {context.part} image that activates the same map most.",
         )
 
 
 def _chosen_maps(context: InspectContext, found_NM: np.ndarray) -> tuple[list[int], list[str]]:
-    """The maps that were asked for; else those that stand out for a class or an image; and by which."""
+    """Return the requested maps, or those most specific to a class or an image, each with that reason."""
     if asked := list(context.choices.maps):
         return asked, [""] * len(asked)
-    each = max(1, NUM_CHOSEN // len(context.excited_by))
+    each = max(1, NUM_CHOSEN // len(context.map_selectors))
     pairs = {
-        int(m): f" ({why})" for why, rows in context.excited_by for m in most_excited(found_NM, rows, each)
-    }  # a map that stands out twice is shown once
+        int(m): f" ({why})" for why, rows in context.map_selectors for m in most_excited(found_NM, rows, each)
+    }  # a map selected twice is shown once
     return list(pairs), list(pairs.values())
 
 
 def show_inversion(context: InspectContext) -> Iterator[Shown]:
-    """What is still known of the image."""
+    """Inversion: what is still known of the image."""
     names = list(context.choices.layers) or [*stages(context.net)[:-1], "features"]
     images = context.chosen
     steps = _steps(context, INVERSION_STEPS, len(images))
     originals = context.pictures(images)
     pixels = context.pixel_range.pixels(images).cpu().numpy()
     curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
-    for label, net in ((context.name, context.net), *context.beside):
+    for label, net in ((context.name, context.net), *context.compared):
         rows, labels = [[drawable(picture) for picture in originals]], ["image"]
         curves[label] = {}
         for name in [name for name in names if name in {*layer_names(net), *stages(net), "features"}]:
@@ -84,18 +84,18 @@ def show_inversion(context: InspectContext) -> Iterator[Shown]:
         captions = [list(context.chosen_names), *[[] for _ in names]]
         yield Shown(
             "inversion" if net is context.net else f"inversion-{len(curves)}",
-            rows_of(rows, labels, captions, f"{label}: images found from the tensor at some depth (mean PSNR)"),
-            "Looked for from the mean colour on, until the network's tensor at that depth is that of the image.",
+            rows_of(rows, labels, captions, f"{label}: images reconstructed from the tensor at some depth (mean PSNR)"),
+            "Optimised, starting from the mean colour, until the tensor at that depth matches that of the image.",
         )
     yield Shown(
         "inversion-frequency",
         frequency_figure(curves, "error of the inverted images by spatial frequency"),
-        "0 is a perfect image, 1 what the mean colour alone would give; above 1 a scale is not lost but made up. "
-        f"Errors below {LEAST_ERROR:g} are drawn as that.",
+        "0 is a perfect image, 1 the error of the mean colour alone; above 1, a scale is not lost but made up. "
+        f"Errors below {LEAST_ERROR:g} are drawn at that value.",
     )
 
 
 def _steps(context: InspectContext, most: int, num_pictures: int) -> int:
-    """Steps of an optimisation: fewer than `most` where the network is so large that they would take minutes."""
-    macs = 2 * complexity(context.net, context.image_shape).macs * num_pictures  # forth, and back to the image
+    """Return the steps of an optimisation: `most`, or fewer where the network is so large that they take minutes."""
+    macs = 2 * complexity(context.net, context.image_shape).macs * num_pictures  # forward, and backward to the image
     return max(MIN_STEPS, min(most, BUDGET // max(macs, 1)))

@@ -1,4 +1,4 @@
-"""Parts of the page that show the network at work: what flows through it, its weights, its maps."""
+"""Parts of the page about the network itself: signal flow, weights and feature maps."""
 
 from collections.abc import Iterator
 
@@ -23,13 +23,13 @@ def show_flow(context: InspectContext) -> Iterator[Shown]:
     nets = {"trained": context.net, "initialised": context.untrained()}
     if context.config.model.shortcut != "none" or context.config.model.stack_shortcut:
         nets["plain (no shortcuts), initialised"] = context.untrained(plain=True)
-    nets |= dict(context.beside)
+    nets |= dict(context.compared)
     flows = {label: flow(net, context.task, images, labels) for label, net in nets.items()}
     yield Shown(
         "flow",
-        flow_figure(flows, f"{context.name}: what flows through {len(flows['trained'].names)} parts"),
-        f"One mini-batch of {len(images)} {context.part} images, forth and back, with BatchNorm as in training; a dot "
-        "for each part: stem, units, head. Where gradients vanish, the first two panels fall towards the stem.",
+        flow_figure(flows, f"{context.name}: signal flow through {len(flows['trained'].names)} parts"),
+        f"One mini-batch of {len(images)} {context.part} images, forward and backward, with BatchNorm as in training; "
+        "one dot per part: stem, units, head. If gradients vanish, the first two panels fall towards the stem.",
     )
 
 
@@ -50,7 +50,7 @@ def show_filters(context: InspectContext) -> Iterator[Shown]:
     yield Shown(
         "weights",
         histogram_figure(weight_histograms(context.net), f"{context.name}: weights by stack"),
-        "Weights of all convolutions and linear layers, without BatchNorm's.",
+        "Weights of all convolutions and linear layers, without BatchNorm.",
     )
 
 
@@ -68,6 +68,6 @@ def show_maps(context: InspectContext) -> Iterator[Shown]:
             yield Shown(
                 f"maps-{i}-{name}",
                 sheet(maps[order], [str(m) for m in order], title, "activation", "viridis", symmetric=False),
-                "The strongest maps first (root mean square); above each its number. All share one scale."
-                + (" Behind the last activation: what the head averages." if name == "innermost" else ""),
+                "The strongest maps (by root mean square) first, each below its number. All share one colour scale."
+                + (" Taken after the last activation: what the head averages." if name == "innermost" else ""),
             )

@@ -1,4 +1,4 @@
-"""What there is to see: figures with captions, in sections."""
+"""The content of the page: figures with captions, in sections."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A figure, the name of its file, and what it says."""
+    """A figure with its caption; `name` is the stem of its file."""
 
     name: str
     figure: Figure
@@ -17,7 +17,7 @@ class Shown:
 
 @dataclass(slots=True)
 class Section:
-    """A part of the page: figures with captions, how long they took, and what went wrong, if anything."""
+    """A part of the page: figures with captions, the time they took, and the error, if any."""
 
     name: str
     title: str

@@ -1,11 +1,11 @@
-"""Blur, for steps of an optimisation that shall see no single pixels, or large structures first."""
+"""Blur for the steps of an optimisation, against noise of single pixels or to start with large structures."""
 
 import torch
 from torch import Tensor
 
 
 def blurred(images_BCHW: Tensor, sigma: float) -> Tensor:
-    """Convolved with a Gaussian of so many pixels, periodically."""
+    """Convolve with a Gaussian of standard deviation `sigma` (pixels), with periodic boundaries."""
     if sigma == 0:
         return images_BCHW
     height, width = images_BCHW.shape[2:]

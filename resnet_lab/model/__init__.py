@@ -1,1 +1,1 @@
-"""The network: units, shortcuts, stem, stacks and head, and what they cost."""
+"""The network (units, shortcuts, stem, stacks and head) and its cost."""

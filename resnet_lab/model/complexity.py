@@ -1,7 +1,7 @@
-"""What a network costs, measured on the network itself: one forward pass of one image on the `meta` device.
+"""Measure the cost of a network with one forward pass of one image on the `meta` device.
 
-Nothing is derived from the configuration. A function mode sees every operation, and every tensor carries the longest
-path that led to it, so that a network of another kind is measured just as well.
+Nothing is derived from the configuration. A function mode sees every operation and tracks the longest path to every
+tensor, so that user-defined units are measured too. `warnings` lists operations with weights that it cannot count.
 """
 
 import copy
@@ -17,23 +17,23 @@ from torch.overrides import TorchFunctionMode
 
 PRODUCTS = ("mul", "mul_", "multiply", "multiply_")
 GATES = ("sigmoid", "sigmoid_", "hardsigmoid", "softmax")
-# The names of what these are given, in order.
+# The positional parameters of layers and of poolings.
 LAYER = ("input", "weight", "bias", "stride", "padding", "dilation")
 POOLING = ("input", "kernel_size", "stride")
 
 
 class Path(NamedTuple):
-    """The longest path from the image to a tensor. Where a gate multiplies maps, the path is that of the maps."""
+    """The longest path from the image to a tensor. Where a gate multiplies maps, the path follows the maps."""
 
     depth: int = 0  # weighted layers: convolutions and linear layers
     field: int = 1  # receptive field in pixels, along one side
-    jump: int = 1  # pixels between neighbours of the map
-    gate: bool = False  # whether it comes from a sigmoid or softmax, with no layer since
+    jump: int = 1  # pixels between neighbouring positions of the map
+    gate: bool = False  # whether it comes from a sigmoid or softmax, with no weighted layer since
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One convolution or linear layer, for one image."""
+    """The cost of one convolution or linear layer for one image."""
 
     name: str  # as in named_modules()
     kernel: int | None  # None for a linear layer
@@ -44,16 +44,16 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Complexity:
-    """Totals for one image; `layers` has them one by one, in the order in which they run."""
+    """Totals for one image; `layers` lists the layers in execution order."""
 
-    depth: int  # weighted layers on the longest path that carries the maps; those of a gate lie beside it
+    depth: int  # weighted layers on the longest path of the maps; layers of a gate do not count
     params: int
     trainable_params: int
     macs: int  # multiply-accumulates of convolutions and linear layers
     activations: int  # elements written by convolutions and linear layers
-    receptive_field: int  # pixels along one side that a position of the last map can see
+    receptive_field: int  # pixels along one side that a position of the last map depends on
     layers: tuple[LayerCost, ...]
-    uncounted: dict[str, tuple[str, ...]]  # other operations with weights, in `params` alone: kind → names
+    uncounted: dict[str, tuple[str, ...]]  # other operations with weights, counted only in `params`: kind → names
 
     @property
     def flops(self) -> int:
@@ -64,7 +64,7 @@ class Complexity:
         return {name: getattr(self, name) for name in names}
 
     def warnings(self) -> list[str]:
-        """A line for every kind of operation with weights that is not counted."""
+        """Return one line for each kind of operation with weights that is not counted."""
         lines = []
         for kind, (first, *others) in self.uncounted.items():
             more = f" and {len(others)} more" if others else ""
@@ -73,14 +73,14 @@ class Complexity:
 
 
 def complexity(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
-    """Measure a network for one image of (channels, height, width); the network is left as it is."""
-    shadow = copy.deepcopy(net).to("meta", torch.float32).eval()
+    """Measure a network for one image (channels, height, width), without changing the network."""
+    meta_copy = copy.deepcopy(net).to("meta", torch.float32).eval()
     image = torch.empty(1, *image_shape, device="meta")
     names: dict[Tensor, str] = {
-        parameter: name.removesuffix(".weight") for name, parameter in shadow.named_parameters()
+        parameter: name.removesuffix(".weight") for name, parameter in meta_copy.named_parameters()
     }
     with torch.no_grad(), _Tracer(names, image) as tracer:
-        out = shadow(image)
+        out = meta_copy(image)
     end = tracer.longest(tracer.from_image(out))
     return Complexity(
         depth=end.depth,
@@ -95,14 +95,14 @@ def complexity(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
 
 
 class _Tracer(TorchFunctionMode):
-    """Follows the path of every tensor that comes from the image, and records every operation with weights.
+    """Track the path of every tensor computed from the image, and record every operation with weights.
 
-    Tensors are keys by identity, and are kept: on the `meta` device they take no memory.
+    Tensors are dictionary keys by identity and are kept alive; on the `meta` device they take no memory.
     """
 
     def __init__(self, names: dict[Tensor, str], image: Tensor) -> None:
         super().__init__()
-        self.names = names  # of weights, and of what is computed from weights alone
+        self.names = names  # of weights, and of tensors computed from weights alone
         self.paths = {image: Path()}
         self.layers: list[LayerCost] = []
         self.uncounted: dict[str, list[str]] = {}
@@ -115,7 +115,7 @@ class _Tracer(TorchFunctionMode):
         weights = [self.names[tensor] for tensor in _tensors((args, kwargs)) if tensor in self.names]
         result = func(*args, **kwargs)
         kind = getattr(func, "__name__", str(func))
-        if not maps:  # weights that are made ready, by standardisation for example, keep their name
+        if not maps:  # weights that are preprocessed, for example standardised, keep their name
             if weights:
                 self.names |= dict.fromkeys(_tensors(result), weights[0])
             return result
@@ -132,16 +132,16 @@ class _Tracer(TorchFunctionMode):
         return result
 
     def from_image(self, nested: Any) -> list[Tensor]:
-        """The tensors that were computed from the image."""
+        """Return the tensors that were computed from the image."""
         return [tensor for tensor in _tensors(nested) if tensor in self.paths]
 
     def longest(self, tensors: Iterable[Tensor]) -> Path:
-        """The longest of the paths to some tensors; a gate only if all of them are gates."""
+        """Return the elementwise maximum of the paths to some tensors; a gate only if all of them are gates."""
         depths, fields, jumps, gates = zip(*(self.paths[tensor] for tensor in tensors), strict=True)
         return Path(max(depths), max(fields), max(jumps), all(gates))
 
     def _carriers(self, factors: list[Tensor], product: Tensor) -> list[Tensor]:
-        """The factors that carry maps: not gates, which come from a sigmoid or have one number for many positions."""
+        """Return the factors that carry maps. Gates come from a sigmoid or softmax, or are broadcast to the maps."""
         return [x for x in factors if not self.paths[x].gate and x.numel() == product.numel()] or factors
 
     def _through_layer(
@@ -149,7 +149,7 @@ class _Tracer(TorchFunctionMode):
     ) -> Path:
         kernel = weight.shape[-1] if weight.ndim == 4 else None
         name = self.names.get(weight, "?")
-        macs = out[0].numel() * weight[0].numel()  # of one map: its group's inputs times the window
+        macs = out[0].numel() * weight[0].numel()  # each output element takes one MAC per element of weight[0]
         layer = LayerCost(name, kernel, _first(stride) if kernel else None, tuple(out.shape[1:]), macs)
         self.layers.append(layer)
         path = _through_window(path, _first(dilation) * ((kernel or 1) - 1) + 1, _first(stride))
@@ -161,7 +161,7 @@ def _through_pooling(path: Path, kernel_size: Any, stride: Any = None, **_: Any)
 
 
 def _through_window(path: Path, kernel: int, stride: int) -> Path:
-    """A window of k pixels sees (k - 1) more neighbours, each a jump apart; its stride multiplies the jump."""
+    """Apply a window: k positions extend the field by (k - 1) jumps, and the stride multiplies the jump."""
     return path._replace(field=path.field + (kernel - 1) * path.jump, jump=path.jump * stride)
 
 

@@ -1,4 +1,4 @@
-"""The layers that everything else is made of, and how they are initialised."""
+"""The basic layers of all networks, and their initialisation."""
 
 from dataclasses import dataclass
 from typing import Literal, assert_never
@@ -13,10 +13,10 @@ Order = tuple[Literal["norm", "relu"], ...]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where BatchNorm and ReLU stand (arXiv:1603.05027, figure 4)."""
+    """The positions of BatchNorm and ReLU (arXiv:1603.05027, figure 4)."""
 
     pre: Order = ()  # before every convolution of a unit
-    post: Order = ()  # after every convolution of a unit but the last
+    post: Order = ()  # after every convolution of a unit except the last
     before_addition: Order = ()  # after its last convolution
     after_addition: Order = ()  # after the sum
     projection: Order = ()  # after the projection on a shortcut
@@ -37,7 +37,7 @@ PLACEMENTS = {
 
 
 class Layers:
-    """Makes layers in the network's lineage; made once, and handed to every part of the network."""
+    """Factory for layers of the network's lineage; all parts of a network share one instance."""
 
     def __init__(self, model: ModelConfig) -> None:
         self.placement = PLACEMENTS[model.activation]
@@ -47,15 +47,15 @@ class Layers:
     def convolution(
         self, in_maps: int, maps: int, kernel: int, stride: int = 1, groups: int = 1, dilation: int = 1
     ) -> nn.Conv2d:
-        """With "same" padding: (B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        """Build a convolution with "same" padding: (B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
         bias = self.lineage.conv_bias or not self.batch_norm
         return nn.Conv2d(in_maps, maps, kernel, stride, kernel // 2 * dilation, dilation, groups, bias)
 
     def activation(self, order: Order, maps: int) -> nn.Sequential:
-        """BatchNorm and ReLU in some order; the shape stays. Empty where the order is."""
+        """Build BatchNorm and ReLU in the given order, which may be empty. They keep the shape."""
         layers = nn.Sequential()
         for name in order:
-            if name == "relu":  # in place where BatchNorm comes before, whose backward pass does not need its output
+            if name == "relu":  # in place after BatchNorm, whose backward pass does not need its output
                 layers.add_module("relu", nn.ReLU(inplace=len(layers) > 0))
             elif self.batch_norm:
                 lineage = self.lineage
@@ -63,14 +63,14 @@ class Layers:
         return layers
 
     def initialise(self, net: nn.Module) -> None:
-        """Weights as `lineage.init` says, biases 0; a gate then sets its own."""
+        """Set weights as `lineage.init` says and biases to 0; then gates set their own biases."""
         for module in net.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 match self.lineage.init:
                     case Init.fan_in:
                         nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
                     case Init.fan_out:
-                        if isinstance(module, nn.Conv2d):  # a linear layer is made as it is to be
+                        if isinstance(module, nn.Conv2d):  # linear layers keep PyTorch's default
                             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                     case _:
                         assert_never(self.lineage.init)
@@ -82,9 +82,9 @@ class Layers:
 
 
 class ResidualLayer(nn.Module):
-    """A convolution and the activations before and after it; a shortcut may start behind the former.
+    """A convolution with the activations before and after it; a shortcut may start after the first activation.
 
-    Stored weights are called by these attributes.
+    Stored weights are named after these attributes.
     """
 
     def __init__(self, before: nn.Module, conv: nn.Conv2d, after: nn.Module) -> None:
@@ -98,12 +98,12 @@ class ResidualLayer(nn.Module):
         return self.from_activated(self.before(x_BCHW))
 
     def from_activated(self, activated_BCHW: Tensor) -> Tensor:
-        """What follows the first activation."""
+        """Apply everything after the first activation."""
         return self.after(self.conv(activated_BCHW))
 
 
 class Gate(nn.Module):
-    """g = sigmoid(W x + b), W a 1x1 convolution: a number in 0…1 for every element of the unit's output."""
+    """g = sigmoid(W x + b), where W is a 1x1 convolution: a number in 0…1 for each element of the unit's output."""
 
     def __init__(self, in_maps: int, maps: int, stride: int, bias: float) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class Gate(nn.Module):
         self.bias = bias
 
     def open(self) -> None:
-        """Set every b to its initial value: -6 leaves the shortcut all but open."""
+        """Set every b to its initial value; -6 leaves the shortcut almost fully open."""
         assert self.conv.bias is not None
         nn.init.constant_(self.conv.bias, self.bias)
 

@@ -1,4 +1,4 @@
-"""ResNet V2 and its relatives: stem, stacks of residual units, head (He et al., arXiv:1603.05027)."""
+"""ResNet V2 and relatives: stem, stacks of residual units, head (He et al., arXiv:1603.05027)."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -13,7 +13,7 @@ from resnet_lab.model.spec import StackSpec, stack_specs
 
 
 class Stem(nn.Sequential):
-    """Convolution, BatchNorm, ReLU, and what halves the resolution: a second such group, a max-pooling."""
+    """Convolution, BatchNorm and ReLU; optionally a second such group and max-pooling, each halving the resolution."""
 
     def __init__(self, stem: StemConfig, in_channels: int, layers: Layers) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Stem(nn.Sequential):
 
 
 class Stack(nn.Module):
-    """Units with the same filters and map size; `bridge`, if any, is a shortcut around all of them."""
+    """Units with the same filters and map size; `bridge`, if set, is a shortcut around all of them."""
 
     def __init__(self, spec: StackSpec, model: ModelConfig, layers: Layers) -> None:
         super().__init__()
@@ -46,12 +46,12 @@ class Stack(nn.Module):
         return self.bridged(x_BCHW, out_BCHW)
 
     def bridged(self, x_BCHW: Tensor, out_BCHW: Tensor) -> Tensor:
-        """The output of the last unit, plus the bridge of the stack's input."""
+        """Return the output of the last unit plus the bridged input of the stack, if there is a bridge."""
         return out_BCHW if self.bridge is None else out_BCHW + self.bridge(x_BCHW)
 
 
 class Head(nn.Module):
-    """The last activation, global average pooling, hidden layers and latent space as far as asked for, classifier."""
+    """Last activation, global average pooling, optional hidden layers and latent space, classifier."""
 
     def __init__(self, head: HeadConfig, filters: int, num_classes: int, layers: Layers) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Head(nn.Module):
 
 
 class ResNetV2(nn.Module):
-    """The residual network that a `ModelConfig` describes, initialised, on the CPU unless a device is in force."""
+    """The residual network that a `ModelConfig` describes, initialised, on torch's default device."""
 
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
@@ -83,22 +83,22 @@ class ResNetV2(nn.Module):
         layers.initialise(self)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Images (B, in_channels, H, W), normalised, → logits (B, num_classes)."""
+        """Map normalised images (B, in_channels, H, W) to logits (B, num_classes)."""
         x_BCHW = self.stem(x_BCHW)
         for stack in self.stacks:
             x_BCHW = stack(x_BCHW)
         return self.head(x_BCHW)
 
     def steps(self, x_BCHW: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """`forward`, tensor by tensor, each with its name: it computes no further than is asked for.
+        """Compute the same as `forward`, step by step, and yield the main tensors with their names.
 
         The names are `stem`, `stacks.0.units.3`, `stacks.0`, …, `innermost` (what the head averages), `features`,
-        `latent` where there is one, `logits`.
+        `latent` if there is one, `logits`. Forward hooks of stacks and head do not run.
         """
         x_BCHW = self.stem(x_BCHW)
         yield "stem", x_BCHW
         stack: Stack
-        for s, stack in enumerate(self.stacks):  # type: ignore[assignment]  # what the list is made of
+        for s, stack in enumerate(self.stacks):  # type: ignore[assignment]  # the list holds stacks
             out_BCHW = stack.pool(x_BCHW)
             for u, unit in enumerate(stack.units):
                 out_BCHW = unit(out_BCHW)
@@ -115,5 +115,5 @@ class ResNetV2(nn.Module):
         yield "logits", self.head.classifier(latent_BD)
 
     def intermediates(self, x_BCHW: Tensor) -> dict[str, Tensor]:
-        """All tensors of one forward pass by their names in `steps`."""
+        """Return the tensors of `steps` by name."""
         return dict(self.steps(x_BCHW))

@@ -1,6 +1,6 @@
-"""What bridges a unit. A shortcut takes the unit's input x and its residual F(x), and returns how they are joined.
+"""Shortcuts around a unit. A shortcut takes the unit's input x and its residual F(x), and returns their combination.
 
-A new one is a class here and an entry of `config.registry.SHORTCUTS`.
+To add one, write a class here and an entry in `config.registry.SHORTCUTS`.
 """
 
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ from resnet_lab.model.spec import UnitSpec
 
 @dataclass(frozen=True, slots=True)
 class ShortcutSpec:
-    """What a shortcut has to span, and with what."""
+    """The shapes that a shortcut connects, its settings, and the layer factory."""
 
     in_maps: int
     maps: int
     stride: int
-    settings: dict[str, Any]  # of `model`: those that `ShortcutInfo.reads` names, and no others
+    settings: dict[str, Any]  # of `model`: only those that `ShortcutInfo.reads` names
     layers: Layers
 
     @property
     def same_shape(self) -> bool:
-        """Whether input and output have the same width and map size."""
+        """Whether input and output have the same number of maps and the same map size."""
         return self.in_maps == self.maps and self.stride == 1
 
     def projection(self) -> nn.Module:
-        """A 1x1 convolution; in V1 with a BatchNorm after it."""
+        """Build a 1x1 convolution; in V1, BatchNorm follows."""
         conv = self.layers.convolution(self.in_maps, self.maps, kernel=1, stride=self.stride)
         order = self.layers.placement.projection
         return nn.Sequential(conv, *self.layers.activation(order, self.maps)) if order else conv
 
     def identity(self, resize: Resize) -> nn.Module:
-        """The identity where the shape stays, otherwise what `resize` says."""
+        """Build the identity if the shape stays the same, otherwise the path that `resize` selects."""
         if self.same_shape:
             return nn.Identity()
         match resize:
@@ -50,19 +50,19 @@ class ShortcutSpec:
                 assert_never(resize)
 
     def gate(self) -> Gate:
-        """A gate over the output, opened by the unit's input."""
+        """Build a gate for the output, computed from the unit's input."""
         return Gate(self.in_maps, self.maps, self.stride, self.settings["gate_bias"])
 
 
 def build_shortcut(spec: UnitSpec, model: ModelConfig, layers: Layers) -> nn.Module:
-    """The shortcut of a unit, as `model.shortcut` says."""
+    """Build the shortcut of a unit that `model.shortcut` selects."""
     settings = {name: getattr(model, name) for name in SHORTCUTS.info(model.shortcut).reads}
     span = ShortcutSpec(spec.in_maps, spec.maps, spec.stride, settings, layers)
     return SHORTCUTS.load(model.shortcut)(span)
 
 
 class ZeroPad(nn.Module):
-    """Every stride-th pixel, and zeros for the maps that are missing."""
+    """Subsample by the stride, and append zero maps up to the new width."""
 
     def __init__(self, in_maps: int, maps: int, stride: int) -> None:
         super().__init__()
@@ -75,14 +75,14 @@ class ZeroPad(nn.Module):
 
 
 class Sum(nn.Module):
-    """S(x) + F(x), with the identity for S where the shape stays, and elsewhere what `model.resize` says."""
+    """S(x) + F(x), where S is the identity if the shape stays the same, and otherwise follows `model.resize`."""
 
     def __init__(self, spec: ShortcutSpec) -> None:
         super().__init__()
         self.path = self.span(spec)
 
     def span(self, spec: ShortcutSpec) -> nn.Module:
-        """S: (B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        """Build S: (B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
         return spec.identity(spec.settings["resize"])
 
     def forward(self, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class Sum(nn.Module):
 
 
 class Projection(Sum):
-    """x + F(x), with W x for x where the shape changes (option B of arXiv:1512.03385)."""
+    """x + F(x), with W x instead of x where the shape changes (option B of arXiv:1512.03385)."""
 
     def span(self, spec: ShortcutSpec) -> nn.Module:
         return spec.identity(Resize.projection)
@@ -104,7 +104,7 @@ class ZeroPadded(Sum):
 
 
 class Convolution(Sum):
-    """W x + F(x) on every unit (option C; arXiv:1603.05027, section 3.3)."""
+    """W x + F(x) in every unit (option C; arXiv:1603.05027, section 3.3)."""
 
     def span(self, spec: ShortcutSpec) -> nn.Module:
         return spec.projection()

@@ -1,4 +1,4 @@
-"""The numbers of every stack and unit, made once from a `ModelConfig`."""
+"""Specifications of all stacks and units, derived once from a `ModelConfig`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,59 +11,56 @@ from resnet_lab.config.registry import SHORTCUTS, UNITS
 
 @dataclass(frozen=True, slots=True)
 class ConvSpec:
-    """A convolution of a kind of unit. The last one of a unit must write its filters, not the bottleneck's maps."""
+    """A convolution in a kind of unit. The last one must output the unit's filters, not the bottleneck's maps."""
 
     kernel: int
-    bottleneck: bool = False  # writes the bottleneck's maps instead of the unit's filters
+    bottleneck: bool = False  # outputs the bottleneck's maps instead of the unit's filters
     groups: int = 1
     dilation: int = 1
-    strided: bool = False  # has the unit's stride, wherever `stride_on` would put it
+    strided: bool = False  # has the unit's stride, regardless of `stride_on`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitSpec:
-    """A unit from `in_maps` to `maps` maps, `stride` times smaller, and where it stands."""
+    """A unit from `in_maps` to `maps` maps, `stride` times smaller, and its position."""
 
     in_maps: int
     maps: int
     bottleneck_maps: int
     stride: int
     stride_on: StrideOn
-    first_of_stack: bool
-    first_of_network: bool  # the stem has just activated what it is given
-    activated_shortcut: bool  # its shortcut starts behind its first activation, where it has one before its first layer
+    first_of_network: bool  # its input comes activated from the stem
+    activated_shortcut: bool  # its shortcut starts after its first activation, if one precedes the layers
 
     def maps_after(self, conv: ConvSpec) -> int:
         return self.bottleneck_maps if conv.bottleneck else self.maps
 
     def strides(self, convs: Sequence[ConvSpec]) -> list[int]:
-        """The stride of each convolution of the unit: one of them has the unit's."""
-        match self.stride_on:
-            case StrideOn.first:
-                candidates = [True] * len(convs)
-            case StrideOn.spatial:
-                candidates = [conv.kernel > 1 for conv in convs]
-            case _:
-                assert_never(self.stride_on)
-        marked = [conv.strided for conv in convs]
-        first = [*(marked if any(marked) else candidates), True].index(True) % len(convs)
+        """Return the stride of each convolution of the unit; exactly one has the unit's stride.
+
+        That is the first one marked as `strided`, else the first one that `stride_on` asks for, else the first one.
+        """
+        marked = [index for index, conv in enumerate(convs) if conv.strided]
+        spatial = [index for index, conv in enumerate(convs) if conv.kernel > 1]
+        asked = {StrideOn.first: [0], StrideOn.spatial: spatial}[self.stride_on]
+        first = [*marked, *asked, 0][0]
         return [self.stride if index == first else 1 for index in range(len(convs))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSpec:
-    """Units with the same filters and map size. The stack's stride is that of its pooling or that of its first unit."""
+    """Units with the same filters and map size. Either the pooling or the first unit applies the stack's stride."""
 
     in_maps: int
     maps: int
     stride: int
-    pool: int  # of the max-pooling before the units; 1: none
+    pool: int  # size of the max-pooling before the units; 1: none
     bridged: bool  # whether a shortcut spans the whole stack
     units: tuple[UnitSpec, ...]
 
 
 def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
-    """All stacks in order; every one but the first halves the map size."""
+    """Return all stacks in order; each one but the first halves the map size."""
     specs: list[StackSpec] = []
     shapes = zip(model.stack_units, model.stack_filters, model.stack_reductions, strict=True)
     for index, (num_units, maps, reduction) in enumerate(shapes):
@@ -83,7 +80,6 @@ def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
                 bottleneck_maps=maps // reduction,
                 stride=unit_stride if first else 1,
                 stride_on=model.lineage.stride_on if UNITS.info(model.unit).stride_can_move else StrideOn.first,
-                first_of_stack=first,
                 first_of_network=first and index == 0,
                 activated_shortcut=_activated_shortcut(model, first),
             )
@@ -96,7 +92,7 @@ def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
 
 
 def _activated_shortcut(model: ModelConfig, first_of_stack: bool) -> bool:
-    """The first unit of a stack activates before it splits, as in fb.resnet.torch, and so does one that projects."""
+    """Whether the shortcut starts after the activation: in a stack's first unit (fb.resnet.torch), or if it says so."""
     match model.lineage.projection_input:
         case ProjectionInput.activated:
             return first_of_stack or SHORTCUTS.info(model.shortcut).takes_activated

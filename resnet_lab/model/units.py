@@ -1,6 +1,6 @@
-"""Residual units: residual layers, and the shortcut that bridges them.
+"""Residual units: residual layers and the shortcut around them.
 
-A new one is a subclass that lists its convolutions, and an entry of `config.registry.UNITS`.
+To add one, write a subclass that lists its convolutions, and an entry in `config.registry.UNITS`.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from resnet_lab.model.spec import ConvSpec, UnitSpec
 
 
 class ResidualUnit(nn.Module):
-    """x + F(x): residual layers F, the shortcut that bridges them, and what follows the sum (1603.05027, figure 4)."""
+    """x + F(x): residual layers F, the shortcut around them, activations after the sum (arXiv:1603.05027, figure 4)."""
 
     convs: ClassVar[tuple[ConvSpec, ...]]
 
@@ -27,7 +27,7 @@ class ResidualUnit(nn.Module):
         self.activated_shortcut = spec.activated_shortcut
 
     def residual_layers(self, spec: UnitSpec, layers: Layers) -> Iterator[ResidualLayer]:
-        """A layer for each convolution; the network's first one has no activation before, since the stem has one."""
+        """Yield a layer per convolution. The network's first one has no pre-activation, since the stem ends in one."""
         placement, last = layers.placement, len(self.convs) - 1
         widths = [spec.in_maps, *map(spec.maps_after, self.convs)]
         strides = spec.strides(self.convs)
@@ -44,7 +44,7 @@ class ResidualUnit(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
         first: ResidualLayer
-        first, *others = self.layers  # type: ignore[assignment]  # what the list is made of
+        first, *others = self.layers  # type: ignore[assignment]  # the list holds residual layers
         activated_BCHW = first.before(x_BCHW)
         residual_BCHW = first.from_activated(activated_BCHW)
         for layer in others:
@@ -60,12 +60,12 @@ class Bottleneck(ResidualUnit):
 
 
 class Basic(ResidualUnit):
-    """Two convolutions of 3x3 (arXiv:1512.03385, figure 5)."""
+    """Two 3x3 convolutions (arXiv:1512.03385, figure 5)."""
 
     convs = (ConvSpec(3), ConvSpec(3))
 
 
 class Conv(ResidualUnit):
-    """One convolution of 3x3: the standard CNN in the same frame."""
+    """One 3x3 convolution: a standard CNN in the same framework."""
 
     convs = (ConvSpec(3),)

@@ -1,1 +1,1 @@
-"""Comparing finished runs: from run directories to tables, plots and a page. Imports no torch."""
+"""Comparison of finished runs: from run directories to tables, figures and a page. Does not import torch."""

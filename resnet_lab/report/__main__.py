@@ -1,4 +1,4 @@
-"""`resnet-lab report DIR… [--by AXIS…] [--out DIR]`: compare the runs under some directories."""
+"""`resnet-lab report DIR… [--by AXIS…] [--out DIR]`: compare the runs under one or more directories."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from resnet_lab import command
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the command takes."""
+    """Build the parser of the command line."""
     made = command.parser("report")
-    where = "where run directories are looked for; comes before --by"
+    where = "directories to search for runs; must precede --by"
     made.add_argument("directories", nargs="+", type=Path, metavar="DIR", help=where)
-    by = "group by these model fields alone, as in --by shortcut units or --by shortcut,units"
+    by = "group by these model fields only, as in --by shortcut units or --by shortcut,units"
     made.add_argument("--by", nargs="+", default=[], metavar="AXIS", help=by)
-    made.add_argument("--out", type=Path, metavar="DIR", help="where the report is written (default: DIR/report)")
+    made.add_argument("--out", type=Path, metavar="DIR", help="output directory (default: DIR/report)")
     return made
 
 

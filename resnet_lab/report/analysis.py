@@ -1,7 +1,7 @@
-"""A comparison in numbers: what every table, plot and page is drawn from.
+"""A comparison in numbers: the source of all tables, figures and pages.
 
-Groups are compared by the test score at the last epoch: no epoch is chosen, by nothing. The best epoch is the one with
-the lowest validation score, so the validation score there is too good to be true; the test score there is honest.
+Groups are compared by the test score at the last epoch, so no epoch is selected. The best epoch is the one with the
+lowest validation score: the selection biases the validation score there, but not the test score.
 """
 
 import math
@@ -14,7 +14,7 @@ from resnet_lab.report.comparison import Comparison, Group
 from resnet_lab.report.statistics import Difference, Summary, differences, front, summarise
 from resnet_lab.rundir.reading import StoredRun
 
-MEASURE = "test_last"  # by which groups are compared
+MEASURE = "test_last"  # the one that groups are compared by
 MEASURES = {
     "test_last": "test {score}, last epoch",
     "val_last": "validation {score}, last epoch",
@@ -29,18 +29,18 @@ COSTS = {
     "peak_memory": "peak memory (bytes)",
 }
 BASIS = (
-    "{units}, as mean ± half of the 95 % interval (Student's t) over seeds. Groups are compared by the "
-    "test {score} at the last epoch: no epoch is chosen. The best epoch is the one with the lowest validation {score}. "
-    "Differences: the paired t-test on the seeds that both groups have, where these are two or more, otherwise Welch's "
-    "t-test, p values corrected by Holm's method over all pairs of a comparison that can be tested; ± is half of the "
-    "uncorrected 95 % interval. Seconds and memory are means, and depend on what else the machine did."
+    "{units}, as mean ± half the width of the 95 % interval (Student's t) over seeds. Groups are compared by the test "
+    "{score} at the last epoch, so no epoch is selected. The best epoch is the one with the lowest validation {score}. "
+    "Differences: paired t-test on the seeds that both groups have, if there are at least two, otherwise Welch's "
+    "t-test; p values are corrected by Holm's method over all testable pairs of a comparison; ± is half the width of "
+    "the uncorrected 95 % interval. Seconds and memory are means, and depend on what else the machine runs."
 )
-MANY = 8  # groups; of more, only the pairs with the best group are listed
+MANY = 8  # groups; if there are more, only the pairs with the best group are listed
 
 
 @dataclass(slots=True)
 class Row:
-    """One group: its scores, its costs (means over its runs) and the costs on whose Pareto front it lies."""
+    """One group: its scores, its costs (means over its runs), and the costs for which it is on the Pareto front."""
 
     group: Group
     scoring: Scoring
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(slots=True)
 class Analysis:
-    """One comparison in numbers; `number` counts from 1."""
+    """One comparison in numbers; `number` starts at 1."""
 
     number: int
     comparison: Comparison
@@ -62,31 +62,31 @@ class Analysis:
 
     @property
     def best(self) -> Row | None:
-        """The row with the lowest mean score; None when there is no score at all."""
+        """The row with the lowest mean score; None if no row has a score."""
         measured = [(summary.mean, row) for row in self.rows if (summary := row.scores[MEASURE])]
         return min(measured, key=lambda pair: pair[0])[1] if measured else None
 
     @property
     def listed(self) -> list[Difference]:
-        """All pairs, or of many groups those with the best one; the surest first."""
+        """All pairs, or with more than MANY groups those with the best one; the most significant first."""
         best = self.best.group.label if self.best and len(self.rows) > MANY else None
         pairs = [d for d in self.differences if best in (None, d.better, d.worse)]
         return sorted(pairs, key=lambda d: math.inf if d.p is None else d.p)
 
     def sentences(self) -> list[str]:
-        """What can be said of the groups, in words."""
+        """The results, one sentence each."""
         alone = [r.group.label for r in self.rows if (s := r.scores[MEASURE]) is None or s.n < 2]
         said = [d.words(self.comparison.scoring) for d in self.listed]
         if len(self.listed) < len(self.differences):
             real = sum(d.real for d in self.differences)
-            said.append(f"{real} of {len(self.differences)} pairs are distinguishable; listed are those with the best")
+            said.append(f"{real} of {len(self.differences)} pairs are distinguishable; those with the best are listed")
         if alone and len(self.rows) > 1:
             said.append(f"no test is possible with fewer than 2 seeds: {', '.join(alone)}")
         return said
 
 
 def analyse(number: int, comparison: Comparison) -> Analysis:
-    """The numbers of a comparison."""
+    """Compute the numbers of a comparison."""
     rows = [_row(group, comparison.scoring) for group in comparison.groups]
     for cost in COSTS if len(rows) > 1 else ():
         points = {
@@ -103,12 +103,12 @@ def analyse(number: int, comparison: Comparison) -> Analysis:
 
 
 def titles(scoring: Scoring) -> dict[str, str]:
-    """What MEASURES are called for a task."""
+    """Return the titles of MEASURES for a task."""
     return {measure: title.format(score=scoring.score) for measure, title in MEASURES.items()}
 
 
 def basis(analyses: Iterable[Analysis]) -> str:
-    """What the numbers of a report are, in words."""
+    """Return the text that explains the numbers of a report."""
     scorings = list(dict.fromkeys(analysis.comparison.scoring for analysis in analyses))
     kinds = [f"in {s.unit}".replace("%", "percent") if s.unit else "plain numbers" for s in scorings]
     units = ", ".join(f"{s.score}s are {kind}" for s, kind in zip(scorings, kinds, strict=True))
@@ -118,14 +118,14 @@ def basis(analyses: Iterable[Analysis]) -> str:
 
 
 def score(run: StoredRun, measure: str) -> float | None:
-    """One of MEASURES of a run; None where there is no finite number."""
+    """Return one of MEASURES for a run; None if it is not a finite number."""
     part, when = measure.split("_")
     value = (run.result[when] or {}).get(f"{part}_{Scoring.of(run.result).score}")
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def sample(group: Group, measure: str) -> dict[str, float]:
-    """A score of all runs of a group."""
+    """Return one of MEASURES for all runs of a group that have it."""
     values = {block: score(run, measure) for block, run in group.runs.items()}
     return {block: value for block, value in values.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Finds run directories and reads them; whatever cannot be read is named, and the rest goes on."""
+"""Find and read run directories; unreadable ones are listed, and do not stop the others."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from resnet_lab.rundir.states import State
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A run directory that cannot be read, and why not."""
+    """A run directory or plan of a sweep that cannot be read, and the reason."""
 
     path: Path
     why: str
@@ -19,12 +19,12 @@ class Damaged:
 
 @dataclass(slots=True)
 class Collected:
-    """Everything that lies under some directories."""
+    """Everything found under some directories."""
 
     done: list[StoredRun] = field(default_factory=list)
     unfinished: list[StoredRun] = field(default_factory=list)  # failed, diverged, interrupted or running
     damaged: list[Damaged] = field(default_factory=list)
-    not_begun: list[str] = field(default_factory=list)  # jobs of sweeps that have no run directory, and why if known
+    not_begun: list[str] = field(default_factory=list)  # sweep jobs without a run directory, with the reason if known
 
     @property
     def empty(self) -> bool:
@@ -32,7 +32,7 @@ class Collected:
 
 
 def collect(directories: Iterable[Path]) -> Collected:
-    """Read every run directory under `directories`, each once, in the order of their paths."""
+    """Read each run directory under `directories` once, in the order of their paths."""
     found = Collected()
     folders = {path: is_run for directory in directories for path, is_run in walk(directory)}
     for path in sorted(folders):

@@ -1,4 +1,4 @@
-"""Which runs belong together: groups of one architecture over seeds, in comparisons of what is comparable."""
+"""Grouping of runs: by architecture over seeds, in comparisons of comparable runs."""
 
 import json
 from collections import defaultdict
@@ -14,54 +14,54 @@ from resnet_lab.config.tasks import Scoring
 from resnet_lab.rundir.reading import StoredRun
 from resnet_lab.text import plural
 
-Value = Any  # a number, a word, None, or a tuple of them
+Value = Any  # a number, a string, None, or a tuple of them
 Fields = dict[str, Value]  # by dotted name
 
-# Sections and settings in which runs must agree to be compared.
+# Sections and settings that must be equal for runs to be compared.
 COMPARABLE = ("task", "data", "optim", "augment", "trainer.max_batches")
 
-GROUP_NAMES = {"bottleneck": "reduction", "stacks": "num_stacks"}  # of Hydra's groups that are not called as the field
+GROUP_NAMES = {"bottleneck": "reduction", "stacks": "num_stacks"}  # Hydra groups named differently from the field
 
 
 @dataclass(slots=True)
 class Group:
-    """Runs of one architecture, by what two groups are paired by: the seed, and with `--by` the other axes."""
+    """Runs of one architecture. Their keys pair two groups: the seed, and with `--by` also the other axes."""
 
     label: str
-    fields: Fields  # the axes by which the groups of its comparison differ
+    fields: Fields  # the axes in which the groups of the comparison differ
     runs: dict[str, StoredRun] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)  # what other groups of the comparison have, and this one has not
+    missing: list[str] = field(default_factory=list)  # keys of runs that only other groups of the comparison have
 
 
 @dataclass(slots=True)
 class Comparison:
-    """Groups that may be compared: the same task, data, epochs, recipe and precision."""
+    """Groups that may be compared: they have the same task, data, epochs, recipe and precision."""
 
     title: str
     axes: list[str]
     groups: list[Group]
     notes: list[str]
-    one_architecture: bool  # in each group; not so where `--by` takes several together
-    scoring: Scoring  # of its task
+    one_architecture: bool  # per group; false if `--by` pools several
+    scoring: Scoring  # of the task
 
 
 def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Comparison]:
-    """Sort finished runs into comparisons, and those into groups: by architecture, or by the model fields `by` alone.
+    """Sort finished runs into comparisons, and these into groups: by architecture, or only by the model fields `by`.
 
-    Raises ConfigError for a field that there is not.
+    Raises ConfigError for an unknown field.
     """
     runs = list(runs)
     architectures = {run.path: axes(run.config.model) for run in runs}
     chosen = _chosen(by, architectures.values())
     buckets = _comparable(runs)
-    told_apart = _differing([settings for settings, _ in buckets])
-    return [_comparison(_title(settings, told_apart), bucket, architectures, chosen) for settings, bucket in buckets]
+    differing = _differing([settings for settings, _ in buckets])
+    return [_comparison(_title(settings, differing), bucket, architectures, chosen) for settings, bucket in buckets]
 
 
 def axes(model: ModelConfig) -> Fields:
-    """The model's settings by dotted name; an entry that serves all stacks stands for a list that says the same.
+    """Return the model's settings by dotted name; a list that a single entry can express becomes that entry.
 
-    A setting that nothing reads with the others counts as its default.
+    A setting that has no effect in combination with the others counts as its default.
     """
     fields: Fields = DEFAULTS | _hashable(architecture(model))
     for name, factor in (("units", 1), ("reduction", 1), ("filters", 2)):
@@ -72,12 +72,12 @@ def axes(model: ModelConfig) -> Fields:
 
 
 def label(fields: Fields) -> str:
-    """Fields as a person reads them: `shortcut=none units=3`."""
+    """Format fields for the user: `shortcut=none units=3`."""
     return " ".join(f"{name}={text(value)}" for name, value in fields.items())
 
 
 def text(value: Value) -> str:
-    """A value as it is written on the command line."""
+    """Format a value as on the command line."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
@@ -86,21 +86,21 @@ def text(value: Value) -> str:
 
 
 def order(value: Value) -> tuple[Any, ...]:
-    """A sort key for values of mixed kinds: numbers by size, before words."""
+    """Return a sort key for values of mixed types: numbers by size, before strings."""
     if isinstance(value, int | float):
         return (0, value)
     return (1, *(order(v) for v in value)) if isinstance(value, tuple) else (2, text(value))
 
 
 def settings(run: StoredRun) -> Fields:
-    """What must be equal for two runs to be compared."""
+    """Return the settings that must be equal for two runs to be compared."""
     ours = canonical(run.config)
     shared = {name: ours[name] for name in ours if not {name, name.partition(".")[0]}.isdisjoint(COMPARABLE)}
     return {**_hashable(shared), "epochs": run.result["epochs"], "precision": run.result["precision"]}
 
 
 def _comparable(runs: list[StoredRun]) -> list[tuple[Fields, list[StoredRun]]]:
-    """Runs by their settings. A split that follows the seed (`data.split_seed=${seed}`) counts as one setting."""
+    """Sort runs by settings. A split that follows the seed (`data.split_seed=${seed}`) counts as one setting."""
     buckets: defaultdict[str, list[StoredRun]] = defaultdict(list)
     for run in runs:
         buckets[_key(settings(run) | {"data.split_seed": None})].append(run)
@@ -114,10 +114,10 @@ def _comparable(runs: list[StoredRun]) -> list[tuple[Fields, list[StoredRun]]]:
     return list(parted.values())
 
 
-def _title(shared: Fields, told_apart: list[str]) -> str:
-    """The data and the epochs, and whatever tells this comparison from the others."""
+def _title(shared: Fields, differing: list[str]) -> str:
+    """Name the data, the epochs, and the settings that distinguish this comparison from the others."""
     epochs = plural(shared["epochs"], "epoch")
-    others = {name: shared.get(name) for name in told_apart if name not in ("data.name", "epochs")}
+    others = {name: shared.get(name) for name in differing if name not in ("data.name", "epochs")}
     return ", ".join(filter(None, [text(shared.get("data.name")), epochs, label(others)]))
 
 
@@ -137,12 +137,12 @@ def _comparison(
         block = " ".join(filter(None, [f"seed={run.result['seed']}", rest]))
         rests[block] = rest
         if block in group.runs:
-            notes.append(f"{run.path} repeats {group.runs[block].path} (the same settings and seed): left out")
+            notes.append(f"{run.path} repeats {group.runs[block].path} (same settings and seed) and is left out")
         else:
             group.runs[block] = run
     if others:
-        together = f"each group takes several architectures together, which differ in {', '.join(others)}"
-        notes.append(f"{together}: n counts runs, and what is said holds for these architectures")
+        together = f"each group pools architectures that differ in {', '.join(others)}"
+        notes.append(f"{together}: n counts runs, and the results hold for these architectures only")
     _find_missing(groups.values(), rests)
     in_order = sorted(groups.values(), key=lambda group: [order(value) for value in group.fields.values()])
     scoring = Scoring.of(runs[0].result)
@@ -150,7 +150,7 @@ def _comparison(
 
 
 def _find_missing(groups: Iterable[Group], rests: Mapping[str, str]) -> None:
-    """Seeds that others have. An architecture of which a group has no run at all may be one that cannot be."""
+    """List seeds that only other groups have; skip architectures without any run in a group, as they may be invalid."""
     for group in groups:
         own = {rests[block] for block in group.runs}
         group.missing = [block for block, rest in rests.items() if rest in own and block not in group.runs]
@@ -158,7 +158,7 @@ def _find_missing(groups: Iterable[Group], rests: Mapping[str, str]) -> None:
 
 def _device_note(runs: list[StoredRun]) -> list[str]:
     devices = sorted({run.result["device"] for run in runs})
-    return [f"seconds and memory are of several devices: {', '.join(devices)}"] if len(devices) > 1 else []
+    return [f"seconds and memory were measured on different devices: {', '.join(devices)}"] if len(devices) > 1 else []
 
 
 def _chosen(by: Sequence[str], architectures: Iterable[Fields]) -> list[str] | None:
@@ -168,12 +168,12 @@ def _chosen(by: Sequence[str], architectures: Iterable[Fields]) -> list[str] | N
     names = [GROUP_NAMES.get(name, name) for name in (name.removeprefix("model.") for name in by)]
     for name in names:
         if not any(field == name or field.startswith(f"{name}.") for field in known):
-            raise ConfigError(f"--by {name}: no such model field; there are {', '.join(known)}")
+            raise ConfigError(f"--by {name}: no such model field; choose from {', '.join(known)}")
     return [field for name in names for field in known if field == name or field.startswith(f"{name}.")]
 
 
 def _differing(rows: Sequence[Fields]) -> list[str]:
-    """The names whose values are not the same in all rows."""
+    """Return the names whose values differ between rows."""
     names = dict.fromkeys(name for row in rows for name in row)
     return [name for name in names if len({_key(row.get(name)) for row in rows}) > 1]
 

@@ -1,4 +1,4 @@
-"""One self-contained page: every table, figure and number in a single file that needs no network."""
+"""One self-contained page: all tables, figures and numbers in a single file that works offline."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from resnet_lab.report.tables import cells, headings, interval, link, spread, tr
 
 
 def page(found: Collected, analyses: Sequence[Analysis], figures: Sequence[Path], out: Path) -> bytes:
-    """The content of report.html, to be written to `out`."""
+    """Return the content of report.html, to be written to `out`."""
 
     def links(row: Row) -> Iterator[tuple[str, str]]:
         return ((block.removeprefix("seed="), link(run.path, out)) for block, run in row.group.runs.items())
@@ -35,7 +35,7 @@ def page(found: Collected, analyses: Sequence[Analysis], figures: Sequence[Path]
 
 
 def _scatter(analysis: Analysis) -> dict[str, Any]:
-    """The titles of its axes, the largest score that there can be, and a point for each group."""
+    """Return the titles of the axes, the largest possible score, and a point for each group."""
     scoring = analysis.comparison.scoring
     measures = {name: scoring.label(title) for name, title in titles(scoring).items()}
     points = [_point(row) for row in analysis.rows]
@@ -43,7 +43,7 @@ def _scatter(analysis: Analysis) -> dict[str, Any]:
 
 
 def _point(row: Row) -> dict[str, Any]:
-    """What the scatter knows of a group; scores as [mean, half of the interval, both in words]."""
+    """Return the data of a group in the scatter plot; scores as [mean, half of the interval, both as text]."""
     scores = {name: [s.mean, s.half, interval(s, row.scoring)] for name, s in row.scores.items() if s}
     return (
         {"label": row.group.label, "n": len(row.group.runs), "depth": [row.depth, None]}
@@ -53,7 +53,7 @@ def _point(row: Row) -> dict[str, Any]:
 
 
 def _cells(row: Row) -> Iterator[tuple[str, float | None]]:
-    """The cells below HEADINGS, each with the number that it is sorted by, if any."""
+    """Yield the cells in the order of HEADINGS, each with the number that it is sorted by, if any."""
     first, *others = [summary.mean if summary else None for summary in row.scores.values()]
     costs = [row.costs.get(cost) for cost in COSTS]
     keys = [None, len(row.group.runs), first, *spread(row), *others, row.published, row.depth, *costs, None]

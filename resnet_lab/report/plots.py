@@ -18,13 +18,13 @@ from resnet_lab.text import literal_text
 FRONT, POINT = "#c2410c", "#2563eb"
 MOST_AXES, MOST_CURVES, MOST_LINES, MOST_LABELS = 6, 8, 4, 16
 NAMES, SUFFIXES = ("costs", "axes", "curves", "heatmap"), ("png", "svg")
-TICKS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]  # in hundredths of the largest score that there can be
+TICKS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]  # in percent of the largest possible score
 
 Measured = list[tuple[Row, Summary]]
 
 
 def remove(folder: Path) -> None:
-    """Remove the figures of a former report."""
+    """Remove the figures of an earlier report."""
     for name in NAMES:
         for file in folder.glob(f"{name}-*"):
             if file.stem.removeprefix(f"{name}-").isdigit() and file.suffix[1:] in SUFFIXES:
@@ -32,11 +32,11 @@ def remove(folder: Path) -> None:
 
 
 def draw(analysis: Analysis, folder: Path) -> list[Path]:
-    """Write the figures of a comparison of two groups or more; the files written."""
+    """Draw the figures of a comparison of at least two groups; return the files written."""
     measured = [(row, summary) for row in analysis.rows if (summary := row.scores[MEASURE])]
     if len(measured) < 2:
         return []
-    with literal_text(), matplotlib.rc_context({"svg.hashsalt": "resnet_lab"}):  # the same report is the same file
+    with literal_text(), matplotlib.rc_context({"svg.hashsalt": "resnet_lab"}):  # for reproducible files
         return _written(analysis, measured, folder)
 
 
@@ -74,18 +74,18 @@ def _label(scoring: Scoring) -> str:
 
 
 def _half(summaries: list[Summary]) -> list[float]:
-    """Half intervals to draw; none where there is a single seed."""
+    """Return half the widths of the intervals to draw; 0 for a single seed."""
     return [summary.half or 0.0 for summary in summaries]
 
 
 def _costs(measured: Measured, scoring: Scoring) -> Figure:
-    """Score against every cost, with 95 % intervals; the Pareto front is marked, and its points are numbered."""
+    """Plot the score against each cost, with 95 % intervals; mark the Pareto front, and number its points."""
     known = [cost for cost in COSTS if any(cost in row.costs for row, _ in measured)]
     numbers = {row.group.label: str(i) for i, (row, _) in enumerate((pair for pair in measured if pair[0].fronts), 1)}
     figure, (*axes, names) = _grid(len(known) + 1)
     for cost, ax in zip(known, axes, strict=True):
         points = sorted(((row, s) for row, s in measured if cost in row.costs), key=lambda p: p[0].costs[cost])
-        for on_front, colour, what in ((False, POINT, "beaten"), (True, FRONT, "Pareto front")):
+        for on_front, colour, what in ((False, POINT, "dominated"), (True, FRONT, "Pareto front")):
             part = [(row, s) for row, s in points if (cost in row.fronts) is on_front]
             x, y, half = [row.costs[cost] for row, _ in part], [s.mean for _, s in part], _half([s for _, s in part])
             ax.errorbar(x, y, half, fmt="o", ms=5, capsize=3, color=colour, lw=1, label=what)
@@ -99,7 +99,7 @@ def _costs(measured: Measured, scoring: Scoring) -> Figure:
             ax.xaxis.set_minor_formatter(NullFormatter())
         else:
             ax.xaxis.set_major_locator(MaxNLocator(5))
-        if cost != "seconds":  # thousandths of a second would read as minutes
+        if cost != "seconds":  # the m of milliseconds would read as minutes
             ax.xaxis.set_major_formatter(EngFormatter())
         ax.set(xlabel=COSTS[cost], ylabel=_label(scoring))
         ax.margins(x=0.1)
@@ -107,15 +107,15 @@ def _costs(measured: Measured, scoring: Scoring) -> Figure:
     axes[0].legend(fontsize="small")
     names.axis("off")
     lines = [f"{number}  {name}" for name, number in numbers.items()]
-    lines = lines if len(lines) <= MOST_LABELS else [*lines[:MOST_LABELS], f"… {len(lines)} in report.md"]
+    lines = lines if len(lines) <= MOST_LABELS else [*lines[:MOST_LABELS], f"… all {len(lines)} in report.md"]
     names.text(0, 1, "on a front:\n" + "\n".join(lines), va="top", fontsize="small").set_in_layout(False)
     return figure
 
 
 def _limit(ax: Axes, scores: list[float], scoring: Scoring) -> None:
-    """Scores from 0 to the largest that there can be, however wide an interval is.
+    """Limit the score axis to the range from 0 to the largest possible score, however wide the intervals.
 
-    Logarithmic where they differ widely, from a hundredth of the largest on: errors from 1 %.
+    If scores differ widely, it is logarithmic above a hundredth of the largest; for errors, above 1 %.
     """
     low, high = min(scores, default=0.0), max(scores, default=0.0)
     top, most = ax.get_ylim()[1], scoring.most
@@ -134,7 +134,7 @@ def _limit(ax: Axes, scores: list[float], scoring: Scoring) -> None:
 
 
 def _axes(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
-    """Score by the values of every axis; a line joins groups that differ in this axis alone."""
+    """Plot the score by the values of each axis; lines join groups that differ only in this axis."""
     figure, axes = _grid(len(names))
     for name, ax in zip(names, axes, strict=True):
         values = sorted({row.group.fields[name] for row, _ in measured}, key=order)
@@ -142,7 +142,7 @@ def _axes(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
         for row, summary in measured:
             rest = label({other: value for other, value in row.group.fields.items() if other != name})
             lines[rest].append((values.index(row.group.fields[name]), summary))
-        shift = 0.2 / max(1, len(lines))  # so that intervals do not hide each other
+        shift = 0.2 / max(1, len(lines))  # keeps intervals apart
         for i, (rest, points) in enumerate(lines.items()):
             points.sort(key=lambda point: point[0])
             x = [at + shift * (i - (len(lines) - 1) / 2) for at, _ in points]
@@ -159,7 +159,7 @@ def _axes(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
 
 
 def _curves(measured: Measured, scoring: Scoring) -> Figure:
-    """Validation score by epoch: the mean over seeds, and from the lowest to the highest; training score dashed."""
+    """Plot the validation score by epoch: mean and range over seeds, with the training score dashed."""
     figure, (ax,) = _grid(1)
     drawn: list[float] = []
     best = sorted(measured, key=lambda pair: pair[1].mean)[:MOST_CURVES]
@@ -174,9 +174,9 @@ def _curves(measured: Measured, scoring: Scoring) -> Figure:
                 ax.fill_between(epochs, scores.min(0), scores.max(0), color=f"C{i}", alpha=0.15, lw=0)
         ax.plot([], [], color=f"C{i}", label=row.group.label)
     _limit(ax, drawn if scoring.most is None else [0, scoring.most], scoring)
-    title = "" if len(best) == len(measured) else f", the best {len(best)} of {len(measured)}"
+    title = "" if len(best) == len(measured) else f"; the best {len(best)} of {len(measured)}"
     ax.set(xlabel="epoch", ylabel=scoring.label(scoring.score))
-    ax.set_title(f"validation, from the lowest to the highest seed; training dashed{title}", fontsize="small")
+    ax.set_title(f"validation (solid, with range over seeds) and training (dashed){title}", fontsize="small")
     ax.grid(alpha=0.3)
     figure.set_size_inches(8, 5 + 0.2 * len(best))
     figure.legend(loc="outside lower center", fontsize="small")
@@ -184,7 +184,7 @@ def _curves(measured: Measured, scoring: Scoring) -> Figure:
 
 
 def _history(group: Group, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs (E), and the score of every run at each (R, E); runs that did not record it are left out."""
+    """Return the epochs (E,) and the scores of the runs (R, E); runs that did not record it are left out."""
     curves = [[record.get(name) for record in run.result["history"]] for run in group.runs.values()]
     complete = [curve for curve in curves if curve and all(isinstance(value, int | float) for value in curve)]
     length = min(map(len, complete), default=0)
@@ -192,7 +192,7 @@ def _history(group: Group, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _heat_map(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
-    """Mean score over two axes; a field without a group stays empty."""
+    """Draw the mean score over two axes; a cell without a group stays empty."""
     down, across = ([*sorted({row.group.fields[name] for row, _ in measured}, key=order)] for name in names)
     table = np.full((len(down), len(across)), np.nan)
     for row, summary in measured:

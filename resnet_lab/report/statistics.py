@@ -1,9 +1,8 @@
-"""Means with their uncertainty, and which differences are real.
+"""Means with their uncertainty, and tests of differences.
 
-Two groups are compared by the paired t-test on the seeds that both have, where these are two or more, and otherwise by
-Welch's t-test, which does not take the variances for equal; both are two-sided. The p values of all pairs of a
-comparison are corrected by Holm's method (a family-wise error rate of 5 %). Intervals are Student's, 95 %, and not
-corrected.
+Two groups are compared by the paired t-test on the seeds that both have, if there are at least two, otherwise by
+Welch's t-test, which does not assume equal variances; both are two-sided. The p values of all pairs of a comparison are
+corrected by Holm's method (family-wise error rate 5 %). Intervals are uncorrected 95 % intervals (Student's t).
 """
 
 import math
@@ -17,14 +16,14 @@ from scipy.special import stdtr, stdtrit
 from resnet_lab.config.tasks import Scoring
 
 ALPHA = 0.05
-TINY = 1e-9  # rounding, no spread
+TINY = 1e-9  # smaller spreads are rounding errors
 
-Sample = Mapping[str, float]  # scores, by what pairs them
+Sample = Mapping[str, float]  # scores, by the key that pairs them
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Of n values; `std` is that of a sample, `half` half the width of the 95 % interval of the mean."""
+    """Statistics of n values; `std` is the sample std, `half` half the width of the 95 % interval of the mean."""
 
     n: int
     mean: float
@@ -35,20 +34,20 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`worse` minus `better`, in the unit of the score, and how sure that is."""
+    """`worse` minus `better`, in the unit of the score, with its uncertainty."""
 
     better: str
     worse: str
     mean: float
     half: float
     paired: bool
-    n: tuple[int, int]  # values of the better, of the worse
-    unit: str  # what the values are: seeds or runs, or those of them that both have
-    p: float | None  # corrected for all pairs; None where nothing varies, so that there is nothing to test by
+    n: tuple[int, int]  # numbers of values of the better and of the worse
+    unit: str  # of n: seeds or runs, or the common ones
+    p: float | None  # corrected over all pairs; None if the variance is 0, so that no test is possible
 
     @property
     def real(self) -> bool:
-        """Whether the groups can be told apart at the 5 % level."""
+        """Whether the groups are distinguishable at the 5 % level."""
         return self.p is not None and self.p < ALPHA
 
     def words(self, scoring: Scoring) -> str:
@@ -70,7 +69,7 @@ class Difference:
 
 
 def summarise(values: Iterable[float]) -> Summary | None:
-    """Mean, median, standard deviation and interval; None for no values."""
+    """Return mean, median, standard deviation and interval; None for no values."""
     values = list(values)
     if not values:
         return None
@@ -82,7 +81,7 @@ def summarise(values: Iterable[float]) -> Summary | None:
 
 
 def differences(samples: Mapping[str, Sample], unit: str = "seeds") -> list[Difference]:
-    """All pairs of the groups that have two values or more, with p values corrected over all of these pairs."""
+    """Compare all pairs of groups with at least two values; p values are corrected over all of these pairs."""
     names = [name for name, sample in samples.items() if len(sample) > 1]
     tested = [_difference(*pair, samples, unit) for pair in combinations(names, 2)]
     corrected = iter(holm([d.p for d in tested if d.p is not None]))
@@ -109,7 +108,7 @@ def _difference(one: str, other: str, samples: Mapping[str, Sample], unit: str) 
 
 
 def _welch(a: list[float], b: list[float]) -> tuple[float, float]:
-    """The standard error of the difference of two means, and its degrees of freedom (Welch, Satterthwaite)."""
+    """Return the standard error of the difference of two means and its degrees of freedom (Welch–Satterthwaite)."""
     share_a, share_b = _variance(a) / len(a), _variance(b) / len(b)
     square = share_a + share_b
     if square <= TINY**2:
@@ -122,7 +121,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _variance(values: Sequence[float]) -> float:
-    """As `statistics.variance`, which is exact, and too slow for all pairs of many groups."""
+    """Compute the sample variance; `statistics.variance`, which is exact, is too slow for all pairs of many groups."""
     mean = _mean(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
@@ -132,7 +131,7 @@ def _half(error: float, freedom: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: the k-th smallest of m is multiplied by m - k + 1, and never falls below another."""
+    """Apply Holm's step-down correction: multiply the k-th smallest of m by m - k + 1, then make them monotonic."""
     corrected = [0.0] * len(p_values)
     largest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
@@ -142,7 +141,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The Pareto front of (cost, score): those that no other beats in one and equals or beats in the other."""
+    """Return the Pareto front of (cost, score): no other point is better in one and at least as good in the other."""
     best, names = math.inf, list[str]()
     for name in sorted(points, key=points.__getitem__):
         cost, score = points[name]

@@ -1,4 +1,4 @@
-"""One table, four times: on the terminal, as Markdown, CSV and JSON."""
+"""The same table on the terminal and as Markdown, CSV and JSON."""
 
 import csv
 import dataclasses
@@ -22,11 +22,11 @@ HEADINGS = (
     "published", "depth", "params", "MACs", "activations", "seconds", "memory", "front",
 )  # fmt: skip
 NOT_SHOWN = ("sd", "median", "validation, best", "activations")  # on the terminal
-SHORT = {"macs": "MACs", "peak_memory": "memory"}  # names of costs, where the field's is not the one to read
+SHORT = {"macs": "MACs", "peak_memory": "memory"}  # costs that are shown under another name
 
 
 def number(value: float | None) -> str:
-    """A cost as a person reads it: three digits and k, M or G."""
+    """Format a cost with three digits and k, M or G."""
     if value is None:
         return ""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
@@ -36,23 +36,23 @@ def number(value: float | None) -> str:
 
 
 def headings(scoring: Scoring) -> list[str]:
-    """HEADINGS for a task."""
+    """Return HEADINGS for a task."""
     return [heading.format(score=scoring.score) for heading in HEADINGS]
 
 
 def interval(summary: Summary | None, scoring: Scoring) -> str:
-    """A mean with its interval, where there is one."""
+    """Format a mean with its interval, if any."""
     return " ± ".join(scoring.number(v) for v in (summary.mean, summary.half) if v is not None) if summary else ""
 
 
 def spread(row: Row) -> tuple[float | None, float | None]:
-    """Standard deviation and median of the score by which groups are compared."""
+    """Return standard deviation and median of the score that groups are compared by."""
     summary = row.scores[MEASURE]
     return (summary.std, summary.median) if summary else (None, None)
 
 
 def cells(row: Row) -> list[str]:
-    """A row under HEADINGS, as text."""
+    """Format the cells of a row, in the order of HEADINGS."""
     first, *others = [interval(summary, row.scoring) for summary in row.scores.values()]
     return [
         row.group.label,
@@ -68,13 +68,13 @@ def cells(row: Row) -> list[str]:
 
 
 def troubles(found: Collected, analyses: Sequence[Analysis]) -> list[str]:
-    """Everything that should be there and is not: runs that are not done, damaged directories, missing seeds."""
+    """List what is missing or incomplete: unfinished runs, damaged directories, missing seeds."""
     return [
-        *([] if found.done else ["no run is done yet"]),
+        *([] if found.done else ["no run has finished yet"]),
         *(f"{run.path}: {run.state}" + (f" ({_line(run.why)})" if run.why else "") for run in found.unfinished),
         *found.not_begun,
         *(
-            f"{run.path}: its test {row.scoring.score} is no number"
+            f"{run.path}: its test {row.scoring.score} is not a number"
             for analysis in analyses
             for row in analysis.rows
             for run in row.group.runs.values()
@@ -95,7 +95,7 @@ def _line(why: str) -> str:
 
 
 def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> None:
-    """The tables on the terminal, without what only files have room for."""
+    """Print the tables, without the columns for which a terminal is too narrow."""
     shown = [i for i, heading in enumerate(HEADINGS) if heading not in NOT_SHOWN]
     for analysis in analyses:
         table = Table(title=analysis.comparison.title, title_justify="left", header_style="bold")
@@ -114,18 +114,18 @@ def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> No
     console.print(basis(analyses), style="dim")
 
 
-def beside(path: Path, out: Path) -> str:
-    """A run directory as seen from `out`, so that both can be moved together."""
+def relpath(path: Path, out: Path) -> str:
+    """Return a run directory relative to `out`, so that both can be moved together."""
     return os.path.relpath(path, out.resolve())
 
 
 def link(path: Path, out: Path) -> str:
-    """The same as an address in a page."""
-    return quote(os.fsencode(beside(path, out)))
+    """Return the relative path of a run directory as a URL."""
+    return quote(os.fsencode(relpath(path, out)))
 
 
 def markdown(found: Collected, analyses: Sequence[Analysis], figures: Sequence[Path]) -> str:
-    """The text of report.md; `figures` are beside it."""
+    """Return the text of report.md; `figures` are in a folder next to it."""
     lines = ["# Comparison of runs", "", basis(analyses), ""]
     for analysis in analyses:
         lines += [f"## {_plain(analysis.comparison.title)}", ""]
@@ -137,19 +137,19 @@ def markdown(found: Collected, analyses: Sequence[Analysis], figures: Sequence[P
         lines += [f"![{figure.stem}]({figure.parent.name}/{figure.name})" for figure in own]
         lines += [""]
     if missing := troubles(found, analyses):
-        lines += ["## Not there", "", *(f"- {_plain(trouble)}" for trouble in missing), ""]
+        lines += ["## Missing or incomplete", "", *(f"- {_plain(trouble)}" for trouble in missing), ""]
     return "\n".join(lines)
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown takes as it stands."""
+    """Escape the characters that are special in Markdown."""
     for character in "\\`*_[]<>|&$~":
         text = text.replace(character, f"\\{character}")
     return text
 
 
 def write_csv(path: Path, analyses: Iterable[Analysis]) -> None:
-    """One line per group, full precision."""
+    """Write one line per group, in full precision."""
     measures = [f"{measure}_{part}" for measure in MEASURES for part in ("mean", "std", "median", "n", "half")]
     names = ["comparison", "group", "runs", "depth", *measures, "published_error", *COSTS, "fronts"]
     with path.open("w", newline="") as file:
@@ -171,7 +171,7 @@ def _csv_row(analysis: Analysis, row: Row) -> dict[str, Any]:
 
 
 def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> None:
-    """Everything, by comparison, group and run; where runs lie is relative to the file."""
+    """Write everything by comparison, group and run; paths of runs are relative to the file."""
     content = {
         "basis": basis(analyses),
         "compared_by": MEASURE,
@@ -190,9 +190,9 @@ def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> No
             for analysis in analyses
         ],
         "unfinished": [
-            {"path": beside(run.path, path.parent), "state": run.state, "why": run.why} for run in found.unfinished
+            {"path": relpath(run.path, path.parent), "state": run.state, "why": run.why} for run in found.unfinished
         ],
-        "damaged": [{"path": beside(damaged.path, path.parent), "why": damaged.why} for damaged in found.damaged],
+        "damaged": [{"path": relpath(damaged.path, path.parent), "why": damaged.why} for damaged in found.damaged],
     }
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
@@ -209,7 +209,7 @@ def _groups(analysis: Analysis, out: Path) -> Iterator[dict[str, Any]]:
             "published_error": row.published,
             "missing": row.group.missing,
             "runs": [
-                {"run": block, "path": beside(run.path, out), **{measure: score(run, measure) for measure in MEASURES}}
+                {"run": block, "path": relpath(run.path, out), **{measure: score(run, measure) for measure in MEASURES}}
                 for block, run in row.group.runs.items()
             ],
         }

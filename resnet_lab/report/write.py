@@ -1,4 +1,4 @@
-"""From directories to a written report."""
+"""Write a report about the runs under some directories."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +10,13 @@ from resnet_lab.report.collect import Collected, collect
 from resnet_lab.report.comparison import compare
 from resnet_lab.text import plain_console
 
-WIDTH = 160  # characters, where the output is not a terminal
+WIDTH = 160  # characters, if the output is not a terminal
 
 
 def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[str]:
-    """Collect, compare, print, and write everything to `out`; what was written.
+    """Collect and compare runs, print the tables, and write everything to `out`; return the names of the files.
 
-    Raises ConfigError when there is no run, or `out` cannot be a folder.
+    Raises ConfigError when there is no run, or `out` cannot be created.
     """
     found = _collect(directories)
     axes = [axis for words in by for axis in words.split(",") if axis]
@@ -24,7 +24,7 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise ConfigError(f"--out: {out} cannot be a folder: a file is in its place") from error
+        raise ConfigError(f"--out: cannot create the directory {out}: a file is in its place") from error
     plots.remove(out / "figures")
     figures = [file for analysis in analyses for file in plots.draw(analysis, out / "figures")]
     (out / "report.md").write_text(tables.markdown(found, analyses, figures), "utf-8", "backslashreplace")

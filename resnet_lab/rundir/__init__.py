@@ -1,1 +1,1 @@
-"""The run directory: the only thing that passes from training to whatever comes after. Imports no torch."""
+"""Run directories: the only interface between training and everything after it. Imports no torch."""

@@ -1,4 +1,4 @@
-"""One run's directory: its files, its lock, and who may work in it."""
+"""The directory of a run: its files and its lock."""
 
 import json
 import os
@@ -15,22 +15,22 @@ from filelock import FileLock, Timeout
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import from_dict, to_stored
-from resnet_lab.config.tasks import OF_0_1
-from resnet_lab.rundir.files import write_json, write_whole
+from resnet_lab.config.tasks import DEFAULTS_OF_0_1
+from resnet_lab.rundir.files import write_atomically, write_json
 from resnet_lab.rundir.identity import differences
 from resnet_lab.rundir.states import State
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one where PyYAML was built with it
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, if PyYAML was built with it
 CONFIG, STATUS, RESULT = "config.yaml", "status.json", "result.json"
-RUN_FILES = frozenset({CONFIG, STATUS, RESULT})  # any of which makes a folder a run directory
+RUN_FILES = frozenset({CONFIG, STATUS, RESULT})  # any of these marks a run directory
 
 
 class RunLocked(ConfigError):
-    """Another process works on the run; it may be tried again later."""
+    """Another process is working on the run; retry later."""
 
 
 class RunDirectory:
-    """Where one run keeps its configuration, state, numbers, log and checkpoints."""
+    """Configuration, state, results, log and checkpoints of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,25 +43,27 @@ class RunDirectory:
         self.best = self.checkpoints / "best.ckpt"
 
     def refuse_other_run(self, config: Config) -> None:
-        """Raise ConfigError, listing the settings that differ, when the directory holds another configuration."""
+        """Raise ConfigError, listing the differing settings, if the directory holds another configuration."""
         if not self.config_file.exists():
             return
         if differing := differences(self.stored_config(), config):
             raise ConfigError(
-                f"{self.path} holds a run of another configuration: {'; '.join(differing)}. "
-                "Choose another name=… or move that directory away"
+                f"{self.path} holds a run with another configuration: {'; '.join(differing)}. "
+                "Choose another name=… or move the directory away"
             )
 
     def stored_config(self) -> Config:
-        """What config.yaml says, by this version or a former one.
+        """Read config.yaml of this or an earlier version.
 
-        Raises ConfigError when it is missing, damaged, or of a newer version of the lab.
+        Raises ConfigError if it is missing, damaged or from a newer version.
         """
         try:
             stored = yaml.load(self.config_file.read_text(), Loader=LOADER)
         except FileNotFoundError as error:
             raise ConfigError(f"{self.path} is not a run directory: it has no config.yaml") from error
-        except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+        except OSError as error:
+            raise ConfigError(f"{self.config_file} cannot be read: {error.strerror}") from error
+        except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
             raise ConfigError(f"{self.config_file} is damaged: move {self.path} away") from error
         if not isinstance(stored, dict):
             raise ConfigError(f"{self.config_file} is damaged: move {self.path} away")
@@ -71,32 +73,32 @@ class RunDirectory:
             raise ConfigError(f"{self.config_file}: {error}") from error
 
     def status(self) -> dict[str, Any]:
-        """What status.json says; empty when there is none, or none that can be read."""
+        """Return the content of status.json; {} if it is missing or unreadable."""
         return _read_json(self.status_file)
 
     def result(self) -> dict[str, Any]:
-        """The stored numbers; empty as long as the run has not ended well."""
+        """Return the content of result.json; {} unless the run is done."""
         result = _read_json(self.result_file) if self.status().get("state") == State.done else {}
-        return OF_0_1 | result if "last" in result else {}
+        return DEFAULTS_OF_0_1 | result if "last" in result else {}
 
     def set_status(self, state: State, why: str = "", epochs: int | None = None) -> None:
-        """Record the state, why, how many epochs have been trained (None: as before), when and by whom."""
+        """Write state, reason, number of trained epochs (None: as before), time, host and process id."""
         epochs = self.status().get("epochs", 0) if epochs is None else epochs
         now = datetime.now(UTC).isoformat(timespec="seconds")
         who = {"host": platform.node(), "pid": os.getpid()}
         write_json(self.status_file, {"state": state, "why": why, "epochs": epochs, "time": now, **who})
 
     def write_config(self, config: Config) -> None:
-        """Record what is run, resolved; where the images of a folder lie, from wherever that is read."""
+        """Write the resolved configuration, with an absolute path if the images are the user's own."""
         values = to_stored(config)
         if config.data.own_images:
             values["data"]["root"] = str(config.data.folder.resolve())
         text = yaml.safe_dump(values, sort_keys=False)
-        write_whole(self.config_file, lambda file: file.write(text.encode()))
+        write_atomically(self.config_file, lambda file: file.write(text.encode()))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the directory and lock it. Raises ConfigError when it is not writable, RunLocked when it is locked."""
+        """Create and lock the directory. Raises ConfigError if it is not writable, RunLocked if it is locked."""
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -104,27 +106,27 @@ class RunDirectory:
         except Timeout:
             who = self.status()
             raise RunLocked(
-                f"{self.path} is being worked on by process {who.get('pid')} on {who.get('host')}: wait until it ends"
+                f"{self.path} is locked by process {who.get('pid')} on {who.get('host')}: wait until it ends"
             ) from None
         except OSError as error:
             raise ConfigError(f"output_dir: cannot write to {self.path}: {error.strerror}") from error
         try:
             for leftover in [*self.path.glob(".*.tmp"), *self.checkpoints.glob(".*.tmp")]:
-                leftover.unlink()  # of a process that was killed while it wrote
+                leftover.unlink()  # of a process that was killed while writing
             yield
         finally:
             lock.release()
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Raise ConfigError when a directory could not be made at `path`; creates nothing."""
+    """Raise ConfigError if a directory could not be created at `path`. Creates nothing."""
     try:
         existing = next(parent for parent in (path, *path.parents) if parent.exists())
     except OSError as error:
-        raise ConfigError(f"output_dir: cannot make {path}: {error.strerror}") from error
+        raise ConfigError(f"output_dir: cannot create {path}: {error.strerror}") from error
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         what = "cannot be written to" if existing.is_dir() else "is not a folder"
-        raise ConfigError(f"output_dir: cannot make {path}: {existing} {what}")
+        raise ConfigError(f"output_dir: cannot create {path}: {existing} {what}")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: they are written to a temporary file, synced and renamed."""
+"""Write files atomically: to a temporary file, fsync, rename."""
 
 import json
 import os
@@ -7,36 +7,36 @@ from pathlib import Path
 from typing import IO, Any
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a file that is at `path` afterwards, complete and on disk; on any failure the old one stays."""
-    beside = _beside(path)
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a temporary file, then move it to `path`. If anything fails, the old file stays."""
+    temporary = _temporary(path)
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def copy_whole(source: Path, path: Path) -> None:
-    """The file `source` also as `path`: as a second name where the file system can, since no file is ever changed."""
-    beside = _beside(path)
+def copy_atomically(source: Path, path: Path) -> None:
+    """Copy `source` to `path`, as a hard link if possible: files are replaced, never modified."""
+    temporary = _temporary(path)
     try:
-        os.link(source, beside)
+        os.link(source, temporary)
     except OSError:
-        write_whole(path, lambda file: file.write(source.read_bytes()))
+        write_atomically(path, lambda file: file.write(source.read_bytes()))
     else:
-        beside.replace(path)
-        beside.unlink(missing_ok=True)  # both were the same file already, which leaves it
+        temporary.replace(path)
+        temporary.unlink(missing_ok=True)  # a rename between links to the same file leaves both
 
 
-def _beside(path: Path) -> Path:
+def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically. Raises ValueError for NaN and infinity."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_atomically(path, lambda file: file.write(text.encode()))

@@ -1,4 +1,4 @@
-"""What makes two runs the same run: their settings in canonical form, and nothing else."""
+"""Identity of runs: two runs are the same if their canonical settings are equal."""
 
 import hashlib
 import json
@@ -8,12 +8,12 @@ from resnet_lab.config.schema import Config
 
 
 def identity(config: Config) -> str:
-    """A hash over the settings that change a run's numbers."""
+    """Return a hash of the settings that affect the results of a run."""
     return hashlib.sha256(json.dumps(canonical(config), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def differences(there: Config, now: Config) -> list[str]:
-    """What tells two runs apart, setting by setting, in words; empty where they are the same run."""
+    """Describe each setting in which two configurations differ; empty if they are the same run."""
     one, other = canonical(there), canonical(now)
     return [
         f"{name} is {_text(one, name)} there, {_text(other, name)} now"

@@ -1,4 +1,4 @@
-"""Where a run lives: one directory for one run, however it was typed, named by what differs from its base."""
+"""Names of run directories: one directory per run, named after the settings that differ from a base."""
 
 import hashlib
 import json
@@ -6,16 +6,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.config.canonical import canonical, everything
+from resnet_lab.config.canonical import all_settings, canonical
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 
 MAX_NAME = 120  # bytes; file systems allow 255 bytes for a name
 
-# Settings that a directory's name leaves out: the seed has a folder of its own, the others follow the data.
+# Settings not in the name: the seed has its own folder, the others follow from the data.
 UNNAMED = ("seed", "model.in_channels", "model.num_classes")
 
-# Settings that the name calls by their group, and values that it calls as the group's options are called.
+# Settings named after their config group, and values named after the options of that group.
 GROUPS = {"model.num_stacks": "stacks", "model.reduction": "bottleneck", "optim.name": "optim", "data.name": "data"}
 PER_STACK = ("model.units", "model.filters", "model.reduction")
 STACKS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
@@ -23,18 +23,17 @@ REDUCTIONS = {1: "none", 2: "half", 4: "quarter", 8: "eighth", 16: "sixteenth"}
 
 
 def run_path(config: Config, base: Config) -> Path:
-    """`output_dir/name/<what differs from the base>/seed-<n>`."""
+    """Return `output_dir/name/<what differs from the base>/seed-<n>`."""
     return Path(config.output_dir).expanduser() / config.name / directory_name(config, base) / f"seed-{config.seed}"
 
 
 def directory_name(config: Config, base: Config) -> str:
-    """The units, and the settings that differ from the base, as in `units-n3_filters-w16`.
+    """Return the units and the settings that differ from the base, as in `units-n3_filters-w16`.
 
-    The units are what is swept most: every run of such a sweep shows them, also the one that is like the base.
-    Settings stand in the order of the schema, the architecture before the recipe. A name that would be too long ends
-    with a hash of all that differs.
+    Units are always included, since most sweeps vary them. Settings keep the order of the schema: architecture, then
+    recipe. A name that would be too long ends with a hash of all differences.
     """
-    ours, theirs = canonical(config), everything(base)
+    ours, theirs = canonical(config), all_settings(base)
     differing = {
         name: value
         for name, value in ours.items()
@@ -44,7 +43,7 @@ def directory_name(config: Config, base: Config) -> str:
     for name in AUGMENTATIONS:
         if config.augment[name].active < base.augment[name].active:
             differing[f"augment.{name}"] = "off"
-    if differing.get("data.split_seed") == config.seed:  # as ${seed}: the runs of a sweep over seeds stand together
+    if differing.get("data.split_seed") == config.seed:  # as ${seed}: runs of a seed sweep share a folder
         differing["data.split_seed"] = "seed"
     parts = [f"{_word(name)}-{_clean(_text(name, value))}" for name, value in differing.items()]
     readable = "_".join(parts)
@@ -59,12 +58,12 @@ def directory_name(config: Config, base: Config) -> str:
 
 
 def _reads_alike(name: str, value: Any, other: Any) -> bool:
-    """Whether two values are the same; a list for three stacks says the same as one for four with an equal entry."""
+    """Return whether two values get the same text; per-stack lists of different lengths can."""
     return bool(value == other or (name in PER_STACK and _text(name, value) == _text(name, other)))
 
 
 def _word(name: str) -> str:
-    """A setting as a name calls it: without its section, `lr` for `optim.lr`."""
+    """Return the short name of a setting, without its section: `lr` for `optim.lr`."""
     return GROUPS.get(name) or name.partition(".")[2] or name
 
 
@@ -88,5 +87,5 @@ def _text(name: str, value: Any) -> str:
 
 
 def _clean(text: str) -> str:
-    """What a path may have without quotes on a command line, whatever the value is."""
+    """Replace characters that would need quotes on a command line."""
     return re.sub(r"[^\w.+-]+", "-", text) or "none"

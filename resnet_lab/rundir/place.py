@@ -1,4 +1,4 @@
-"""Finding the directory of a run: where it belongs, or where version 0.1 put it."""
+"""Find the directory of a run: where this version puts it, or where version 0.1 did."""
 
 import os
 from functools import cache
@@ -12,11 +12,11 @@ from resnet_lab.rundir.naming import run_path
 
 
 def run_directory(config: Config) -> RunDirectory:
-    """The directory of a run. One that version 0.1 named after its overrides stays where it is."""
-    from resnet_lab.config.compose import base_of  # Hydra, which nobody needs who only reads runs
+    """Return the directory of a run. A directory that version 0.1 named after the overrides stays in place."""
+    from resnet_lab.config.compose import base_of  # imports Hydra, which reading runs does not need
 
     directory = RunDirectory(run_path(config, base_of(config)))
-    if os.path.exists(directory.config_file):  # False where the path cannot be, which is said later
+    if os.path.exists(directory.config_file):  # False for an invalid path, which is reported later
         return directory
     folder = directory.path.parents[1]
     former = _former(folder.resolve()).get(identity(config))
@@ -25,16 +25,16 @@ def run_directory(config: Config) -> RunDirectory:
 
 @cache
 def _former(folder: Path) -> dict[str, Path]:
-    """Where in a folder runs of 0.1 are, by their identity; of several that are one run the one that came furthest."""
+    """Map identities to the runs of version 0.1 in `folder`; of repeated runs, keep the one that got furthest."""
     found: dict[str, RunDirectory] = {}
-    if not os.path.isdir(folder):  # nor could it be, where its name is too long
+    if not os.path.isdir(folder):  # also if its name is too long
         return {}
     for file in sorted([*folder.glob("*=*/seed-*/config.yaml"), *folder.glob("default/seed-*/config.yaml")]):
         directory = RunDirectory(file.parent)
         try:
             key = identity(directory.stored_config())
         except ConfigError:
-            continue  # a report names it
+            continue  # listed by the report
         if key not in found or _progress(directory) > _progress(found[key]):
             found[key] = directory
     return {key: directory.path.relative_to(folder) for key, directory in found.items()}

@@ -1,4 +1,4 @@
-"""What a sweep consists of, left where its runs lie, so that a report knows what has not begun or cannot be."""
+"""Plans of sweeps, stored next to their runs: reports list the jobs that were not started or cannot run."""
 
 import hashlib
 import json
@@ -10,12 +10,12 @@ from resnet_lab.rundir.directory import RUN_FILES
 from resnet_lab.rundir.files import write_json
 from resnet_lab.rundir.reading import Unreadable, read_json
 
-FOLDER = ".sweeps"  # beside the directories of the runs
+FOLDER = ".sweeps"  # next to the run directories
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """A job by what tells it apart, where its run is to be as far as that is known, and why it cannot be, if so."""
+    """A job: its distinguishing overrides, the path of its run if known, and why it cannot run, if so."""
 
     label: str
     path: Path | None
@@ -23,7 +23,7 @@ class PlannedJob:
 
 
 def write_plan(jobs: Sequence[PlannedJob], overrides: Sequence[Sequence[str]]) -> None:
-    """Write one file for each `name` that the jobs run under, the same file for the same sweep. Raises OSError."""
+    """Write one file per `name` of the runs; the same sweep overwrites its file. Raises OSError."""
     name = f"{hashlib.sha256(json.dumps(sorted(overrides)).encode()).hexdigest()[:8]}.json"
     for folder in dict.fromkeys(job.path.parents[1] for job in jobs if job.path):
         own = [job for job in jobs if job.path is None or job.path.parents[1] == folder]
@@ -35,12 +35,12 @@ def write_plan(jobs: Sequence[PlannedJob], overrides: Sequence[Sequence[str]]) -
 
 
 def not_begun(plan: Path) -> list[str]:
-    """The jobs of a plan that have no run directory, and why if that is known. Raises Unreadable."""
+    """Describe the jobs of a plan without a run directory, with the reason if known. Raises Unreadable."""
     jobs = read_json(plan).get("jobs")
     if not isinstance(jobs, list) or not all(isinstance(job, dict) and "label" in job for job in jobs):
-        raise Unreadable(f"{plan.name} holds no jobs")
+        raise Unreadable(f"{plan.name} contains no jobs")
     missing = [job for job in jobs if not (job.get("path") and _has_begun(plan.parents[1] / str(job["path"])))]
-    return [f"{plan}: {job['label']} was not begun" + (f" ({job['why']})" if job.get("why") else "") for job in missing]
+    return [f"{plan}: {job['label']} not started" + (f" ({job['why']})" if job.get("why") else "") for job in missing]
 
 
 def _has_begun(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Reading run directories in any state: what `status.json`, `config.yaml` and `result.json` must hold."""
+"""Read run directories in any state, and validate `status.json`, `config.yaml` and `result.json`."""
 
 import json
 import os
@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from psutil import pid_exists
+
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
-from resnet_lab.config.tasks import OF_0_1
+from resnet_lab.config.tasks import DEFAULTS_OF_0_1
 from resnet_lab.rundir.directory import RUN_FILES, RunDirectory
 from resnet_lab.rundir.states import State
 
 SCHEMA_VERSION = 1  # of result.json
 
-# What others read of result.json, and as what.
+# Fields of result.json that other code reads, and their types.
 RESULT: dict[str, type | tuple[type, ...]] = {
     "name": str,
     "seed": int,
@@ -41,12 +43,12 @@ TASK: dict[str, type | tuple[type, ...]] = {
 
 
 class Unreadable(Exception):
-    """A run directory or a plan is damaged; the message says how."""
+    """A run directory or a plan is damaged. The message says how."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run directory: its state and why, its configuration, and its numbers once it is done."""
+    """A run directory: state and reason, configuration, and results if it is done."""
 
     path: Path
     state: State
@@ -56,7 +58,7 @@ class StoredRun:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """The folders below one, and whether each is a run directory; a run holds no runs."""
+    """Yield all folders below `folder`, and whether each is a run directory. Runs are not searched for further runs."""
     for path, folders, files in os.walk(folder.resolve()):
         is_run = not RUN_FILES.isdisjoint(files)
         folders[:] = [] if is_run else [name for name in folders if not name.startswith(".")]
@@ -64,7 +66,7 @@ def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def read_run(path: Path) -> StoredRun:
-    """The run in a directory. Raises Unreadable when it is damaged or half-written."""
+    """Read a run directory. Raises Unreadable if it is damaged or incomplete."""
     directory = RunDirectory(path)
     status = read_json(directory.status_file)
     try:
@@ -77,40 +79,40 @@ def read_run(path: Path) -> StoredRun:
 
 
 def state_of(status: dict[str, Any]) -> tuple[State, str]:
-    """The state that status.json says, and why; `interrupted` where the process is gone that says that it is running.
+    """Return state and reason from status.json; `interrupted` if the process of a running run no longer exists.
 
-    Raises Unreadable when there is no such state.
+    Raises Unreadable for an unknown state.
     """
     if status.get("state") not in [*State]:
         raise Unreadable(f"status.json: unknown state {status.get('state')!r:.60}")
     state = State(status["state"])
     if state is State.running and _is_gone(status):
-        return State.interrupted, f"process {status['pid']} is gone without a word: killed?"
+        return State.interrupted, f"process {status['pid']} no longer exists: killed?"
     return state, str(status.get("why", ""))
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that holds a mapping. Raises Unreadable."""
+    """Read a JSON object. Raises Unreadable."""
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
 
     try:
-        content = json.loads(path.read_text(), parse_constant=refuse)  # NaN and Infinity, which Python would let pass
+        content = json.loads(path.read_text(), parse_constant=refuse)  # Python accepts NaN and Infinity
     except FileNotFoundError as error:
         raise Unreadable(f"{path.name} is missing") from error
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise Unreadable(f"{path.name} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise Unreadable(f"{path.name} holds no settings")
+        raise Unreadable(f"{path.name} holds no JSON object")
     return content
 
 
 def checked_result(result: dict[str, Any]) -> dict[str, Any]:
-    """The content of a result.json that has all that others read. Raises Unreadable when it has not."""
+    """Return a result.json with defaults filled in. Raises Unreadable if a field is missing or invalid."""
     if (version := result.get("schema_version")) != SCHEMA_VERSION:
-        raise Unreadable(f"result.json has schema version {version}; this report reads {SCHEMA_VERSION}")
-    result = OF_0_1 | result
+        raise Unreadable(f"result.json has schema version {version}; this version reads {SCHEMA_VERSION}")
+    result = DEFAULTS_OF_0_1 | result
     _check_fields(result, RESULT, "")
     _check_fields(result["task"], TASK, "task.")
     for part in ("last", "best"):
@@ -135,14 +137,6 @@ def _check_fields(content: dict[str, Any], kinds: dict[str, Any], prefix: str) -
 
 
 def _is_gone(status: dict[str, Any]) -> bool:
-    """Whether the process that says it is running was on this machine, and is no more."""
+    """Return whether the recorded process was on this machine and no longer exists."""
     pid = status.get("pid")
-    if status.get("host") != platform.node() or not isinstance(pid, int) or pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
+    return status.get("host") == platform.node() and isinstance(pid, int) and 0 < pid < 2**31 and not pid_exists(pid)

@@ -1,10 +1,10 @@
-"""How far a run is, as `status.json` says it."""
+"""States of a run, as stored in `status.json`."""
 
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """What became of a run, so far."""
+    """What a run is doing, or how it ended."""
 
     running = "running"
     done = "done"

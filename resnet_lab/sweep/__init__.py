@@ -1,1 +1,1 @@
-"""Many runs on one machine: which there are, which is next, and what became of each."""
+"""Sweeps of many runs on one machine: planning, scheduling and outcomes."""

@@ -1,9 +1,8 @@
-"""A sweep over all combinations, from the plan to the list of what failed."""
+"""A sweep over all combinations, from the plan to the list of failures."""
 
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -19,17 +18,17 @@ from resnet_lab.sweep.plan import UNFINISHED, JobState, Planned, examine, labels
 from resnet_lab.text import plain_console
 from resnet_lab.training.log import console, log, show_on_terminal
 
-WIDE = 200  # characters, where no terminal says how wide it is
+WIDE = 200  # characters, if the output is not a terminal
 
 
 def sweep(
     hydra_context: HydraContext, config: DictConfig, launcher: Launcher, jobs: Sequence[list[str]]
 ) -> Sequence[JobReturn]:
-    """Launch what is left to do, the longest jobs first; with `dry_run` only list it.
+    """Launch unfinished jobs, longest first; with `dry_run` only list the jobs.
 
-    `config` is what Hydra composed for the sweep as a whole. Before anything is begun raises an error of Hydra's when a
-    job names an option that does not exist, and ConfigError when no job can be, all for the same reason. Raises
-    RunFailed with a list when jobs failed or cannot be.
+    `config` is what Hydra composed for the whole sweep. Before any job starts, raises an error of Hydra if a job names
+    an unknown option, and ConfigError if no job can run, all for the same reason. Raises RunFailed with a list if jobs
+    failed or cannot run.
     """
     show_on_terminal()
     use_config_dirs(config.hydra)
@@ -47,26 +46,26 @@ def sweep(
     num_jobs = len(plan)
     plan = without_repetitions(plan)
     if len(plan) < num_jobs:
-        log.info("%d jobs are the same runs as others: left out", num_jobs - len(plan))
+        log.info("skipping %d jobs that repeat other runs", num_jobs - len(plan))
     if any(job.config and job.config.dry_run for job in plan):
         plain_console(WIDE).print(listing(plan))
         return []
     reasons = {job.why if job.state is JobState.impossible else "" for job in plan}
     if len(reasons) == 1 and (reason := reasons.pop()):
-        raise ConfigError(reason)  # a mistake that all jobs share is one mistake
+        raise ConfigError(reason)  # report a shared mistake once
     counts = Counter(job.state.value for job in plan)
     log.info("%d jobs: %s", len(plan), ", ".join(f"{count} {state}" for state, count in counts.items()))
     try:
         record(plan)
-    except OSError as error:  # the jobs will say what it means for them
-        log.warning("a report will not know what is missing: %s", error)
+    except OSError as error:  # the jobs report the consequences for themselves
+        log.warning("cannot store the plan, so reports will not list missing jobs: %s", error)
     left = sorted((job for job in plan if job.state in UNFINISHED), key=lambda job: -job.work)
     returns = launcher.launch([job.overrides for job in left], initial_job_idx=0) if left else []
     failures = {job.label: job.why for job in plan if job.why}
     failed = zip(left, map(failure, returns), strict=True)
     failures |= {job.label: str(error) for job, error in failed if error}
-    folders = sorted({str(Path(job.config.output_dir) / job.config.name) for job in plan if job.config})
-    log.info("to compare: python -m resnet_lab.report %s", " ".join(map(shlex.quote, folders)))
+    folders = sorted({str(job.path.parents[1]) for job in plan if job.path})
+    log.info("to compare: resnet-lab report %s", " ".join(map(shlex.quote, folders)))
     if failures:
         raise RunFailed(_summary(plan, failures))
     return returns

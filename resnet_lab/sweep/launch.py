@@ -1,4 +1,4 @@
-"""Runs the jobs of a sweep: starts them where there is room, follows them, and survives how they end."""
+"""Run the jobs of a sweep: start them in free slots, monitor them, and handle every way they can end."""
 
 import tempfile
 import time
@@ -30,27 +30,27 @@ from resnet_lab.sweep.slots import Slot, share
 from resnet_lab.sweep.worker import Work, forks, work
 
 REFRESH_SECONDS = 0.5
-RETRY_SECONDS = 5.0  # between two looks whether another process has let go of a run
-GRACE_SECONDS = 15.0  # for a job that was asked to end; a step of a large network takes some
+RETRY_SECONDS = 5.0  # between checks whether another process has released a run
+GRACE_SECONDS = 15.0  # for a terminated job to exit; it first finishes a training step
 
 
 @dataclass
 class Running:
-    """A job's process."""
+    """A job and its process."""
 
     number: int
     slot: Slot
     process: BaseProcess
     connection: Connection
     printed: Path
-    directory: RunDirectory | None  # None where its settings are wrong
+    directory: RunDirectory | None  # None if its settings are invalid
     began: float = field(default_factory=time.monotonic)
     returned: JobReturn | None = None
-    asked_to_end: float | None = None  # when its time was up
+    asked_to_end: float | None = None  # when the time limit was reached
 
 
 class Launch:
-    """What is the same for all jobs; `jobs` at once, `jobs_per_gpu`, a `time_limit` in minutes for each, and `mps`."""
+    """Schedule jobs: at most `jobs` at once and `jobs_per_gpu` per GPU, `time_limit` minutes each, MPS if `mps`."""
 
     def __init__(
         self,
@@ -69,13 +69,13 @@ class Launch:
         self.context = forks()
 
     def run(self, jobs: Sequence[list[str]], first_number: int) -> list[JobReturn]:
-        """What became of every job, in their order. On Ctrl-C the jobs are asked to end, and can be continued."""
+        """Return the result of every job, in order. On Ctrl-C, ask the jobs to end; they can be continued."""
         use_config_dirs(self.config.hydra)
         self.jobs, self.first_number = jobs, first_number
         self.returns: dict[int, JobReturn] = {}
         self.running: list[Running] = []
         waiting = deque(range(len(jobs)))
-        held: dict[int, float] = {}  # jobs that another process works on, and when to look again
+        held: dict[int, float] = {}  # jobs locked by another process, and when to retry
         with ExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="resnet_lab_")))
             self.environment = stack.enter_context(service(self.folder)) if self.mps else {}
@@ -90,7 +90,7 @@ class Launch:
                         held[number] = time.monotonic() + RETRY_SECONDS
             except Interrupted as interrupted:
                 left = f"{len(jobs) - len(self.returns)} of {len(jobs)} jobs left"
-                interrupted.message = f"interrupted, {left}; the same command again continues them"
+                interrupted.message = f"interrupted, {left}; run the same command again to continue them"
                 raise
             finally:
                 self._stop_all()
@@ -108,16 +108,16 @@ class Launch:
             config.hydra.job.id = config.hydra.job.num = self.first_number + number
         job = Work(self.hydra_context, self.task_function, config, singletons(), self.environment)
         printed = self.folder / f"{number}.txt"
+        directory = _directory(config.copy())
         connection, theirs = self.context.Pipe(duplex=False)
         process = self.context.Process(target=work, args=(theirs, printed, slot, job))
         process.start()
         theirs.close()
-        directory = _directory(config.copy())
         self.running.append(Running(number, slot, process, connection, printed, directory))
         self.board.started(number, slot)
 
     def _follow(self) -> list[int]:
-        """Wait a moment for news; the jobs that turned out to be another process's."""
+        """Wait briefly for messages. Return the jobs whose runs another process has locked."""
         wait([item for job in self.running for item in (job.connection, job.process.sentinel)], REFRESH_SECONDS)
         held = []
         for job in list(self.running):
@@ -138,7 +138,7 @@ class Launch:
         return held
 
     def _keep_time(self, job: Running) -> None:
-        """Ask a job to end whose time is up; one that does not answer is killed."""
+        """Terminate a job that exceeds its time limit; kill it if it does not react."""
         now = time.monotonic()
         if self.seconds and job.asked_to_end is None and now - job.began > self.seconds:
             job.asked_to_end = now
@@ -147,7 +147,7 @@ class Launch:
             job.process.kill()
 
     def _hear(self, job: Running) -> None:
-        """Take in all that a job has said."""
+        """Receive all pending messages of a job."""
         try:
             while job.connection.poll():
                 said = job.connection.recv()
@@ -156,15 +156,15 @@ class Launch:
                 else:
                     job.returned = said
         except (EOFError, ConnectionError):
-            pass  # all was said
+            pass  # all messages were received
 
     def _lost(self, job: Running) -> JobReturn:
-        """What to say of a job that ended without a word, and to write into its directory if it has none of it."""
+        """Return the failure of a job that ended without a result, and record it in the run directory if needed."""
         if job.asked_to_end is not None and self.seconds:
             why = f"took longer than hydra.launcher.time_limit={self.seconds / 60:g} minutes"
         else:
             why = exit_reason(job.process.exitcode or 0)
-        why += "; the same command continues it after its last full epoch"
+        why += "; run the same command again to continue after its last full epoch"
         if job.directory:
             _record(job, job.directory, why)
             why = f"{job.directory.path}: {why}"
@@ -182,7 +182,7 @@ class Launch:
 
 
 def _directory(composed: DictConfig) -> RunDirectory | None:
-    """Where a job's run will be; None where its settings are wrong, as the job itself will say."""
+    """Return the run directory of a job; None if its settings are invalid, which the job itself reports."""
     with open_dict(composed):
         composed.pop("hydra", None)
     try:
@@ -192,7 +192,7 @@ def _directory(composed: DictConfig) -> RunDirectory | None:
 
 
 def _record(job: Running, directory: RunDirectory, why: str) -> None:
-    """Leave the cause where a run that ended by itself would have, if it had begun and nobody goes on with it."""
+    """Record a failure in the run directory if this job had started there and no other process continues it."""
     if directory.status().get("pid") != job.process.pid:
         return
     printed = job.printed.read_text(errors="replace")

@@ -1,4 +1,4 @@
-"""NVIDIA's Multi-Process Service: lets the kernels of several processes run on one GPU at the same time."""
+"""NVIDIA's Multi-Process Service (MPS): run kernels of several processes concurrently on one GPU."""
 
 import os
 import subprocess
@@ -9,14 +9,14 @@ from pathlib import Path
 from resnet_lab.training.log import log
 
 CONTROL = "nvidia-cuda-mps-control"
-ANSWER_SECONDS = 30.0  # within which it begins or ends
+ANSWER_SECONDS = 30.0  # timeout to start or stop the daemon
 
 
 @contextmanager
 def service(folder: Path) -> Iterator[dict[str, str]]:
-    """A daemon with its files in `folder`, and the environment in which processes use it; empty if none can be started.
+    """Run a daemon with its files in `folder`. Yield the environment for its clients, {} if it cannot be started.
 
-    Without one the jobs of a GPU take turns, which is slower but gives the same results.
+    Without MPS the jobs of a GPU take turns, which is slower but gives the same results.
     """
     environment = {"CUDA_MPS_PIPE_DIRECTORY": str(folder / "mps"), "CUDA_MPS_LOG_DIRECTORY": str(folder / "mps-log")}
     for path in environment.values():
@@ -24,7 +24,7 @@ def service(folder: Path) -> Iterator[dict[str, str]]:
     try:
         _control(["-d"], environment)
     except (OSError, subprocess.SubprocessError) as error:
-        log.warning("hydra.launcher.mps: %s could not be started (%s); going on without it", CONTROL, error)
+        log.warning("hydra.launcher.mps: %s could not be started (%s); continuing without it", CONTROL, error)
         yield {}
         return
     try:
@@ -33,7 +33,7 @@ def service(folder: Path) -> Iterator[dict[str, str]]:
         try:
             _control([], environment, "quit\n")
         except (OSError, subprocess.SubprocessError) as error:
-            log.warning("hydra.launcher.mps: %s did not end (%s): end it yourself", CONTROL, error)
+            log.warning("hydra.launcher.mps: %s did not stop (%s): stop it yourself", CONTROL, error)
 
 
 def _control(arguments: list[str], environment: dict[str, str], said: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The jobs of a sweep before any of them begins: what each would cost, and what is left of it to do."""
+"""The jobs of a sweep before they start: cost, state, and what is left to do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from resnet_lab.config.compose import prepare, to_config
 from resnet_lab.config.schema import Config
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.complexity import Complexity
+from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.plans import PlannedJob, write_plan
 from resnet_lab.rundir.states import State
@@ -20,7 +21,7 @@ from resnet_lab.training.run import check
 
 
 class JobState(Enum):
-    """What a sweep has to do about a job."""
+    """What a sweep has to do for a job."""
 
     to_do = "to do"
     to_continue = "to continue"
@@ -34,7 +35,7 @@ UNFINISHED = (JobState.to_do, JobState.to_continue)
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A job, and why it cannot be run if it cannot."""
+    """A checked job, with the reason if it cannot run."""
 
     overrides: list[str]
     label: str
@@ -42,16 +43,16 @@ class Planned:
     why: str = ""
     config: Config | None = None
     cost: Complexity | None = None
-    path: Path | None = None  # of its run directory, as far as that is known
+    path: Path | None = None  # of its run directory, if known
 
     @property
     def work(self) -> int:
-        """What its length depends on most: MACs for an image, times epochs."""
+        """Estimate of the training time: MACs per image times epochs."""
         return self.cost.macs * self.config.trainer.max_epochs if self.cost and self.config else 0
 
 
 def examine(composed: DictConfig, overrides: list[str], label: str) -> Planned:
-    """Check a composed job as the run itself will, without reading data or creating anything."""
+    """Check a composed job as the run itself does, without reading data or creating anything."""
     with open_dict(composed):
         composed.pop("hydra", None)
     config = path = None
@@ -70,24 +71,25 @@ def examine(composed: DictConfig, overrides: list[str], label: str) -> Planned:
 
 
 def without_repetitions(plan: Sequence[Planned]) -> list[Planned]:
-    """One of those that are the same run: `seed=0,0`, or values of a setting that does not change a run."""
-    return list({job.path or tuple(job.overrides): job for job in plan}.values())
+    """Keep one job per run: `seed=0,0`, or values of a setting that does not affect the run, repeat it."""
+    keys = [(job.path, identity(job.config)) if job.path and job.config else tuple(job.overrides) for job in plan]
+    return list(dict(zip(keys, plan, strict=True)).values())
 
 
 def record(plan: Sequence[Planned]) -> None:
-    """Leave the plan where its runs lie. Raises OSError."""
+    """Store the plan next to its runs. Raises OSError."""
     jobs = [PlannedJob(job.label, job.path, job.why) for job in plan]
     write_plan(jobs, [job.overrides for job in plan])
 
 
 def labels(jobs: Sequence[Sequence[str]], given: Sequence[str] = ()) -> list[str]:
-    """What tells jobs apart: the overrides of each that not all have, and that are not among those `given` for all."""
+    """Return the distinguishing overrides of each job: those that not all jobs share and that are not in `given`."""
     common = set(given) | (set.intersection(*map(set, jobs)) if len(jobs) > 1 else set())
     return [" ".join(override for override in job if override not in common) or "default" for job in jobs]
 
 
 def listing(plan: Sequence[Planned]) -> Table:
-    """A row for every job: depth, params, MACs, state, and what keeps it from running."""
+    """Return a table with depth, params, MACs and state of every job, and what prevents it from running."""
     table = Table("job", box=None, pad_edge=False)
     for column in ("depth", "params", "MACs"):
         table.add_column(column, justify="right")

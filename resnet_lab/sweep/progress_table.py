@@ -1,4 +1,4 @@
-"""What a sweep shows: a live table on a terminal, and a line for every job that begins or ends."""
+"""Progress of a sweep: a live table on a terminal, and a log line when a job starts or ends."""
 
 import time
 from types import TracebackType
@@ -20,7 +20,7 @@ from resnet_lab.training.run import scores
 
 
 class ProgressTable:
-    """The jobs of a launch, by number; a context, within which the table stands below the lines of the log."""
+    """Jobs of a launch, by number. Inside the context the table stays below the log lines."""
 
     def __init__(self, labels: list[str]) -> None:
         self.labels = labels
@@ -45,7 +45,7 @@ class ProgressTable:
     def progress(self, number: int, progress: Progress) -> None:
         if self.progressed[number] is None:
             where = f" on GPU {gpu}" if (gpu := self.slots[number].gpu) else ""
-            begun = f"continues after epoch {progress.epoch} of" if progress.epoch else "begins"
+            begun = f"continues after epoch {progress.epoch} of" if progress.epoch else "training for"
             epochs = plural(progress.max_epochs, "epoch")
             log.info("%s: %s %s%s", self.labels[number], begun, epochs, where)
         self.progressed[number] = progress
@@ -62,7 +62,7 @@ class ProgressTable:
             outcome = f"failed: {error}"
         else:
             result = directory.result() if directory else {}
-            outcome = scores(result) if result else "done already"
+            outcome = scores(result) if result else "already done"
         log.info("[%d/%d] %s: %s", self.num_ended, len(self.labels), self.labels[number], outcome)
 
     def refresh(self) -> None:

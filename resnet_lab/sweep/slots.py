@@ -1,4 +1,4 @@
-"""What the jobs of a sweep share: GPUs and CPU threads."""
+"""Share GPUs and CPU threads between the jobs of a sweep."""
 
 import os
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from resnet_lab.training.runtime import physical_cores
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The share of one job at a time."""
+    """Resources of one job at a time."""
 
-    gpu: str | None  # as CUDA_VISIBLE_DEVICES names it; None: the CPU alone
+    gpu: str | None  # value for CUDA_VISIBLE_DEVICES; None: CPU only
     num_threads: int
 
 
 def share(jobs: int | None, jobs_per_gpu: int, use_gpus: bool) -> list[Slot]:
-    """A slot for every job at once: `jobs_per_gpu` on each GPU, or without GPUs one for each core; at most `jobs`.
+    """Return a slot per concurrent job: `jobs_per_gpu` on each GPU, or one per core without GPUs; at most `jobs`.
 
-    The next GPU takes the next job, so that all are used before any is used twice.
+    Jobs go to the GPUs in turn, so that every GPU gets a job before any gets a second one.
     """
     cores = physical_cores()
     gpus: list[str | None] = [*visible_gpus()] if use_gpus else []
@@ -29,7 +29,7 @@ def share(jobs: int | None, jobs_per_gpu: int, use_gpus: bool) -> list[Slot]:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use, by number or UUID; makes no CUDA context."""
+    """Return the GPUs that this process may use, by number or UUID, without creating a CUDA context."""
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     count = torch.cuda.device_count()
     return (named or [str(number) for number in range(count)])[:count]

@@ -1,6 +1,6 @@
-"""A job's process: forked from one that has imported everything, so that it starts at once and inherits nothing else.
+"""The process of a job, forked from a server that has imported everything, so that it starts at once.
 
-Random numbers, compiled code, GPU memory, peaks and thread counts of one job are thus never another's.
+Jobs share no random state, compiled code, GPU memory, memory peaks or thread counts.
 """
 
 import multiprocessing
@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import sklearn.datasets  # noqa: F401 - with what follows, all that a job imports
+import sklearn.datasets  # noqa: F401 - with the next imports, all that a job needs
 import torch
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
@@ -35,17 +35,17 @@ from resnet_lab.sweep.slots import Slot
 
 @dataclass(frozen=True)
 class Work:
-    """What a process needs of Hydra to run a job."""
+    """Everything that a process needs from Hydra to run a job."""
 
     hydra_context: HydraContext
-    task_function: Callable[..., Any]  # Hydra's own type knows nothing of `progress`
-    config: DictConfig  # composed, with Hydra's own part
+    task_function: Callable[..., Any]  # Hydra's own type lacks `progress`
+    config: DictConfig  # composed, including Hydra's own part
     singletons: Any
     environment: dict[str, str]
 
 
 def forks() -> multiprocessing.context.ForkServerContext:
-    """The server that forks the jobs; it begins to import this module at once."""
+    """Return the fork server of the jobs; it starts importing this module immediately."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     multiprocessing.forkserver.ensure_running()  # type: ignore[attr-defined]
@@ -53,7 +53,7 @@ def forks() -> multiprocessing.context.ForkServerContext:
 
 
 def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
-    """Run the job; send every `Progress`, and at last Hydra's JobReturn. What is printed goes to a file."""
+    """Run the job. Send every `Progress`, then Hydra's JobReturn. Redirect stdout and stderr to the file `printed`."""
     _divert(printed)
     with exit_on_signals():
         threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -66,13 +66,13 @@ def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
 
 
 def tell(connection: Connection, message: Progress | JobReturn) -> None:
-    """Send it to the sweep, if there still is one: a job does not fail because its sweep was killed, it is ended."""
+    """Send a message to the sweep. A job does not fail if its sweep was killed; `_end_with_parent` ends it."""
     with suppress(BrokenPipeError):
         connection.send(message)
 
 
 def sendable(returned: JobReturn) -> JobReturn:
-    """What can pass to another process: no configuration, and a mistake of the lab's own in words."""
+    """Make a result picklable: drop configurations, and convert unexpected errors to RunFailed."""
     returned.cfg = returned.hydra_cfg = None
     error = failure(returned)
     if error and not isinstance(error, (ConfigError, RunFailed)):
@@ -82,7 +82,7 @@ def sendable(returned: JobReturn) -> JobReturn:
 
 
 def _end_with_parent() -> None:
-    """A sweep that was killed leaves no jobs behind."""
+    """Terminate this job when its sweep has died."""
     parent = multiprocessing.parent_process()
     assert parent
     wait([parent.sentinel])

@@ -1,6 +1,6 @@
-"""What a network is trained for, as far as it needs torch; the rest stands in `config.tasks.TaskInfo`.
+"""Tasks: what a network is trained for. This is the part that needs torch; `config.tasks.TaskInfo` has the rest.
 
-A task of your own is a subclass of `Task`, registered with what it says about itself:
+To add a task, write a subclass of `Task` and register it with its `TaskInfo`:
 
     @TASKS.register("counting", Counting(help="the number of dots", score="mae", figures=("flow", "filters")))
     class CountingTask(Task): …
@@ -17,47 +17,47 @@ from resnet_lab.model.resnet import ResNetV2
 
 
 class Task:
-    """One configured task. Images are (B, C, H, W), normalised; labels are what the data set has of each image.
+    """A configured task. Images are (B, C, H, W), normalised; labels are those of the data set.
 
-    A CUDA graph records what `targets`, `loss` and `penalty` do: nothing in them waits for the device, nor depends on
-    the values that it holds.
+    CUDA graphs record `targets`, `loss` and `penalty`: none of them may wait for the device or depend on the
+    values that it holds.
     """
 
     def __init__(self, config: Config) -> None:
         self.config, self.info = config, TASKS.info(config.task)
 
     def network(self) -> ResNetV2:
-        """The network, initialised, on the CPU unless a device is in force."""
+        """Build the network, initialised, on torch's default device."""
         return ResNetV2(self.config.model)
 
     def targets(self, images_BCHW: Tensor, labels: Tensor) -> Tensor:
-        """What the outputs should be (B, …): the labels, where a task makes nothing else of them or of the images."""
+        """Return the desired outputs (B, …): the labels, unless a task derives others from them or from the images."""
         return labels
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        """The mean loss of a mini-batch; `smoothing` is `optim.label_smoothing` in training, and 0 in evaluation."""
+        """Return the mean loss of a mini-batch; `smoothing` is `optim.label_smoothing` in training, 0 in evaluation."""
         raise NotImplementedError
 
     def penalty(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Summed over a mini-batch what the score is made of, as a number: how many are wrong, how far they are off."""
+        """Return, summed over a mini-batch, what the score averages: the number of mistakes, the total error, …"""
         raise NotImplementedError
 
     def score(self, penalty: float, count: float) -> float:
         return penalty / count
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """What the outputs say, in the form of labels."""
+        """Convert outputs to the form of labels."""
         return outputs
 
     def words(self, label: Tensor, classes: Sequence[str]) -> str:
-        """The label of an image, or a prediction, below its picture."""
+        """Return the caption of an image for its label, or for a prediction."""
         return " ".join(f"{value:.3g}" for value in label.flatten().tolist())
 
     def by_class(self, labels: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
-        """The numbers of the images of every class that there is among them; nothing where labels are no classes."""
+        """Return the indices of the images of each class that occurs; empty if labels are not classes."""
         return {}
 
 
 def task_of(config: Config) -> Task:
-    """What `config.task` names."""
+    """Return the task that `config.task` names."""
     return TASKS.load(config.task)(config)

@@ -1,4 +1,4 @@
-"""Classification: one class for each image."""
+"""Classification: one class per image."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from resnet_lab.tasks.base import Task
 
 
 class Classification(Task):
-    """Cross-entropy of the logits (B, K), and the share of images taken for another class.
+    """Cross-entropy of the logits (B, K), and the percentage of misclassified images.
 
-    Targets are classes (B,), or the probability of each (B, K) where images are mixed: the largest counts then.
+    Targets are classes (B,), or probabilities (B, K) if images are mixed; the most probable class then counts.
     """
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -26,7 +26,7 @@ class Classification(Task):
         return 100 * penalty / count
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """The likeliest class (B,)."""
+        """Return the most probable class (B,)."""
         return outputs.argmax(dim=1)
 
     def words(self, label: Tensor, classes: Sequence[str]) -> str:

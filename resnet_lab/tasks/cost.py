@@ -1,4 +1,4 @@
-"""The network as a tree, with the size and the cost of every part."""
+"""The network as a tree, with the size and cost of each part."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,18 +13,18 @@ from resnet_lab.model.complexity import Complexity, LayerCost, complexity
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import task_of
 
-_measured: dict[str, Complexity] = {}  # the jobs of a sweep differ in their seeds mostly
+_measured: dict[str, Complexity] = {}  # most jobs of a sweep differ only in their seeds
 
 
 def measure(config: Config) -> Complexity:
-    """The complexity of the configured network, built on the `meta` device, where it takes no memory.
+    """Return the complexity of the configured network, built on the `meta` device, where it takes no memory.
 
-    Raises ConfigError when the run's name claims another depth for the network of its experiment.
+    Raises ConfigError when torch cannot build the network, or its depth is not the one in the experiment's name.
     """
     key = f"{config.task} {config.model} {config.data.image_shape}"
     try:
-        cost = _measured[key] if key in _measured else complexity(_shadow(config), config.data.image_shape)
-    except (RuntimeError, ValueError) as error:  # numbers that torch cannot count with
+        cost = _measured[key] if key in _measured else complexity(_on_meta(config), config.data.image_shape)
+    except (RuntimeError, ValueError) as error:  # numbers that torch rejects
         raise ConfigError(f"the network cannot be built: {str(error).splitlines()[0]}") from error
     _measured[key] = cost
     claimed = claimed_depth(config)
@@ -34,13 +34,13 @@ def measure(config: Config) -> Complexity:
 
 
 def tree(config: Config, cost: Complexity) -> Table:
-    """Stem, stacks, units, layers and head, a row each: kernel, stride, map size, filters, params, MACs."""
+    """Return a table of stem, stacks, units, layers and head: kernel, stride, map size, filters, params, MACs."""
     channels, height, width = config.data.image_shape
     table = Table(title=f"{config.name}, for images of {height}x{width} pixels and {channels} channels")
     table.add_column("part", no_wrap=True)
     for column in ("kernel", "stride", "map size", "filters", "params", "MACs"):
         table.add_column(column, justify="right", no_wrap=True)
-    for row in _rows(_shadow(config), cost.layers, path="", level=0):
+    for row in _rows(_on_meta(config), cost.layers, path="", level=0):
         table.add_row(*row)
     table.add_section()
     table.add_row("total", "", "", "", "", f"{cost.params:,}", f"{cost.macs:,}")
@@ -54,13 +54,13 @@ def tree(config: Config, cost: Complexity) -> Table:
     return table
 
 
-def _shadow(config: Config) -> ResNetV2:
+def _on_meta(config: Config) -> ResNetV2:
     with torch.device("meta"):
         return task_of(config).network()
 
 
 def _rows(module: nn.Module, layers: Sequence[LayerCost], path: str, level: int) -> Iterator[tuple[str, ...]]:
-    """A row for every part of `module` that has weights, and below it rows for its parts, if it has several layers."""
+    """Yield a row for each part of `module` that has weights; if it has several layers, rows for its parts follow."""
     for name, child in module.named_children():
         child_path = f"{path}.{name}".lstrip(".")
         inside = [layer for layer in layers if f"{layer.name}.".startswith(f"{child_path}.")]
@@ -73,7 +73,7 @@ def _rows(module: nn.Module, layers: Sequence[LayerCost], path: str, level: int)
 
 
 def _label(path: str) -> str:
-    """The end of a dotted path that names the part: `units.3` of `stacks.0.units.3`."""
+    """Return the end of a dotted path that identifies the part: `units.3` of `stacks.0.units.3`."""
     *parents, last = path.split(".")
     return f"{parents[-1]}.{last}" if last.isdigit() else last
 

@@ -1,4 +1,4 @@
-"""Reading a stored network back."""
+"""Load the network of a stored run."""
 
 import dataclasses
 from pathlib import Path
@@ -14,13 +14,13 @@ from resnet_lab.tasks.base import task_of
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint on the CPU, by torch's safe loading. Raises ConfigError when it is missing or damaged."""
+    """Load a checkpoint to the CPU with torch's safe loading. Raises ConfigError when it is missing or damaged."""
     if not path.exists():
         raise ConfigError(f"{path} does not exist; a run writes it at the end of its first epoch")
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ConfigError(f"{path} is damaged: remove the run's directory to begin anew") from error
+        raise ConfigError(f"{path} is damaged: remove the run's directory to start again") from error
     facts = checkpoint.get("resnet_lab") if isinstance(checkpoint, dict) else None
     if not isinstance(facts, dict) or not {"mean", "std"} <= facts.keys() or "state_dict" not in checkpoint:
         raise ConfigError(f"{path} is not a checkpoint of resnet_lab: move it away")
@@ -28,10 +28,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_run(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2]:
-    """The configuration and the trained network of a run, in eval mode on the CPU.
+    """Return the configuration and the trained network of a run, in eval mode on the CPU.
 
-    `checkpoint` is "last" or "best" (lowest validation score). The configuration's `data.mean` and `data.std` are those
-    that the images were normalised with. Raises ConfigError when there is no such run.
+    `checkpoint` is "last" or "best" (lowest validation score). In the configuration, `data.mean` and `data.std` are the
+    values that normalised the images. Raises ConfigError when there is no such run.
     """
     directory = RunDirectory(Path(run_dir))
     config = directory.stored_config()

@@ -1,4 +1,4 @@
-"""Checkpoints once an epoch."""
+"""Save checkpoints once per epoch."""
 
 from typing import Any
 
@@ -6,27 +6,27 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from resnet_lab.rundir.directory import RunDirectory
-from resnet_lab.rundir.files import copy_whole
+from resnet_lab.rundir.files import copy_atomically
 from resnet_lab.rundir.states import State
 from resnet_lab.training.module import best_epoch
 
 
 class Checkpoints(Checkpoint):
-    """`last.ckpt` after every epoch and, where there is a validation part, `best.ckpt` of the first lowest score.
+    """Save `last.ckpt` after every epoch and, with a validation part, `best.ckpt` of the first lowest score.
 
-    Which epoch is best follows from the history alone. Lightning's ModelCheckpoint keeps a state of its own, which it
-    drops when the run directory was moved; the next epoch then counts as the best.
+    The history alone determines the best epoch. Lightning's ModelCheckpoint keeps its own state, which it drops when
+    the run directory was moved; the next epoch then counts as the best.
     """
 
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Lightning calls this after the module's own, which adds the epoch to the history."""
+        """Lightning calls this after the module's own hook, which adds the epoch to the history."""
         last, best = self.directory.last, self.directory.best
         if best_epoch(pl_module.history, pl_module.score) is pl_module.history[-1]:
             trainer.save_checkpoint(best, weights_only=False)
-            copy_whole(best, last)
+            copy_atomically(best, last)
         else:
             trainer.save_checkpoint(last, weights_only=False)
         self.directory.set_status(State.running, epochs=len(pl_module.history))

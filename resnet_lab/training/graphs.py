@@ -1,7 +1,7 @@
-"""Recording what a mini-batch does as a CUDA graph, and replaying it.
+"""Record the step of a mini-batch as a CUDA graph, and replay it.
 
-A step of a small network is a thousand kernels of some microseconds each, which Python launches more slowly than the
-GPU computes them. A graph launches them all at once.
+A step of a small network is a thousand kernels of a few microseconds each. Python launches them more slowly than the
+GPU runs them; a graph launches them all at once.
 """
 
 from collections import Counter
@@ -13,8 +13,8 @@ from torch import Tensor
 
 Step = Callable[[Tensor, Tensor], None]  # images (B, C, H, W), labels (B,)
 
-# Before a shape of mini-batches is recorded, so many of them run as they are. They are steps like any other, in which
-# cuDNN chooses its algorithms and the optimiser makes its buffers, neither of which a recording may contain.
+# Mini-batches of each shape that run eagerly before one is recorded. They are regular steps, in which cuDNN selects
+# its algorithms and the optimiser allocates its buffers; a recording must contain neither.
 WARM_UP = 3
 
 
@@ -34,9 +34,9 @@ class CudaGraph:
 
 
 class GraphCapture:
-    """Makes the graphs of one device, which share their memory: they never run at the same time, and pass on nothing.
+    """Record the graphs of one device. They share memory, since they never overlap and pass nothing to each other.
 
-    Steps that warm up run on the stream that graphs are recorded on, as PyTorch's notes on CUDA graphs ask for.
+    Warm-up steps run on the stream that records the graphs, as PyTorch's notes on CUDA graphs require.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class GraphCapture:
         self.pool = torch.cuda.graph_pool_handle()
 
     def warm_up(self, step: Step, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        """Take a step as it is."""
+        """Run a step without recording it."""
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
             step(images_BCHW, labels_B)
@@ -55,7 +55,7 @@ class GraphCapture:
 
 
 class GraphedStep:
-    """A step that is recorded once for every shape, after some that warm up, and from then on replayed."""
+    """A step that is recorded once per shape, after `WARM_UP` eager steps, and replayed from then on."""
 
     def __init__(self, step: Step, recorder: GraphCapture) -> None:
         self.step, self.recorder = step, recorder

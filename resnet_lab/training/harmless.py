@@ -1,4 +1,4 @@
-"""What only looks never hurts: where a picture fails, the run goes on without it."""
+"""Protect a run from failures in code that only observes it."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -9,9 +9,9 @@ from resnet_lab.training.log import log
 
 
 def harmless(method: Callable[..., None]) -> Callable[..., None]:
-    """A method whose failure is one warning, with its traceback in run.log, after which its object does nothing more.
+    """Wrap a method: a failure logs one warning, with the traceback in run.log, and disables the method's object.
 
-    Interrupts pass, also those in whose place another error came.
+    Interrupts pass through, including those hidden by another error.
     """
 
     @wraps(method)
@@ -24,7 +24,7 @@ def harmless(method: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             self.has_failed = True
             name, what = type(self).__name__, " ".join(f"{type(error).__name__}: {error}".split())
-            log.warning("%s failed and is switched off; the run goes on without it: %s", name, what)
+            log.warning("%s failed and is disabled; the run continues without it: %s", name, what)
             log.debug("%s failed", name, exc_info=True)
 
     return guarded

@@ -1,17 +1,17 @@
-"""The edge to Lightning 2.6: every work-around around it, with the reason; `test_lightning.py` has a test for each.
+"""The interface to Lightning 2.6: all workarounds, with reasons; `test_lightning.py` has a test for each.
 
-- `OwnSignals`: Lightning would end a run at a SIGTERM that only announces something.
-- `WholeCheckpointIO`: Lightning's atomic writes depend on where the system's temporary folder is.
-- `EventLogger`: Lightning would begin a second event file for the test, and add a hparams.yaml.
-- `count_step`: Lightning counts only the steps of its own wrapper of the optimiser.
-- `make_trainer`: one process, also where SLURM's variables promise several; no validation where nothing is held out.
+- `KeepSigtermHandler`: Lightning would end a run on a SIGTERM that is only a warning.
+- `AtomicCheckpointIO`: Lightning's atomic writes depend on the location of the system's temporary folder.
+- `EventLogger`: Lightning would start a second event file for the test, and add a hparams.yaml.
+- `count_step`: Lightning counts only the steps of its own optimiser wrapper.
+- `make_trainer`: one process, even if SLURM's variables announce several; no validation without held-out images.
 
-Four stand where they are needed, since Lightning asks for them there:
+Four more are in the modules where Lightning needs them:
 
-- `TrainLoader.sampler` is the loader itself: Lightning tells the epoch to a loader's sampler alone.
+- `TrainLoader.sampler` is the loader itself: Lightning passes the epoch only to a loader's sampler.
 - `callbacks.Observer` is a `Checkpoint`: Lightning calls those last, in the order of the trainer's list.
 - `interrupts.raise_on_signals` raises no KeyboardInterrupt, which Lightning would turn into exit status 1.
-- `log.show_on_terminal` takes from Lightning's loggers the handlers that they come with.
+- `log.show_on_terminal` removes the default handlers of Lightning's loggers.
 """
 
 import signal
@@ -27,7 +27,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
 from resnet_lab.config.schema import Config
-from resnet_lab.rundir.files import write_whole
+from resnet_lab.rundir.files import write_atomically
 from resnet_lab.training.harmless import harmless
 from resnet_lab.training.runtime import Runtime
 
@@ -35,9 +35,9 @@ from resnet_lab.training.runtime import Runtime
 def make_trainer(
     config: Config, runtime: Runtime, logger: "EventLogger", callbacks: Sequence[Callback], validates: bool
 ) -> Trainer:
-    """A trainer of one process on one device, which stores, shows and checks nothing but what it is told to.
+    """Return a trainer for one process on one device, without Lightning's default output and checks.
 
-    Keeps its files beside those of `logger`; skips validation unless the run `validates`.
+    Its files go next to those of `logger`; it skips validation unless the run `validates`.
     """
     return Trainer(
         accelerator=runtime.accelerator,
@@ -46,10 +46,10 @@ def make_trainer(
         max_epochs=config.trainer.max_epochs,
         deterministic=config.deterministic,
         benchmark=not config.deterministic,
-        limit_val_batches=1.0 if validates else 0,  # of no images there is one batch, an empty one
+        limit_val_batches=1.0 if validates else 0,  # without images, the loader has one empty batch
         logger=logger,
-        callbacks=[*callbacks, OwnSignals()],
-        plugins=[WholeCheckpointIO(), LightningEnvironment()],  # SLURM may have given the job several tasks
+        callbacks=[*callbacks, KeepSigtermHandler()],
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # SLURM may have given the job several tasks
         default_root_dir=logger.save_dir,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
@@ -59,43 +59,43 @@ def make_trainer(
 
 
 def count_step(trainer: Trainer) -> None:
-    """Count a step that the module's own optimiser took.
+    """Count a step taken by the module's own optimiser.
 
-    Only steps of Lightning's wrapper of the optimiser move `global_step`, and a replayed step does not pass it.
+    Only steps of Lightning's optimiser wrapper increment `global_step`, and a replayed step bypasses it.
     """
     taken = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
     taken.increment_ready()
     taken.increment_completed()
 
 
-class OwnSignals(Callback):
-    """Gives SIGTERM back to whoever had it before the trainer was made.
+class KeepSigtermHandler(Callback):
+    """Restore the SIGTERM handler that was installed before the trainer was created.
 
-    Lightning would end at SIGTERM, even where it only announces that SLURM takes the node back, and the job is to wait
-    until it is queued again.
+    Lightning would end the run at SIGTERM, even when SLURM only announces that it reclaims the node, and the job should
+    wait to be requeued.
     """
 
     def __init__(self) -> None:
         self.handler = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Lightning has set its own just before."""
+        """Lightning has just installed its own handler."""
         if signal.getsignal(signal.SIGTERM) is not self.handler and self.handler is not None:
             signal.signal(signal.SIGTERM, self.handler)
 
 
-class WholeCheckpointIO(TorchCheckpointIO):
-    """Lightning's own goes through the system's temporary folder, and is not atomic when that is another disk."""
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Atomic writes. Lightning's own use the system's temporary folder, and are not atomic if that is another disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write beside, sync, rename. Raises OSError when the disk is full; the checkpoint before it stays."""
-        write_whole(Path(path), lambda file: torch.save(checkpoint, file))
+        """Write to a temporary file, fsync, rename. On a full disk, raises OSError and keeps the old checkpoint."""
+        write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
 
 
 class EventLogger(TensorBoardLogger):
-    """Writes one event file straight into the run directory, from the first epoch to the test.
+    """Write one event file directly into the run directory, from the first epoch to the test.
 
-    Curves are to look at: where the file cannot be written, the run goes on without them.
+    Curves are optional: if the file cannot be written, the run continues without them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,17 +103,17 @@ class EventLogger(TensorBoardLogger):
 
     @harmless
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Scalars. Lightning's own would take a full disk for a number of the wrong kind."""
+        """Write scalars. Lightning's version would report a full disk as a value of the wrong type."""
         for tag, value in metrics.items():
             self.experiment.add_scalar(tag, value, step)
 
     @harmless
     def save(self) -> None:
-        """Flush. Lightning's own would add a hparams.yaml, which config.yaml already is."""
+        """Flush. Lightning's version would add a hparams.yaml, which would duplicate config.yaml."""
         self.experiment.flush()
 
     def finalize(self, status: str) -> None:
-        """Flush. Lightning's own would close the file after training, and the test would open a second one."""
+        """Flush. Lightning's version would close the file after training, and the test would open a second one."""
         self.save()
 
     @harmless
@@ -122,16 +122,16 @@ class EventLogger(TensorBoardLogger):
 
     @harmless
     def take_over(self, last_step: int) -> None:
-        """Copy what former event files recorded up to `last_step` into this run's new one, and remove those.
+        """Copy the events up to `last_step` from earlier event files into this run's new one, and remove the old files.
 
-        What came after the checkpoint that a run continues from will be recorded again, and so will the test; with
-        `last_step` -1, for a run that begins anew, nothing is kept.
+        Events after the checkpoint that a run continues from will be recorded again, and so will the test. A run that
+        starts from scratch passes -1 for `last_step` and keeps nothing.
         """
         former = sorted(Path(self.log_dir).glob("events.out.tfevents.*"))
         file_writer: Any = self.experiment._get_file_writer()
-        copied: set[tuple[int, str]] = set()  # a process that was killed while it copied left the same twice
+        copied: set[tuple[int, str]] = set()  # a process killed while copying leaves duplicates
         for file in former:
-            for event in LegacyEventFileLoader(str(file)).Load():  # as written, not translated to tensors
+            for event in LegacyEventFileLoader(str(file)).Load():  # as written, not converted to tensors
                 tags = {(event.step, value.tag) for value in event.summary.value}
                 tested = any(tag.startswith("test/") for _, tag in tags)
                 if tags - copied and event.step <= last_step and not tested:

@@ -1,4 +1,4 @@
-"""What a run says: to a person on the terminal, and everything, with time and traceback, to its run.log."""
+"""Messages of a run: for the user on the terminal; everything, with time and traceback, in run.log."""
 
 import logging
 import sys
@@ -11,16 +11,16 @@ from rich.logging import RichHandler
 
 from resnet_lab.text import plain_console
 
-console = plain_console(stderr=True)  # shared with the progress bar, which lines of the log then pass above
+console = plain_console(stderr=True)  # shared with the progress bar, so that log lines appear above it
 log = logging.getLogger("resnet_lab")
-log.setLevel(logging.DEBUG)  # all of it belongs in run.log, also of a run that a notebook starts
+log.setLevel(logging.DEBUG)  # run.log gets everything, also from runs in a notebook
 
 # Libraries whose messages belong in run.log, not on the terminal.
 LIBRARIES = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric", "py.warnings")
 
 
 def show_on_terminal(level: int = logging.INFO) -> None:
-    """Messages of the lab, from a level on, go to stderr, without the trimmings of a log."""
+    """Print the lab's messages of at least `level` to stderr, without time and level."""
     rich = RichHandler(console=console, show_time=False, show_level=False, show_path=False, markup=False)
     plain = logging.StreamHandler(sys.stderr)
     handler = rich if console.is_terminal else plain
@@ -34,10 +34,10 @@ def show_on_terminal(level: int = logging.INFO) -> None:
 
 
 class _RunLog(logging.FileHandler):
-    """A log that a full disk cuts short, silently: the run itself says what is wrong."""
+    """A log that a full disk truncates silently: the run itself reports the error."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Lose the line."""
+        """Drop the line."""
 
     def close(self) -> None:
         with suppress(OSError):
@@ -46,7 +46,7 @@ class _RunLog(logging.FileHandler):
 
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
-    """Append everything that is logged meanwhile to the file at `path`."""
+    """Append everything that is logged within the context to the file at `path`."""
     handler = _RunLog(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     loggers = [log, *(logging.getLogger(name) for name in LIBRARIES)]
@@ -63,6 +63,6 @@ def log_to(path: Path) -> Iterator[None]:
 
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
-    """TensorBoard writes in a thread, and who asks it to write is told as well: the terminal need not be."""
+    """Log at debug level only: TensorBoard's writer thread also raises its error in the code that calls it."""
     error = failed.exc_value or failed.exc_type()
     log.debug("a thread failed", exc_info=error)

@@ -1,4 +1,4 @@
-"""The LightningModule: a network that steps its optimiser itself, several mini-batches a call if asked to."""
+"""The LightningModule: manual optimisation, with one or several mini-batches per call."""
 
 import math
 import time
@@ -24,14 +24,14 @@ History = list[dict[str, float | None]]
 
 
 def best_epoch(history: History, score: str) -> dict[str, float | None] | None:
-    """The record of the first epoch with the lowest score in validation; None without validation."""
+    """Return the record of the first epoch with the lowest validation score; None without validation."""
     name = f"val/{score}"
     validated = [record for record in history if record[name] is not None]
     return min(validated, key=lambda record: record[name] or 0.0, default=None)
 
 
 class Diverged(Exception):
-    """The loss is no longer a number."""
+    """The loss is no longer finite."""
 
 
 def training_step(
@@ -42,7 +42,7 @@ def training_step(
     runtime: Runtime,
     recorder: GraphCapture | None,
 ) -> Step:
-    """A training step as the machine computes it: compiled or not, and with a recorder replayed."""
+    """Build the training step for `runtime`: compiled or not, and replayed if there is a recorder."""
     forward: Any = torch.compile(net, dynamic=False) if runtime.compiles else net
     step = TrainingStep(net, forward, optimizer, optim, totals)
     if recorder is None:
@@ -52,11 +52,11 @@ def training_step(
 
 
 class TaskModule(LightningModule):
-    """Trains the network of a task by the recipe of `config.optim`; `history` has plain numbers of each finished epoch.
+    """Train the network of a task as `config.optim` describes; `history` has plain numbers for each finished epoch.
 
-    `runtime` says how a step is computed: eager or replayed, compiled or not, in which memory format. Logged once an
-    epoch, at the optimiser step that ends it: `train/loss`, `train/<score>`, `val/loss`, `val/<score>`, `lr`,
-    `images_per_second`; after training `test/<score>` and `test/loss`.
+    `runtime` determines how a step is computed: eager or replayed, compiled or not. Logged once per epoch, at its last
+    optimiser step: `train/loss`, `train/<score>`, `val/loss`, `val/<score>`, `lr`, `images_per_second`, `seconds`;
+    after training: `test/<score>` and `test/loss`.
     """
 
     def __init__(self, config: Config, runtime: Runtime, num_batches: int, hyper_parameters: dict[str, Any]) -> None:
@@ -68,13 +68,13 @@ class TaskModule(LightningModule):
         self.net = self.task.network().to(memory_format=memory_format(config))  # type: ignore[call-overload]
         self.history: History = []
         self.test_means: tuple[float, float] | None = None
-        self.hyper_parameters = hyper_parameters  # plain Python: a checkpoint is loaded by torch's safe loading
+        self.hyper_parameters = hyper_parameters  # plain Python, as torch's safe loading of checkpoints requires
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return build_optimizer(self.config.optim, self.net)
 
     def on_train_start(self) -> None:
-        """Prepare the steps, now that network, optimiser and checkpoint are on the device."""
+        """Build the steps, now that network, optimiser and checkpoint are on the device."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         self.optimizer = optimizer
@@ -85,11 +85,11 @@ class TaskModule(LightningModule):
         self.evaluate: Step = GraphedStep(evaluation, recorder) if recorder else evaluation
 
     def on_train_end(self) -> None:
-        """Free the graphs' memory: the test looks at other weights, perhaps in another place."""
+        """Free the graphs' memory: the test may use other weights at other addresses."""
         del self.take_step, self.evaluate
 
     def on_train_epoch_start(self) -> None:
-        """Whatever the network draws (dropout) follows from (seed, epoch), as the batches do."""
+        """Seed the network's random numbers (dropout) with (seed, epoch), like the batches."""
         state = np.random.SeedSequence([self.config.seed, self.current_epoch, 1]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
         self.totals.reset()
@@ -105,7 +105,7 @@ class TaskModule(LightningModule):
             count_step(self.trainer)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """The end of an epoch's training is the one moment to wait for the device."""
+        """Wait for the device only once, at the end of an epoch's training."""
         if self.trainer.is_last_batch:
             loss, score = self.totals.means()
             seconds = time.perf_counter() - self.epoch_start
@@ -148,14 +148,14 @@ class TaskModule(LightningModule):
         self.evaluated = Totals(self.task, self.device)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """As in validation; once, so that nothing is recorded."""
+        """Run eagerly: a test takes place once, so recording it would not pay off."""
         EvaluationStep(self.net, self.evaluated)(*batch)
 
     def on_test_epoch_end(self) -> None:
         self.test_means = self.evaluated.means()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the history, and what `load_run` needs; learning rates as plain numbers, wherever they were kept."""
+        """Add the history and the data for `load_run`; store learning rates as plain numbers instead of tensors."""
         for state in checkpoint["optimizer_states"]:
             for group in state["param_groups"]:
                 group["lr"] = float(group["lr"])

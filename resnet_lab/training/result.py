@@ -1,4 +1,4 @@
-"""The numbers of a finished run, as result.json has them."""
+"""The numbers of a finished run, as stored in result.json."""
 
 import math
 import platform
@@ -26,7 +26,7 @@ Means = tuple[float, float]  # loss, score
 def collect(
     config: Config, cost: Complexity, runtime: Runtime, history: History, test_last: Means, test_best: Means | None
 ) -> dict[str, Any]:
-    """Everything by which runs are compared: scores in their task's unit, times in seconds, memory in bytes."""
+    """Return all numbers for comparing runs: scores in the unit of their task, times in seconds, memory in bytes."""
     task = TASKS.info(config.task)
     best = best_epoch(history, task.score)
     paper = published(config)
@@ -44,7 +44,7 @@ def collect(
         **cost.totals(),
         "last": _epoch(history[-1], test_last, task.score),
         "best": _epoch(best, test_best, task.score) if best and test_best else None,
-        "published_error": paper.error if paper else None,  # of this network on this data, whatever the recipe
+        "published_error": paper.error if paper else None,  # of this network on this data, with any recipe
         "seconds": sum(record["seconds"] or 0.0 for record in history),
         "images_per_second": statistics.median(record["images_per_second"] or 0.0 for record in history),
         "peak_memory": runtime.peak_memory(),
@@ -57,7 +57,7 @@ def collect(
 
 
 def _epoch(record: dict[str, float | None], test: Means, score: str) -> dict[str, float | None]:
-    """The numbers of an epoch: `epoch`, `train_loss`, `train_<score>`, `val_loss`, … None where they are not finite."""
+    """Return `epoch`, `train_loss`, `train_<score>`, `val_loss`, … of an epoch; None where they are not finite."""
     keys = ["epoch", *(f"{part}/{what}" for part in ("train", "val") for what in ("loss", score))]
     values = {key.replace("/", "_"): record[key] for key in keys}
     values |= {"test_loss": test[0], f"test_{score}": test[1]}
@@ -65,19 +65,19 @@ def _epoch(record: dict[str, float | None], test: Means, score: str) -> dict[str
 
 
 def versions() -> dict[str, str | None]:
-    """Of Python and of the packages that decide the numbers."""
+    """Return the versions of Python and of the packages that affect the numbers."""
     return {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
 
 
 def _version(package: str) -> str | None:
     try:
         return version(package)
-    except PackageNotFoundError:  # a checkout that was not installed
+    except PackageNotFoundError:  # a checkout that is not installed
         return None
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout that this package runs from, "+" when it has changes; None outside a checkout."""
+    """Return the commit of the checkout that this package runs from, with "+" if it has changes; None outside one."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:

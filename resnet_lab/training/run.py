@@ -1,4 +1,4 @@
-"""One run from start to end: check everything, begin or continue, train, test, record."""
+"""One run from start to end: check, start or continue, train, test, record."""
 
 import math
 from collections.abc import Sequence
@@ -34,15 +34,15 @@ Result = dict[str, Any]
 
 
 def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
-    """Train what is configured, continue it, or return what is stored if it is done: the content of result.json.
+    """Train the configured run or continue it, unless it is done; return the content of its result.json.
 
-    Empty for a dry run. Raises ConfigError before anything is created, when a setting or the data is wrong; RunFailed
+    A dry run returns {}. Raises ConfigError, before anything is created, when a setting or the data is wrong; RunFailed
     when training fails or diverges; Interrupted on Ctrl-C and SIGTERM.
     """
     directory = run_directory(config)
     cost = check(config, directory)
     if result := directory.result():
-        log.info("%s is done already", directory.path)
+        log.info("%s is already done", directory.path)
         return result
     runtime = Runtime.resolve(config, cost.macs)
     job = Job(config, directory, cost, runtime, callbacks)
@@ -50,21 +50,22 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
         log.info(job.description(data=None))
         return {}
     data = ImageData(config, runtime.steps_per_call)
-    _refuse_lonely_image(config, data)
+    _refuse_single_image_batch(config, data)
     with directory.locked(), log_to(directory.log_file), runtime.set_up():
         log.info(job.description(data))
-        # Another process may have gone on with it, or ended it, meanwhile.
+        # Another process may have continued or finished the run in the meantime.
         return directory.result() or job.guarded(data, job.checkpoint())
 
 
 def check(config: Config, directory: RunDirectory) -> Complexity:
-    """What the network costs; reads nothing but the run's directory, and creates nothing.
+    """Return the cost of the network; read only the run's directory, and create nothing.
 
     Raises ConfigError when a setting is wrong or the directory holds another run, RunFailed when the run has diverged.
     """
     cost = measure(config)
-    refuse_unwritable(directory.path)
     directory.refuse_other_run(config)
+    if not directory.result():
+        refuse_unwritable(directory.path)
     status = directory.status()
     if status.get("state") == State.diverged:
         raise RunFailed(f"{directory.path} has diverged: {status.get('why')}. Remove it to try again")
@@ -82,35 +83,35 @@ class Job:
     callbacks: Sequence[Callback]
 
     def checkpoint(self) -> dict[str, Any] | None:
-        """What the run continues from, if anything. Raises ConfigError when it is of another configuration."""
+        """Return the checkpoint to continue from, if any. Raises ConfigError when its configuration differs."""
         if not self.directory.last.exists():
             return None
         checkpoint = load_checkpoint(self.directory.last)
-        stored = checkpoint["resnet_lab"].get("config")  # 0.1 stored a hash alone, of settings in its own form
+        stored = checkpoint["resnet_lab"].get("config")  # 0.1 stored only a hash of the settings
         if stored and differences(from_dict(stored), self.config):
             raise ConfigError(f"{self.directory.last} is a checkpoint of another configuration: move it away")
         return checkpoint
 
     def description(self, data: ImageData | None) -> str:
-        """What will be done, and how, in four lines; without the number of images when no data was read."""
+        """Describe in four lines what will be done, and how; omit the number of images if no data was read."""
         cost, runtime, epochs = self.cost, self.runtime, self.config.trainer.max_epochs
         images = ""
         if data:
             parts = (len(data.train_rows), len(data.validation_rows), len(data.source.test))
             images = ": {:,} training, {:,} validation, {:,} test images, ".format(*parts)
-            images += f"{data.num_batches} steps an epoch"
+            images += f"{data.num_batches} steps per epoch"
         todo = f"train {plural(epochs, 'epoch')}"
         if checkpoint := self.checkpoint():
             todo = f"continue after epoch {len(checkpoint['history'])} of {epochs}"
         return (
-            f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs an image\n"
+            f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs per image\n"
             f"{self.config.data.name}{images}\n"
             f"{runtime.accelerator} ({runtime.name}): {runtime.reasons}\n"
             f"{self.directory.path}: {todo}"
         )
 
     def guarded(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
-        """Train and test, and record how it ended, however it ends."""
+        """Train and test; record the outcome in status.json in any case."""
         directory = self.directory
         try:
             directory.write_config(self.config)
@@ -122,11 +123,11 @@ class Job:
             return result
         except Interrupted as interrupted:
             directory.set_status(State.interrupted, str(interrupted))
-            interrupted.message = "interrupted; the same command again continues after the last full epoch"
+            interrupted.message = "interrupted; run the same command again to continue after the last full epoch"
             log.debug(interrupted.message)
             raise
-        except SystemExit:  # so submitit ends a job that SLURM takes back, after it was queued again
-            directory.set_status(State.interrupted, "the process was asked to end")
+        except SystemExit:  # how submitit ends a job that SLURM reclaims, after requeueing it
+            directory.set_status(State.interrupted, "the process was asked to exit")
             log.debug("interrupted")
             raise
         except Diverged as diverged:
@@ -143,11 +144,11 @@ class Job:
             raise RunFailed(f"{directory.path} has failed: {why}; {advice(error, directory.log_file)}") from error
 
     def train(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
-        """Fit, then look at the test set: with the last weights and with those of the best epoch."""
+        """Fit, then test: with the last weights and, if there is a validation part, with those of the best epoch."""
         config, directory = self.config, self.directory
         logger = EventLogger(directory.path)
         logger.take_over(last_step=checkpoint["global_step"] if checkpoint else -1)
-        callbacks = [Checkpoints(directory), *self.callbacks]  # what was learned first, then pictures
+        callbacks = [Checkpoints(directory), *self.callbacks]  # checkpoints first, then figures
         trainer = make_trainer(config, self.runtime, logger, callbacks, validates=len(data.validation_rows) > 0)
         seed_everything(config.seed, verbose=False)
         facts = {
@@ -170,32 +171,32 @@ class Job:
     def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Means:
         trainer.test(module, data, verbose=False)
         assert module.test_means is not None
-        if not math.isfinite(module.test_means[0]):  # the very last steps went wrong
+        if not math.isfinite(module.test_means[0]):  # the very last steps diverged
             raise Diverged(f"test/loss is {module.test_means[0]} after epoch {len(module.history)}")
         return module.test_means
 
 
-def _refuse_lonely_image(config: Config, data: ImageData) -> None:
-    """BatchNorm cannot normalise a single value: one image in the last mini-batch, of one pixel in the last map."""
+def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
+    """Refuse a mini-batch of one image whose last map is one pixel: BatchNorm cannot normalise a single value."""
     _, *size = config.data.image_shape
     alone = data.num_images % config.optim.batch_size == 1 or config.optim.batch_size == 1
     if alone and config.model.batch_norm and max(size) <= math.prod(config.model.strides):
         raise ConfigError(
             f"optim.batch_size={config.optim.batch_size} leaves one of {data.num_images} images alone in a mini-batch, "
-            "and its last map has one pixel: BatchNorm needs more; use another batch size"
+            "and its last map has one pixel: BatchNorm needs more values; use another batch size"
         )
 
 
 def format_result(result: Result) -> str:
-    """Which run it was, and its scores, in a line."""
+    """Return name, seed and scores of a run in one line."""
     return f"{result['name']} seed {result['seed']}: {scores(result)}"
 
 
 def scores(result: Result) -> str:
-    """The scores on the test set with the last weights and with those of the best epoch, and what they took."""
+    """Return the test scores of the last weights and of the best epoch, and the training time."""
     scoring, last, best = Scoring.of(result), result["last"], result["best"]
     name = f"test_{scoring.score}"
-    said = f"test {scoring.score} {scoring.text(last[name])} (last epoch, {last['epoch']})"
+    text = f"test {scoring.score} {scoring.text(last[name])} (last epoch, {last['epoch']})"
     if best:
-        said += f", {scoring.text(best[name])} (epoch {best['epoch']}, lowest validation {scoring.score})"
-    return f"{said}; trained in {result['seconds']:.0f} s"
+        text += f", {scoring.text(best[name])} (epoch {best['epoch']}, lowest validation {scoring.score})"
+    return f"{text}; trained in {result['seconds']:.0f} s"

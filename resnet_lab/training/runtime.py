@@ -1,16 +1,16 @@
-"""Where a run computes, and how: what `auto` means here, and why."""
+"""Where and how a run computes: what `auto` means on this machine, and why."""
 
 import ctypes
 import math
 import os
 import platform
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import psutil
 import torch
 from joblib import cpu_count
 
@@ -19,39 +19,39 @@ from resnet_lab.config.enums import Accelerator, Compile
 from resnet_lab.config.schema import Config
 from resnet_lab.text import plural
 
-# Below so many MACs a forward pass a second thread brings little when the machine is idle, and beside another process
+# Below this number of MACs per forward pass, a second thread gains little on an idle machine; next to another process,
 # each wait for it costs far more than the work that it shares.
 SMALL_MACS = 1_000_000_000
 
-# Lightning works about 1 ms for each call. So that this stays below 1 %, a call lasts some 0.1 s: on a CPU, which
-# computes some 10^10 MACs a second on one thread, this many MACs of forward passes; on a GPU this many steps.
+# Lightning takes about 1 ms per call. To keep this below 1 %, a call should last about 0.1 s: on a CPU, with about
+# 10^10 MACs per second and thread, this many MACs of forward passes; on a GPU, this many steps.
 CALL_MACS = 500_000_000
 CALL_STEPS_ON_GPU = 128
-CALL_BYTES = 2**28  # of images, float32, at most
+CALL_BYTES = 2**28  # at most, of images as float32
 
-# glibc's parameters (malloc.h). By default it returns every block above 32 MB to the system, and gets it back as new
-# pages, filled with zeros, in every step: for large activations that takes as long as computing them.
+# glibc's parameters (malloc.h). By default it returns every block above 32 MB to the system, and gets new zeroed pages
+# in every step: for large activations this takes as long as computing them.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The device, and how it computes: each choice is a setting of `trainer`, or made here."""
+    """The device and how it computes. Each choice is a setting of `trainer`, or made here."""
 
     accelerator: str  # cpu or gpu
     precision: str
     graphs: bool  # replay steps as CUDA graphs
     compiles: bool  # by inductor
-    steps_per_call: int  # mini-batches for each call by Lightning
+    steps_per_call: int  # mini-batches per call by Lightning
     num_threads: int  # of the CPU
-    reasons: str  # the choices in words, and why those that were not forced
+    reasons: str  # the choices, with reasons for those that no setting forced
 
     @classmethod
     def resolve(cls, config: Config, macs: int) -> Self:
-        """What the settings mean on this machine, for a network of `macs` MACs for each image.
+        """Resolve the settings on this machine, for a network of `macs` MACs per image.
 
-        Raises ConfigError when a GPU is asked for and there is none, and when this is one process of several.
+        Raises ConfigError when a GPU is requested and there is none, or when this is one process of several.
         """
         trainer = config.trainer
         if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
@@ -60,17 +60,20 @@ class Runtime:
         needs_gpu = {"accelerator=gpu": trainer.accelerator is Accelerator.gpu, "graphs=true": trainer.graphs}
         for name, asked in needs_gpu.items():
             if asked and not has_gpu:
-                raise ConfigError(f"trainer.{name}: torch finds no GPU here; use trainer=auto or trainer=cpu")
+                where = "torch finds no CUDA GPU here, and no other accelerator is supported"
+                raise ConfigError(f"trainer.{name}: {where}; use trainer=auto or trainer=cpu")
+        if trainer.graphs and trainer.accelerator is Accelerator.cpu:
+            raise ConfigError("trainer.graphs=true: CUDA graphs need a GPU; use trainer=auto or trainer.graphs=false")
         on_gpu = {Accelerator.auto: has_gpu, Accelerator.gpu: True, Accelerator.cpu: False}[trainer.accelerator]
         batch_macs = macs * config.optim.batch_size
         precision, precision_why = _precision(trainer.precision, on_gpu)
         graphs, graphs_why = _graphs(trainer.graphs, on_gpu)
         steps, steps_why = _steps_per_call(config, on_gpu, batch_macs)
         threads, threads_why = _threads(trainer.num_threads, on_gpu, batch_macs)
-        layout = "channels-last" if trainer.channels_last else "channels first"
-        compiles = {Compile.inductor: True, Compile.off: False}[trainer.compile]
+        layout = "channels-last" if trainer.channels_last else "channels-first"
+        compiles = trainer.compile is Compile.inductor
         compiled = "compiled by inductor" if compiles else "not compiled"
-        words = (precision_why, layout, graphs_why, compiled, steps_why, threads_why)
+        reasons = (precision_why, layout, graphs_why, compiled, steps_why, threads_why)
         return cls(
             accelerator="gpu" if on_gpu else "cpu",
             precision=precision,
@@ -78,7 +81,7 @@ class Runtime:
             compiles=compiles,
             steps_per_call=steps,
             num_threads=threads,
-            reasons=", ".join(filter(None, words)),
+            reasons=", ".join(filter(None, reasons)),
         )
 
     @property
@@ -91,15 +94,19 @@ class Runtime:
         return models[0] if models else platform.machine()
 
     def peak_memory(self) -> int:
-        """Largest memory so far in bytes: what the GPU's allocator held, or the process on the CPU."""
+        """Return the peak memory in bytes: of the GPU's allocator, or of the process on the CPU."""
         if self.accelerator == "gpu":
             return torch.cuda.max_memory_allocated()
+        try:
+            import resource
+        except ModuleNotFoundError:  # on Windows
+            return psutil.Process().memory_info().peak_wset
         unit = 1 if platform.system() == "Darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
     @contextmanager
     def set_up(self) -> Iterator[None]:
-        """The process as this machine asks for it: threads, allocations, peak of memory; the threads are given back."""
+        """Set threads and allocator, and reset the peak memory of a GPU; restore the number of threads at the end."""
         before = torch.get_num_threads()
         torch.set_num_threads(self.num_threads)
         if self.accelerator == "gpu":
@@ -116,7 +123,7 @@ def _precision(asked: str, on_gpu: bool) -> tuple[str, str]:
     if asked != "auto":
         return asked, asked
     if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bf16-mixed", "bf16-mixed (the GPU computes it)"
+        return "bf16-mixed", "bf16-mixed (the GPU supports it)"
     return "32-true", f"32-true ({'no bf16 on this GPU' if on_gpu else 'bf16 is for GPUs'})"
 
 
@@ -128,20 +135,20 @@ def _graphs(asked: bool | None, on_gpu: bool) -> tuple[bool, str]:
 
 def _steps_per_call(config: Config, on_gpu: bool, batch_macs: int) -> tuple[int, str]:
     if asked := config.trainer.steps_per_call:
-        return asked, f"{plural(asked, 'mini-batch')} a call"
+        return asked, f"{plural(asked, 'mini-batch', 'mini-batches')} per call"
     wanted = CALL_STEPS_ON_GPU if on_gpu else math.ceil(CALL_MACS / max(1, batch_macs))
     batch_bytes = 4 * math.prod(config.data.image_shape) * config.optim.batch_size
     steps = max(1, min(wanted, CALL_BYTES // batch_bytes))
-    return steps, f"{plural(steps, 'mini-batch')} a call (Lightning's part stays small)"
+    return steps, f"{plural(steps, 'mini-batch', 'mini-batches')} per call (keeps Lightning's overhead small)"
 
 
 def physical_cores() -> int:
-    """The cores that this process may use, by affinity and control group; two threads of one core count once."""
+    """Return the number of cores that this process may use (affinity, control group), without hyper-threads."""
     return int(cpu_count(only_physical_cores=True))
 
 
 def _threads(asked: int | None, on_gpu: bool, batch_macs: int) -> tuple[int, str]:
-    most = min(torch.get_num_threads(), physical_cores())  # a job of a sweep begins with its share of them
+    most = min(torch.get_num_threads(), physical_cores())  # a job of a sweep starts with its share of them
     if on_gpu:
         return asked or most, ""
     small = batch_macs < SMALL_MACS

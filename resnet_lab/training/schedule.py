@@ -11,10 +11,10 @@ from resnet_lab.config.optim import OptimConfig
 
 
 def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
-    """The learning rate of iteration `step` (from 0) of `total_steps`; a function of these alone, so resuming is exact.
+    """Return the learning rate of iteration `step` (from 0) of `total_steps`. It has no state, so resuming is exact.
 
     `step` is the schedule of arXiv:1512.03385, section 4.2: constant between milestones, after a warm-up at a constant
-    rate. `cosine` goes from lr after the warm-up to 0 at the end (arXiv:1608.03983, without restarts).
+    rate. `cosine` decays from lr after the warm-up to 0 at the end (arXiv:1608.03983, without restarts).
     """
     if step < optim.warmup_iterations:
         return optim.warmup_lr
@@ -35,11 +35,11 @@ def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
 
 
 def build_optimizer(optim: OptimConfig, net: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser over all parameters of the network, with fused kernels."""
+    """Build the optimiser for all parameters of the network, with fused kernels."""
     parameters = list(net.parameters())
     if optim.decay_all:
         groups: list[dict[str, Any]] = [{"params": parameters}]
-    else:  # BatchNorm's parameters and biases are the vectors
+    else:  # vectors (BatchNorm's parameters and biases) do not decay
         groups = [
             {"params": [p for p in parameters if p.ndim > 1]},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -58,7 +58,7 @@ def build_optimizer(optim: OptimConfig, net: nn.Module) -> torch.optim.Optimizer
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """For the next step. Where it is a tensor, as `make_recordable` makes it, its value changes and not its place."""
+    """Set the rate of the next step. A tensor, as from `make_recordable`, is changed in place."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(lr)
@@ -67,8 +67,8 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def make_recordable(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-    """Keep everything that changes from step to step on the device, so that a CUDA graph of a step stays true."""
+    """Keep everything that changes between steps on the device, so that a CUDA graph of a step stays valid."""
     for group in optimizer.param_groups:
         group["lr"] = torch.tensor(float(group["lr"]), device=device)
-        if "capturable" in group:  # Adam and AdamW, which count their steps
+        if "capturable" in group:  # Adam and AdamW count their steps
             group["capturable"] = True

@@ -1,6 +1,6 @@
-"""One mini-batch: the optimiser step in training, and the counting of loss and penalty there and in evaluation.
+"""One mini-batch: the optimiser step in training; sums of loss and penalty in training and evaluation.
 
-Nothing here waits for the device, nor depends on the values that it holds, so that a CUDA graph can record all of it.
+Steps neither wait for the device nor depend on values stored there, so a CUDA graph can record them.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Forward = Callable[[Tensor], Tensor]  # images (B, C, H, W) → outputs (B, …)
 
 
 class Totals:
-    """Loss and penalty summed on the device, so that nothing waits for it until an epoch ends."""
+    """Sums of loss and penalty on the device, so that nothing waits for it until an epoch ends."""
 
     def __init__(self, task: Task, device: torch.device) -> None:
         self.task = task
@@ -32,15 +32,15 @@ class Totals:
         self.count += len(targets)
 
     def means(self) -> tuple[float, float]:
-        """The mean loss and the score so far; waits for the device."""
+        """Return the mean loss and the score so far; wait for the device."""
         loss, penalty, count = torch.stack([self.loss, self.penalty, self.count]).tolist()
         return loss / count, self.task.score(penalty, count)
 
 
 class TrainingStep:
-    """Forward, loss, backward, clipping and update for one mini-batch; `totals` counts what was seen before the update.
+    """Forward, loss, backward, clipping and update for one mini-batch; `totals` adds the outputs before the update.
 
-    `forward` computes mini-batches of the full size, `net` itself the smaller ones, for which nothing is compiled.
+    `forward` computes full mini-batches; `net` itself computes smaller ones, for which nothing is compiled.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class TrainingStep:
 
 
 class EvaluationStep:
-    """Forward and counting for one batch; label smoothing belongs to training alone."""
+    """Forward and sums for one batch, without label smoothing."""
 
     def __init__(self, net: nn.Module, totals: Totals) -> None:
         self.net, self.totals = net, totals
@@ -76,10 +76,10 @@ class EvaluationStep:
 
 
 def fresh_casts(device: torch.device) -> AbstractContextManager[object]:
-    """Within autocast, cast every weight where it is used, and keep no copy of it.
+    """Return a context that, within autocast, casts every weight on use and caches no copy.
 
-    Autocast keeps its bf16 copies until the outermost context ends, which Lightning opens once a call: the second
-    mini-batch of a call would compute with the weights from before the first one's update.
+    Autocast caches its bf16 copies until the outermost context ends, which Lightning opens once per call: the second
+    mini-batch of a call would use the weights from before the first update.
     """
     if not torch.is_autocast_enabled(device.type):
         return nullcontext()

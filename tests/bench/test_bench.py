@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import TINY
+from support.lab import TINY
 from torch import nn
 
 from resnet_lab.bench import measure

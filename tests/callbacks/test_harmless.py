@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Lab, events, same_weights, scalars, without_times
+from support.lab import Lab, events, same_weights, scalars, without_times
 
 from resnet_lab.callbacks import diagnostics
 from resnet_lab.interrupts import Interrupted
@@ -40,7 +40,7 @@ def assert_same(lab: Lab, undisturbed: Lab) -> None:
 
 def warnings(log: str) -> list[str]:
     """What was switched off, and why."""
-    return [line.split(" WARNING ")[-1] for line in log.splitlines() if "is switched off" in line]
+    return [line.split(" WARNING ")[-1] for line in log.splitlines() if "is disabled" in line]
 
 
 def out_of_luck(*args: Any, **kwargs: Any) -> Any:
@@ -62,7 +62,7 @@ def test_a_picture_that_fails_is_one_warning(
     monkeypatch.setattr(f"resnet_lab.callbacks.{function}", out_of_luck)
     assert_same(trained(lab, kind), undisturbed)
     log = lab.directory(*CHANGES).log_file.read_text()
-    said = f"{who} failed and is switched off; the run goes on without it: ValueError: out of [luck]"
+    said = f"{who} failed and is disabled; the run continues without it: ValueError: out of [luck]"
     assert warnings(log) == [said]
     assert log.count("Traceback") == 1
     assert "in out_of_luck" in log
@@ -154,7 +154,7 @@ def test_the_terminal_has_no_traceback(lab: Lab, undisturbed: Lab):
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("fake seed 0: test error ")
     [said] = warnings(ended.stderr)
-    assert said.endswith("FullDiagnostics failed and is switched off; the run goes on without it: ValueError: $1_to_$5")
+    assert said.endswith("FullDiagnostics failed and is disabled; the run continues without it: ValueError: $1_to_$5")
     assert "Traceback" not in ended.stderr
     assert_same(lab, undisturbed)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lab import Lab, events
 from PIL import Image
+from support.lab import Lab, events
 
 from resnet_lab.inspect.__main__ import main
 from resnet_lab.job import callbacks

@@ -22,6 +22,10 @@ CASES = {
     "negative": ["shortcut=exclusive_gating_b7"],
     "special characters": ['output_dir="/tmp/a b=c,d"', 'name="x: [y] {z}"'],
     "quotes": ["""name='it is "so"'"""],
+    "letters of other alphabets": ['name="café"'],
+    "backslashes": [r'output_dir="C:\Users\me"'],
+    "a dollar": [r'name="\${seed}"'],
+    "an experiment that does not fit the data": ["name=imagenet_18"],
     "words that are no words": ['name="1e3"', 'output_dir="null"'],
     "what changes no number": ["diagnostics=full", "trainer.num_threads=1", "trainer.eval_batch_size=7"],
     "a split that follows the seed": ["data.split_seed=${seed}", "seed=4"],
@@ -53,7 +57,10 @@ def test_a_folder_of_images(tmp_path: Path):
     root = tmp_path / "my pets, 1=2"
     for part in ("train/cat", "train/dog", "test/cat"):
         (root / part).mkdir(parents=True)
-    config = load_config("data=image_folder", f'data.root="{root}"', "data.image_size=16")
+    choice = ["data=image_folder", f'data.root="{root}"', "data.image_size=16"]
+    pets = load_config("+experiment=imagenet_50", *choice[:2], "data.num_classes=2")
+    assert same(load_config(*overrides_of(pets)), pets)
+    config = load_config(*choice)
     typed = overrides_of(config)
     assert typed[:2] == ["data=image_folder", f'data.root="{root}"']
     assert same(load_config(*typed), config)

@@ -80,11 +80,11 @@ def test_without_a_network_one_line_says_what_is_missing_and_where_to_put_it(clo
 
 
 @pytest.mark.parametrize("place", ["letters", ".", "../system"])
-@pytest.mark.parametrize("packing", ["published", "gzipped anew", "plain"])
+@pytest.mark.parametrize("packing", ["published", "gzipped again", "plain"])
 def test_files_by_hand_and_of_the_system_are_known_by_their_content(
     closed_port: str, tmp_path: Path, place: str, packing: str
 ) -> None:
-    data = {"published": gzipped(CONTENT), "gzipped anew": gzipped(CONTENT, 1), "plain": CONTENT}[packing]
+    data = {"published": gzipped(CONTENT), "gzipped again": gzipped(CONTENT, 1), "plain": CONTENT}[packing]
     path = put(tmp_path / "data" / place, data, "images" if packing == "plain" else NAME)
     found = find(tmp_path / "data", remote(closed_port), [tmp_path / "system"])
     assert found.samefile(path)

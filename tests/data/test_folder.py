@@ -67,7 +67,7 @@ def test_a_name_that_is_not_utf8_can_be_printed_and_its_files_are_found(root: Pa
     assert np.array_equal(decode(train, SHAPE)[1, 0], GREY + np.uint8(9))
     assert np.array_equal(decode(test, SHAPE)[0, 0], GREY + np.uint8(9))
     shutil.rmtree(root / "train" / folder)
-    with pytest.raises(ConfigError, match=r"has classes that train has not: caf\\xe9$"):
+    with pytest.raises(ConfigError, match=r"has classes that train lacks: caf\\xe9$"):
         scan(root, 2)
 
 
@@ -270,7 +270,7 @@ def test_mistakes_in_the_folder_are_named(root: Path) -> None:
     shutil.rmtree(root / "train" / "bee")
 
     (root / "test" / "zebra").mkdir()
-    assert f"{root}/test has classes that train has not: zebra" in message()
+    assert f"{root}/test has classes that train lacks: zebra" in message()
     shutil.rmtree(root / "test" / "zebra")
 
     (root / "train" / "cat" / "link.png").symlink_to(root / "gone.png")

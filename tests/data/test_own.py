@@ -74,7 +74,7 @@ def test_what_tests_register_is_gone() -> None:
 
 
 def test_a_name_that_is_taken_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"data\.name: there is a fake already"):
+    with pytest.raises(ConfigError, match=r"data\.name: fake already exists"):
         DATASETS.register("fake", SHAPES)(mine)
 
 
@@ -111,7 +111,7 @@ def test_labels_that_are_no_classes_are_refused(
 )
 def test_what_are_no_images_of_the_config_is_refused(images: Images) -> None:
     DATASETS.register("mine", SHAPES)(lambda config: Source(squares(60), images, ("dark", "bright")))
-    with pytest.raises(ConfigError, match=r"^data=mine: images are uint8 \(N, 1, height, width\), .* but these are "):
+    with pytest.raises(ConfigError, match=r"^data=mine: images must be uint8 \(N, 1, height, width\), .* these are "):
         ImageData(load_config("data=mine"))
 
 

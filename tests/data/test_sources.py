@@ -203,7 +203,7 @@ def test_no_network_is_one_message(closed_port: str, tmp_path: Path, monkeypatch
     with pytest.raises(ConfigError) as caught:
         read(config("cifar100", tmp_path))
     message = str(caught.value)
-    assert message.startswith(f"data=cifar100 needs {file.name}, which is not in data.root={tmp_path}, and fetching")
+    assert message.startswith(f"data=cifar100 needs {file.name}, which is not in data.root={tmp_path}, and downloading")
     assert "Connection refused" in message
     assert f"{tmp_path}/cifar100" in message
     assert "\n" not in message

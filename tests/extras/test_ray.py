@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sweeps import Sweep, runs, states
+from support.sweeps import Sweep, runs, states
 
 from resnet_lab.rundir.directory import RunDirectory
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
-from sweeps import DEADLINE, Sweep, ends, group_members, runs, states
+from support.sweeps import DEADLINE, Sweep, ends, group_members, runs, states
 
 from resnet_lab.rundir.directory import RunDirectory
 
@@ -92,11 +92,11 @@ def test_a_search_that_is_started_twice_is_one(tmp_path: Path):
     """The second says who is in its way, and takes nothing from the first."""
     trials = (*SEARCH, *SPACE, "hydra.sweeper.n_trials=2", "trainer.max_epochs=20", "data.num_images=2000")
     first = Sweep(tmp_path, *trials)
-    first.read_until("begins")
+    first.read_until("training for")
     status, said = Sweep(tmp_path, *trials).end()
     assert status == 1
     assert len(said.splitlines()) == 1
-    assert said.startswith("another process searches in sqlite:///outputs/searches.db, study it: wait until it ends")
+    assert said.startswith("another process is running sqlite:///outputs/searches.db, study it: wait until it ends")
     status, said = first.end()
     assert status == 0, said
     assert [trial.state for trial in study(tmp_path).trials] == [TrialState.COMPLETE] * 2
@@ -116,11 +116,11 @@ def test_a_search_by_submitit(tmp_path: Path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["dry_run=true"], "dry_run=true: a search has no list of jobs"),
+        (["dry_run=true"], "dry_run=true: a search cannot list its jobs"),
         (["hydra.sweeper.n_trials=0"], r"hydra\.sweeper\.n_trials must be a whole number above 0, got 0"),
         (["hydra.sweeper.n_jobs=0"], r"hydra\.sweeper\.n_jobs must be a whole number above 0, got 0"),
         (["data.validation=0"], "data.validation is 0"),
-        (["hydra/sweeper/sampler=grid"], "hydra/sweeper/sampler=grid is no search"),
+        (["hydra/sweeper/sampler=grid"], "hydra/sweeper/sampler=grid is not a search"),
         (["hydra/sweeper/sampler=best"], "there is no hydra/sweeper/sampler=best"),
     ],
 )
@@ -135,7 +135,7 @@ def test_bad_use_is_one_message(tmp_path: Path, overrides: list[str], message: s
 def test_a_space_that_cannot_be_is_no_failed_trial(tmp_path: Path):
     status, said = Sweep(tmp_path, *SEARCH, "optim.lr=tag(log,interval(0,0.1))").end()
     assert status == 1
-    assert "trials ended well" not in said
+    assert "trials succeeded" not in said
     assert "`low` value must be larger than 0 for a log distribution" in said
     assert "Traceback" not in said
 

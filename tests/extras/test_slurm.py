@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import same_weights, without_times
 from standin import JOB, Slurm
-from sweeps import Sweep, runs, states
+from support.lab import same_weights, without_times
+from support.sweeps import Sweep, runs, states
 
 from resnet_lab.rundir.directory import RunDirectory
 

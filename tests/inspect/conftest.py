@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from scene import Run, build, state
+from support.scene import Run, build, state
 
 from resnet_lab.config.compose import load_config
 from resnet_lab.model.resnet import ResNetV2

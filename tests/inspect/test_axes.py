@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scene import PLAIN_BOUNDS, TASK, some_images
+from support.scene import PLAIN_BOUNDS, TASK, some_images
 
 from resnet_lab.config.groups import ARCHITECTURE_GROUPS, options
 from resnet_lab.inspect.filters import first_filters, weight_histograms

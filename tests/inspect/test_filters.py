@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scene import build
+from support.scene import build
 from torch import nn
 
 from resnet_lab.inspect.filters import filter_pictures, first_filters, weight_histograms

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from scene import TASK, build, some_images
+from support.scene import TASK, build, some_images
 from torch import nn
 from torch.nn import functional as F
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from scene import SMALL, Run
+from support.scene import SMALL, Run
 
 from resnet_lab import load_run
 from resnet_lab.command import exit_status
@@ -32,11 +32,11 @@ def figures(out: Path) -> set[str]:
 
 
 def test_everything(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert look(trained.path, "--out", tmp_path, "--beside", trained.path) == 0
+    assert look(trained.path, "--out", tmp_path, "--compare", trained.path) == 0
     expected = {"flow", "filters", "weights", "saliency", "confusion", "reliability"}
     expected |= {"inversion", "inversion-2", "inversion-frequency", "patterns-stacks.0", "patterns-innermost"}
     expected |= {f"maps-0-{layer}" for layer in ("stem", "stacks.0", "stacks.1", "innermost")}
-    assert figures(tmp_path) - {"surest-mistakes"} == expected
+    assert figures(tmp_path) - {"confident-mistakes"} == expected
     for file in (tmp_path / "figures").iterdir():
         with Image.open(file) as picture:
             assert min(picture.size) > 150
@@ -107,13 +107,13 @@ def test_a_page_that_cannot_be_written(trained: Run, tmp_path: Path, capsys: pyt
     assert "Is a directory" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_beside_a_network_that_lacks_a_layer(trained: Run, tmp_path: Path):
+def test_compare_with_a_network_that_lacks_a_layer(trained: Run, tmp_path: Path):
     overrides = ["stacks=two", "model.units=[1]", "filters=w16", "trainer.max_epochs=1", "trainer=cpu"]
     overrides.append(f"output_dir={tmp_path}")
     config = load_config(*overrides)
     run(config)
     layers = ("--layers", "stem", "stacks.0.units.1")
-    assert look(trained.path, "inversion", *layers, "--beside", run_directory(config).path, "--out", tmp_path) == 0
+    assert look(trained.path, "inversion", *layers, "--compare", run_directory(config).path, "--out", tmp_path) == 0
     assert {"inversion", "inversion-2", "inversion-frequency"} <= figures(tmp_path)
 
 
@@ -122,7 +122,7 @@ def test_maps_are_chosen_by_files_too(trained: Run, tmp_path: Path):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8), dtype=np.uint8)).save(photo)
     config, net = load_run(trained.path)
     looked_at = context(config, net, Choices(images=("3", str(photo))), [], iter)
-    (first, rows), (second, others) = looked_at.excited_by
+    (first, rows), (second, others) = looked_at.map_selectors
     assert first.startswith("#3: ")
     assert second.startswith("photo.png: ")
     assert (rows.tolist(), others.tolist()) == ([len(looked_at.images)], [len(looked_at.images) + 1])
@@ -139,15 +139,15 @@ def test_the_plain_network_has_no_shortcuts_of_any_kind(trained: Run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("moons",), "nothing called moons to look at; there are flow, filters"),
+        (("moons",), "unknown part moons; choose from flow, filters"),
         (("--images", "100000"), "there is no image 100000; there are 144, numbered from 0"),
         (("--images", "²"), "² is neither the number of an image nor a file"),
         (("--images", "nowhere.png"), "nowhere.png is neither the number of an image nor a file"),
-        (("--class", "cat"), "there is no cat; there are 0, 1"),
-        (("--layers", "stacks.9"), "there is no stacks.9; there are stem"),
+        (("--class", "cat"), "unknown class cat; known classes: 0, 1"),
+        (("--layers", "stacks.9"), "unknown layer stacks.9; choose from stem"),
         (("--maps", "99", "--layers", "stem"), "there is no map 99 in stem; it has 16, numbered from 0"),
-        (("--maps", "1"), "say with --layers of which layer"),
-        (("--checkpoint", "best", "--beside", "nowhere"), "nowhere is not a run directory"),
+        (("--maps", "1"), "name the layer with --layers"),
+        (("--checkpoint", "best", "--compare", "nowhere"), "nowhere is not a run directory"),
     ],
 )
 def test_mistakes_are_told_before_any_work(
@@ -170,7 +170,7 @@ def test_a_class_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[st
     looked_at = context(*load_run(path), Choices(), [], iter)
     [missing, *_] = sorted(set(range(40)) - set(looked_at.labels.tolist()))
     assert look(path, "patterns", "--class", looked_at.classes[missing]) == 1
-    assert f"--class: none of the images is a {looked_at.classes[missing]}" in capsys.readouterr().err
+    assert f"--class: none of the images has class {looked_at.classes[missing]}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", [("data.channels=4", "head=latent"), ("data.channels=2", "shortcut=none")])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from scene import PLAIN_BOUNDS, Run, build, some_images
+from support.scene import PLAIN_BOUNDS, Run, build, some_images
 
 from resnet_lab.inspect.inversion import error_by_frequency, invert, psnr
 from resnet_lab.inspect.pixel_range import PixelRange

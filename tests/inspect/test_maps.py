@@ -1,5 +1,5 @@
 import numpy as np
-from scene import Run, build, some_images
+from support.scene import Run, build, some_images
 
 from resnet_lab.inspect.maps import by_strength, feature_maps, most_excited, reactions
 

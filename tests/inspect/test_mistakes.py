@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from scene import Run
+from support.scene import Run
 from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_confusion_matrix
 
 from resnet_lab.inspect.mistakes import NUM_BINS, mistakes
@@ -31,12 +31,12 @@ def test_the_diagram_and_the_calibration_error_agree(trained: Run):
     assert found.calibration_error > 0.25
 
 
-def test_surest_mistakes_come_first(trained: Run):
+def test_most_confident_mistakes_come_first(trained: Run):
     wrong_labels = (trained.labels + (torch.arange(len(trained.labels)) % 5 == 0)) % 10
     found = mistakes(trained.net, trained.images, wrong_labels)
-    assert (found.predicted[found.surest] != found.labels[found.surest]).all()
-    assert (np.diff(found.confidence[found.surest]) <= 0).all()
-    assert len(found.surest) == found.confusion.sum() - np.trace(found.confusion)
+    assert (found.predicted[found.most_confident] != found.labels[found.most_confident]).all()
+    assert (np.diff(found.confidence[found.most_confident]) <= 0).all()
+    assert len(found.most_confident) == found.confusion.sum() - np.trace(found.confusion)
 
 
 def test_a_class_without_images_has_no_error(trained: Run):

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from scene import PLAIN_BOUNDS, Run, build
+from support.scene import PLAIN_BOUNDS, Run, build
 from torch import Tensor
 
 from resnet_lab.inspect.maps import reactions

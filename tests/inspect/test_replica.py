@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from scene import build, some_images
+from support.scene import build, some_images
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.inspect.replica import INNERMOST, intermediate, layer_names, replica, stages
@@ -41,5 +41,5 @@ def test_nothing_is_run_beyond_the_tensor():
 
 def test_a_name_that_is_not_there():
     net = build()
-    with pytest.raises(ConfigError, match=r"no layer stacks.7; there are stem, .*stacks.1, .*innermost"):
+    with pytest.raises(ConfigError, match=r"unknown layer stacks.7; choose from stem, .*stacks.1, .*innermost"):
         intermediate(net, some_images(net)[0], "stacks.7")

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scene import Run, some_images
+from support.scene import Run, some_images
 
 from resnet_lab.inspect.saliency import integrated_gradients, occlusion
 from resnet_lab.model.resnet import ResNetV2

@@ -1,7 +1,7 @@
 """A second, deliberately naive implementation of the papers' networks, to hold the real one to.
 
 Nothing is shared with the package but the weights, which are taken from a state dict by name. Every case is written
-out: what a network does is meant to be read from top to bottom, beside the figures of arXiv:1512.03385 and 1603.05027.
+out: what a network does is meant to be read from top to bottom, next to the figures of arXiv:1512.03385 and 1603.05027.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""A closed choice has a branch for each of its values, and none is taken for another."""
+"""A closed choice has a branch for each of its values, and no two share one."""
 
 from enum import Enum
 from itertools import combinations

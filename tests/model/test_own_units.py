@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import Lab
 from rich.console import Console
+from support.lab import Lab
 from torch import Tensor, nn
 
 from resnet_lab import ResNetV2, load_config
@@ -189,7 +189,7 @@ def test_a_unit_that_cannot_be_built_is_one_message() -> None:
 
 
 def test_the_example_of_the_docs() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "architectures.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
     [code] = re.findall(r"(?s)```python\n(.*?)```", page)
     exec(code, {})
     net = ResNetV2(load_config("data=fake", "unit=grouped", "shortcut=halved").model)

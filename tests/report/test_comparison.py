@@ -1,4 +1,4 @@
-"""What is comparable is grouped over seeds; what is not is told apart."""
+"""What is comparable is grouped over seeds; what is not is distinguished."""
 
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ def test_by_takes_the_names_of_groups_and_of_parts(tmp_path: Path, name: str, la
 
 def test_by_an_unknown_field_says_which_there_are(tmp_path: Path):
     write(tmp_path / "a")
-    with pytest.raises(ConfigError, match=r"--by depht: no such model field; there are .*shortcut"):
+    with pytest.raises(ConfigError, match=r"--by depht: no such model field; choose from .*shortcut"):
         found(tmp_path, "depht")
 
 

@@ -8,7 +8,7 @@ from typing import IO, Any
 import pytest
 import torch
 import yaml
-from lab import Lab
+from support.lab import Lab
 
 from resnet_lab import load_run
 from resnet_lab.config.checks import ConfigError
@@ -20,7 +20,7 @@ from resnet_lab.config.stored import to_dict
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.rundir.directory import RunDirectory
-from resnet_lab.rundir.files import copy_whole, write_json, write_whole
+from resnet_lab.rundir.files import copy_atomically, write_atomically, write_json
 from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.states import State
 
@@ -29,21 +29,21 @@ from resnet_lab.rundir.states import State
 
 def test_write_whole_keeps_the_old_file_when_the_writer_raises(tmp_path: Path):
     path = tmp_path / "numbers"
-    write_whole(path, lambda file: file.write(b"old"))
+    write_atomically(path, lambda file: file.write(b"old"))
 
     def half(file: IO[bytes]) -> None:
         file.write(b"new, but only h")
         raise RuntimeError("interrupted")
 
     with pytest.raises(RuntimeError, match="interrupted"):
-        write_whole(path, half)
+        write_atomically(path, half)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_write_whole_leaves_nothing_where_nothing_was(tmp_path: Path):
     with pytest.raises(ZeroDivisionError):
-        write_whole(tmp_path / "numbers", lambda file: file.write(bytes(1 // 0)))
+        write_atomically(tmp_path / "numbers", lambda file: file.write(bytes(1 // 0)))
     assert not list(tmp_path.iterdir())
 
 
@@ -186,7 +186,7 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path):
     with holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(ConfigError, match="is being worked on by process"), directory.locked():
+        with pytest.raises(ConfigError, match="is locked by process"), directory.locked():
             pass
         holder.kill()
     with directory.locked():
@@ -196,7 +196,7 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path):
 def test_holding_is_exclusive_and_ends_however_the_run_ends(tmp_path: Path):
     def fail() -> None:
         with RunDirectory(tmp_path).locked():
-            with pytest.raises(ConfigError, match="worked on"), RunDirectory(tmp_path).locked():
+            with pytest.raises(ConfigError, match="locked by"), RunDirectory(tmp_path).locked():
                 pass
             raise ZeroDivisionError
 
@@ -289,10 +289,10 @@ def test_a_copy_is_whole_and_stays_when_the_original_is_replaced(
         monkeypatch.setattr("os.link", refuse)
     best, last = tmp_path / "best", tmp_path / "last"
     for content in (b"one", b"two"):
-        write_whole(best, lambda file, content=content: file.write(content))  # type: ignore[misc]
-        copy_whole(best, last)
+        write_atomically(best, lambda file, content=content: file.write(content))  # type: ignore[misc]
+        copy_atomically(best, last)
         assert last.read_bytes() == content
-    write_whole(best, lambda file: file.write(b"three"))
-    copy_whole(best, best)
+    write_atomically(best, lambda file: file.write(b"three"))
+    copy_atomically(best, best)
     assert last.read_bytes() == b"two"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["best", "last"]

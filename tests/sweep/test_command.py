@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from sweeps import Sweep, runs
+from support.sweeps import Sweep, runs
 
 
 def test_jobs_live_where_single_runs_live(tmp_path: Path):
     status, said = Sweep(tmp_path, "+sweep=stack_shortcut", "seed=0,1", "trainer.max_epochs=1").end()
     assert status == 0
     assert said.startswith("4 jobs: 4 to do\n")
-    assert "to compare: python -m resnet_lab.report outputs/swept\n" in said
+    assert "to compare: resnet-lab report outputs/swept\n" in said
     assert len(runs(tmp_path)) == 4
     assert {Path(path).name for path in runs(tmp_path)} == {"seed-0", "seed-1"}
     again = Sweep(tmp_path, "+sweep=stack_shortcut", "seed=0,1,2", "trainer.max_epochs=1", "dry_run=true")

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from sweeps import Sweep
+from support.sweeps import Sweep
 
 ENGINES = {
     "hydra/sweeper=search": ("optuna", "optuna"),
@@ -21,6 +21,6 @@ def test_an_engine_that_is_not_installed(tmp_path: Path, choice: str):
     status, said = Sweep(tmp_path, choice, "seed=0,1").end()
     assert status == 1
     assert said.splitlines() == [
-        f"this needs packages that are not installed: pip install 'resnet-lab[{extra}]'; docs/clusters.md says more"
+        f"required packages are missing: pip install 'resnet-lab[{extra}]'; see docs/clusters.md"
     ]
     assert not (tmp_path / "outputs").exists()

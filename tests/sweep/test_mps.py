@@ -47,7 +47,7 @@ def test_an_end_that_fails_is_a_warning(
         monkeypatch.setattr(mps, "ANSWER_SECONDS", 0.1)
     [record] = {id(record): record for record in caplog.records}.values()  # one, however many handlers have seen it
     assert record.levelname == "WARNING"
-    assert f"{CONTROL} did not end" in record.getMessage()
+    assert f"{CONTROL} did not stop" in record.getMessage()
 
 
 def test_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
-from lab import TINY, Lab
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from support.lab import TINY, Lab
 
 from resnet_lab.callbacks.reporter import Progress, Reporter
 from resnet_lab.config.checks import ConfigError
@@ -80,18 +80,18 @@ def test_a_report_knows_what_was_not_begun(lab: Lab):
     found = collect([lab.output_dir])
     assert [run.config.seed for run in found.done] == [0]
     first, second = found.not_begun
-    assert "seed=1 was not begun (optim.lr must be" in first
-    assert second.endswith("seed=2 was not begun")
+    assert "seed=1 not started (optim.lr must be" in first
+    assert second.endswith("seed=2 not started")
 
 
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (1, "ended by itself with status 1"),
-        (200, "ended by itself with status 200"),
-        (255, "ended by itself with status 255"),
+        (1, "exited with status 1"),
+        (200, "exited with status 200"),
+        (255, "exited with status 255"),
         (143, "ended by SIGTERM"),
-        (-9, "killed by SIGKILL; the system does so when memory runs out"),
+        (-9, "killed by SIGKILL; the system does this when memory runs out"),
         (-11, "killed by SIGSEGV"),
         (-40, "killed by signal 40"),
     ],

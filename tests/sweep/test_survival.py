@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import Lab, same_weights, without_times
-from sweeps import Sweep, ends, group_members, parent, runs, states
+from support.lab import Lab, same_weights, without_times
+from support.sweeps import Sweep, ends, group_members, parent, runs, states
 
 from resnet_lab.callbacks.reporter import Progress
 from resnet_lab.config.tasks import CLASSIFICATION
@@ -79,7 +79,7 @@ def is_job(path: Path, lr: float, reduction: list[int]) -> bool:
 def test_twelve_jobs_of_which_some_fail(tmp_path: Path):
     jobs = ("optim.lr=0.1,0.05,1e30", "model.reduction=[1],[2],[4],[3]", "trainer.max_epochs=2")
     sweep = Sweep(tmp_path, *jobs, "data.num_images=4000")
-    sweep.read_until("optim.lr=0.1 model.reduction=[1]: begins")
+    sweep.read_until("optim.lr=0.1 model.reduction=[1]: training for")
     [victim] = [path for path in runs(tmp_path) if is_job(tmp_path / path, lr=0.1, reduction=[1])]
     os.kill(RunDirectory(tmp_path / victim).status()["pid"], signal.SIGKILL)
     status, said = sweep.end()
@@ -122,11 +122,11 @@ def test_killed_at_a_random_moment(tmp_path: Path, undisturbed: Undisturbed, see
 
 def test_ctrl_c_and_the_same_command_again(tmp_path: Path, straight: Path):
     sweep = Sweep(tmp_path, *SIX)
-    sweep.read_until("begins")
+    sweep.read_until("training for")
     sweep.signal_group(signal.SIGINT)
     status, said = sweep.end()
     assert status == 128 + signal.SIGINT
-    assert "the same command again continues them" in said
+    assert "run the same command again to continue them" in said
     for process in group_members(sweep.pid):
         assert ends(process)
     assert "running" not in states(tmp_path).values()
@@ -145,7 +145,7 @@ def test_the_same_sweep_twice_at_once(tmp_path: Path, straight: Path):
 
 def test_jobs_end_with_their_sweep(tmp_path: Path):
     sweep = Sweep(tmp_path, "seed=0", *ENDLESS)
-    sweep.read_until("begins")
+    sweep.read_until("training for")
     [path] = runs(tmp_path)
     job = RunDirectory(tmp_path / path).status()["pid"]
     sweep.kill()
@@ -173,7 +173,7 @@ def test_a_time_limit(tmp_path: Path):
 
 def test_a_job_that_does_not_answer_when_its_time_is_up(tmp_path: Path):
     sweep = Sweep(tmp_path, "seed=0", "hydra.launcher.time_limit=0.05", *ENDLESS)
-    sweep.read_until("begins")
+    sweep.read_until("training for")
     [path] = runs(tmp_path)
     os.kill(RunDirectory(tmp_path / path).status()["pid"], signal.SIGSTOP)  # as one that waits for a disk
     status, said = sweep.end()
@@ -186,7 +186,7 @@ def test_the_process_that_forks_the_jobs_is_killed(tmp_path: Path):
     """As when memory runs out; its jobs end with it, and are recorded like any others that are lost."""
     sweep = Sweep(tmp_path, "seed=0,1", "hydra.launcher.jobs=2", *ENDLESS)
     for _ in range(2):
-        sweep.read_until("begins")
+        sweep.read_until("training for")
     statuses = [RunDirectory(tmp_path / path).status() for path in runs(tmp_path)]
     parents = {parent(status["pid"]) for status in statuses}
     assert len(parents) == 1

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from lab import Lab
+from support.lab import Lab
 from torch import Tensor
 from torch.nn import functional as F
 

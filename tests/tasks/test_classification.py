@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import TINY
+from support.lab import TINY
 from torch.nn import functional as F
 
 import resnet_lab

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from lab import FailsAt, events, same_weights, scalars, without_times
 from own import OwnLab
 from rich.console import Console
+from support.lab import FailsAt, events, same_weights, scalars, without_times
 
 from resnet_lab import load_run
 from resnet_lab.bench.measure import bare_seconds, trained
@@ -96,7 +96,7 @@ def test_objectives(own: OwnLab, finished: OwnLab):
 
 
 def test_what_is_wrong_is_told(own: OwnLab):
-    with pytest.raises(ConfigError, match=r"optim\.label_smoothing is for classes, and task=position has none"):
+    with pytest.raises(ConfigError, match=r"optim\.label_smoothing needs classes, but task=position has none"):
         own.config("optim.label_smoothing=0.1")
     with pytest.raises(ConfigError, match=r"task can be classification, position; got detection"):
         load_config("task=detection")
@@ -143,7 +143,7 @@ def test_the_report(own: OwnLab, capsys: pytest.CaptureFixture[str]):
     for text in (said, (out / "report.md").read_text(), visible):
         words = " ".join(text.split())
         assert "test mae, last" in words
-        assert "Maes are in px, as mean ± half of the 95 % interval" in words
+        assert "Maes are in px, as mean ± half the width of the 95 % interval" in words
         assert "lowest validation mae" in words
         assert "%" not in words.replace("95 %", "")
         assert "error" not in words
@@ -178,15 +178,15 @@ def test_inspect_makes_the_parts_that_say_something(finished: OwnLab, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["saliency"], "there is nothing called saliency to look at for task=position; there are flow, filters, maps"),
-        (["flow", "--class", "3"], "--class: there is no 3; there are no classes"),
-        (["flow", "--beside", "{digits}"], "is a run of task=classification, and not of task=position"),
+        (["saliency"], "unknown part saliency for task=position; choose from flow, filters, maps"),
+        (["flow", "--class", "3"], "--class: unknown class 3; known classes: none"),
+        (["flow", "--compare", "{digits}"], "is a run of task=classification, not task=position"),
     ],
 )
 def test_inspect_refuses_the_others(
     finished: OwnLab, lab: Any, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ):
-    if "--beside" in arguments:
+    if "--compare" in arguments:
         lab.run()
         arguments = [*arguments[:-1], str(lab.directory().path)]
     assert exit_status(inspect, [str(finished.directory().path), *arguments]) == 1

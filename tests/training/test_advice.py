@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import Lab
 from pytorch_lightning import Callback
+from support.lab import Lab
 
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.training.advice import advice
@@ -64,7 +64,7 @@ def test_memory_ran_out():
 def test_a_full_disk(number: int):
     """`torch.save` says something about positions in the file instead."""
     said = advised(in_place_of(OSError(number, "full", "/capture/last.ckpt"), RuntimeError("unexpected pos 64 vs 0")))
-    assert said.startswith("free some space")
+    assert said.startswith("free some disk space")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of luck"), OSError(errno.EIO, "broken")])

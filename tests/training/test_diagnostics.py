@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lab import Lab, events, same_weights, scalars, without_times
 from pytorch_lightning import Callback
+from support.lab import Lab, events, same_weights, scalars, without_times
 
 from resnet_lab.callbacks.diagnostics import FIRST_STEPS, diagnostics
 from resnet_lab.config.checks import ConfigError

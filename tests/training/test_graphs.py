@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from lab import FailsAt, Lab, same_weights, without_times
+from support.lab import FailsAt, Lab, same_weights, without_times
 from torch import Tensor
 
 from resnet_lab.interrupts import RunFailed

@@ -12,8 +12,8 @@ from typing import IO, Any
 
 import pytest
 import torch
-from lab import Lab, same_weights, scalars, without_times
 from pytorch_lightning import Callback
+from support.lab import Lab, same_weights, scalars, without_times
 
 from resnet_lab.callbacks.dashboard import Dashboard
 from resnet_lab.config.checks import ConfigError
@@ -100,7 +100,7 @@ def test_a_signal_in_mid_training(lab: Lab, straight: Lab, signum: signal.Signal
     assert "Traceback" not in stderr
     if state == "interrupted":
         assert directory.status()["why"] == signum.name
-        assert stderr.splitlines()[-1] == "interrupted; the same command again continues after the last full epoch"
+        assert stderr.endswith("\ninterrupted; run the same command again to continue after the last full epoch\n")
         lab.run(*LONG)
     else:
         same_command_again(lab)
@@ -174,7 +174,7 @@ def test_a_full_disk(lab: Lab, straight: Lab):
     assert stdout == ""
     assert "Traceback" not in stderr
     assert stderr.splitlines()[-1].endswith(
-        "free some space and run the same command again: it continues after the last full epoch"
+        "free some disk space and run the same command again: it continues after the last full epoch"
     )
     assert "File too large" in stderr.splitlines()[-1]
     assert directory.status()["state"] == "failed"
@@ -192,7 +192,7 @@ def test_a_second_process_is_refused_while_the_first_trains(lab: Lab):
     wait_for(directory.last, process)
     os.kill(process.pid, signal.SIGSTOP)  # in mid-training, for as long as it takes
     try:
-        with pytest.raises(ConfigError, match=f"is being worked on by process {process.pid} on"):
+        with pytest.raises(ConfigError, match=f"is locked by process {process.pid} on"):
             lab.run(*LONG)
         assert directory.status()["state"] == "running"
     finally:

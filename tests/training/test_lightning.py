@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 import torch
-from lab import Lab, scalars
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.demos.boring_classes import BoringModel
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from support.lab import Lab, scalars
 from torch import Tensor
 
 from resnet_lab.interrupts import Interrupted
-from resnet_lab.training.lightning import EventLogger, WholeCheckpointIO, count_step, make_trainer
+from resnet_lab.training.lightning import AtomicCheckpointIO, EventLogger, count_step, make_trainer
 from resnet_lab.training.runtime import Runtime
 
 STEPS = 4
@@ -194,15 +194,15 @@ def test_a_checkpoint_is_whole_without_the_temporary_folder(tmp_path: Path, monk
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError, match="nowhere"):
         TorchCheckpointIO().save_checkpoint(content, path)
-    WholeCheckpointIO().save_checkpoint(content, path)
+    AtomicCheckpointIO().save_checkpoint(content, path)
     with pytest.raises(OSError, match="no space left"):
-        WholeCheckpointIO().save_checkpoint(content | {"weights": torch.zeros(1000), "more": NotToBeStored()}, path)
+        AtomicCheckpointIO().save_checkpoint(content | {"weights": torch.zeros(1000), "more": NotToBeStored()}, path)
     assert torch.equal(torch.load(path)["weights"], content["weights"])
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_run_writes_its_checkpoints_so(lab: Lab):
-    assert isinstance(trainer_of(lab).strategy.checkpoint_io, WholeCheckpointIO)
+    assert isinstance(trainer_of(lab).strategy.checkpoint_io, AtomicCheckpointIO)
 
 
 class Logs(BoringModel):

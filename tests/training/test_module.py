@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import Lab, same_weights, scalars
 from pytorch_lightning import seed_everything
+from support.lab import Lab, same_weights, scalars
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import TINY, FailsAt, Lab, events, same_weights, scalars, without_times
+from support.lab import TINY, FailsAt, Lab, events, same_weights, scalars, without_times
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -331,8 +331,8 @@ def test_nothing_left_to_train_on(lab: Lab, validation: str):
 
 def test_output_dir_below_a_file(tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"output_dir: cannot make .*file is not a folder"):
+    with pytest.raises(ConfigError, match=r"output_dir: cannot create .*file is not a folder"):
         Lab(tmp_path / "file" / "outputs").run()
-    with pytest.raises(ConfigError, match=r"output_dir: cannot make .*: File name too long"):
+    with pytest.raises(ConfigError, match=r"output_dir: cannot create .*: File name too long"):
         Lab(tmp_path / ("x" * 300)).run()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -43,7 +43,7 @@ def test_every_choice_can_be_made_by_hand():
         "trainer.steps_per_call=5",
         "trainer.channels_last=false",
     )
-    expected = "32-true, channels first, eager steps, compiled by inductor, 5 mini-batches a call"
+    expected = "32-true, channels-first, eager steps, compiled by inductor, 5 mini-batches per call"
     assert (chosen.graphs, chosen.compiles, chosen.reasons) == (False, True, expected)
     assert runtime("trainer=cpu").accelerator == "cpu"
 
@@ -60,7 +60,7 @@ def test_on_a_cpu():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("setting", ["trainer.accelerator=gpu", "trainer.graphs=true"])
 def test_no_gpu(setting: str):
-    with pytest.raises(ConfigError, match=f"{setting}: torch finds no GPU here"):
+    with pytest.raises(ConfigError, match=f"{setting}: torch finds no CUDA GPU here"):
         runtime(setting)
 
 

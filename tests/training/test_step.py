@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from lab import TINY, Lab, same_weights
+from support.lab import TINY, Lab, same_weights
 from torch import Tensor, nn
 
 from resnet_lab.config.compose import load_config

@@ -1,7 +1,7 @@
-"""Measure plain and residual networks for docs/results/why_residual.md: `python docs/measure_why_residual.py RUNS`.
+"""Measure plain and residual networks for docs/results/why_residual.md: `python scripts/measure_why_residual.py RUNS`.
 
 RUNS is the folder of the sweep that the page names. Writes docs/results/why_residual/measured.json; the page and its
-figures are made from that by docs/write_why_residual.py.
+figures are made from that by scripts/write_why_residual.py.
 """
 
 import sys
@@ -28,7 +28,7 @@ from resnet_lab.tasks.load import load_run
 from resnet_lab.training.result import git_commit, versions
 from resnet_lab.training.runtime import physical_cores
 
-OUT = Path(__file__).parent / "results" / "why_residual" / "measured.json"
+OUT = Path(__file__).parents[1] / "docs" / "results" / "why_residual" / "measured.json"
 FLOW_IMAGES, INVERTED_IMAGES = 128, 10
 AFTER = ("stacks.0", "stacks.1", "stacks.2")  # where images are recovered from
 DIGITS = 5  # significant ones, of what is written

@@ -1,4 +1,4 @@
-"""Write docs/results/why_residual.md and its figures from measured.json: `python docs/write_why_residual.py`."""
+"""Write docs/results/why_residual.md and its figures from measured.json: `python scripts/write_why_residual.py`."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.report.statistics import Difference, differences, holm
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
 FOLDER, PAGE = RESULTS / "why_residual", RESULTS / "why_residual.md"
 
 # Shortcuts of the units, of the stacks → name, colour, style.
@@ -128,12 +128,12 @@ def page(measured: Mapping[str, Any], groups: Groups) -> str:
             f"Plain and residual networks of {', '.join(map(str, depths))} layers on scikit-learn's digits, with and "
             "without a shortcut around each whole stack: what training makes of them, how gradients flow through them, "
             f"and what they still know of an image inside. {len(seeds)} seeds each. "
-            "Written by `python docs/write_why_residual.py` from [measured.json](why_residual/measured.json).\n",
+            "Written by `python scripts/write_why_residual.py` from [measured.json](why_residual/measured.json).\n",
             "```bash\n"
-            "python -m resnet_lab -m +sweep=plain_vs_residual 'seed=range(3)' unit=basic bottleneck=none \\\n"
+            "resnet-lab -m +sweep=plain_vs_residual 'seed=range(3)' unit=basic bottleneck=none \\\n"
             "    filters=w16 stack_shortcut=off,on name=why_residual\n"
-            "python docs/measure_why_residual.py outputs/why_residual\n"
-            "python docs/write_why_residual.py\n"
+            "python scripts/measure_why_residual.py outputs/why_residual\n"
+            "python scripts/write_why_residual.py\n"
             "```\n",
             f"Trained on {', '.join(sorted({run['device'] for run in runs}))} at commit {', '.join(commits)}; two "
             "convolutions a unit, filters 16, 32, 64, 50 epochs of the default recipe.\n",

@@ -1,4 +1,4 @@
-"""Draw the units as the papers do, from the code's own tables, into docs/figures/: `python docs/draw_units.py`."""
+"""Draw the units as the papers do, from the code's own tables, into docs/figures/: `python scripts/draw_units.py`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from resnet_lab.model.layers import PLACEMENTS, Order
 
 matplotlib.use("Agg")
 
-FIGURES = Path(__file__).parent / "figures"
+FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 COLOURS = {"conv": "#cfe2f3", "norm": "#fce5cd", "relu": "#d9ead3", "other": "#ead1dc"}
 NAMES = {"norm": "BN", "relu": "ReLU"}
 TOP, BRANCH, SKIP = 0.55, 0.9, -1.0  # y where the paths part; x of the layers and of the shortcut

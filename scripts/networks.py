@@ -1,6 +1,6 @@
-"""Measure all experiments and write their table into README.md and docs/architectures.md: `python docs/networks.py`.
+"""Measure all experiments and write their table into docs/networks.md: `python scripts/networks.py`.
 
-The numbers go through tests/golden/networks.json, which a test compares with the code: look at what changes in it.
+The numbers go through tests/golden/networks.json, which a test compares with the code: look at its diff.
 """
 
 import json
@@ -15,8 +15,8 @@ from resnet_lab.tasks.cost import measure
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "golden" / "networks.json"
-PAGES = [ROOT / "README.md", ROOT / "docs" / "architectures.md"]
-BEGIN, END = "<!-- networks: written by docs/networks.py -->\n", "<!-- end of networks -->"
+PAGE = ROOT / "docs" / "networks.md"
+BEGIN, END = "<!-- networks: written by scripts/networks.py -->\n", "<!-- end of networks -->"
 
 Rows = dict[str, dict[str, Any]]
 
@@ -57,5 +57,4 @@ def written(text: str, rows: Rows) -> str:
 if __name__ == "__main__":
     measured = {name: row(name) for name in options("experiment")}
     GOLDEN.write_text(json.dumps(measured, indent=1) + "\n")
-    for page in PAGES:
-        page.write_text(written(page.read_text(), measured))
+    PAGE.write_text(written(PAGE.read_text(), measured))

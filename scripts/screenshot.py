@@ -1,7 +1,7 @@
 """Picture TensorBoard, or a page, as a person sees it.
 
-    python docs/screenshot.py LOGDIR PICTURE.png VIEW
-    python docs/screenshot.py PAGE.html PICTURE.png [light|dark]
+    python scripts/screenshot.py LOGDIR PICTURE.png VIEW
+    python scripts/screenshot.py PAGE.html PICTURE.png [light|dark]
 
 VIEW is what follows the slash in the address, as #hparams, #projector or #scalars&_smoothingWeight=0&tagFilter=error.
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import TINY
 
 from resnet_lab.rundir.directory import RunDirectory
+from support.lab import TINY
 
 DEADLINE = 240  # seconds, on a machine that does much else
 
