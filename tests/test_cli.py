@@ -20,6 +20,8 @@ from resnet_lab.config.groups import GROUPS
 from resnet_lab.tasks.cost import measure
 from resnet_lab.training.log import LIBRARIES
 
+pytestmark = pytest.mark.slow
+
 TINY = (
     "stacks=two",
     "units=n2",

@@ -17,6 +17,8 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.interrupts import Interrupted, RunFailed, causes
 from resnet_lab.summary import main as summary
 
+pytestmark = pytest.mark.slow
+
 SIGNALS = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 DEADLINE = 240  # seconds, on a machine that does much else
 

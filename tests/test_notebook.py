@@ -8,6 +8,8 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "notebooks"
 TOUR = FOLDER / "tour.ipynb"
 

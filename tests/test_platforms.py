@@ -24,6 +24,7 @@ def test_nothing_of_unix_alone_is_imported_with_a_module(module: Path):
         assert not UNIX_ONLY & {name.partition(".")[0] for name in names}
 
 
+@pytest.mark.slow
 def test_everything_is_imported_and_measured_without_resource():
     names = [
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")

@@ -15,6 +15,8 @@ from resnet_lab.config.compose import load_config
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.runs import look, main, size
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("trainer.max_epochs=2", "trainer.max_batches=2")
 
 

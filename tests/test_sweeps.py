@@ -12,6 +12,8 @@ from resnet_lab.config.groups import CONFIG_DIR, options
 from resnet_lab.config.published import architecture, published
 from resnet_lab.training.run import run
 
+pytestmark = pytest.mark.slow
+
 SWEEPS = options("sweep")
 BASES = ["cifar10_56", "cifar10_164", "cifar10_basic_56", "cifar10_v1_110"]
 

@@ -1,6 +1,7 @@
 """One run from start to end: check, start or continue, train, test, record."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,9 +64,9 @@ def check(config: Config, directory: RunDirectory) -> Complexity:
     Raises ConfigError when a setting is wrong or the directory holds another run, RunFailed when the run has diverged.
     """
     cost = measure(config)
-    directory.refuse_other_run(config)
-    if not directory.result():
+    if not os.path.isfile(directory.result_file):  # a finished run may be in a read-only place
         refuse_unwritable(directory.path)
+    directory.refuse_other_run(config)
     status = directory.status()
     if status.get("state") == State.diverged:
         raise RunFailed(f"{directory.path} has diverged: {status.get('why')}. Remove it to try again")

@@ -65,6 +65,7 @@ def test_the_bare_step_is_in_the_precision_of_the_run(monkeypatch: pytest.Monkey
         seen.clear()
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert main([*TINY, "--seconds=0.2", "--jobs=1,2", "--json=speed.json"]) == 0

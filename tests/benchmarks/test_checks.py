@@ -12,6 +12,8 @@ from benchmarks.task import Task
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.training.schedule import learning_rate
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -15,6 +15,8 @@ from benchmarks.facts import RESULTS, facts
 from benchmarks.startup import epoch_logged
 from benchmarks.worker import ImplementationFailed, measure
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -17,6 +17,8 @@ from resnet_lab.interrupts import Interrupted
 from resnet_lab.job import callbacks
 from resnet_lab.training.harmless import harmless
 
+pytestmark = pytest.mark.slow
+
 CHANGES = ("trainer.max_epochs=4",)  # diagnostics=full looks after the epochs 1, 2 and 4
 REPOSITORY = Path(__file__).parents[2]
 

@@ -30,6 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "images"
 
 
+@pytest.mark.slow
 def test_training_and_inspect(lab: Lab, folder: Path, capsys: pytest.CaptureFixture[str]):
     changes = ("data=image_folder", f"data.root={folder}", "data.num_classes=null", "data.validation=8")
     changes = (*changes, "trainer.max_epochs=1", "diagnostics=full")

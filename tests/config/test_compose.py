@@ -21,6 +21,8 @@ from resnet_lab.config.stored import from_dict, to_dict
 from resnet_lab.tasks.cost import measure
 from resnet_lab.training.run import run
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = options("experiment")
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "networks.json").read_text())
 COMPANIONS = {  # what an option asks for

@@ -8,6 +8,8 @@ from resnet_lab.config.groups import options
 from resnet_lab.config.overrides import overrides_of
 from resnet_lab.config.schema import Config
 
+pytestmark = pytest.mark.slow
+
 CASES = {
     "nothing": [],
     "a group": ["units=n9"],

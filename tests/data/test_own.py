@@ -22,6 +22,8 @@ from resnet_lab.data.sources import Images, Source
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.training.run import run
 
+pytestmark = pytest.mark.slow
+
 COUNT, SIZE = 100, 16  # images, and those of a mini-batch
 SHAPES = DatasetInfo(help="bright and dark squares", channels=1, classes=2, image_size=8)
 

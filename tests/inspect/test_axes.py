@@ -18,6 +18,8 @@ from resnet_lab.inspect.replica import layer_names
 from resnet_lab.inspect.saliency import integrated_gradients, occlusion
 from resnet_lab.model.resnet import ResNetV2
 
+pytestmark = pytest.mark.slow
+
 COMPANIONS = {
     "unit=basic": ("bottleneck=none",),
     "unit=conv": ("bottleneck=none", "shortcut=none"),

@@ -22,6 +22,8 @@ from resnet_lab.interrupts import exit_on_signals
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.training.run import run
 
+pytestmark = pytest.mark.slow
+
 
 def look(*arguments: object) -> int:
     return exit_status(main, [str(argument) for argument in arguments])

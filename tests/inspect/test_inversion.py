@@ -18,6 +18,7 @@ def test_an_invertible_first_stage_gives_the_image_back(channels: int):
     assert psnr(pixels, pixel_range.pixels(images).numpy()).min() > 40
 
 
+@pytest.mark.slow
 def test_less_is_known_the_deeper_one_looks(trained: Run):
     images = trained.images[:12]
     names = [*stages(trained.net), "features"]

@@ -39,6 +39,7 @@ def test_the_pattern_of_a_known_filter_is_the_filter(number: int):
     assert np.corrcoef(window.ravel(), wanted.numpy().ravel())[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_patterns_excite_their_maps_more_than_any_image(trained: Run):
     images = trained.images
     search = Search(contrast=float(images.square().mean(dim=(1, 2, 3)).sqrt().max()))  # no advantage in contrast

@@ -75,6 +75,7 @@ def test_depth_is_that_of_the_path_that_carries_the_maps(kind: str, depth: int) 
     assert not cost.uncounted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shortcut", ["exclusive_gating", "shortcut_gating"])
 @pytest.mark.parametrize(("experiment", "depth"), [("cifar10_v1_110", 110), ("cifar10_164", 164)])
 def test_gated_networks_are_as_deep_as_the_papers_say(experiment: str, depth: int, shortcut: str) -> None:

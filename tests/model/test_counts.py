@@ -8,6 +8,8 @@ from resnet_lab import ResNetV2, complexity, load_config
 from resnet_lab.config.schema import Config
 from resnet_lab.tasks.cost import measure
 
+pytestmark = pytest.mark.slow
+
 IMAGENET = ["data=fake", "data.image_size=224", "data.num_classes=1000", "stem=imagenet", "stacks=four"]
 BASIC = ["unit=basic", "bottleneck=none"]
 

@@ -10,6 +10,8 @@ from resnet_lab.config.groups import options
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_dict
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["data=fake", "data.image_size=[16,13]", "filters=w16", "units=n2"]
 BASIC = ["unit=basic", "bottleneck=none"]
 

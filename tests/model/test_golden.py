@@ -12,6 +12,8 @@ from resnet_lab.config.groups import options
 from resnet_lab.config.published import published
 from resnet_lab.tasks.cost import measure
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "networks.json").read_text())
 
 

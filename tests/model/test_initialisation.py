@@ -34,6 +34,7 @@ def test_gates_begin_at_their_bias() -> None:
             assert (unit.shortcut.gate.conv.bias == -3).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["cifar10_1001", "cifar10_164", "cifar10_basic_110"])
 def test_a_full_preactivation_network_neither_fades_nor_explodes(experiment: str) -> None:
     """Each unit adds about the same variance, so that the signal grows with the number of units, not exponentially.

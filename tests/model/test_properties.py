@@ -16,6 +16,8 @@ from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.config.schema import ModelConfig
 from resnet_lab.config.stored import from_dict, to_dict
 
+pytestmark = pytest.mark.slow
+
 SMALL_UNITS = [option for option in options("units") if option in ("n2", "n3", "r18", "r34")]
 
 

@@ -17,6 +17,7 @@ from resnet_lab.report.__main__ import main
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver (Debian: chromium-driver)"),
     pytest.mark.xdist_group("browser"),  # one browser for all tests here
 ]

@@ -17,6 +17,8 @@ from resnet_lab.config.registry import SHORTCUTS, ShortcutInfo
 from resnet_lab.report.__main__ import main
 from resnet_lab.report.tables import number
 
+pytestmark = pytest.mark.slow
+
 ERRORS = {"none": [5.0, 6.0, 7.0], "projection": [2.0, 3.1, 3.9], "dropout": [8.0]}
 
 

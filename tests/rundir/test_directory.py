@@ -24,6 +24,8 @@ from resnet_lab.rundir.files import copy_atomically, write_atomically, write_jso
 from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.states import State
 
+pytestmark = pytest.mark.slow
+
 # --- files, whole or not at all
 
 

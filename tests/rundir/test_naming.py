@@ -11,6 +11,8 @@ from resnet_lab.config.compose import base_of, load_config
 from resnet_lab.config.groups import options
 from resnet_lab.rundir.naming import MAX_NAME, directory_name, run_path
 
+pytestmark = pytest.mark.slow
+
 OVERRIDES = ["units=n3", "bottleneck=half", "optim.lr=0.05", "model.num_stacks=2", "seed=3", "optim.momentum=0.8"]
 
 

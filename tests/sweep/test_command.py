@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from support.sweeps import Sweep, runs
+
+pytestmark = pytest.mark.slow
 
 
 def test_jobs_live_where_single_runs_live(tmp_path: Path):

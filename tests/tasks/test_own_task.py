@@ -27,6 +27,8 @@ from resnet_lab.sweep.progress_table import ProgressTable
 from resnet_lab.sweep.slots import Slot
 from resnet_lab.training.run import format_result
 
+pytestmark = pytest.mark.slow
+
 
 def test_its_score_is_that_of_the_stored_network(finished: OwnLab):
     result = finished.directory().result()

@@ -18,6 +18,8 @@ from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.rundir.identity import identity
 from resnet_lab.tasks.base import task_of
 
+pytestmark = pytest.mark.slow
+
 # Dropout draws random numbers in every step, and each of them is looked at.
 DROPOUT = ("shortcut=dropout", "trainer.max_epochs=4", "trainer.steps_per_call=1")
 

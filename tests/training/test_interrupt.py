@@ -20,6 +20,8 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.interrupts import Interrupted, raise_on_signals
 from resnet_lab.training.result import SCHEMA_VERSION
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 3
 LONG = (f"trainer.max_epochs={EPOCHS}", "data.num_images=1600", "diagnostics=off")  # an epoch of 100 mini-batches
 DEADLINE = 120  # seconds

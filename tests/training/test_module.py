@@ -15,6 +15,8 @@ from resnet_lab.data.loader import EvalLoader, TrainLoader
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.training.schedule import learning_rate
 
+pytestmark = pytest.mark.slow
+
 BATCHES = 3  # an epoch of the tiny laboratory
 
 

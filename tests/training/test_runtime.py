@@ -87,6 +87,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_large_allocations_are_kept():
     """Blocks of 64 MB that are freed and taken again: without, the system makes new pages for every one."""

@@ -78,6 +78,7 @@ def test_channels_first_on_request(tmp_path: Path):
     assert not weight.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.slow
 def test_compiled_steps_are_the_eager_ones_but_for_rounding(tmp_path: Path):
     changes = ("trainer.max_epochs=1", "optim.batch_size=10")
     eager, compiled = Lab(tmp_path / "eager"), Lab(tmp_path / "compiled")
