@@ -15,7 +15,7 @@ VENVS = ROOT / ".venv-versions"
 OTHER_PYTHONS = ("3.12", "3.13", "3.14")
 
 # What reads settings and runs needs of the dependencies, and the tests that need no more.
-LIGHT = ["hydra-core", "omegaconf", "pyyaml", "filelock", "jinja2", "rich", "scipy", "numpy", "matplotlib"]
+LIGHT = ["hydra-core", "omegaconf", "pyyaml", "filelock", "jinja2", "psutil", "rich", "scipy", "numpy", "matplotlib"]
 LIGHT_TESTS = (
     "tests/config/test_overrides.py",
     "tests/report/test_comparison.py",
