@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import NoReturn
 
 from resnet_lab.command import VERBS, main_of, run_command
@@ -16,6 +17,9 @@ def main() -> NoReturn:
 def _main(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in VERBS:
         return main_of(arguments[0])(arguments[1:])
+    if list(arguments) == ["--version"]:
+        print(f"resnet-lab {version('resnet-lab')}")
+        return 0
     return _compose_and_train(arguments)
 
 

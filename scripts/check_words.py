@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "CONTRIBUTING.md"
-CHECKED = ("*.py", "*.md", "*.yaml", "*.html", "*.toml", "Makefile")
+CHECKED = ("*.py", "*.md", "*.yaml", "*.html", "*.js", "*.css", "*.toml", "Makefile")
 NOT_CHECKED = ("CONTRIBUTING.md", "CHANGELOG.md", "tests/golden", "docs/results")  # the list itself, and history
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
@@ -170,6 +171,11 @@ def test_so_is_a_mistyped_override_also_in_a_sweep(words: list[str], message: st
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert ended.stderr.startswith(message)
     assert ended.stdout.endswith("imported:\n")
+
+
+def test_the_version_is_the_lab_s_own():
+    ended = said("resnet_lab", "--version")
+    assert ended.stdout == f"resnet-lab {version('resnet-lab')}\nimported:\n"
 
 
 def test_help_lists_every_verb():

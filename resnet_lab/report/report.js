@@ -25,7 +25,7 @@ function filterRows(table, words) {
     row.hidden = !words.every(word => row.cells[0].textContent.toLowerCase().includes(word));
 }
 
-// Scatter: plain SVG, drawn anew for other axes.
+// Scatter: plain SVG, drawn again for other axes.
 const WIDTH = 900, HEIGHT = 440, LEFT = 70, RIGHT = 30, TOP = 15, BOTTOM = 50;
 
 function element(name, attributes, text) {
@@ -42,7 +42,7 @@ function short(value) {
 }
 
 // From values to pixels: logarithmic where they span a lot, scores from 0 up; [position of a value, ticks].
-// `most` is the largest score that there can be, if any: where scores span a lot, its hundredths are told apart.
+// `most` is the largest score that there can be, if any: where scores span a lot, its hundredths are distinguished.
 function scale(low, high, from, to, isScore, most) {
   const part = isScore && most / 100, logarithmic = !part && low > 0 && high > 8 * low, wide = part && high > 8 * Math.max(part, low);
   const f = logarithmic ? Math.log10 : wide ? value => Math.log1p(Math.max(0, value / part)) : value => value;
