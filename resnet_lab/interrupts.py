@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class RunFailed(Exception):
-    """A run failed; status.json and run.log say how. The message is shown to the user."""
+    """A run or a job failed. The message is shown to the user."""
 
 
 class Interrupted(BaseException):

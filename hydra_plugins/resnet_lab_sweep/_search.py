@@ -85,7 +85,8 @@ class Searching(OptunaSweeperImpl):
         if ended:
             self.sampler.reseed_rng()  # else a seeded sampler would repeat its first proposals
         log.info("%s, study %s: %d of %d trials have ended", self.storage, self.study_name, ended, self.n_trials)
-        self.n_trials, wanted = max(0, self.n_trials - ended), self.n_trials
+        wanted = self.n_trials
+        self.n_trials = max(0, wanted - ended)
         try:
             super().sweep(arguments)
         except ValueError as error:

@@ -67,6 +67,8 @@ def _respelled(override: str) -> str:
     name, equals, value = override.lstrip("+").partition("=")
     for line in MIGRATIONS:
         if equals and line.new is not None and name == line.old:
+            if "(" in value:
+                raise ConfigError(f"{override}: {line.old} is now {line.new}; give its values there")
             return f"{line.new}={','.join(str(line.convert(part)) for part in value.split(','))}"
     return override
 

@@ -89,7 +89,7 @@ class FlowProbe:
     def _count_dead(self, name: str, relu: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         others = [dim for dim in range(out.ndim) if dim != 1]
         dead = (out.detach().amax(others) <= 0).sum()
-        for what, number in (("dead", dead), ("maps", torch.tensor(out.shape[1], device=out.device))):
+        for what, number in (("dead", dead), ("maps", torch.full((), out.shape[1], device=out.device))):
             self.found[name][what] = self.found[name].get(what, torch.zeros_like(number)) + number
 
     def _gradients(self, loss: Tensor) -> None:

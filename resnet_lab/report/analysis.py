@@ -96,7 +96,8 @@ def analyse(number: int, comparison: Comparison) -> Analysis:
         }
         on_front = set(front(points))
         for row in rows:
-            row.fronts += [cost] * (row.group.label in on_front)
+            if row.group.label in on_front:
+                row.fronts.append(cost)
     samples = {group.label: sample(group, MEASURE) for group in comparison.groups}
     unit = "seeds" if comparison.one_architecture else "runs"
     return Analysis(number, comparison, rows, differences(samples, unit))

@@ -15,7 +15,7 @@ from resnet_lab.config.compose import use_config_dirs
 from resnet_lab.config.hydra_private import failure
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.sweep.plan import UNFINISHED, JobState, Planned, examine, labels, listing, record, without_repetitions
-from resnet_lab.text import plain_console
+from resnet_lab.text import plain_console, plural
 from resnet_lab.training.log import console, log, show_on_terminal
 
 WIDE = 200  # characters, if the output is not a terminal
@@ -46,7 +46,7 @@ def sweep(
     num_jobs = len(plan)
     plan = without_repetitions(plan)
     if len(plan) < num_jobs:
-        log.info("skipping %d jobs that repeat other runs", num_jobs - len(plan))
+        log.info("skipping %s: repeated runs", plural(num_jobs - len(plan), "job"))
     if any(job.config and job.config.dry_run for job in plan):
         plain_console(WIDE).print(listing(plan))
         return []
@@ -54,7 +54,7 @@ def sweep(
     if len(reasons) == 1 and (reason := reasons.pop()):
         raise ConfigError(reason)  # report a shared mistake once
     counts = Counter(job.state.value for job in plan)
-    log.info("%d jobs: %s", len(plan), ", ".join(f"{count} {state}" for state, count in counts.items()))
+    log.info("%s: %s", plural(len(plan), "job"), ", ".join(f"{count} {state}" for state, count in counts.items()))
     try:
         record(plan)
     except OSError as error:  # the jobs report the consequences for themselves

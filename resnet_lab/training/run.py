@@ -183,8 +183,8 @@ def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
     alone = data.num_images % config.optim.batch_size == 1 or config.optim.batch_size == 1
     if alone and config.model.batch_norm and max(size) <= math.prod(config.model.strides):
         raise ConfigError(
-            f"optim.batch_size={config.optim.batch_size} leaves one of {data.num_images} images alone in a mini-batch, "
-            "and its last map has one pixel: BatchNorm needs more values; use another batch size"
+            f"optim.batch_size={config.optim.batch_size} gives a mini-batch of one of {data.num_images} images, "
+            "whose last map has one pixel: BatchNorm needs more values; use another batch size"
         )
 
 

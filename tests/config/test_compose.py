@@ -185,3 +185,5 @@ def test_old_names_are_swept_too() -> None:
     assert respell(["data.pad=0,2", "+data.flip=true,false", "-m", "units=n3", "data.root=pad"]) == [
         "augment.crop.pad=0,2", "augment.flip.p=0.5,0.0", "-m", "units=n3", "data.root=pad",
     ]  # fmt: skip
+    with pytest.raises(ConfigError, match=r"data\.flip is now augment\.flip\.p; give its values there"):
+        respell(["data.flip=choice(true,false)"])

@@ -38,7 +38,7 @@ class Undisturbed:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("straight")
     sweep = Sweep(folder, *SIX)
-    sweep.read_until("jobs: ")
+    sweep.read_until(" to do")
     start = time.monotonic()
     assert sweep.end()[0] == 0
     return Undisturbed(folder / "outputs", time.monotonic() - start)
@@ -109,7 +109,7 @@ def test_twelve_jobs_of_which_some_fail(tmp_path: Path):
 def test_killed_at_a_random_moment(tmp_path: Path, undisturbed: Undisturbed, seed: int):
     """All of its processes at once, as when the machine goes down; then the same command again."""
     sweep = Sweep(tmp_path, *SIX)
-    sweep.read_until("jobs: ")
+    sweep.read_until(" to do")
     try:
         sweep.wait(timeout=random.Random(seed).random() * undisturbed.seconds)
     except subprocess.TimeoutExpired:
