@@ -1,5 +1,6 @@
 """`python -m benchmarks.report`: write docs/performance.md and its figure from the measured JSON."""
 
+import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ Content = dict[str, Any]
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__).parse_args()
     results = read(RESULTS)
     PAGE.write_text(page(results))
     print(f"written: {PAGE}")

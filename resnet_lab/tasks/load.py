@@ -16,7 +16,7 @@ from resnet_lab.tasks.base import task_of
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load a checkpoint to the CPU with torch's safe loading. Raises ConfigError when it is missing or damaged."""
     if not path.exists():
-        raise ConfigError(f"{path} does not exist; a run writes it at the end of its first epoch")
+        raise ConfigError(f"{path} does not exist: no epoch has finished, or it was removed (resnet-lab runs --prune)")
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
