@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List runs or remove checkpoints. Raises ConfigError if there are no runs, or no terminal to ask on."""
+    """List runs, print commands or prune. Raises ConfigError if there are no runs or it cannot ask."""
     made = parser()
     options = made.parse_args(arguments)
     if options.yes and options.prune is None:
@@ -102,7 +102,7 @@ def look(path: Path) -> Listed:
 
 
 def size(files: Iterable[Path]) -> int:
-    """Return bytes on disk; hard links count once, since `best.ckpt` and `last.ckpt` may be the same file."""
+    """Return total bytes; hard links count once, since `best.ckpt` and `last.ckpt` may be the same file."""
     found = {}
     for file in files:
         with suppress(FileNotFoundError):  # a temporary file of a running job
@@ -168,9 +168,9 @@ def prune(listed: Sequence[Listed], reasons: Sequence[str], yes: bool) -> None:
 
 
 def prunable(listed: Sequence[Listed], reasons: Sequence[str]) -> list[tuple[Listed, str, Path | None]]:
-    """Return runs whose checkpoints can be removed, the reason, and the run that keeps its own in exchange.
+    """Return runs whose checkpoints can be removed, each with the reason and the same run's kept copy.
 
-    Damaged and running runs are left alone. A run is kept in exchange only if it is done and has `last.ckpt`.
+    Damaged and running runs are left alone. A kept copy must be done and have `last.ckpt`.
     """
     runs = [run for run in listed if run.checkpoints and run.state not in ("damaged", "running")]
     keys = {run.path: _identity(run) for run in runs}

@@ -130,7 +130,7 @@ class Search(Sweeper):
         self.searching.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Start or continue the search. Raises RunFailed if no trial succeeded."""
+        """Start or continue the search. Raises ConfigError or RunFailed."""
         return self.searching.sweep(arguments)
 
 

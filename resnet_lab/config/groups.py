@@ -18,7 +18,7 @@ ARCHITECTURE_GROUPS = (
 )  # fmt: skip
 GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "diagnostics", "experiment", "sweep")
 
-# Groups with the name of a setting, and the values of that setting.
+# Groups named after a setting, with the values of that setting.
 CHOICES: dict[str, Iterable[str]] = {
     "unit": UNITS,
     "shortcut": SHORTCUTS,
@@ -37,7 +37,7 @@ RANGES: dict[str, tuple[str, range, Callable[[int], dict[str, Any]]]] = {
 
 
 def registered(group: str) -> dict[str, dict[str, Any]]:
-    """Return the options that need no file, and the settings of each."""
+    """Return named options without a file, and the settings of each."""
     if group == "data":
         return {name: data for name in DATASETS if (data := _dataset(name))}
     if group == "stack_shortcut":

@@ -25,6 +25,6 @@ def load_plugins(names: Any) -> None:
 
 
 def asked_for(overrides: Sequence[str]) -> list[str]:
-    """Return the modules named in overrides, as in `plugins=[my_lab]` or `plugins=my_lab`."""
+    """Return the modules of the last override `plugins=[my_lab]` or `plugins=my_lab`."""
     values = [override.partition("=")[2] for override in overrides if override.lstrip("+").startswith("plugins=")]
     return [name.strip() for value in values[-1:] for name in value.strip("[]").split(",") if name.strip()]

@@ -22,7 +22,7 @@ def memory_format(config: Config) -> torch.memory_format:
 
 
 class TrainLoader:
-    """Each image once per epoch, shuffled and augmented by a separate generator seeded with (seed, epoch).
+    """Each image at most once per epoch, shuffled and augmented by a generator seeded with (seed, epoch).
 
     One item holds `steps_per_call` consecutive mini-batches; the last item of an epoch may be smaller.
     """
@@ -79,7 +79,7 @@ class EvalLoader:
 
 
 def epoch_size(config: Config, num_images: int) -> tuple[int, int]:
-    """Return the mini-batches per epoch and the images in them, for `num_images` training images."""
+    """Return the numbers of mini-batches and images per epoch, out of `num_images` for training."""
     batch_size = config.optim.batch_size
     batches = math.ceil(num_images / batch_size)
     if config.trainer.max_batches is not None:

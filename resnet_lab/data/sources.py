@@ -122,7 +122,7 @@ def image_folder(config: DataConfig) -> Source:
 
 
 def fake(config: DataConfig) -> Source:
-    """Return random images, always the same, with all classes equally frequent."""
+    """Return reproducible random images, with classes about equally frequent."""
     if not config.num_classes:
         raise ConfigError("data=fake needs data.num_classes, a whole number of at least 1")
     num_classes = config.num_classes

@@ -15,7 +15,7 @@ from resnet_lab.inspect.replica import INNERMOST, layer_names, stages
 from resnet_lab.inspect.shown import Shown
 from resnet_lab.model.complexity import complexity
 
-BUDGET, MIN_STEPS = 600_000_000_000, 50  # MACs of an optimisation (half a minute on two cores); minimum of steps
+BUDGET, MIN_STEPS = 600_000_000_000, 50  # most MACs per optimisation (half a minute on two cores), fewest steps
 
 
 def show_patterns(context: InspectContext) -> Iterator[Shown]:
@@ -54,7 +54,7 @@ def show_patterns(context: InspectContext) -> Iterator[Shown]:
 
 
 def _chosen_maps(context: InspectContext, found_NM: np.ndarray) -> tuple[list[int], list[str]]:
-    """Return the requested maps, or those most specific to a class or an image, each with that reason."""
+    """Return the requested maps, or those most specific to a class or image, with the reason for each."""
     if asked := list(context.choices.maps):
         return asked, [""] * len(asked)
     each = max(1, NUM_CHOSEN // len(context.map_selectors))
@@ -85,17 +85,17 @@ def show_inversion(context: InspectContext) -> Iterator[Shown]:
         yield Shown(
             "inversion" if net is context.net else f"inversion-{len(curves)}",
             rows_of(rows, labels, captions, f"{label}: images reconstructed from the tensor at some depth (mean PSNR)"),
-            "Optimised, starting from the mean colour, until the tensor at that depth matches that of the image.",
+            "Optimised from the mean colour so that the tensor at that depth matches that of the image.",
         )
     yield Shown(
         "inversion-frequency",
         frequency_figure(curves, "error of the inverted images by spatial frequency"),
-        "0 is a perfect image, 1 the error of the mean colour alone; above 1, a scale is not lost but made up. "
+        "0 is a perfect image, 1 the error of the mean colour alone; above 1, detail is invented, not lost. "
         f"Errors below {LEAST_ERROR:g} are drawn at that value.",
     )
 
 
 def _steps(context: InspectContext, most: int, num_pictures: int) -> int:
-    """Return the steps of an optimisation: `most`, or fewer where the network is so large that they take minutes."""
+    """Return the steps of an optimisation: `most`, or fewer to stay within BUDGET, but at least MIN_STEPS."""
     macs = 2 * complexity(context.net, context.image_shape).macs * num_pictures  # forward, and backward to the image
     return max(MIN_STEPS, min(most, BUDGET // max(macs, 1)))

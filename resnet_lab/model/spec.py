@@ -22,7 +22,7 @@ class ConvSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitSpec:
-    """A unit from `in_maps` to `maps` maps, `stride` times smaller, and its position."""
+    """A unit from `in_maps` to `maps` maps, its `stride`, and its position."""
 
     in_maps: int
     maps: int
@@ -30,7 +30,7 @@ class UnitSpec:
     stride: int
     stride_on: StrideOn
     first_of_network: bool  # its input comes activated from the stem
-    activated_shortcut: bool  # its shortcut starts after its first activation, if one precedes the layers
+    activated_shortcut: bool  # its shortcut starts after its first activation, if the unit begins with it
 
     def maps_after(self, conv: ConvSpec) -> int:
         return self.bottleneck_maps if conv.bottleneck else self.maps
@@ -92,7 +92,7 @@ def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
 
 
 def _activated_shortcut(model: ModelConfig, first_of_stack: bool) -> bool:
-    """Whether the shortcut starts after the activation: in a stack's first unit (fb.resnet.torch), or if it says so."""
+    """Whether the shortcut starts after the activation: in a stack's first unit (fb.resnet.torch), or for its kind."""
     match model.lineage.projection_input:
         case ProjectionInput.activated:
             return first_of_stack or SHORTCUTS.info(model.shortcut).takes_activated

@@ -27,7 +27,7 @@ def run_directory(config: Config) -> RunDirectory:
 def _former(folder: Path) -> dict[str, Path]:
     """Map identities to the runs of version 0.1 in `folder`; of repeated runs, keep the one that got furthest."""
     found: dict[str, RunDirectory] = {}
-    if not os.path.isdir(folder):  # also if its name is too long
+    if not os.path.isdir(folder):  # or its name is too long
         return {}
     for file in sorted([*folder.glob("*=*/seed-*/config.yaml"), *folder.glob("default/seed-*/config.yaml")]):
         directory = RunDirectory(file.parent)

@@ -23,7 +23,7 @@ class PlannedJob:
 
 
 def write_plan(jobs: Sequence[PlannedJob], overrides: Sequence[Sequence[str]]) -> None:
-    """Write one file per `name` of the runs; the same sweep overwrites its file. Raises OSError."""
+    """Write one file per folder of runs; the same sweep overwrites its file. Raises OSError."""
     name = f"{hashlib.sha256(json.dumps(sorted(overrides)).encode()).hexdigest()[:8]}.json"
     for folder in dict.fromkeys(job.path.parents[1] for job in jobs if job.path):
         own = [job for job in jobs if job.path is None or job.path.parents[1] == folder]
@@ -35,7 +35,7 @@ def write_plan(jobs: Sequence[PlannedJob], overrides: Sequence[Sequence[str]]) -
 
 
 def not_begun(plan: Path) -> list[str]:
-    """Describe the jobs of a plan without a run directory, with the reason if known. Raises Unreadable."""
+    """Describe the plan's jobs that have no run directory, and why if known. Raises Unreadable."""
     jobs = read_json(plan).get("jobs")
     if not isinstance(jobs, list) or not all(isinstance(job, dict) and "label" in job for job in jobs):
         raise Unreadable(f"{plan.name} contains no jobs")

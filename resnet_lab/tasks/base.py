@@ -17,9 +17,9 @@ from resnet_lab.model.resnet import ResNetV2
 
 
 class Task:
-    """A configured task. Images are (B, C, H, W), normalised; labels are those of the data set.
+    """A configured task. Images are (B, C, H, W), normalised; labels are those of a `Batch`.
 
-    CUDA graphs record `targets`, `loss` and `penalty`: none of them may wait for the device or depend on the
+    CUDA graphs record `targets`, `loss` and `penalty`: none of them may wait for the device or branch on the
     values that it holds.
     """
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Step = Callable[[Tensor, Tensor], None]  # images (B, C, H, W), labels (B,)
+Step = Callable[[Tensor, Tensor], None]  # images (B, C, H, W) and labels
 
 # Mini-batches of each shape that run eagerly before one is recorded. They are regular steps, in which cuDNN selects
 # its algorithms and the optimiser allocates its buffers; a recording must contain neither.

@@ -1,6 +1,6 @@
 """One mini-batch: the optimiser step in training; sums of loss and penalty in training and evaluation.
 
-Steps neither wait for the device nor depend on values stored there, so a CUDA graph can record them.
+Steps neither wait for the device nor branch on values stored there, so a CUDA graph can record them.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class Totals:
 
 
 class TrainingStep:
-    """Forward, loss, backward, clipping and update for one mini-batch; `totals` adds the outputs before the update.
+    """Forward, loss, backward, clipping and update for one mini-batch; `totals` sums loss and penalty before it.
 
     `forward` computes full mini-batches; `net` itself computes smaller ones, for which nothing is compiled.
     """
