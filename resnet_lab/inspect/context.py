@@ -86,8 +86,10 @@ def context(
     """Read the images and resolve the choices. Raises ConfigError for a choice that does not exist."""
     data = ImageData(config)
     device = next(net.parameters()).device
-    rows = data.validation_rows if len(data.validation_rows) else np.arange(len(data.source.test))
-    source = data.source.train if len(data.validation_rows) else data.source.test
+    if len(data.validation_rows):
+        part, source, rows = "validation", data.source.train, data.validation_rows
+    else:
+        part, source, rows = "test", data.source.test, np.arange(len(data.source.test))
     rows = rows[:MOST_IMAGES]
     images = _prepared(source.pixels[rows], data.normalise, device)
     labels = torch.from_numpy(source.labels[rows]).to(device)
@@ -106,7 +108,7 @@ def context(
         net=net,
         images=images,
         labels=labels,
-        part="validation" if len(data.validation_rows) else "test",
+        part=part,
         classes=classes,
         pixel_range=PixelRange.of(data.normalise, device),
         chosen=chosen,

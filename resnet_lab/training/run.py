@@ -48,14 +48,15 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     runtime = Runtime.resolve(config, cost.macs)
     job = Job(config, directory, cost, runtime, callbacks)
     if config.dry_run:
-        log.info(job.description(data=None))
+        log.info(job.description(None, job.checkpoint()))
         return {}
     data = ImageData(config, runtime.steps_per_call)
     _refuse_single_image_batch(config, data)
     with directory.locked(), log_to(directory.log_file), runtime.set_up():
-        log.info(job.description(data))
+        checkpoint = job.checkpoint()
+        log.info(job.description(data, checkpoint))
         # Another process may have continued or finished the run in the meantime.
-        return directory.result() or job.guarded(data, job.checkpoint())
+        return directory.result() or job.guarded(data, checkpoint)
 
 
 def check(config: Config, directory: RunDirectory) -> Complexity:
@@ -93,7 +94,7 @@ class Job:
             raise ConfigError(f"{self.directory.last} is a checkpoint of another configuration: move it away")
         return checkpoint
 
-    def description(self, data: ImageData | None) -> str:
+    def description(self, data: ImageData | None, checkpoint: dict[str, Any] | None) -> str:
         """Describe in four lines what will be done, and how; omit the number of images if no data was read."""
         cost, runtime, epochs = self.cost, self.runtime, self.config.trainer.max_epochs
         images = ""
@@ -102,7 +103,7 @@ class Job:
             images = ": {:,} training, {:,} validation, {:,} test images, ".format(*parts)
             images += f"{data.num_batches} steps per epoch"
         todo = f"train {plural(epochs, 'epoch')}"
-        if checkpoint := self.checkpoint():
+        if checkpoint:
             todo = f"continue after epoch {len(checkpoint['history'])} of {epochs}"
         return (
             f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs per image\n"
