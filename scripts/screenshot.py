@@ -48,7 +48,7 @@ def capture(url: str, picture: Path, *flags: str) -> None:
             [
                 "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
                 "--no-first-run", "--enable-unsafe-swiftshader", f"--user-data-dir={profile}",
-                "--window-size=1400,900", f"--virtual-time-budget={MILLISECONDS_TO_LOAD}",
+                "--window-size=1800,900", f"--virtual-time-budget={MILLISECONDS_TO_LOAD}",
                 f"--screenshot={picture.absolute()}", *flags, url,
             ],
             check=True,
