@@ -37,7 +37,8 @@ def exit_on_signals() -> Iterator[None]:
 def raise_on_signals() -> None:
     """Make Ctrl-C and SIGTERM raise `Interrupted`; with Lightning's handlers, Ctrl-C would give exit status 1.
 
-    Only the first signal raises: a second one must not disturb the exit, when Lightning restores this SIGTERM handler.
+    Only the first signal raises: a second one must not disturb the exit. Removing the handler would not be enough,
+    since Lightning's teardown installs it again.
     """
     asked = False
 

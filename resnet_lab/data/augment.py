@@ -67,7 +67,7 @@ class Flip(Augmentation):
         return (torch.from_numpy(rng.random(count) < self.settings.p),)
 
     def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
-        """Reverse the columns of the drawn images. The result is channels-last."""
+        """Reverse the columns of the images for which a flip was drawn. The result is channels-last."""
         [flip_B] = drawn
         images_BHWC = images_BCHW.permute(0, 2, 3, 1)
         column_W = torch.arange(images_BCHW.shape[3], device=images_BCHW.device)

@@ -30,7 +30,7 @@ class RemoteFile:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The accepted file names; with a checksum of the content, also that of the unpacked file."""
+        """The accepted file names: with a checksum of the content, the unpacked file's name is accepted too."""
         return (self.name, self.name.removesuffix(".gz")) if self.content_sha256 else (self.name,)
 
 
@@ -51,7 +51,7 @@ def find(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> Path:
                 return path
             if folder != root or spec.content_sha256 is None:
                 raise damaged(path, "wrong checksum: it is damaged, or a different file with the same name")
-            # MNIST and Fashion-MNIST use the same file names: data.root itself may hold the file of the other.
+            # MNIST and Fashion-MNIST use the same file names: data.root itself may hold the other data set's file.
             passed_over = f" ({path} has other content)"
     try:
         _download(home, spec)

@@ -22,7 +22,9 @@ def memory_format(config: Config) -> torch.memory_format:
 
 
 class TrainLoader:
-    """Each image at most once per epoch, shuffled and augmented by a generator seeded with (seed, epoch).
+    """Yields each image once per epoch, shuffled and augmented by a generator seeded with (seed, epoch).
+
+    With `trainer.max_batches`, an epoch ends earlier, and not all images are used.
 
     One item holds `steps_per_call` consecutive mini-batches; the last item of an epoch may be smaller.
     """

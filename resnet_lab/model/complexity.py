@@ -1,7 +1,7 @@
 """Measure the cost of a network with one forward pass of one image on the `meta` device.
 
-Nothing is derived from the configuration. A function mode sees every operation and tracks the longest path to every
-tensor, so that user-defined units are measured too. `warnings` lists operations with weights that it cannot count.
+Nothing is derived from the configuration. A `TorchFunctionMode` sees every operation and tracks the longest path to
+every tensor, so user-defined units are measured too. `warnings` lists operations with weights that it cannot count.
 """
 
 import copy

@@ -37,7 +37,7 @@ PLACEMENTS = {
 
 
 class Layers:
-    """Factory for layers of the network's lineage; all parts of a network share one instance."""
+    """Builds layers with the network's placement of activations and `lineage`; all its parts share one instance."""
 
     def __init__(self, model: ModelConfig) -> None:
         self.placement = PLACEMENTS[model.activation]
@@ -84,7 +84,7 @@ class Layers:
 class ResidualLayer(nn.Module):
     """A convolution with the activations before and after it; a shortcut may start after the first activation.
 
-    Stored weights are named after these attributes.
+    Do not rename the attributes: checkpoints name the weights after them.
     """
 
     def __init__(self, before: nn.Module, conv: nn.Conv2d, after: nn.Module) -> None:

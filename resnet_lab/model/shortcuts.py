@@ -1,6 +1,7 @@
 """Shortcuts around a unit. A shortcut takes the unit's input x and its residual F(x), and returns their combination.
 
-To add one, write a class here and an entry in `config.registry.SHORTCUTS`.
+To add one to resnet_lab itself, write a class here and an entry in `config.registry.SHORTCUTS`; for your own, see
+docs/extending.md.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class ShortcutSpec:
         return self.in_maps == self.maps and self.stride == 1
 
     def projection(self) -> nn.Module:
-        """Build a 1x1 convolution; in V1, BatchNorm follows."""
+        """Build a 1x1 convolution; in ResNet V1 (`activation=original`), BatchNorm follows."""
         conv = self.layers.convolution(self.in_maps, self.maps, kernel=1, stride=self.stride)
         order = self.layers.placement.projection
         return nn.Sequential(conv, *self.layers.activation(order, self.maps)) if order else conv

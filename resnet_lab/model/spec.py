@@ -11,7 +11,10 @@ from resnet_lab.config.registry import SHORTCUTS, UNITS
 
 @dataclass(frozen=True, slots=True)
 class ConvSpec:
-    """A convolution in a kind of unit. The last one must output the unit's filters, not the bottleneck's maps."""
+    """One convolution of a type of unit.
+
+    A unit's last convolution must output the unit's filters, not the bottleneck's maps.
+    """
 
     kernel: int
     bottleneck: bool = False  # outputs the bottleneck's maps instead of the unit's filters
@@ -29,7 +32,7 @@ class UnitSpec:
     bottleneck_maps: int
     stride: int
     stride_on: StrideOn
-    first_of_network: bool  # its input comes activated from the stem
+    first_of_network: bool  # its input is the stem's output, which is already activated
     activated_shortcut: bool  # its shortcut starts after its first activation, if the unit begins with it
 
     def maps_after(self, conv: ConvSpec) -> int:
@@ -92,7 +95,10 @@ def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
 
 
 def _activated_shortcut(model: ModelConfig, first_of_stack: bool) -> bool:
-    """Whether the shortcut starts after the activation: in a stack's first unit (fb.resnet.torch), or for its kind."""
+    """Whether the shortcut starts after the activation: in a stack's first unit, as in fb.resnet.torch.
+
+    If the shortcut is of a kind that takes the activated input, it does so in every unit.
+    """
     match model.lineage.projection_input:
         case ProjectionInput.activated:
             return first_of_stack or SHORTCUTS.info(model.shortcut).takes_activated

@@ -85,7 +85,10 @@ class TaskModule(LightningModule):
         self.evaluate: Step = GraphedStep(evaluation, recorder) if recorder else evaluation
 
     def on_train_end(self) -> None:
-        """Free the graphs' memory: the test may use other weights at other addresses."""
+        """Free the graphs and their memory.
+
+        The test does not replay them: its weights may be at other addresses than the recorded ones.
+        """
         del self.take_step, self.evaluate
 
     def on_train_epoch_start(self) -> None:
@@ -155,7 +158,10 @@ class TaskModule(LightningModule):
         self.test_means = self.evaluated.means()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the history and the data for `load_run`; store learning rates as plain numbers instead of tensors."""
+        """Add the history, and the configuration, mean and std that `load_run` needs.
+
+        Learning rates are stored as plain numbers instead of tensors.
+        """
         for state in checkpoint["optimizer_states"]:
             for group in state["param_groups"]:
                 group["lr"] = float(group["lr"])

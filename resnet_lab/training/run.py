@@ -60,7 +60,7 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
 
 
 def check(config: Config, directory: RunDirectory) -> Complexity:
-    """Return the cost of the network; read only the run's directory, and create nothing.
+    """Check the settings and the run's directory; return the cost of the network. Reads no images, and creates nothing.
 
     Raises ConfigError when a setting is wrong or the directory holds another run, RunFailed when the run has diverged.
     """
@@ -89,7 +89,7 @@ class Job:
         if not self.directory.last.exists():
             return None
         checkpoint = load_checkpoint(self.directory.last)
-        stored = checkpoint["resnet_lab"].get("config")  # 0.1 stored only a hash of the settings
+        stored = checkpoint["resnet_lab"].get("config")  # version 0.1 stored only a hash of the settings
         if stored and differences(from_dict(stored), self.config):
             raise ConfigError(f"{self.directory.last} is a checkpoint of another configuration: move it away")
         return checkpoint
@@ -133,7 +133,7 @@ class Job:
             log.debug("interrupted")
             raise
         except Diverged as diverged:
-            why = f"{diverged}; a lower optim.lr or optim.warmup_iterations may help"
+            why = f"{diverged}; a lower optim.lr, or a warm-up (optim.warmup_iterations), may help"
             directory.set_status(State.diverged, why)
             raise RunFailed(f"{directory.path} has diverged: {why}") from diverged
         except Exception as error:
@@ -184,8 +184,9 @@ def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
     alone = data.num_images % config.optim.batch_size == 1 or config.optim.batch_size == 1
     if alone and config.model.batch_norm and max(size) <= math.prod(config.model.strides):
         raise ConfigError(
-            f"optim.batch_size={config.optim.batch_size} gives a mini-batch of one of {data.num_images} images, "
-            "whose last map has one pixel: BatchNorm needs more values; use another batch size"
+            f"optim.batch_size={config.optim.batch_size} gives a mini-batch with a single image (of "
+            f"{data.num_images}), and its last map has a single pixel: BatchNorm needs more than one value; "
+            "use another batch size"
         )
 
 

@@ -19,12 +19,13 @@ from resnet_lab.config.enums import Accelerator, Compile
 from resnet_lab.config.schema import Config
 from resnet_lab.text import plural
 
-# Below this number of MACs per forward pass, a second thread gains little on an idle machine; next to another process,
-# each wait for it costs far more than the work that it shares.
+# Below this number of MACs per forward pass, a second thread gains little on an idle machine; while another process is
+# running, waiting for that thread costs far more than the work that it takes over.
 SMALL_MACS = 1_000_000_000
 
 # Lightning takes about 1 ms per call. To keep this below 1 %, a call should last about 0.1 s: on a CPU, with about
-# 10^10 MACs per second and thread, this many MACs of forward passes; on a GPU, this many steps.
+# 10^10 MACs per second and thread, CALL_MACS in forward passes (three times as many with the backward passes); on a
+# GPU, CALL_STEPS_ON_GPU steps.
 CALL_MACS = 500_000_000
 CALL_STEPS_ON_GPU = 128
 CALL_BYTES = 2**28  # at most, of images as float32
@@ -129,7 +130,8 @@ def _precision(asked: str, on_gpu: bool) -> tuple[str, str]:
 
 def _graphs(asked: bool | None, on_gpu: bool) -> tuple[bool, str]:
     graphs = on_gpu if asked is None else asked
-    why = "" if asked is not None else " (the host is slower than the GPU)" if on_gpu else " (CUDA graphs need a GPU)"
+    reason = " (launching kernels one by one is slower)" if on_gpu else " (CUDA graphs need a GPU)"
+    why = "" if asked is not None else reason
     return graphs, ("steps replayed as CUDA graphs" if graphs else "eager steps") + why
 
 

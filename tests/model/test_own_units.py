@@ -3,6 +3,7 @@
 import re
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -188,13 +189,18 @@ def test_a_unit_that_cannot_be_built_is_one_message() -> None:
         measure(load_config(*SMALL, "unit=mine", "bottleneck=none"))
 
 
-def test_the_example_of_the_docs() -> None:
+def test_the_examples_of_the_docs() -> None:
     page = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
-    [code] = re.findall(r"(?s)```python\n(.*?)```", page)
-    exec(code, {})
+    names: dict[str, Any] = {}
+    for code in re.findall(r"(?s)```python\n(.*?)```", page):
+        exec(code, names)
     net = ResNetV2(load_config("data=fake", "unit=grouped", "shortcut=halved").model)
     unit = net.stacks[1].units[1].eval()
     nn.init.zeros_(unit.layers[-1].conv.weight)
     x_BCHW = torch.randn(2, 128, 4, 4)
     assert torch.equal(unit(x_BCHW), x_BCHW / 2)
     assert [layer.conv.groups for layer in unit.layers] == [1, 8, 1]
+    net = ResNetV2(load_config("data=fake", "shortcut=mixed", "model.shortcut_scale=0.5").model)
+    unit = net.stacks[1].units[1].eval()
+    nn.init.zeros_(unit.shortcut.mix.weight)
+    assert torch.equal(unit(x_BCHW), x_BCHW / 2)

@@ -221,7 +221,7 @@ def test_seeds_differ_and_repeat(tmp_path: Path):
 
 
 def test_a_diverged_run_says_so_and_is_not_repeated(lab: Lab):
-    with pytest.raises(RunFailed, match=r"diverged: train/loss is \S+ in epoch 1; a lower optim\.lr .*may help"):
+    with pytest.raises(RunFailed, match=r"diverged: train/loss is \S+ in epoch 1; a lower optim\.lr, .*may help"):
         lab.run("optim.lr=1e30")
     directory = lab.directory("optim.lr=1e30")
     status = directory.status()
