@@ -3,7 +3,7 @@
 import argparse
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -17,7 +17,6 @@ from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.inspect.context import Choices, InspectContext, context
 from resnet_lab.inspect.sections import PARTS
-from resnet_lab.inspect.shown import Section
 from resnet_lab.interrupts import Interrupted, signals_kept
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.page import render
@@ -28,6 +27,17 @@ from resnet_lab.text import literal_text, plain_console, printable
 from resnet_lab.training.runtime import Runtime
 
 DPI = 110
+
+
+@dataclass(slots=True)
+class Section:
+    """A part of the page: figures with captions, the time they took, and the error, if any."""
+
+    name: str
+    title: str
+    figures: list[tuple[Path, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    failure: str = ""
 
 
 def look(options: argparse.Namespace) -> list[Section]:

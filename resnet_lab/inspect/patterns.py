@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from resnet_lab.inspect.maps import mean_reaction
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.inspect.replica import intermediate, replica
-from resnet_lab.inspect.smoothing import blurred
 from resnet_lab.model.resnet import ResNetV2
 
 PATTERN_STEPS = 200
@@ -88,6 +87,18 @@ def multiscale_noise(image_shape: tuple[int, int, int], generator: torch.Generat
         pictures.append((fine - fine.mean()) / fine.std(correction=0).clamp(min=1e-8))
         grain *= 4
     return torch.cat(pictures)
+
+
+def blurred(images_BCHW: Tensor, sigma: float) -> Tensor:
+    """Convolve with a Gaussian of standard deviation `sigma` (pixels), with periodic boundaries."""
+    if sigma == 0:
+        return images_BCHW
+    height, width = images_BCHW.shape[2:]
+    device = images_BCHW.device
+    vertical = torch.fft.fftfreq(height, device=device)[:, None]
+    horizontal = torch.fft.rfftfreq(width, device=device)
+    damping = torch.exp(-2 * (torch.pi * sigma) ** 2 * (vertical**2 + horizontal**2))
+    return torch.fft.irfft2(torch.fft.rfft2(images_BCHW) * damping, s=(height, width))
 
 
 def _ascend(
