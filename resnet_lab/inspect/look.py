@@ -2,12 +2,11 @@
 
 import argparse
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -64,9 +63,12 @@ def _sections(inspected: InspectContext, options: argparse.Namespace, progress: 
         with machine.set_up():
             for name in what:
                 progress.update(whole, description=name)
-                sections.append(_made(name, inspected, out / "figures"))
+                section = _made(name, inspected, out / "figures")
+                sections.append(section)
                 progress.advance(whole)
-                _report(sections[-1], progress.console)
+                line = Text(f"{section.name:<10} {section.seconds:6.1f} s  ")
+                line.append(f"failed: {section.failure}" if section.failure else "", style="red")
+                progress.console.print(line)
     except Interrupted as interrupted:
         interrupted.message = f"interrupted after {len(sections)} of {len(what)} parts"
         raise
@@ -78,11 +80,6 @@ def _sections(inspected: InspectContext, options: argparse.Namespace, progress: 
     return sections
 
 
-def _report(section: Section, console: Console) -> None:
-    line = Text(f"{section.name:<10} {section.seconds:6.1f} s  ")
-    console.print(line.append(f"failed: {section.failure}" if section.failure else "", style="red"))
-
-
 def _machine(config: Config) -> Runtime:
     """Resolve the settings for this machine, wherever the run was trained, with a suitable number of threads."""
     here = replace(config.trainer, accelerator=Accelerator.auto, graphs=None, num_threads=None)
@@ -90,9 +87,6 @@ def _machine(config: Config) -> Runtime:
 
 
 def _subject(options: argparse.Namespace, progress: Progress) -> InspectContext:
-    def track(steps: Iterable[int]) -> Iterable[int]:
-        return progress.track(steps, description="  steps")
-
     choices = Choices(options.images, options.layers, options.maps, options.class_name, options.seed)
     config, net = _loaded(options.run_dir, options.checkpoint)
     options.what = _parts(options.what, config.task)
@@ -101,8 +95,9 @@ def _subject(options: argparse.Namespace, progress: Progress) -> InspectContext:
         other, its_net = _loaded(directory, options.checkpoint)
         if other.task != config.task:
             raise ConfigError(f"--compare: {directory} is a run of task={other.task}, not task={config.task}")
-        compared.append((_name(directory), its_net))
-    return context(config, net, choices, compared, track)
+        label = "/".join(directory.resolve().parts[-3:])  # the distinctive end of a run's path: name, overrides, seed
+        compared.append((label, its_net))
+    return context(config, net, choices, compared, partial(progress.track, description="  steps"))
 
 
 def _parts(asked: list[str], task: str) -> list[str]:
@@ -119,11 +114,6 @@ def _loaded(directory: Path, checkpoint: str) -> tuple[Config, ResNetV2]:
     config, net = load_run(directory, checkpoint)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return config, net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def _name(directory: Path) -> str:
-    """Return the distinctive end of a run's path: name, overrides, seed."""
-    return "/".join(directory.resolve().parts[-3:])
 
 
 def _made(name: str, inspected: InspectContext, folder: Path) -> Section:

@@ -76,7 +76,7 @@ def maximise(
     return Patterns(torch.cat(images)[chosen].cpu().numpy(), reached_MS.amax(dim=1).cpu().numpy())
 
 
-def multiscale_noise(image_shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
+def multiscale_noise(image_shape: Sequence[int], generator: torch.Generator) -> Tensor:
     """Return normal noise (S, C, H, W) with grains of 1, 4, 16, … pixels, up to half of the image."""
     channels, height, width = image_shape
     pictures = []
@@ -111,8 +111,6 @@ def _ascend(
 ) -> tuple[Tensor, Tensor]:
     """Return the patterns after all steps, and the reactions to them (B,)."""
     images_BCHW = _limited(start_BCHW, pixel_range, search.contrast)
-    _, channels, height, width = start_BCHW.shape
-    image_shape = (channels, height, width)
     for step in track(range(search.steps)):
         progress = step / max(1, search.steps - 1)
         jitter = search.jitter if progress < 0.75 else 0
@@ -122,7 +120,7 @@ def _ascend(
         (gradient_BCHW,) = torch.autograd.grad(value, images_BCHW)
         nowhere_B111 = gradient_BCHW.abs().amax(dim=(1, 2, 3), keepdim=True) == 0
         if nowhere_B111.any():  # blocked by an inactive ReLU: restart from other noise
-            noise_SCHW = multiscale_noise(image_shape, generator).to(images_BCHW.device)
+            noise_SCHW = multiscale_noise(start_BCHW.shape[1:], generator).to(images_BCHW.device)
             images_BCHW = torch.where(nowhere_B111, noise_SCHW[step % len(noise_SCHW)], images_BCHW)
         uphill_BCHW = pixel_range.inward(images_BCHW.detach(), blurred(gradient_BCHW, search.blur))
         uphill_BCHW = uphill_BCHW / _rms(uphill_BCHW).clamp(min=1e-12)

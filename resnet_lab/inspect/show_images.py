@@ -19,10 +19,9 @@ BUDGET, MIN_STEPS = 600_000_000_000, 50  # most MACs per optimisation (half a mi
 
 def show_patterns(context: InspectContext) -> Iterator[Shown]:
     """Patterns that activate maps."""
-    contrast = float(context.images.square().mean(dim=(1, 2, 3)).sqrt().max())
     search = Search(
         steps=_steps(context, PATTERN_STEPS, NUM_CHOSEN * 3),
-        contrast=contrast,
+        contrast=float(context.images.square().mean(dim=(1, 2, 3)).sqrt().max()),
         jitter=max(1, min(context.image_shape[1:]) // 16),
         seed=context.choices.seed,
     )
@@ -30,9 +29,7 @@ def show_patterns(context: InspectContext) -> Iterator[Shown]:
         found = reactions(context.net, torch.cat([context.images, context.chosen]), name)
         maps, reasons = _chosen_maps(context, found)
         found = found[: len(context.images)]
-        patterns = maximise(
-            context.net, name, maps, context.image_shape, context.pixel_range, search, track=context.track
-        )
+        patterns = maximise(context.net, name, maps, context.image_shape, context.pixel_range, search, context.track)
         strongest = found[:, maps].argmax(axis=0)
         real = context.pictures(context.images[torch.from_numpy(strongest)])
         made = context.pictures(patterns.images)

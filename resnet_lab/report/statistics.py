@@ -51,21 +51,18 @@ class Difference:
         return self.p is not None and self.p < ALPHA
 
     def words(self, scoring: Scoring) -> str:
+        both = f"{self.better} and {self.worse}"
         seeds = f"{' and '.join(map(str, dict.fromkeys(self.n)))} {self.unit}"
         how = "paired" if self.paired else "Welch"
         mean = scoring.number(self.mean)
         numbers = scoring.gap(f"{mean} ± {scoring.number(self.half)}")
         if self.p is None and self.mean < TINY:
-            same = f"the {scoring.score}s are the same"
-            return f"{self.better} and {self.worse} are not distinguishable with {seeds}: {same}"
+            return f"{both} are not distinguishable with {seeds}: the {scoring.score}s are the same"
         if self.p is None:
-            gap = f"{scoring.gap(mean)} without any spread"
-            return f"{self.better} and {self.worse}: no test is possible with {seeds} that differ by {gap}"
+            return f"{both}: no test is possible with {seeds} that differ by {scoring.gap(mean)} without any spread"
         if self.real:
             return f"{self.better} is better than {self.worse} by {numbers} (p = {self.p:.2g}, {how}, {seeds})"
-        return (
-            f"{self.better} and {self.worse} are not distinguishable with {seeds} ({numbers}, p = {self.p:.2g}, {how})"
-        )
+        return f"{both} are not distinguishable with {seeds} ({numbers}, p = {self.p:.2g}, {how})"
 
 
 def summarise(values: Iterable[float]) -> Summary | None:
