@@ -159,11 +159,8 @@ def _chosen(
             parts.append((image, label, f"{printable(Path(text).name)}: {task.words(label, classes)}?"))
         else:
             raise ConfigError(f"--images: {text} is neither the number of an image nor a file")
-    return (
-        torch.cat([image for image, _, _ in parts]).contiguous(memory_format=torch.channels_last),
-        torch.stack([label for _, label, _ in parts]),
-        tuple(name for _, _, name in parts),
-    )
+    chosen, chosen_labels, names = zip(*parts, strict=True)
+    return torch.cat(chosen).contiguous(memory_format=torch.channels_last), torch.stack(chosen_labels), names
 
 
 def _map_selectors(

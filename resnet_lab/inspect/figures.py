@@ -105,9 +105,8 @@ def frequency_figure(errors: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndar
     figure = titled_figure(max(7.0, 5.2 * len(errors)), 4.6, title)
     axes = figure.subplots(1, len(errors), squeeze=False, sharey=True)[0]
     for ax, (network, curves) in zip(axes, errors.items(), strict=True):
-        for i, (name, (frequency, error)) in enumerate(curves.items()):
-            colour = f"C{i}"
-            ax.plot(frequency, np.maximum(error, LEAST_ERROR), "o-", ms=3, lw=1.2, color=colour, label=name)
+        for name, (frequency, error) in curves.items():
+            ax.plot(frequency, np.maximum(error, LEAST_ERROR), "o-", ms=3, lw=1.2, label=name)
         ax.axhline(1, color="grey", lw=0.8, ls="--")
         ax.text(0.005, 1.15, "mean colour", va="bottom", fontsize="x-small", color="grey")
         logarithmic(ax)

@@ -73,8 +73,9 @@ def _sections(inspected: InspectContext, options: argparse.Namespace, progress: 
         interrupted.message = f"interrupted after {len(sections)} of {len(what)} parts"
         raise
     finally:
-        facts = _facts(inspected, options)
-        page = render("inspect/inspect.html", name=inspected.name, facts=facts, sections=sections)
+        run_dir = printable(str(options.run_dir.resolve()))
+        values = {"run_dir": run_dir, "checkpoint": options.checkpoint, "inspected": inspected, "sections": sections}
+        page = render("inspect/inspect.html", **values)
         write_atomically(out / "inspect.html", lambda file: file.write(page))
         print(f"written to {printable(str(out))}: inspect.html, figures/")
     return sections
@@ -131,14 +132,3 @@ def _made(name: str, inspected: InspectContext, folder: Path) -> Section:
         section.failure = f"{type(error).__name__}: {error}"
     section.seconds = time.perf_counter() - start
     return section
-
-
-def _facts(inspected: InspectContext, options: argparse.Namespace) -> list[str]:
-    score = TASKS.info(inspected.config.task).score
-    epoch = f"epoch with the lowest validation {score}" if options.checkpoint == "best" else "last epoch"
-    return [
-        printable(str(options.run_dir.resolve())),
-        f"checkpoint: {epoch}",
-        f"{len(inspected.images):,} {inspected.part} images of {inspected.config.data.name}",
-        f"chosen images: {', '.join(inspected.chosen_names)}",
-    ]

@@ -58,7 +58,7 @@ def maximise(
     noise_SCHW = multiscale_noise(image_shape, generator)
     starts = [(number, noise) for number in maps for noise in range(len(noise_SCHW))]
     device = pixel_range.low.device
-    images, reached = [], []
+    found = []
     for first in range(0, len(starts), CHUNK):
         chunk = starts[first : first + CHUNK]
         map_B = torch.tensor([number for number, _ in chunk], device=device)
@@ -67,13 +67,12 @@ def maximise(
         def react(images_BCHW: Tensor, map_B: Tensor = map_B) -> Tensor:
             return mean_reaction(intermediate(other, images_BCHW, name)).gather(1, map_B[:, None])[:, 0]
 
-        found, value = _ascend(react, start_BCHW, pixel_range, search, generator, track)
-        images.append(found)
-        reached.append(value)
-    reached_MS = torch.cat(reached).view(len(maps), len(noise_SCHW))
+        found.append(_ascend(react, start_BCHW, pixel_range, search, generator, track))
+    images, reached = (torch.cat(chunks) for chunks in zip(*found, strict=True))
+    reached_MS = reached.view(len(maps), len(noise_SCHW))
     best_M = reached_MS.argmax(dim=1)
     chosen = torch.arange(len(maps), device=device) * len(noise_SCHW) + best_M
-    return Patterns(torch.cat(images)[chosen].cpu().numpy(), reached_MS.amax(dim=1).cpu().numpy())
+    return Patterns(images[chosen].cpu().numpy(), reached_MS.amax(dim=1).cpu().numpy())
 
 
 def multiscale_noise(image_shape: Sequence[int], generator: torch.Generator) -> Tensor:

@@ -118,24 +118,18 @@ def link(path: Path, out: Path) -> str:
 
 def write_csv(path: Path, analyses: Iterable[Analysis]) -> None:
     """Write one line per group, in full precision."""
-    measures = [f"{measure}_{part}" for measure in MEASURES for part in ("mean", "std", "median", "n", "half")]
-    names = ["comparison", "group", "runs", "depth", *measures, "published_error", *COSTS, "fronts"]
+    parts = ("mean", "std", "median", "n", "half")
+    measures = [f"{measure}_{part}" for measure in MEASURES for part in parts]
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
+        writer = csv.writer(file)
+        writer.writerow(["comparison", "group", "runs", "depth", *measures, "published_error", *COSTS, "fronts"])
         for analysis in analyses:
-            writer.writerows(_csv_row(analysis, row) for row in analysis.rows)
-
-
-def _csv_row(analysis: Analysis, row: Row) -> dict[str, Any]:
-    numbers = {
-        f"{measure}_{part}": value
-        for measure, summary in row.scores.items()
-        for part, value in (dataclasses.asdict(summary) if summary else {}).items()
-    }
-    identity = {"comparison": analysis.comparison.title, "group": row.group.label, "runs": len(row.group.runs)}
-    rest = {"depth": row.depth, "published_error": row.published, "fronts": " ".join(row.fronts)}
-    return identity | rest | numbers | row.costs
+            for row in analysis.rows:
+                identity = [analysis.comparison.title, row.group.label, len(row.group.runs), row.depth]
+                summaries = row.scores.values()  # None without a score
+                scores = [getattr(summary, part, None) for summary in summaries for part in parts]
+                costs = [row.costs.get(cost) for cost in COSTS]
+                writer.writerow([*identity, *scores, row.published, *costs, " ".join(row.fronts)])
 
 
 def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> None:
