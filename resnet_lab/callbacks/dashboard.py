@@ -12,7 +12,6 @@ from resnet_lab.callbacks.observer import Observer
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_dict
-from resnet_lab.config.tasks import Scoring
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.tasks.cost import measure, tree
 from resnet_lab.text import plain_console
@@ -41,7 +40,9 @@ class Dashboard(Observer):
         plain_console(100, file=summary).print(tree(self.config, cost))
         writer.add_text("config", as_code(yaml.safe_dump(to_dict(self.config), sort_keys=False)), 0)
         writer.add_text("summary", as_code(summary.getvalue()), 0)
-        writer.add_custom_scalars(charts(task))
+        charts = {task.label(task.score): task.score, "loss": "loss"}
+        lines = {title: ["Multiline", [f"train/{name}", f"val/{name}"]] for title, name in charts.items()}
+        writer.add_custom_scalars({"training and validation": lines})
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images, _ = next(iter(data.train_dataloader()))
         shown = PixelRange.of(data.normalise, images.device).pictures(images[:GRID])
@@ -50,13 +51,6 @@ class Dashboard(Observer):
         experiment, *session = hparams(values, {f"val/{task.score}": None, f"test/{task.score}": None})
         for hparam_summary in (_marked(experiment), *session):
             writer.file_writer.add_summary(hparam_summary, 0)
-
-
-def charts(scoring: Scoring) -> dict[str, Any]:
-    """Return the layout of CUSTOM SCALARS."""
-    titles = {scoring.label(scoring.score): scoring.score, "loss": "loss"}
-    curves = {title: ["Multiline", [f"train/{name}", f"val/{name}"]] for title, name in titles.items()}
-    return {"training and validation": curves}
 
 
 def hyper_parameters(config: Config) -> dict[str, Any]:

@@ -27,8 +27,7 @@ class ProgressBar(Observer):
             disable=not console.is_terminal,
         )
         self.bar.start()
-        epochs = trainer.max_epochs
-        self.task = self.bar.add_task("", total=epochs, completed=trainer.current_epoch, figures="")
+        self.task = self.bar.add_task("", total=trainer.max_epochs, completed=trainer.current_epoch, figures="")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.images, self.start = 0, time.perf_counter()

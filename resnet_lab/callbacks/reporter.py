@@ -29,12 +29,6 @@ class Reporter(Callback):
         self.send = send
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self._report(trainer, pl_module)
-
-    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self._report(trainer, pl_module)
-
-    def _report(self, trainer: Trainer, pl_module: Any) -> None:
         history: list[dict[str, Any]] = pl_module.history
         scoring = pl_module.task.info.scoring
         record = history[-1] if history else {}
@@ -43,3 +37,5 @@ class Reporter(Callback):
         left = None if seconds is None else seconds * (max_epochs - len(history))
         numbers = (record.get(f"val/{scoring.score}"), record.get("images_per_second"), left)
         self.send(Progress(trainer.default_root_dir, len(history), max_epochs, scoring, *numbers))
+
+    on_train_end = on_train_epoch_start

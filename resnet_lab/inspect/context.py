@@ -66,9 +66,9 @@ class InspectContext:
         return self.config.data.image_shape
 
     def pictures(self, images: Tensor | np.ndarray) -> np.ndarray:
-        """Convert normalised images to grey or RGB (B, 1 or 3, H, W) in 0…1."""
+        """Convert normalised images to grey or RGB in 0…1, for matplotlib: (B, H, W, 1 or 3)."""
         on_device = torch.as_tensor(images, device=self.pixel_range.low.device)
-        return self.pixel_range.pictures(on_device).cpu().numpy()
+        return self.pixel_range.pictures(on_device).permute(0, 2, 3, 1).cpu().numpy()
 
     def untrained(self, plain: bool = False) -> ResNetV2:
         """Initialise the network from the run's seed; with `plain`, without shortcuts of any kind."""
@@ -159,11 +159,8 @@ def _chosen(
             parts.append((image, label, f"{printable(Path(text).name)}: {task.words(label, classes)}?"))
         else:
             raise ConfigError(f"--images: {text} is neither the number of an image nor a file")
-    return (
-        torch.cat([image for image, _, _ in parts]).contiguous(memory_format=torch.channels_last),
-        torch.stack([label for _, label, _ in parts]),
-        tuple(name for _, _, name in parts),
-    )
+    chosen, chosen_labels, names = zip(*parts, strict=True)
+    return torch.cat(chosen).contiguous(memory_format=torch.channels_last), torch.stack(chosen_labels), names
 
 
 def _map_selectors(

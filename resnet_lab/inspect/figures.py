@@ -1,6 +1,7 @@
 """Curves, bars and matrices of the measurements, as matplotlib figures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from resnet_lab.inspect.filters import Histogram
 from resnet_lab.inspect.flow import Flow
 from resnet_lab.inspect.mistakes import Mistakes
-from resnet_lab.inspect.mosaic import give_title
+from resnet_lab.inspect.mosaic import titled_figure
 
 MOST_CLASSES, MOST_NUMBERS = 30, 20  # classes with a bar; classes up to which the matrix shows counts
 FEW_WEIGHTS = 5000
@@ -30,10 +31,18 @@ PANELS = {
 LOGARITHMIC = ("gradient", "signal", "share", "weight")
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A figure with its caption; `name` is the stem of its file."""
+
+    name: str
+    figure: Figure
+    caption: str
+
+
 def flow_figure(flows: Mapping[str, Flow], title: str) -> Figure:
     """Plot the signal flow of one or several networks over depth, with a panel for each quantity."""
-    figure = Figure(figsize=(13, 7.4), layout="constrained")
-    give_title(figure, title)
+    figure = titled_figure(13, 7.4, title)
     axes = dict(zip(PANELS, figure.subplots(2, 3).flat, strict=True))
     wide, longest = LEGEND
     labels = [label if len(label) <= longest else f"…{label[1 - longest :]}" for label in flows]  # keep the end
@@ -93,13 +102,11 @@ def logarithmic(ax: Axes) -> None:
 
 def frequency_figure(errors: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], title: str) -> Figure:
     """Plot the error of inverted images by spatial frequency: a panel for each network, a curve for each depth."""
-    figure = Figure(figsize=(max(7.0, 5.2 * len(errors)), 4.6), layout="constrained")
-    give_title(figure, title)
+    figure = titled_figure(max(7.0, 5.2 * len(errors)), 4.6, title)
     axes = figure.subplots(1, len(errors), squeeze=False, sharey=True)[0]
     for ax, (network, curves) in zip(axes, errors.items(), strict=True):
-        for i, (name, (frequency, error)) in enumerate(curves.items()):
-            colour = f"C{i}"
-            ax.plot(frequency, np.maximum(error, LEAST_ERROR), "o-", ms=3, lw=1.2, color=colour, label=name)
+        for name, (frequency, error) in curves.items():
+            ax.plot(frequency, np.maximum(error, LEAST_ERROR), "o-", ms=3, lw=1.2, label=name)
         ax.axhline(1, color="grey", lw=0.8, ls="--")
         ax.text(0.005, 1.15, "mean colour", va="bottom", fontsize="x-small", color="grey")
         logarithmic(ax)
@@ -113,8 +120,7 @@ def frequency_figure(errors: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndar
 
 def histogram_figure(histograms: Mapping[str, Histogram], title: str) -> Figure:
     """Plot the weight distributions of stem, stacks and head."""
-    figure = Figure(figsize=(7.5, 4.4), layout="constrained")
-    give_title(figure, title)
+    figure = titled_figure(7.5, 4.4, title)
     ax = figure.subplots()
     for name, histogram in histograms.items():
         total = int(histogram.counts.sum())
@@ -134,8 +140,7 @@ def confusion_figure(found: Mistakes, classes: Sequence[str], title: str) -> Fig
     """Plot the counts of true class (rows) against predicted class (columns), coloured by their share of the row."""
     count = len(classes)
     side = float(np.clip(2.4 + 0.42 * count, 4.5, 12))
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    give_title(figure, title)
+    figure = titled_figure(side + 1, side, title)
     ax = figure.subplots()
     share = 100 * found.confusion / np.maximum(found.confusion.sum(axis=1, keepdims=True), 1)
     image = ax.imshow(share, cmap="Blues", vmin=0, vmax=100)
@@ -154,8 +159,7 @@ def confusion_figure(found: Mistakes, classes: Sequence[str], title: str) -> Fig
 
 def reliability_figure(found: Mistakes, classes: Sequence[str], title: str) -> Figure:
     """Plot accuracy against confidence, and the error of each class, the worst first."""
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    give_title(figure, title)
+    figure = titled_figure(11, 4.6, title)
     left, right = figure.subplots(1, 2)
     confidence, accuracy = 100 * found.accuracy_by_confidence.T
     left.plot([0, 100], [0, 100], color="grey", lw=0.8, ls="--", label="perfectly calibrated")

@@ -28,21 +28,20 @@ def first_filters(net: ResNetV2) -> np.ndarray:
 def weight_histograms(net: ResNetV2) -> dict[str, Histogram]:
     """Return the histograms of stem, stacks and head. Synchronises with the device once."""
     groups = {"stem": net.stem, **{f"stacks.{s}": stack for s, stack in enumerate(net.stacks)}, "head": net.head}
-    weights = {
-        name: torch.cat([p.detach().float().flatten() for p in group.parameters() if p.ndim > 1])
-        for name, group in groups.items()
-        if any(p.ndim > 1 for p in group.parameters())
-    }
-    rows = []
-    for flat in weights.values():
+    rows = {}
+    for name, group in groups.items():
+        weights = [p.detach().float().flatten() for p in group.parameters() if p.ndim > 1]
+        if not weights:
+            continue
+        flat = torch.cat(weights)
         low, high = flat.aminmax()
         place = ((flat - low) / (high - low).clamp(min=1e-12) * NUM_BINS).long().clamp(0, NUM_BINS - 1)
         sums = torch.stack([low, high, flat.sum(), flat.square().sum()]).double()
-        rows.append(torch.cat([sums, torch.bincount(place, minlength=NUM_BINS).double()]))
-    table = torch.stack(rows).cpu().numpy()
+        rows[name] = torch.cat([sums, torch.bincount(place, minlength=NUM_BINS).double()])
+    table = torch.stack(list(rows.values())).cpu().numpy()
     return {
         name: Histogram(np.linspace(low, high, NUM_BINS + 1), np.array(counts), total, square)
-        for name, (low, high, total, square, *counts) in zip(weights, table, strict=True)
+        for name, (low, high, total, square, *counts) in zip(rows, table, strict=True)
     }
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,15 +51,12 @@ class FlowProbe:
         self.outputs: dict[str, Tensor] = {}
         for name, part in self.parts.items():
             if isinstance(part, ResidualUnit):
-                part.register_forward_pre_hook(partial(self._input, name))
-                part.shortcut.register_forward_pre_hook(partial(self._residual, name))
+                part.register_forward_pre_hook(partial(self._measure_input, name, "input", 0))
+                part.shortcut.register_forward_pre_hook(partial(self._measure_input, name, "residual", 1))
             if whole:
-                self._hook_outputs(name, part)
-
-    def _hook_outputs(self, name: str, part: nn.Module) -> None:
-        part.register_forward_hook(partial(self._output, name))
-        for relu in (module for module in part.modules() if isinstance(module, nn.ReLU)):
-            relu.register_forward_hook(partial(self._count_dead, name))
+                part.register_forward_hook(partial(self._output, name))
+                for relu in (module for module in part.modules() if isinstance(module, nn.ReLU)):
+                    relu.register_forward_hook(partial(self._count_dead, name))
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor | None = None) -> Flow:
         """Run one mini-batch forward and, given labels, backward. Synchronises with the device once, at the end."""
@@ -80,11 +76,8 @@ class FlowProbe:
         std, mean = torch.std_mean(out.detach(), correction=0)
         self.found[name] |= {"mean": mean, "std": std}
 
-    def _input(self, name: str, unit: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.found[name]["input"] = torch.linalg.vector_norm(inputs[0].detach())
-
-    def _residual(self, name: str, shortcut: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.found[name]["residual"] = torch.linalg.vector_norm(inputs[1].detach())
+    def _measure_input(self, name: str, kind: str, number: int, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.found[name][kind] = torch.linalg.vector_norm(inputs[number].detach())
 
     def _count_dead(self, name: str, relu: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         others = [dim for dim in range(out.ndim) if dim != 1]
@@ -104,18 +97,17 @@ class FlowProbe:
             self.found[name]["signal"] = torch.linalg.vector_norm(gradient)
 
     def _fetched(self) -> Flow:
-        kinds = sorted({kind for numbers in self.found.values() for kind in numbers})
-        missing = torch.tensor(torch.nan, device=next(self.replica.parameters()).device)
-        table = [[numbers.get(kind, missing).float() for kind in kinds] for numbers in self.found.values()]
-        values = torch.stack([number for row in table for number in row]).cpu().double().numpy()
-        columns: dict[str, Any] = dict(zip(kinds, values.reshape(len(self.found), -1).T, strict=True))
-        nothing = np.full(len(self.found), np.nan)
-        inputs, residuals = columns.get("input", nothing), columns.get("residual", nothing)
-        dead, maps = columns.pop("dead", nothing), columns.pop("maps", nothing)
+        places = [(part, kind) for part, numbers in self.found.items() for kind in numbers]
+        values = torch.stack([self.found[part][kind].float() for part, kind in places]).tolist()
+        known = dict(zip(places, values, strict=True))
+
+        def column(kind: str) -> Numbers:
+            return np.array([known.get((part, kind), np.nan) for part in self.found])
+
+        columns = {quantity: column(quantity) for quantity in QUANTITIES}
         with np.errstate(divide="ignore", invalid="ignore"):
-            derived = {"share": residuals / inputs, "dead": 100 * dead / maps}
-        known = {name: columns.get(name, nothing) for name in QUANTITIES} | derived
-        return Flow(tuple(self.found), **known)
+            columns |= {"share": column("residual") / column("input"), "dead": 100 * column("dead") / column("maps")}
+        return Flow(tuple(self.found), **columns)
 
 
 @contextmanager

@@ -4,10 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_lab.inspect.patterns import Track
+from resnet_lab.inspect.patterns import Track, blurred
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.inspect.replica import intermediate, replica
-from resnet_lab.inspect.smoothing import blurred
 from resnet_lab.model.resnet import ResNetV2
 
 INVERSION_STEPS = 300

@@ -2,12 +2,11 @@
 
 import argparse
 import time
-from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -17,7 +16,6 @@ from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.inspect.context import Choices, InspectContext, context
 from resnet_lab.inspect.sections import PARTS
-from resnet_lab.inspect.shown import Section
 from resnet_lab.interrupts import Interrupted, signals_kept
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.page import render
@@ -28,6 +26,17 @@ from resnet_lab.text import literal_text, plain_console, printable
 from resnet_lab.training.runtime import Runtime
 
 DPI = 110
+
+
+@dataclass(slots=True)
+class Section:
+    """A part of the page: figures with captions, the time they took, and the error, if any."""
+
+    name: str
+    title: str
+    figures: list[tuple[Path, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    failure: str = ""
 
 
 def look(options: argparse.Namespace) -> list[Section]:
@@ -54,23 +63,22 @@ def _sections(inspected: InspectContext, options: argparse.Namespace, progress: 
         with machine.set_up():
             for name in what:
                 progress.update(whole, description=name)
-                sections.append(_made(name, inspected, out / "figures"))
+                section = _made(name, inspected, out / "figures")
+                sections.append(section)
                 progress.advance(whole)
-                _report(sections[-1], progress.console)
+                line = Text(f"{section.name:<10} {section.seconds:6.1f} s  ")
+                line.append(f"failed: {section.failure}" if section.failure else "", style="red")
+                progress.console.print(line)
     except Interrupted as interrupted:
         interrupted.message = f"interrupted after {len(sections)} of {len(what)} parts"
         raise
     finally:
-        facts = _facts(inspected, options)
-        page = render("inspect/inspect.html", name=inspected.name, facts=facts, sections=sections)
+        run_dir = printable(str(options.run_dir.resolve()))
+        values = {"run_dir": run_dir, "checkpoint": options.checkpoint, "inspected": inspected, "sections": sections}
+        page = render("inspect/inspect.html", **values)
         write_atomically(out / "inspect.html", lambda file: file.write(page))
         print(f"written to {printable(str(out))}: inspect.html, figures/")
     return sections
-
-
-def _report(section: Section, console: Console) -> None:
-    line = Text(f"{section.name:<10} {section.seconds:6.1f} s  ")
-    console.print(line.append(f"failed: {section.failure}" if section.failure else "", style="red"))
 
 
 def _machine(config: Config) -> Runtime:
@@ -80,9 +88,6 @@ def _machine(config: Config) -> Runtime:
 
 
 def _subject(options: argparse.Namespace, progress: Progress) -> InspectContext:
-    def track(steps: Iterable[int]) -> Iterable[int]:
-        return progress.track(steps, description="  steps")
-
     choices = Choices(options.images, options.layers, options.maps, options.class_name, options.seed)
     config, net = _loaded(options.run_dir, options.checkpoint)
     options.what = _parts(options.what, config.task)
@@ -91,8 +96,9 @@ def _subject(options: argparse.Namespace, progress: Progress) -> InspectContext:
         other, its_net = _loaded(directory, options.checkpoint)
         if other.task != config.task:
             raise ConfigError(f"--compare: {directory} is a run of task={other.task}, not task={config.task}")
-        compared.append((_name(directory), its_net))
-    return context(config, net, choices, compared, track)
+        label = "/".join(directory.resolve().parts[-3:])  # the distinctive end of a run's path: name, overrides, seed
+        compared.append((label, its_net))
+    return context(config, net, choices, compared, partial(progress.track, description="  steps"))
 
 
 def _parts(asked: list[str], task: str) -> list[str]:
@@ -111,11 +117,6 @@ def _loaded(directory: Path, checkpoint: str) -> tuple[Config, ResNetV2]:
     return config, net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _name(directory: Path) -> str:
-    """Return the distinctive end of a run's path: name, overrides, seed."""
-    return "/".join(directory.resolve().parts[-3:])
-
-
 def _made(name: str, inspected: InspectContext, folder: Path) -> Section:
     """Write the figures of a part. Record any error in the section, so that the other parts are still made."""
     make = PARTS[name]
@@ -131,14 +132,3 @@ def _made(name: str, inspected: InspectContext, folder: Path) -> Section:
         section.failure = f"{type(error).__name__}: {error}"
     section.seconds = time.perf_counter() - start
     return section
-
-
-def _facts(inspected: InspectContext, options: argparse.Namespace) -> list[str]:
-    score = TASKS.info(inspected.config.task).score
-    epoch = f"epoch with the lowest validation {score}" if options.checkpoint == "best" else "last epoch"
-    return [
-        printable(str(options.run_dir.resolve())),
-        f"checkpoint: {epoch}",
-        f"{len(inspected.images):,} {inspected.part} images of {inspected.config.data.name}",
-        f"chosen images: {', '.join(inspected.chosen_names)}",
-    ]

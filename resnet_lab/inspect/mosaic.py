@@ -15,24 +15,21 @@ CHARACTERS = 11  # of a title, per inch of width
 CAPTION = 0.2  # height of a line of text, in inches
 
 
-def give_title(figure: Figure, title: str) -> None:
-    """Set the title, wrapped to the figure's width."""
-    figure.suptitle(textwrap.fill(title, int(figure.get_figwidth() * CHARACTERS)), fontsize="medium")
-
-
-def drawable(picture_CHW: np.ndarray) -> np.ndarray:
-    """Return (H, W) for one channel, (H, W, 3) for three."""
-    return picture_CHW[0] if len(picture_CHW) == 1 else picture_CHW.transpose(1, 2, 0)
+def titled_figure(width: float, height: float, title: str) -> Figure:
+    """Create a figure of this size in inches, with its title wrapped to its width."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(textwrap.fill(title, int(width * CHARACTERS)), fontsize="medium")
+    return figure
 
 
 def rows_of(
-    rows: Sequence[Sequence[np.ndarray]],
+    rows: Sequence[np.ndarray],
     labels: Sequence[str],
     captions: Sequence[Sequence[str]],
     title: str,
     styles: Sequence[dict[str, Any]] | None = None,
 ) -> Figure:
-    """Draw rows of images, (H, W) or (H, W, 3), with a label left of each row and a caption above each image.
+    """Draw rows of images, (N, H, W) or (N, H, W, 1 or 3), with a label left of each row and a caption above each.
 
     `styles` are arguments of `imshow` for each row; by default grey from 0 to 1.
     """
@@ -41,9 +38,8 @@ def rows_of(
     label_width = 0.4 + 0.085 * max(max(map(len, label.split("\n"))) for label in labels)
     tile = INCH if columns > 4 else 1.6 * INCH
     height = len(rows) * (tile + 0.05) + CAPTION * sum(lines)
-    figure = Figure(figsize=(max(MIN_WIDTH, label_width + columns * tile), 0.4 + height), layout="constrained")
+    figure = titled_figure(max(MIN_WIDTH, label_width + columns * tile), 0.4 + height, title)
     figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02, hspace=0.0, wspace=0.0)  # type: ignore[union-attr, call-arg]
-    give_title(figure, title)
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
         style = styles[i] if styles else {"cmap": "gray", "vmin": 0, "vmax": 1}
@@ -65,7 +61,7 @@ def sheet(tiles_NHW: np.ndarray, captions: Sequence[str], title: str, unit: str,
     low, high = np.quantile(tiles_NHW, [0.002, 0.998])
     if symmetric:
         low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
-    figure = Figure(figsize=(1.2 + 0.72 * columns, 0.6 + 0.92 * rows), layout="constrained")
+    figure = titled_figure(1.2 + 0.72 * columns, 0.6 + 0.92 * rows, title)
     ax: Axes = figure.subplots()
     for number, (tile, caption) in enumerate(zip(tiles_NHW, captions, strict=True)):
         left, top = (number % columns) * (width + gap_x), (number // columns) * (height + gap_y)
@@ -76,6 +72,5 @@ def sheet(tiles_NHW: np.ndarray, captions: Sequence[str], title: str, unit: str,
         ax.text(left + width / 2, top - 0.03 * height, caption, ha="center", va="bottom", fontsize=6.5)
     ax.set(xlim=(0, columns * (width + gap_x) - gap_x), ylim=(rows * (height + gap_y) - gap_y, -gap_y), aspect="equal")
     ax.axis("off")
-    give_title(figure, title)
     figure.colorbar(shown, ax=ax, label=unit, fraction=0.03, pad=0.01)
     return figure

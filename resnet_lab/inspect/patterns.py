@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from resnet_lab.inspect.maps import mean_reaction
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.inspect.replica import intermediate, replica
-from resnet_lab.inspect.smoothing import blurred
 from resnet_lab.model.resnet import ResNetV2
 
 PATTERN_STEPS = 200
@@ -59,7 +58,7 @@ def maximise(
     noise_SCHW = multiscale_noise(image_shape, generator)
     starts = [(number, noise) for number in maps for noise in range(len(noise_SCHW))]
     device = pixel_range.low.device
-    images, reached = [], []
+    found = []
     for first in range(0, len(starts), CHUNK):
         chunk = starts[first : first + CHUNK]
         map_B = torch.tensor([number for number, _ in chunk], device=device)
@@ -68,16 +67,15 @@ def maximise(
         def react(images_BCHW: Tensor, map_B: Tensor = map_B) -> Tensor:
             return mean_reaction(intermediate(other, images_BCHW, name)).gather(1, map_B[:, None])[:, 0]
 
-        found, value = _ascend(react, start_BCHW, pixel_range, search, generator, track)
-        images.append(found)
-        reached.append(value)
-    reached_MS = torch.cat(reached).view(len(maps), len(noise_SCHW))
+        found.append(_ascend(react, start_BCHW, pixel_range, search, generator, track))
+    images, reached = (torch.cat(chunks) for chunks in zip(*found, strict=True))
+    reached_MS = reached.view(len(maps), len(noise_SCHW))
     best_M = reached_MS.argmax(dim=1)
     chosen = torch.arange(len(maps), device=device) * len(noise_SCHW) + best_M
-    return Patterns(torch.cat(images)[chosen].cpu().numpy(), reached_MS.amax(dim=1).cpu().numpy())
+    return Patterns(images[chosen].cpu().numpy(), reached_MS.amax(dim=1).cpu().numpy())
 
 
-def multiscale_noise(image_shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
+def multiscale_noise(image_shape: Sequence[int], generator: torch.Generator) -> Tensor:
     """Return normal noise (S, C, H, W) with grains of 1, 4, 16, … pixels, up to half of the image."""
     channels, height, width = image_shape
     pictures = []
@@ -90,6 +88,18 @@ def multiscale_noise(image_shape: tuple[int, int, int], generator: torch.Generat
     return torch.cat(pictures)
 
 
+def blurred(images_BCHW: Tensor, sigma: float) -> Tensor:
+    """Convolve with a Gaussian of standard deviation `sigma` (pixels), with periodic boundaries."""
+    if sigma == 0:
+        return images_BCHW
+    height, width = images_BCHW.shape[2:]
+    device = images_BCHW.device
+    vertical = torch.fft.fftfreq(height, device=device)[:, None]
+    horizontal = torch.fft.rfftfreq(width, device=device)
+    damping = torch.exp(-2 * (torch.pi * sigma) ** 2 * (vertical**2 + horizontal**2))
+    return torch.fft.irfft2(torch.fft.rfft2(images_BCHW) * damping, s=(height, width))
+
+
 def _ascend(
     react: Callable[[Tensor], Tensor],
     start_BCHW: Tensor,
@@ -100,8 +110,6 @@ def _ascend(
 ) -> tuple[Tensor, Tensor]:
     """Return the patterns after all steps, and the reactions to them (B,)."""
     images_BCHW = _limited(start_BCHW, pixel_range, search.contrast)
-    _, channels, height, width = start_BCHW.shape
-    image_shape = (channels, height, width)
     for step in track(range(search.steps)):
         progress = step / max(1, search.steps - 1)
         jitter = search.jitter if progress < 0.75 else 0
@@ -111,7 +119,7 @@ def _ascend(
         (gradient_BCHW,) = torch.autograd.grad(value, images_BCHW)
         nowhere_B111 = gradient_BCHW.abs().amax(dim=(1, 2, 3), keepdim=True) == 0
         if nowhere_B111.any():  # blocked by an inactive ReLU: restart from other noise
-            noise_SCHW = multiscale_noise(image_shape, generator).to(images_BCHW.device)
+            noise_SCHW = multiscale_noise(start_BCHW.shape[1:], generator).to(images_BCHW.device)
             images_BCHW = torch.where(nowhere_B111, noise_SCHW[step % len(noise_SCHW)], images_BCHW)
         uphill_BCHW = pixel_range.inward(images_BCHW.detach(), blurred(gradient_BCHW, search.blur))
         uphill_BCHW = uphill_BCHW / _rms(uphill_BCHW).clamp(min=1e-12)

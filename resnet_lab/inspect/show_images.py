@@ -6,13 +6,12 @@ import numpy as np
 import torch
 
 from resnet_lab.inspect.context import NUM_CHOSEN, InspectContext
-from resnet_lab.inspect.figures import LEAST_ERROR, frequency_figure
+from resnet_lab.inspect.figures import LEAST_ERROR, Shown, frequency_figure
 from resnet_lab.inspect.inversion import INVERSION_STEPS, error_by_frequency, invert, psnr
 from resnet_lab.inspect.maps import most_excited, reactions
-from resnet_lab.inspect.mosaic import drawable, rows_of
+from resnet_lab.inspect.mosaic import rows_of
 from resnet_lab.inspect.patterns import PATTERN_STEPS, Search, maximise
 from resnet_lab.inspect.replica import INNERMOST, layer_names, stages
-from resnet_lab.inspect.shown import Shown
 from resnet_lab.model.complexity import complexity
 
 BUDGET, MIN_STEPS = 600_000_000_000, 50  # most MACs per optimisation (half a minute on two cores), fewest steps
@@ -20,10 +19,9 @@ BUDGET, MIN_STEPS = 600_000_000_000, 50  # most MACs per optimisation (half a mi
 
 def show_patterns(context: InspectContext) -> Iterator[Shown]:
     """Patterns that activate maps."""
-    contrast = float(context.images.square().mean(dim=(1, 2, 3)).sqrt().max())
     search = Search(
         steps=_steps(context, PATTERN_STEPS, NUM_CHOSEN * 3),
-        contrast=contrast,
+        contrast=float(context.images.square().mean(dim=(1, 2, 3)).sqrt().max()),
         jitter=max(1, min(context.image_shape[1:]) // 16),
         seed=context.choices.seed,
     )
@@ -31,19 +29,17 @@ def show_patterns(context: InspectContext) -> Iterator[Shown]:
         found = reactions(context.net, torch.cat([context.images, context.chosen]), name)
         maps, reasons = _chosen_maps(context, found)
         found = found[: len(context.images)]
-        patterns = maximise(
-            context.net, name, maps, context.image_shape, context.pixel_range, search, track=context.track
-        )
+        patterns = maximise(context.net, name, maps, context.image_shape, context.pixel_range, search, context.track)
         strongest = found[:, maps].argmax(axis=0)
         real = context.pictures(context.images[torch.from_numpy(strongest)])
-        made = [drawable(picture) for picture in context.pictures(patterns.images)]
+        made = context.pictures(patterns.images)
         above = [f"map {m}{why}\n{value:.3g}" for m, why, value in zip(maps, reasons, patterns.reached, strict=True)]
         pairs = zip(context.labels[torch.from_numpy(strongest)], found[strongest, maps], strict=True)
         below = [f"{context.task.words(label, context.classes)}\n{value:.3g}" for label, value in pairs]
         yield Shown(
             f"patterns-{name}",
             rows_of(
-                [made, [drawable(picture) for picture in real]],
+                [made, real],
                 ["pattern", f"strongest of\n{len(found):,} images"],
                 [above, below],
                 f"{context.name}: patterns that activate maps of {name}, with the mean activation",
@@ -69,17 +65,16 @@ def show_inversion(context: InspectContext) -> Iterator[Shown]:
     names = list(context.choices.layers) or [*stages(context.net)[:-1], "features"]
     images = context.chosen
     steps = _steps(context, INVERSION_STEPS, len(images))
-    originals = context.pictures(images)
     pixels = context.pixel_range.pixels(images).cpu().numpy()
     curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
     for label, net in ((context.name, context.net), *context.compared):
-        rows, labels = [[drawable(picture) for picture in originals]], ["image"]
+        rows, labels = [context.pictures(images)], ["image"]
         curves[label] = {}
         for name in [name for name in names if name in {*layer_names(net), *stages(net), "features"}]:
             found = invert(net, name, images, context.pixel_range, steps, context.track)
             own = context.pixel_range.pixels(torch.as_tensor(found, device=images.device)).cpu().numpy()
             curves[label][name] = error_by_frequency(own, pixels)
-            rows.append([drawable(picture) for picture in context.pictures(found)])
+            rows.append(context.pictures(found))
             labels.append(f"{name}\n{psnr(own, pixels).mean():.1f} dB")
         captions = [list(context.chosen_names), *[[] for _ in names]]
         yield Shown(

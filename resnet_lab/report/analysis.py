@@ -103,9 +103,9 @@ def analyse(number: int, comparison: Comparison) -> Analysis:
     return Analysis(number, comparison, rows, differences(samples, unit))
 
 
-def titles(scoring: Scoring) -> dict[str, str]:
-    """Return the titles of MEASURES for a task."""
-    return {measure: title.format(score=scoring.score) for measure, title in MEASURES.items()}
+def labels(scoring: Scoring) -> dict[str, str]:
+    """Return the axis labels of MEASURES for a task."""
+    return {measure: scoring.label(title.format(score=scoring.score)) for measure, title in MEASURES.items()}
 
 
 def basis(analyses: Iterable[Analysis]) -> str:

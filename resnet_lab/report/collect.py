@@ -35,21 +35,16 @@ def collect(directories: Iterable[Path]) -> Collected:
     """Read each run directory under `directories` once, in the order of their paths."""
     found = Collected()
     folders = {path: is_run for directory in directories for path, is_run in walk(directory)}
-    for path in sorted(folders):
-        if folders[path]:
-            _add(found, path)
+    for path, is_run in sorted(folders.items()):
+        try:
+            if is_run:
+                run = read_run(path)
+                (found.done if run.state is State.done else found.unfinished).append(run)
+        except Unreadable as error:
+            found.damaged.append(Damaged(path, str(error)))
         for plan in sorted((path / plans.FOLDER).glob("*.json")):
             try:
                 found.not_begun += plans.not_begun(plan)
             except Unreadable as error:
                 found.damaged.append(Damaged(plan, str(error)))
     return found
-
-
-def _add(found: Collected, path: Path) -> None:
-    try:
-        run = read_run(path)
-    except Unreadable as error:
-        found.damaged.append(Damaged(path, str(error)))
-    else:
-        (found.done if run.state is State.done else found.unfinished).append(run)

@@ -143,22 +143,14 @@ def _comparison(
     if others:
         together = f"each group pools architectures that differ in {', '.join(others)}"
         notes.append(f"{together}: n counts runs, and the results hold for these architectures only")
-    _find_missing(groups.values(), rests)
-    in_order = sorted(groups.values(), key=lambda group: [order(value) for value in group.fields.values()])
-    scoring = Scoring.of(runs[0].result)
-    return Comparison(title, axes, in_order, notes + _device_note(runs), not others, scoring)
-
-
-def _find_missing(groups: Iterable[Group], rests: Mapping[str, str]) -> None:
-    """List seeds that only other groups have; skip architectures without any run in a group, as they may be invalid."""
-    for group in groups:
+    for group in groups.values():  # an architecture without any run in a group may be invalid, not missing
         own = {rests[block] for block in group.runs}
         group.missing = [block for block, rest in rests.items() if rest in own and block not in group.runs]
-
-
-def _device_note(runs: list[StoredRun]) -> list[str]:
     devices = sorted({run.result["device"] for run in runs})
-    return [f"seconds and memory were measured on different devices: {', '.join(devices)}"] if len(devices) > 1 else []
+    if len(devices) > 1:
+        notes.append(f"seconds and memory were measured on different devices: {', '.join(devices)}")
+    in_order = sorted(groups.values(), key=lambda group: [order(value) for value in group.fields.values()])
+    return Comparison(title, axes, in_order, notes, not others, Scoring.of(runs[0].result))
 
 
 def _chosen(by: Sequence[str], architectures: Iterable[Fields]) -> list[str] | None:

@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from resnet_lab.config.tasks import Scoring
-from resnet_lab.report.analysis import COSTS, MEASURE, Analysis, Row, titles
+from resnet_lab.report.analysis import COSTS, MEASURE, Analysis, Row, labels
 from resnet_lab.report.comparison import Group, label, order, text
 from resnet_lab.report.statistics import Summary
 from resnet_lab.text import literal_text
 
 FRONT, POINT = "#c2410c", "#2563eb"
 MOST_AXES, MOST_CURVES, MOST_LINES, MOST_LABELS = 6, 8, 4, 16
-NAMES, SUFFIXES = ("costs", "axes", "curves", "heatmap"), ("png", "svg")
+NAMES = ("costs", "axes", "curves", "heatmap")
 TICKS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]  # in percent of the largest possible score
 
 Measured = list[tuple[Row, Summary]]
@@ -27,35 +27,31 @@ def remove(folder: Path) -> None:
     """Remove the figures of an earlier report."""
     for name in NAMES:
         for file in folder.glob(f"{name}-*"):
-            if file.stem.removeprefix(f"{name}-").isdigit() and file.suffix[1:] in SUFFIXES:
+            if file.stem.removeprefix(f"{name}-").isdigit() and file.suffix in (".png", ".svg"):
                 file.unlink()
 
 
 def draw(analysis: Analysis, folder: Path) -> list[Path]:
-    """Draw the figures of a comparison of at least two groups; return the files written."""
+    """Draw the figures of a comparison of at least two groups; return the PNG files, next to which SVG files lie."""
     measured = [(row, summary) for row in analysis.rows if (summary := row.scores[MEASURE])]
     if len(measured) < 2:
         return []
-    with literal_text(), matplotlib.rc_context({"svg.hashsalt": "resnet_lab"}):  # for reproducible files
-        return _written(analysis, measured, folder)
-
-
-def _written(analysis: Analysis, measured: Measured, folder: Path) -> list[Path]:
     names, scoring = analysis.comparison.axes, analysis.comparison.scoring
-    figures = {
-        "costs": _costs(measured, scoring),
-        "axes": _axes(names[:MOST_AXES], measured, scoring),
-        "curves": _curves(measured, scoring),
-    }
-    if len(names) == 2:
-        figures["heatmap"] = _heat_map(names, measured, scoring)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, figure in figures.items():
-        figure.suptitle(analysis.comparison.title, fontsize="medium")
-        for suffix in SUFFIXES:
-            files.append(folder / f"{name}-{analysis.number}.{suffix}")
-            figure.savefig(files[-1], dpi=120, metadata={"Date": None} if suffix == "svg" else None)
+    with literal_text(), matplotlib.rc_context({"svg.hashsalt": "resnet_lab"}):  # for reproducible files
+        figures = {
+            "costs": _costs(measured, scoring),
+            "axes": _axes(names[:MOST_AXES], measured, scoring),
+            "curves": _curves(measured, scoring),
+        }
+        if len(names) == 2:
+            figures["heatmap"] = _heat_map(names, measured, scoring)
+        for name, figure in figures.items():
+            figure.suptitle(analysis.comparison.title, fontsize="medium")
+            files.append(folder / f"{name}-{analysis.number}.png")
+            figure.savefig(files[-1], dpi=120)
+            figure.savefig(files[-1].with_suffix(".svg"), dpi=120, metadata={"Date": None})
     return files
 
 
@@ -69,15 +65,6 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
     return figure, axes[:count]
 
 
-def _label(scoring: Scoring) -> str:
-    return scoring.label(titles(scoring)[MEASURE])
-
-
-def _half(summaries: list[Summary]) -> list[float]:
-    """Return half the widths of the intervals to draw; 0 for a single seed."""
-    return [summary.half or 0.0 for summary in summaries]
-
-
 def _costs(measured: Measured, scoring: Scoring) -> Figure:
     """Plot the score against each cost, with 95 % intervals; mark the Pareto front, and number its points."""
     known = [cost for cost in COSTS if any(cost in row.costs for row, _ in measured)]
@@ -87,8 +74,8 @@ def _costs(measured: Measured, scoring: Scoring) -> Figure:
         points = sorted(((row, s) for row, s in measured if cost in row.costs), key=lambda p: p[0].costs[cost])
         for on_front, colour, what in ((False, POINT, "dominated"), (True, FRONT, "Pareto front")):
             part = [(row, s) for row, s in points if (cost in row.fronts) is on_front]
-            x, y, half = [row.costs[cost] for row, _ in part], [s.mean for _, s in part], _half([s for _, s in part])
-            ax.errorbar(x, y, half, fmt="o", ms=5, capsize=3, color=colour, lw=1, label=what)
+            x, y = [row.costs[cost] for row, _ in part], [s.mean for _, s in part]
+            ax.errorbar(x, y, [s.half or 0 for _, s in part], fmt="o", ms=5, capsize=3, color=colour, lw=1, label=what)
             if on_front:
                 ax.step(x, y, where="post", color=colour, linewidth=1, alpha=0.6)
                 for row, s in part:
@@ -101,7 +88,7 @@ def _costs(measured: Measured, scoring: Scoring) -> Figure:
             ax.xaxis.set_major_locator(MaxNLocator(5))
         if cost != "seconds":  # the m of milliseconds would read as minutes
             ax.xaxis.set_major_formatter(EngFormatter())
-        ax.set(xlabel=COSTS[cost], ylabel=_label(scoring))
+        ax.set(xlabel=COSTS[cost], ylabel=labels(scoring)[MEASURE])
         ax.margins(x=0.1)
         _limit(ax, [s.mean for _, s in points], scoring)
     axes[0].legend(fontsize="small")
@@ -146,11 +133,10 @@ def _axes(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
         for i, (rest, points) in enumerate(lines.items()):
             points.sort(key=lambda point: point[0])
             x = [at + shift * (i - (len(lines) - 1) / 2) for at, _ in points]
-            summaries = [s for _, s in points]
-            half = _half(summaries) if len(lines) <= MOST_CURVES else None
-            ax.errorbar(x, [s.mean for s in summaries], half, fmt="o-", ms=4, capsize=3, lw=1, label=rest)
+            half = [s.half or 0 for _, s in points] if len(lines) <= MOST_CURVES else None
+            ax.errorbar(x, [s.mean for _, s in points], half, fmt="o-", ms=4, capsize=3, lw=1, label=rest)
         ax.set_xticks(range(len(values)), [text(value) for value in values], rotation=20 if len(values) > 4 else 0)
-        ax.set(xlabel=name, ylabel=_label(scoring))
+        ax.set(xlabel=name, ylabel=labels(scoring)[MEASURE])
         ax.margins(x=0.12)
         _limit(ax, [s.mean for _, s in measured], scoring)
         if 1 < len(lines) <= MOST_LINES:
@@ -207,5 +193,5 @@ def _heat_map(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
     ax.set_xticks(range(len(across)), [text(value) for value in across])
     ax.set_yticks(range(len(down)), [text(value) for value in down])
     ax.set(xlabel=names[1], ylabel=names[0])
-    figure.colorbar(image, label=_label(scoring))
+    figure.colorbar(image, label=labels(scoring)[MEASURE])
     return figure

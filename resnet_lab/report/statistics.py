@@ -6,10 +6,10 @@ corrected by Holm's method (family-wise error rate 5 %). Intervals are uncorrect
 """
 
 import math
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from statistics import fmean, median, stdev
 
 from scipy.special import stdtr, stdtrit
 
@@ -51,21 +51,18 @@ class Difference:
         return self.p is not None and self.p < ALPHA
 
     def words(self, scoring: Scoring) -> str:
+        both = f"{self.better} and {self.worse}"
         seeds = f"{' and '.join(map(str, dict.fromkeys(self.n)))} {self.unit}"
         how = "paired" if self.paired else "Welch"
         mean = scoring.number(self.mean)
         numbers = scoring.gap(f"{mean} ± {scoring.number(self.half)}")
         if self.p is None and self.mean < TINY:
-            same = f"the {scoring.score}s are the same"
-            return f"{self.better} and {self.worse} are not distinguishable with {seeds}: {same}"
+            return f"{both} are not distinguishable with {seeds}: the {scoring.score}s are the same"
         if self.p is None:
-            gap = f"{scoring.gap(mean)} without any spread"
-            return f"{self.better} and {self.worse}: no test is possible with {seeds} that differ by {gap}"
+            return f"{both}: no test is possible with {seeds} that differ by {scoring.gap(mean)} without any spread"
         if self.real:
             return f"{self.better} is better than {self.worse} by {numbers} (p = {self.p:.2g}, {how}, {seeds})"
-        return (
-            f"{self.better} and {self.worse} are not distinguishable with {seeds} ({numbers}, p = {self.p:.2g}, {how})"
-        )
+        return f"{both} are not distinguishable with {seeds} ({numbers}, p = {self.p:.2g}, {how})"
 
 
 def summarise(values: Iterable[float]) -> Summary | None:
@@ -73,11 +70,11 @@ def summarise(values: Iterable[float]) -> Summary | None:
     values = list(values)
     if not values:
         return None
-    n, mean, median = len(values), statistics.fmean(values), statistics.median(values)
+    n, mean, middle = len(values), fmean(values), median(values)
     if n < 2:
-        return Summary(n, mean, median, None, None)
-    std = statistics.stdev(values)
-    return Summary(n, mean, median, std, _half(std / math.sqrt(n), n - 1))
+        return Summary(n, mean, middle, None, None)
+    std = stdev(values)
+    return Summary(n, mean, middle, std, _half(std / math.sqrt(n), n - 1))
 
 
 def differences(samples: Mapping[str, Sample], unit: str = "seeds") -> list[Difference]:
@@ -94,11 +91,11 @@ def _difference(one: str, other: str, samples: Mapping[str, Sample], unit: str) 
     paired = len(common) > 1
     if paired:
         gaps = [b[key] - a[key] for key in common]
-        mean, error, freedom = _mean(gaps), math.sqrt(_variance(gaps) / len(gaps)), len(gaps) - 1.0
+        mean, error, freedom = fmean(gaps), math.sqrt(_variance(gaps) / len(gaps)), len(gaps) - 1.0
         n, unit = (len(gaps), len(gaps)), unit if len(common) == len(a) == len(b) else f"common {unit}"
     else:
         first, second = list(a.values()), list(b.values())
-        mean, n = _mean(second) - _mean(first), (len(first), len(second))
+        mean, n = fmean(second) - fmean(first), (len(first), len(second))
         error, freedom = _welch(first, second)
     if mean < 0:
         one, other, mean, n = other, one, -mean, n[::-1]
@@ -116,13 +113,9 @@ def _welch(a: list[float], b: list[float]) -> tuple[float, float]:
     return math.sqrt(square), square**2 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
 def _variance(values: Sequence[float]) -> float:
     """Compute the sample variance; `statistics.variance`, which is exact, is too slow for all pairs of many groups."""
-    mean = _mean(values)
+    mean = fmean(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 

@@ -1,4 +1,4 @@
-"""The same table on the terminal and as Markdown, CSV and JSON."""
+"""The cells of a comparison, and the same table on the terminal, as CSV and as JSON."""
 
 import csv
 import dataclasses
@@ -45,53 +45,45 @@ def interval(summary: Summary | None, scoring: Scoring) -> str:
     return " ± ".join(scoring.number(v) for v in (summary.mean, summary.half) if v is not None) if summary else ""
 
 
-def spread(row: Row) -> tuple[float | None, float | None]:
-    """Return standard deviation and median of the score that groups are compared by."""
+def cells(row: Row) -> list[tuple[str, float | None]]:
+    """Format the cells of a row in the order of HEADINGS, each with the number that it is sorted by, if any."""
+
+    def shown(value: float | None) -> tuple[str, float | None]:
+        return "" if value is None else row.scoring.number(value), value
+
     summary = row.scores[MEASURE]
-    return (summary.std, summary.median) if summary else (None, None)
-
-
-def cells(row: Row) -> list[str]:
-    """Format the cells of a row, in the order of HEADINGS."""
-    first, *others = [interval(summary, row.scoring) for summary in row.scores.values()]
+    std, median = (summary.std, summary.median) if summary else (None, None)
+    first, *others = [(interval(s, row.scoring), s.mean if s else None) for s in row.scores.values()]
     return [
-        row.group.label,
-        str(summary.n if (summary := row.scores[MEASURE]) else 0),
+        (row.group.label, None),
+        (str(summary.n if summary else 0), len(row.group.runs)),
         first,
-        *("" if value is None else row.scoring.number(value) for value in spread(row)),
+        shown(std),
+        shown(median),
         *others,
-        "" if row.published is None else row.scoring.number(row.published),
-        f"{row.depth:g}",
-        *(number(row.costs.get(cost)) for cost in COSTS),
-        ", ".join(SHORT.get(cost, cost) for cost in row.fronts),
+        shown(row.published),
+        (f"{row.depth:g}", row.depth),
+        *((number(row.costs.get(cost)), row.costs.get(cost)) for cost in COSTS),
+        (", ".join(SHORT.get(cost, cost) for cost in row.fronts), None),
     ]
 
 
 def troubles(found: Collected, analyses: Sequence[Analysis]) -> list[str]:
     """List what is missing or incomplete: unfinished runs, damaged directories, missing seeds."""
-    return [
-        *([] if found.done else ["no run has finished yet"]),
-        *(f"{run.path}: {run.state}" + (f" ({_line(run.why)})" if run.why else "") for run in found.unfinished),
-        *found.not_begun,
-        *(
-            f"{run.path}: its test {row.scoring.score} is not a number"
-            for analysis in analyses
-            for row in analysis.rows
-            for run in row.group.runs.values()
-            if score(run, MEASURE) is None
-        ),
-        *(f"{damaged.path}: damaged, skipped ({damaged.why})" for damaged in found.damaged),
-        *(
-            f"{analysis.comparison.title}: {row.group.label} lacks {', '.join(row.group.missing)}"
-            for analysis in analyses
-            for row in analysis.rows
-            if row.group.missing
-        ),
+    rows = [(analysis.comparison.title, row) for analysis in analyses for row in analysis.rows]
+    said = [] if found.done else ["no run has finished yet"]
+    for run in found.unfinished:
+        why = " ".join(run.why.split())
+        said.append(f"{run.path}: {run.state}" + (f" ({why})" if why else ""))
+    said += found.not_begun
+    for _, row in rows:
+        unknown = [run.path for run in row.group.runs.values() if score(run, MEASURE) is None]
+        said += [f"{path}: its test {row.scoring.score} is not a number" for path in unknown]
+    said += [f"{damaged.path}: damaged, skipped ({damaged.why})" for damaged in found.damaged]
+    said += [
+        f"{title}: {row.group.label} lacks {', '.join(row.group.missing)}" for title, row in rows if row.group.missing
     ]
-
-
-def _line(why: str) -> str:
-    return " ".join(why.split())
+    return said
 
 
 def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> None:
@@ -104,7 +96,7 @@ def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> No
             table.add_column(titles[i], justify="left" if HEADINGS[i] in ("group", "front") else "right")
         for row in analysis.rows:
             values = cells(row)
-            table.add_row(*(values[i] for i in shown), style="bold" if row is analysis.best else None)
+            table.add_row(*(values[i][0] for i in shown), style="bold" if row is analysis.best else None)
         console.print(table)
         for sentence in [*analysis.sentences(), *analysis.comparison.notes]:
             console.print(f"- {sentence}", highlight=False)
@@ -124,50 +116,20 @@ def link(path: Path, out: Path) -> str:
     return quote(os.fsencode(relpath(path, out)))
 
 
-def markdown(found: Collected, analyses: Sequence[Analysis], figures: Sequence[Path]) -> str:
-    """Return the text of report.md; `figures` are in a folder next to it."""
-    lines = ["# Comparison of runs", "", basis(analyses), ""]
-    for analysis in analyses:
-        lines += [f"## {_plain(analysis.comparison.title)}", ""]
-        titles = headings(analysis.comparison.scoring)
-        lines += ["| " + " | ".join(titles) + " |", "|---" + "|--:" * (len(HEADINGS) - 2) + "|---|"]
-        lines += ["| " + " | ".join(map(_plain, cells(row))) + " |" for row in analysis.rows]
-        lines += ["", *(f"- {_plain(said)}" for said in [*analysis.sentences(), *analysis.comparison.notes]), ""]
-        own = [figure for figure in figures if figure.stem.endswith(f"-{analysis.number}") and figure.suffix == ".png"]
-        lines += [f"![{figure.stem}]({figure.parent.name}/{figure.name})" for figure in own]
-        lines += [""]
-    if missing := troubles(found, analyses):
-        lines += ["## Missing or incomplete", "", *(f"- {_plain(trouble)}" for trouble in missing), ""]
-    return "\n".join(lines)
-
-
-def _plain(text: str) -> str:
-    """Escape the characters that are special in Markdown."""
-    for character in "\\`*_[]<>|&$~":
-        text = text.replace(character, f"\\{character}")
-    return text
-
-
 def write_csv(path: Path, analyses: Iterable[Analysis]) -> None:
     """Write one line per group, in full precision."""
-    measures = [f"{measure}_{part}" for measure in MEASURES for part in ("mean", "std", "median", "n", "half")]
-    names = ["comparison", "group", "runs", "depth", *measures, "published_error", *COSTS, "fronts"]
+    parts = ("mean", "std", "median", "n", "half")
+    measures = [f"{measure}_{part}" for measure in MEASURES for part in parts]
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
+        writer = csv.writer(file)
+        writer.writerow(["comparison", "group", "runs", "depth", *measures, "published_error", *COSTS, "fronts"])
         for analysis in analyses:
-            writer.writerows(_csv_row(analysis, row) for row in analysis.rows)
-
-
-def _csv_row(analysis: Analysis, row: Row) -> dict[str, Any]:
-    numbers = {
-        f"{measure}_{part}": value
-        for measure, summary in row.scores.items()
-        for part, value in (dataclasses.asdict(summary) if summary else {}).items()
-    }
-    identity = {"comparison": analysis.comparison.title, "group": row.group.label, "runs": len(row.group.runs)}
-    rest = {"depth": row.depth, "published_error": row.published, "fronts": " ".join(row.fronts)}
-    return identity | rest | numbers | row.costs
+            for row in analysis.rows:
+                identity = [analysis.comparison.title, row.group.label, len(row.group.runs), row.depth]
+                summaries = row.scores.values()  # None without a score
+                scores = [getattr(summary, part, None) for summary in summaries for part in parts]
+                costs = [row.costs.get(cost) for cost in COSTS]
+                writer.writerow([*identity, *scores, row.published, *costs, " ".join(row.fronts)])
 
 
 def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.report import html, plots, tables
-from resnet_lab.report.analysis import analyse
-from resnet_lab.report.collect import Collected, collect
+from resnet_lab.page import render
+from resnet_lab.report import plots, tables
+from resnet_lab.report.analysis import analyse, basis
+from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
+from resnet_lab.report.scatter import scatter
 from resnet_lab.text import plain_console
 
 WIDTH = 160  # characters, if the output is not a terminal
@@ -18,7 +20,12 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
 
     Raises ConfigError when there is no run, or `out` cannot be created.
     """
-    found = _collect(directories)
+    for directory in directories:
+        if not directory.is_dir():
+            raise ConfigError(f"{directory} is not a directory")
+    found = collect(directories)
+    if found.empty:
+        raise ConfigError(f"no run directories under {', '.join(map(str, directories))}")
     axes = [axis for words in by for axis in words.split(",") if axis]
     analyses = [analyse(number, comparison) for number, comparison in enumerate(compare(found.done, axes), 1)]
     try:
@@ -26,20 +33,19 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
     except (FileExistsError, NotADirectoryError) as error:
         raise ConfigError(f"--out: cannot create the directory {out}: a file is in its place") from error
     plots.remove(out / "figures")
-    figures = [file for analysis in analyses for file in plots.draw(analysis, out / "figures")]
-    (out / "report.md").write_text(tables.markdown(found, analyses, figures), "utf-8", "backslashreplace")
+    figures = {analysis.number: plots.draw(analysis, out / "figures") for analysis in analyses}
+    values = {
+        "basis": basis(analyses),
+        "analyses": analyses,
+        "headings": tables.headings,
+        "cells": tables.cells,
+        "figures": figures,
+        "troubles": tables.troubles(found, analyses),
+    }
+    (out / "report.md").write_bytes(render("report/report.md", **values))
+    page = render("report/report.html", **values, link=tables.link, out=out, scatter=scatter(analyses))
+    (out / "report.html").write_bytes(page)
     tables.write_csv(out / "report.csv", analyses)
     tables.write_json(out / "report.json", found, analyses)
-    (out / "report.html").write_bytes(html.page(found, analyses, figures, out))
     tables.show(plain_console(WIDTH), found, analyses)
-    return ["report.html", "report.md", "report.csv", "report.json", *(["figures/"] if figures else [])]
-
-
-def _collect(directories: Sequence[Path]) -> Collected:
-    for directory in directories:
-        if not directory.is_dir():
-            raise ConfigError(f"{directory} is not a directory")
-    found = collect(directories)
-    if found.empty:
-        raise ConfigError(f"no run directories under {', '.join(map(str, directories))}")
-    return found
+    return ["report.html", "report.md", "report.csv", "report.json", *(["figures/"] if any(figures.values()) else [])]
