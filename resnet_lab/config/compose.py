@@ -19,8 +19,7 @@ from resnet_lab.config.groups import CONFIG_DIR, GROUPS, in_range, listing, regi
 from resnet_lab.config.hydra_private import apart
 from resnet_lab.config.messages import COMPOSE_ERRORS, explain, no_such_setting, setting_names
 from resnet_lab.config.migrations import respell
-from resnet_lab.config.plugins import asked_for, load_plugins
-from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, SHORTCUTS, TASKS, UNITS
+from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, SHORTCUTS, TASKS, UNITS, asked_for, load_plugins
 from resnet_lab.config.schema import Config
 
 Composed = TypeVar("Composed")
