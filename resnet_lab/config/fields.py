@@ -1,6 +1,6 @@
 """Metadata of settings: when a setting is used, its canonical value, and whether it affects the results."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, NamedTuple
 
@@ -30,7 +30,9 @@ class Setting(NamedTuple):
     name: str
     value: Any
     section: Any  # argument of `used` and `canonical`
-    metadata: Mapping[str, Any]
+    used: Callable[[Any], bool] | None = None
+    canonical: Callable[[Any], Any] | None = None
+    identity: bool = True
 
 
 def settings_of(config: Any) -> Iterator[Setting]:
@@ -43,7 +45,7 @@ def settings_of(config: Any) -> Iterator[Setting]:
             for key, entry in value.items():
                 yield from section_settings(entry, f"{item.name}.{key}.")
         else:
-            yield Setting(item.name, value, config, item.metadata or _PLAIN)
+            yield Setting(item.name, value, config, **item.metadata)
 
 
 def section_settings(section: Any, prefix: str = "", node: Any = None) -> Iterator[Setting]:
@@ -54,7 +56,4 @@ def section_settings(section: Any, prefix: str = "", node: Any = None) -> Iterat
         if is_dataclass(value):
             yield from section_settings(section, f"{name}.", value)
         else:
-            yield Setting(name, value, section, item.metadata or _PLAIN)
-
-
-_PLAIN = {"used": None, "canonical": None, "identity": True}
+            yield Setting(name, value, section, **item.metadata)
