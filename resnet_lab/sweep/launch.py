@@ -110,7 +110,7 @@ class Launch:
         process.start()
         theirs.close()
         self.running.append(Running(number, slot, process, connection, printed, directory))
-        self.board.started(number, slot)
+        self.board.started(number)
 
     def _follow(self) -> list[int]:
         """Wait briefly for messages. Return the jobs whose runs another process has locked."""
@@ -148,7 +148,7 @@ class Launch:
             while job.connection.poll():
                 said = job.connection.recv()
                 if isinstance(said, Progress):
-                    self.board.progress(job.number, said)
+                    self.board.progress(job.number, said, job.slot.gpu)
                 else:
                     job.returned = said
         except (EOFError, ConnectionError):

@@ -168,7 +168,7 @@ def test_the_board(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(progress_table, "console", console)
     with ProgressTable(["seed=0", "seed=1", "seed=2"]) as board:
         for number in (0, 1):
-            board.started(number, Slot(None, 1))
+            board.started(number)
         board.progress(0, Progress("/runs/0", 3, 50, CLASSIFICATION, 12.5, 1234.4, 61.0))
         failed = JobReturn(status=JobStatus.FAILED)
         failed.return_value = RunFailed("killed by SIGKILL")
