@@ -11,20 +11,18 @@ from resnet_lab.config.migrations import stamp, upgrade
 from resnet_lab.config.registry import AUGMENTATIONS, load_plugins
 from resnet_lab.config.schema import Config
 
-Values = dict[str, Any]
 
-
-def to_dict(settings: Any) -> Values:
+def to_dict(settings: Any) -> dict[str, Any]:
     """Convert a configuration or section to nested dictionaries of plain Python values, with enums as names."""
     return asdict(settings, dict_factory=lambda pairs: {name: plain(value) for name, value in pairs})
 
 
-def to_stored(config: Config) -> Values:
+def to_stored(config: Config) -> dict[str, Any]:
     """Convert a configuration to the form that is stored, with the version of the settings."""
     return {**stamp(), **to_dict(config)}
 
 
-def from_dict(stored: Values) -> Config:
+def from_dict(stored: dict[str, Any]) -> Config:
     """Return the configuration that `to_stored` of this or an earlier version wrote; missing settings get defaults.
 
     Raises ConfigError, naming the setting, if one is unknown, of the wrong type or invalid.
