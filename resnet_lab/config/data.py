@@ -43,11 +43,8 @@ class DataConfig:
         )
         require_at_least(1, self, "data", "num_images")
         for name, values in (("mean", self.mean), ("std", self.std)):
-            if values is not None:
-                require(
-                    len(values) == self.channels and all(math.isfinite(v) for v in values),
-                    f"data.{name} must have one number per channel ({self.channels}), got {values}",
-                )
+            fits = values is None or (len(values) == self.channels and all(map(math.isfinite, values)))
+            require(fits, f"data.{name} must have one number per channel ({self.channels}), got {values}")
         require(self.std is None or all(s > 0 for s in self.std), f"data.std must be positive, got {self.std}")
 
     @property
