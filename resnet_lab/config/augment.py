@@ -12,7 +12,7 @@ class CropSettings:
     pad: int = 4  # zero pixels added on each side; 0: no crop
 
     def __post_init__(self) -> None:
-        require_at_least(0, augment__crop__pad=self.pad)
+        require_at_least(0, self, "augment.crop", "pad")
 
     @property
     def active(self) -> bool:

@@ -12,8 +12,7 @@ Settings = dict[str, Any]  # dotted name -> plain value
 
 def canonical(config: Config) -> Settings:
     """Return the settings in use that affect the results of a run, with per-stack lists expanded."""
-    kept = [item for item in settings_of(config) if item.metadata["identity"] and _is_used(item)]
-    return {item.name: _value(item) for item in kept}
+    return {item.name: _value(item) for item in settings_of(config) if item.identity and _is_used(item)}
 
 
 def all_settings(config: Config) -> Settings:
@@ -27,13 +26,11 @@ def architecture(model: ModelConfig) -> Settings:
 
 
 def _is_used(item: Setting) -> bool:
-    used = item.metadata["used"]
-    return bool(getattr(item.section, "active", True) and (used is None or used(item.section)))
+    return bool(getattr(item.section, "active", True) and (item.used is None or item.used(item.section)))
 
 
 def _value(item: Setting) -> Any:
-    canonical = item.metadata["canonical"]
-    return plain(canonical(item.section) if canonical else item.value)
+    return plain(item.canonical(item.section) if item.canonical else item.value)
 
 
 def plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from resnet_lab.config.canonical import architecture
 from resnet_lab.config.checks import ConfigError
@@ -19,8 +19,7 @@ from resnet_lab.config.groups import CONFIG_DIR, GROUPS, in_range, listing, regi
 from resnet_lab.config.hydra_private import apart
 from resnet_lab.config.messages import COMPOSE_ERRORS, explain, no_such_setting, setting_names
 from resnet_lab.config.migrations import respell
-from resnet_lab.config.plugins import asked_for, load_plugins
-from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, SHORTCUTS, TASKS, UNITS
+from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, SHORTCUTS, TASKS, UNITS, asked_for, load_plugins
 from resnet_lab.config.schema import Config
 
 Composed = TypeVar("Composed")
@@ -95,6 +94,8 @@ def use_config_dirs(hydra: Any) -> None:
 def to_config(composed: DictConfig) -> Config:
     """Convert what Hydra composed to plain, checked dataclasses. Raises ConfigError."""
     composed = composed.copy()
+    with open_dict(composed):
+        composed.pop("hydra", None)  # Hydra's own part of a sweep job
     content: Any = OmegaConf.to_container(composed)
     load_plugins(content["plugins"])  # a sweep job runs in its own process
     known = set(setting_names())
@@ -131,9 +132,7 @@ def base_of(config: Config) -> Config:
     return _default(config.name, data.name, config.task, *counted, *plugged)
 
 
-@cache
-def _composed(*overrides: str) -> Config:
-    return load_config(*overrides)
+_composed = cache(load_config)
 
 
 @cache

@@ -36,18 +36,15 @@ class DataConfig:
             1 <= len(sizes) <= 2 and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes),
             f"data.image_size must be a positive number of pixels or [height,width], got {size}",
         )
-        require_at_least(0, data__validation=self.validation, data__split_seed=self.split_seed)
+        require_at_least(0, self, "data", "validation", "split_seed")
         require(
             self.validation < 1 or self.validation == int(self.validation),
             f"data.validation must be a fraction below 1 or a whole number of images, got {self.validation}",
         )
-        require_at_least(1, data__num_images=self.num_images)
+        require_at_least(1, self, "data", "num_images")
         for name, values in (("mean", self.mean), ("std", self.std)):
-            if values is not None:
-                require(
-                    len(values) == self.channels and all(math.isfinite(v) for v in values),
-                    f"data.{name} must have one number per channel ({self.channels}), got {values}",
-                )
+            fits = values is None or (len(values) == self.channels and all(map(math.isfinite, values)))
+            require(fits, f"data.{name} must have one number per channel ({self.channels}), got {values}")
         require(self.std is None or all(s > 0 for s in self.std), f"data.std must be positive, got {self.std}")
 
     @property

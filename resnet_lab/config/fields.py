@@ -1,6 +1,6 @@
 """Metadata of settings: when a setting is used, its canonical value, and whether it affects the results."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, NamedTuple
 
@@ -19,9 +19,7 @@ def setting(
     share, and `identity=False` marks a setting that does not affect the results of a run.
     """
     metadata = {"used": used, "canonical": canonical, "identity": identity}
-    if factory is not MISSING:
-        return field(default_factory=factory, metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, default_factory=factory, metadata=metadata)
 
 
 class Setting(NamedTuple):
@@ -30,31 +28,24 @@ class Setting(NamedTuple):
     name: str
     value: Any
     section: Any  # argument of `used` and `canonical`
-    metadata: Mapping[str, Any]
+    used: Callable[[Any], bool] | None = None
+    canonical: Callable[[Any], Any] | None = None
+    identity: bool = True
 
 
-def settings_of(config: Any) -> Iterator[Setting]:
-    """Yield every setting of a `Config` with its dotted name, in declaration order."""
-    for item in fields(config):
-        value = getattr(config, item.name)
-        if is_dataclass(value):
-            yield from section_settings(value, f"{item.name}.")
-        elif isinstance(value, dict):  # augmentations by name
-            for key, entry in value.items():
-                yield from section_settings(entry, f"{item.name}.{key}.")
-        else:
-            yield Setting(item.name, value, config, item.metadata or _PLAIN)
-
-
-def section_settings(section: Any, prefix: str = "", node: Any = None) -> Iterator[Setting]:
-    """Yield the settings of a section, or of a `node` nested in it."""
-    node = section if node is None else node
+def settings_of(node: Any, prefix: str = "", section: Any = None) -> Iterator[Setting]:
+    """Yield every setting of a `Config` with its dotted name, in declaration order, or of a `node` in a `section`."""
     for item in fields(node):
         value, name = getattr(node, item.name), prefix + item.name
         if is_dataclass(value):
-            yield from section_settings(section, f"{name}.", value)
+            yield from settings_of(value, f"{name}.", section or value)
+        elif section is None and isinstance(value, dict):  # augmentations by name
+            for key, entry in value.items():
+                yield from settings_of(entry, f"{name}.{key}.", entry)
         else:
-            yield Setting(name, value, section, item.metadata or _PLAIN)
+            yield Setting(name, value, section or node, **item.metadata)
 
 
-_PLAIN = {"used": None, "canonical": None, "identity": True}
+def section_settings(section: Any) -> Iterator[Setting]:
+    """Yield the settings of a section, such as `config.model`, without a prefix."""
+    return settings_of(section, section=section)

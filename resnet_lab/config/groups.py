@@ -1,6 +1,6 @@
 """Config groups and their options: files in `conf/`, plus options from enums, registries and number ranges."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,10 @@ CHOICES: dict[str, Iterable[str]] = {
 }
 
 # Numbered options that need no file: `units=n4`, `filters=w32`, `bottleneck=r3`.
-RANGES: dict[str, tuple[str, range, Callable[[int], dict[str, Any]]]] = {
-    "units": ("n", range(1, 301), lambda number: {"units": [number]}),
-    "filters": ("w", range(1, 513), lambda number: {"filters": [number]}),
-    "bottleneck": ("r", range(1, 65), lambda number: {"reduction": [number]}),
+RANGES = {
+    "units": ("n", range(1, 301), "units"),
+    "filters": ("w", range(1, 513), "filters"),
+    "bottleneck": ("r", range(1, 65), "reduction"),
 }
 
 
@@ -56,10 +56,10 @@ def in_range(group: str, name: str) -> dict[str, Any] | None:
     """Return the settings of a numbered option such as `n4`, or None if the group has no such number."""
     if group not in RANGES:
         return None
-    letter, numbers, settings = RANGES[group]
+    letter, numbers, setting = RANGES[group]
     number = name.removeprefix(letter)
     known = name.startswith(letter) and number.isdecimal() and int(number) in numbers
-    return settings(int(number)) if known else None
+    return {setting: [int(number)]} if known else None
 
 
 def listing(group: str) -> str:

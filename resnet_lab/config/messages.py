@@ -30,8 +30,7 @@ def explain(error: Exception) -> str:
         group, _, choice = error.missing_cfg_file.removesuffix(".yaml").rpartition("/")
         return f"there is no {group}={choice}; {group} can be: {listing(group)}"
     if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
-        key = str(cause.full_key or cause.key)
-        return no_such_setting(key)
+        return no_such_setting(str(cause.full_key or cause.key))
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         hint = f"; write a list: {cause.full_key}=[…]" if "ListConfig" in str(cause) else ""
         return f"{cause.full_key}: {_first_line(cause)}{hint}"

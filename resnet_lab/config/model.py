@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from resnet_lab.config.checks import require, require_at_least, require_counts, require_probability
+from resnet_lab.config.checks import require, require_at_least, require_probability
 from resnet_lab.config.enums import Activation, Downsample, Init, ProjectionInput, Resize, StrideOn
 from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import SHORTCUTS, UNITS
@@ -43,8 +43,7 @@ class StemConfig:
     pool: bool = False  # add 3x3 max-pooling with stride 2, as for ImageNet
 
     def __post_init__(self) -> None:
-        require_at_least(1, model__stem__kernel=self.kernel, model__stem__stride=self.stride)
-        require_at_least(1, model__stem__filters=self.filters)
+        require_at_least(1, self, "model.stem", "kernel", "stride", "filters")
         require(self.kernel % 2 == 1, f"model.stem.kernel must be odd, for symmetric padding, got {self.kernel}")
 
     @property
@@ -62,7 +61,7 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         require(all(n >= 1 for n in self.hidden), f"model.head.hidden must be positive widths, got {self.hidden}")
-        require_at_least(1, model__head__latent_dim=self.latent_dim)
+        require_at_least(1, self, "model.head", "latent_dim")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,7 +76,7 @@ class LineageConfig:
     init: Init = Init.fan_out
 
     def __post_init__(self) -> None:
-        require_at_least(0, model__lineage__norm_eps=self.norm_eps)
+        require_at_least(0, self, "model.lineage", "norm_eps")
         require(0 < self.norm_momentum <= 1, f"model.lineage.norm_momentum must be in (0, 1], got {self.norm_momentum}")
 
 
@@ -113,15 +112,18 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require(1 <= self.in_channels <= 4, f"data.channels must be 1 to 4, got {self.in_channels}")
-        require_at_least(1, data__num_classes=self.num_classes)
+        require_at_least(1, self, "data", "num_classes")
         require(
             1 <= self.num_stacks <= MAX_STACKS, f"model.num_stacks must be 1 to {MAX_STACKS}, got {self.num_stacks}"
         )
         for name in ("units", "filters", "reduction"):
             value = getattr(self, name)
-            setattr(self, name, value if isinstance(value, list) else [value])
-            lengths = f"one entry or one for each of the {self.num_stacks} stacks"
-            require_counts(f"model.{name}", getattr(self, name), lengths, {1, self.num_stacks})
+            counts = value if isinstance(value, list) else [value]
+            setattr(self, name, counts)
+            lengths = f"one entry or one for each of the {self.num_stacks} stacks, got {len(counts)}: {counts}"
+            require(len(counts) in (1, self.num_stacks), f"model.{name} must have {lengths}")
+            whole = all(type(count) is int and count >= 1 for count in counts)
+            require(whole, f"model.{name} must be positive whole numbers, got {counts}")
         for filters, reduction in zip(self.stack_filters, self.stack_reductions, strict=True):
             require(
                 filters % reduction == 0, f"model.filters {filters} is not divisible by model.reduction {reduction}"
@@ -129,7 +131,7 @@ class ModelConfig:
         self._check_unit()
         for name in ("shortcut_scale", "residual_scale", "gate_bias"):
             require(math.isfinite(getattr(self, name)), f"model.{name} must be finite, got {getattr(self, name)}")
-        require_probability(model__shortcut_dropout=self.shortcut_dropout)
+        require_probability(self, "model", "shortcut_dropout")
 
     def _check_unit(self) -> None:
         unit, shortcut = UNITS.info(self.unit), SHORTCUTS.info(self.shortcut)

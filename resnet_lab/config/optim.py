@@ -41,17 +41,10 @@ class OptimConfig:
     clip_norm: float = 0.0  # maximum norm of the whole gradient; 0: no clipping
 
     def __post_init__(self) -> None:
-        require_at_least(1, optim__batch_size=self.batch_size)
+        require_at_least(1, self, "optim", "batch_size")
         require(self.batch_size < 2**31, f"optim.batch_size must be below 2^31, got {self.batch_size}")
-        require_at_least(
-            0,
-            optim__lr=self.lr,
-            optim__warmup_lr=self.warmup_lr,
-            optim__weight_decay=self.weight_decay,
-            optim__clip_norm=self.clip_norm,
-            optim__warmup_iterations=self.warmup_iterations,
-        )
-        require_probability(optim__momentum=self.momentum, optim__label_smoothing=self.label_smoothing)
+        require_at_least(0, self, "optim", "lr", "warmup_lr", "weight_decay", "clip_norm", "warmup_iterations")
+        require_probability(self, "optim", "momentum", "label_smoothing")
         require(
             len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
             f"optim.betas must be two numbers in [0, 1), got {self.betas}",

@@ -29,7 +29,7 @@ def overrides_of(config: Config) -> list[str]:
     """
     typed, base = _beginning(config)
     ours, theirs = all_settings(config), all_settings(base)
-    wanted = {item.name for item in settings_of(config) if item.metadata["identity"]} | {"name", "output_dir"}
+    wanted = {item.name for item in settings_of(config) if item.identity} | {"name", "output_dir"}
     differing = [name for name in ours if name in wanted - _IMPLIED and ours[name] != theirs[name]]
     return [*typed, *(f"{name}={_value(ours[name])}" for name in differing)]
 

@@ -1,16 +1,15 @@
 """Test errors that papers report for the configured network, from `conf/published.yaml`."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
 
 from resnet_lab.config.canonical import architecture
 from resnet_lab.config.groups import CONFIG_DIR
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
+from resnet_lab.config.stored import section
 
 CIFAR_SHAPE = (3, 32, 32)  # all rows are CIFAR results
 
@@ -28,14 +27,10 @@ def published(config: Config) -> Published | None:
     if config.data.image_shape != CIFAR_SHAPE or TASKS.info(config.task).score != "error":
         return None
     wanted = architecture(config.model)
+    shape = {"in_channels": config.model.in_channels, "num_classes": config.model.num_classes}
     for row in yaml.safe_load((CONFIG_DIR / "published.yaml").read_text())["published"]:
-        if row["data"] == config.data.name and architecture(_model(row["model"], config)) == wanted:
-            return Published(row["published_error"], row["source"])
+        if row["data"] == config.data.name:
+            model = section(ModelConfig, shape | row["model"], "model.")
+            if architecture(model) == wanted:
+                return Published(row["published_error"], row["source"])
     return None
-
-
-def _model(fields: dict[str, Any], config: Config) -> ModelConfig:
-    base = ModelConfig(in_channels=config.model.in_channels, num_classes=config.model.num_classes)
-    model = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(base), fields))
-    assert isinstance(model, ModelConfig)
-    return model

@@ -1,4 +1,4 @@
-"""Extensible tables of units, shortcuts, data sets, tasks and augmentations: from names to classes.
+"""Extensible tables of units, shortcuts, data sets, tasks and augmentations, and the modules that extend them.
 
 An entry holds plain data for help, options and checks. Its class, or function for data sets, is imported on first use,
 which keeps this module light. Your own module adds entries like this:
@@ -7,7 +7,9 @@ which keeps this module light. Your own module adds entries like this:
     class Halved(Sum): …
 """
 
-from collections.abc import Callable, Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar
@@ -64,16 +66,15 @@ Info = TypeVar("Info")
 class Registry(Generic[Info]):
     """A table from names to classes. `setting` is the setting that selects an entry, for messages."""
 
-    def __init__(self, setting: str, module: str, entries: dict[str, tuple[str, Info]]) -> None:
-        self.setting = setting
-        self._infos = {name: info for name, (_, info) in entries.items()}
-        self._targets: dict[str, Any] = {name: f"{module}:{cls}" for name, (cls, _) in entries.items()}
+    def __init__(self, setting: str, module: str, entries: dict[str, tuple[Any, Info]]) -> None:
+        self.setting, self.module = setting, module
+        self._entries = entries  # each a class, "module:class", or the name of a class in `module`; and its description
 
     def add(self, name: str, info: Info, target: Any) -> None:
         """Add an entry. Raises ConfigError if the name is taken."""
-        if name in self._infos:
+        if name in self:
             raise ConfigError(f"{self.setting}: {name} already exists")
-        self._infos[name], self._targets[name] = info, target
+        self._entries[name] = target, info
 
     def register(self, name: str, info: Info) -> Callable[[Any], Any]:
 
@@ -84,23 +85,41 @@ class Registry(Generic[Info]):
         return add
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._infos)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._infos
+        return iter(self._entries)
 
     def info(self, name: str) -> Info:
         """Return the description of an entry. Raises ConfigError if there is none of this name."""
-        if name not in self._infos:
+        if name not in self:
             raise ConfigError(f"{self.setting} can be {', '.join(self)}; got {name}")
-        return self._infos[name]
+        return self._entries[name][1]
 
     def load(self, name: str) -> Any:
-        target = self._targets[name]
+        target, _ = self._entries[name]
         if isinstance(target, str):
-            module, _, attribute = target.partition(":")
-            target = self._targets[name] = getattr(import_module(module), attribute)
+            module, _, attribute = target.rpartition(":")
+            target = getattr(import_module(module or self.module), attribute)
         return target
+
+
+def load_plugins(names: Any) -> None:
+    """Import modules by name, also from the current folder. Raises ConfigError if an import fails."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"plugins must be a list of modules, as in plugins=[my_lab], got {names}")
+    for name in names:
+        if name in sys.modules:
+            continue
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
+        try:
+            import_module(name)
+        except Exception as error:
+            raise ConfigError(f"plugins: cannot import {name}: {type(error).__name__}: {error}") from error
+
+
+def asked_for(overrides: Sequence[str]) -> list[str]:
+    """Return the modules of the last override `plugins=[my_lab]` or `plugins=my_lab`."""
+    values = [override.partition("=")[2] for override in overrides if override.lstrip("+").startswith("plugins=")]
+    return [name.strip() for value in values[-1:] for name in value.strip("[]").split(",") if name.strip()]
 
 
 UNITS = Registry(

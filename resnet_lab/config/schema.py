@@ -52,9 +52,8 @@ class TrainerConfig:
     num_threads: int | None = setting(None, identity=False)  # None: one for small networks, else all cores
 
     def __post_init__(self) -> None:
-        require_at_least(1, trainer__max_epochs=self.max_epochs, trainer__steps_per_call=self.steps_per_call)
-        require_at_least(1, trainer__max_batches=self.max_batches, trainer__eval_batch_size=self.eval_batch_size)
-        require_at_least(1, trainer__num_threads=self.num_threads)
+        counts = ("max_epochs", "steps_per_call", "max_batches", "eval_batch_size", "num_threads")
+        require_at_least(1, self, "trainer", *counts)
         require(
             self.precision in PRECISIONS,
             f"trainer.precision must be one of {', '.join(PRECISIONS)}, got {self.precision}",

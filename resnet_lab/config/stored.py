@@ -1,6 +1,6 @@
 """Convert configurations to plain Python for storage, and read them back in this or a later version."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -8,30 +8,21 @@ from typing import Any, Union, get_args, get_origin
 from resnet_lab.config.canonical import plain
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.migrations import stamp, upgrade
-from resnet_lab.config.plugins import load_plugins
-from resnet_lab.config.registry import AUGMENTATIONS
+from resnet_lab.config.registry import AUGMENTATIONS, load_plugins
 from resnet_lab.config.schema import Config
 
-Values = dict[str, Any]
 
-
-def to_dict(settings: Any) -> Values:
+def to_dict(settings: Any) -> dict[str, Any]:
     """Convert a configuration or section to nested dictionaries of plain Python values, with enums as names."""
-
-    def value(entry: Any) -> Any:
-        if is_dataclass(entry):
-            return to_dict(entry)
-        return {key: value(inner) for key, inner in entry.items()} if isinstance(entry, dict) else plain(entry)
-
-    return {item.name: value(getattr(settings, item.name)) for item in fields(settings)}
+    return asdict(settings, dict_factory=lambda pairs: {name: plain(value) for name, value in pairs})
 
 
-def to_stored(config: Config) -> Values:
+def to_stored(config: Config) -> dict[str, Any]:
     """Convert a configuration to the form that is stored, with the version of the settings."""
     return {**stamp(), **to_dict(config)}
 
 
-def from_dict(stored: Values) -> Config:
+def from_dict(stored: dict[str, Any]) -> Config:
     """Return the configuration that `to_stored` of this or an earlier version wrote; missing settings get defaults.
 
     Raises ConfigError, naming the setting, if one is unknown, of the wrong type or invalid.
@@ -42,11 +33,12 @@ def from_dict(stored: Values) -> Config:
     if unknown := sorted(set(augment) - set(AUGMENTATIONS)):
         raise ConfigError(f"augment.{unknown[0]}: there is no such augmentation")
     kinds = {name: AUGMENTATIONS.info(name).settings for name in AUGMENTATIONS}
-    entries = {name: _section(kind, augment.get(name, {}), f"augment.{name}.") for name, kind in kinds.items()}
-    return _section(Config, {**values, "augment": entries}, "")
+    entries = {name: section(kind, augment.get(name, {}), f"augment.{name}.") for name, kind in kinds.items()}
+    return section(Config, {**values, "augment": entries}, "")
 
 
-def _section(kind: Any, values: Any, prefix: str) -> Any:
+def section(kind: Any, values: Any, prefix: str) -> Any:
+    """Return the section of type `kind` with these stored values; `prefix` is its dotted name. Raises ConfigError."""
     if not isinstance(values, dict):
         raise ConfigError(f"{prefix.rstrip('.')}: expected settings, got {values!r:.40}")
     types: dict[str, Any] = {item.name: item.type for item in fields(kind)}
@@ -62,7 +54,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     if origin in (Union, UnionType):  # all unions are with None
         return None if value is None else _value(arguments[0], value, name)
     if is_dataclass(kind):
-        return _section(kind, value, f"{name}.")
+        return section(kind, value, f"{name}.")
     if origin is list and isinstance(value, list):
         return [_value(arguments[0], entry, name) for entry in value]
     if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(value, str) and value in kind.__members__:

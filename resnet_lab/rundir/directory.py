@@ -21,8 +21,7 @@ from resnet_lab.rundir.identity import differences
 from resnet_lab.rundir.states import State
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, if PyYAML was built with it
-CONFIG, STATUS, RESULT = "config.yaml", "status.json", "result.json"
-RUN_FILES = frozenset({CONFIG, STATUS, RESULT})  # any of these marks a run directory
+RUN_FILES = frozenset({"config.yaml", "status.json", "result.json"})  # any of these marks a run directory
 
 
 class RunLocked(ConfigError):
@@ -34,9 +33,9 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config_file = path / CONFIG
-        self.status_file = path / STATUS
-        self.result_file = path / RESULT
+        self.config_file = path / "config.yaml"
+        self.status_file = path / "status.json"
+        self.result_file = path / "result.json"
         self.log_file = path / "run.log"
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"

@@ -16,11 +16,7 @@ def differences(there: Config, now: Config) -> list[str]:
     """Describe each setting in which two configurations differ; empty if they are the same run."""
     one, other = canonical(there), canonical(now)
     return [
-        f"{name} is {_text(one, name)} there, {_text(other, name)} now"
+        f"{name} is {one.get(name, 'not used')} there, {other.get(name, 'not used')} now"
         for name in sorted(one.keys() | other.keys())
         if one.get(name, ...) != other.get(name, ...)
     ]
-
-
-def _text(settings: dict[str, object], name: str) -> str:
-    return str(settings[name]) if name in settings else "not used"

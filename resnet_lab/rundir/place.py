@@ -1,14 +1,32 @@
-"""Find the directory of a run: where this version puts it, or where version 0.1 did."""
+"""The place of a run: a directory named after the settings that differ from a base, or where version 0.1 put it."""
 
+import hashlib
+import json
 import os
+import re
+from collections import defaultdict
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from resnet_lab.config.canonical import all_settings, canonical
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.identity import identity
-from resnet_lab.rundir.naming import run_path
+
+MAX_NAME = 120  # bytes; file systems allow 255 bytes for a name
+
+# Settings not in the name: the seed has its own folder, the others follow from the data.
+UNNAMED = ("seed", "model.in_channels", "model.num_classes")
+
+# Settings named after their config group, and values named after the options of that group.
+GROUPS = {"model.num_stacks": "stacks", "model.reduction": "bottleneck", "optim.name": "optim", "data.name": "data"}
+PER_STACK = ("model.units", "model.filters", "model.reduction")
+STACKS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
+REDUCTIONS = {1: "none", 2: "half", 4: "quarter", 8: "eighth", 16: "sixteenth"}
 
 
 def run_directory(config: Config) -> RunDirectory:
@@ -26,19 +44,83 @@ def run_directory(config: Config) -> RunDirectory:
 @cache
 def _former(folder: Path) -> dict[str, Path]:
     """Map identities to the runs of version 0.1 in `folder`; of repeated runs, keep the one that got furthest."""
-    found: dict[str, RunDirectory] = {}
+    found: defaultdict[str, list[RunDirectory]] = defaultdict(list)
     if not os.path.isdir(folder):  # or its name is too long
         return {}
     for file in sorted([*folder.glob("*=*/seed-*/config.yaml"), *folder.glob("default/seed-*/config.yaml")]):
         directory = RunDirectory(file.parent)
-        try:
-            key = identity(directory.stored_config())
-        except ConfigError:
-            continue  # listed by the report
-        if key not in found or _progress(directory) > _progress(found[key]):
-            found[key] = directory
-    return {key: directory.path.relative_to(folder) for key, directory in found.items()}
+        with suppress(ConfigError):  # listed by the report
+            found[identity(directory.stored_config())].append(directory)
+    return {key: max(repeated, key=_progress).path.relative_to(folder) for key, repeated in found.items()}
 
 
 def _progress(directory: RunDirectory) -> tuple[bool, bool]:
     return bool(directory.result()), directory.last.exists()
+
+
+def run_path(config: Config, base: Config) -> Path:
+    """Return `output_dir/name/<what differs from the base>/seed-<n>`."""
+    return Path(config.output_dir).expanduser() / config.name / directory_name(config, base) / f"seed-{config.seed}"
+
+
+def directory_name(config: Config, base: Config) -> str:
+    """Return the units and the settings that differ from the base, as in `units-n3_filters-w16`.
+
+    Units are always included, since most sweeps vary them. Settings keep the order of the schema: architecture, then
+    recipe. A name that would be too long ends with a hash of all differences.
+    """
+    ours, theirs = canonical(config), all_settings(base)
+    differing = {
+        name: value
+        for name, value in ours.items()
+        if name == "model.units"
+        or (name not in UNNAMED and not (name in theirs and _reads_alike(name, value, theirs[name])))
+    }
+    for name in AUGMENTATIONS:
+        if config.augment[name].active < base.augment[name].active:
+            differing[f"augment.{name}"] = "off"
+    if differing.get("data.split_seed") == config.seed:  # as ${seed}: runs of a seed sweep share a folder
+        differing["data.split_seed"] = "seed"
+    parts = [f"{_word(name)}-{_clean(_text(name, value))}" for name, value in differing.items()]
+    readable = "_".join(parts)
+    if len(readable.encode()) <= MAX_NAME:
+        return readable
+    ending = "_" + hashlib.sha256(json.dumps(differing, sort_keys=True).encode()).hexdigest()[:8]
+    room = MAX_NAME - len(ending)
+    while len("_".join(parts).encode()) > room and len(parts) > 1:
+        parts.pop()
+    return "_".join(parts).encode()[:room].decode(errors="ignore") + ending
+
+
+def _reads_alike(name: str, value: Any, other: Any) -> bool:
+    """Return whether two values get the same text; per-stack lists of different lengths can."""
+    return bool(value == other or (name in PER_STACK and _text(name, value) == _text(name, other)))
+
+
+def _word(name: str) -> str:
+    """Return the short name of a setting, without its section: `lr` for `optim.lr`."""
+    return GROUPS.get(name) or name.partition(".")[2] or name
+
+
+def _text(name: str, value: Any) -> str:
+    match name, value:
+        case "model.num_stacks", _:
+            return STACKS[value]
+        case "model.units", [first, *_] if value == [first] * len(value):
+            return f"n{first}"
+        case "model.filters", [first, *_] if value == [first << stack for stack in range(len(value))]:
+            return f"w{first}"
+        case "model.reduction", [first, *_] if value == [first] * len(value):
+            return REDUCTIONS.get(first, f"r{first}")
+        case "data.root", _:
+            return Path(value).name
+        case _, list():
+            return "-".join(map(str, value)) or "none"
+        case _, bool() | None:
+            return {True: "true", False: "false", None: "none"}[value]
+    return str(value)
+
+
+def _clean(text: str) -> str:
+    """Replace characters that would need quotes on a command line."""
+    return re.sub(r"[^\w.+-]+", "-", text) or "none"

@@ -13,18 +13,20 @@ from resnet_lab.rundir.reading import Unreadable, read_json
 FOLDER = ".sweeps"  # next to the run directories
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedJob:
-    """A job: its distinguishing overrides, the path of its run if known, and why it cannot run, if so."""
+    """A job of a sweep before it starts."""
 
-    label: str
-    path: Path | None
-    why: str
+    overrides: list[str]
+    label: str  # the distinguishing ones of its overrides
+    path: Path | None = None  # of its run directory, if known
+    why: str = ""  # why it cannot run, if so
 
 
-def write_plan(jobs: Sequence[PlannedJob], overrides: Sequence[Sequence[str]]) -> None:
+def write_plan(jobs: Sequence[PlannedJob]) -> None:
     """Write one file per folder of runs; the same sweep overwrites its file. Raises OSError."""
-    name = f"{hashlib.sha256(json.dumps(sorted(overrides)).encode()).hexdigest()[:8]}.json"
+    overrides = sorted(job.overrides for job in jobs)
+    name = f"{hashlib.sha256(json.dumps(overrides).encode()).hexdigest()[:8]}.json"
     for folder in dict.fromkeys(job.path.parents[1] for job in jobs if job.path):
         own = [job for job in jobs if job.path is None or job.path.parents[1] == folder]
         listed = [

@@ -14,7 +14,8 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import use_config_dirs
 from resnet_lab.config.hydra_private import failure
 from resnet_lab.interrupts import RunFailed
-from resnet_lab.sweep.plan import UNFINISHED, JobState, Planned, examine, labels, listing, record, without_repetitions
+from resnet_lab.rundir.plans import write_plan
+from resnet_lab.sweep.plan import UNFINISHED, JobState, examine, labels, listing, without_repetitions
 from resnet_lab.text import plain_console, plural
 from resnet_lab.training.log import console, log, show_on_terminal
 
@@ -33,20 +34,11 @@ def sweep(
     show_on_terminal()
     use_config_dirs(config.hydra)
     compose = hydra_context.config_loader.load_sweep_config
-    plan = [
-        examine(compose(config, overrides), overrides, label)
-        for overrides, label in track(
-            list(zip(jobs, labels(jobs, config.hydra.overrides.task), strict=True)),
-            description="planning",
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-    ]
-    num_jobs = len(plan)
-    plan = without_repetitions(plan)
-    if len(plan) < num_jobs:
-        log.info("skipping %s: repeated runs", plural(num_jobs - len(plan), "job"))
+    tracked = track(jobs, "planning", console=console, transient=True, disable=not console.is_terminal)
+    labelled = zip(tracked, labels(jobs, config.hydra.overrides.task), strict=True)
+    plan = without_repetitions([examine(compose(config, job), job, label) for job, label in labelled])
+    if len(plan) < len(jobs):
+        log.info("skipping %s: repeated runs", plural(len(jobs) - len(plan), "job"))
     if any(job.config and job.config.dry_run for job in plan):
         plain_console(WIDE).print(listing(plan))
         return []
@@ -56,7 +48,7 @@ def sweep(
     counts = Counter(job.state.value for job in plan)
     log.info("%s: %s", plural(len(plan), "job"), ", ".join(f"{count} {state}" for state, count in counts.items()))
     try:
-        record(plan)
+        write_plan(plan)
     except OSError as error:  # the jobs report the consequences for themselves
         log.warning("cannot store the plan, so reports will not list missing jobs: %s", error)
     left = sorted((job for job in plan if job.state in UNFINISHED), key=lambda job: -job.work)
@@ -67,10 +59,6 @@ def sweep(
     folders = sorted({str(job.path.parents[1]) for job in plan if job.path})
     log.info("to compare: resnet-lab report %s", " ".join(map(shlex.quote, folders)))
     if failures:
-        raise RunFailed(_summary(plan, failures))
+        lines = [f"  {label}: {why}" for label, why in failures.items()]
+        raise RunFailed("\n".join([f"{len(failures)} of {len(plan)} jobs failed:", *lines]))
     return returns
-
-
-def _summary(plan: Sequence[Planned], failures: dict[str, str]) -> str:
-    lines = [f"  {label}: {why}" for label, why in failures.items()]
-    return "\n".join([f"{len(failures)} of {len(plan)} jobs failed:", *lines])

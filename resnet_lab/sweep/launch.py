@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -74,20 +73,17 @@ class Launch:
         self.jobs, self.first_number = jobs, first_number
         self.returns: dict[int, JobReturn] = {}
         self.running: list[Running] = []
-        waiting = deque(range(len(jobs)))
-        held: dict[int, float] = {}  # jobs locked by another process, and when to retry
+        waiting = [(0.0, number) for number in range(len(jobs))]  # and from when: later if another process has the lock
         with ExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="resnet_lab_")))
             self.environment = stack.enter_context(service(self.folder)) if self.mps else {}
             self.board = stack.enter_context(ProgressTable(labels(jobs, self.config.hydra.overrides.task)))
             try:
-                while waiting or held or self.running:
-                    waiting.extend(number for number, when in held.items() if when < time.monotonic())
-                    held = {number: when for number, when in held.items() if number not in waiting}
-                    while waiting and (free := self._free_slots()):
-                        self._start(waiting.popleft(), free[0])
-                    for number in self._follow():
-                        held[number] = time.monotonic() + RETRY_SECONDS
+                while waiting or self.running:
+                    while waiting and waiting[0][0] < time.monotonic() and (free := self._free_slots()):
+                        _, number = waiting.pop(0)
+                        self._start(number, free[0])
+                    waiting += [(time.monotonic() + RETRY_SECONDS, number) for number in self._follow()]
             except Interrupted as interrupted:
                 left = f"{len(jobs) - len(self.returns)} of {len(jobs)} jobs left"
                 interrupted.message = f"interrupted, {left}; run the same command again to continue them"
@@ -108,13 +104,13 @@ class Launch:
             config.hydra.job.id = config.hydra.job.num = self.first_number + number
         job = Work(self.hydra_context, self.task_function, config, singletons(), self.environment)
         printed = self.folder / f"{number}.txt"
-        directory = _directory(config.copy())
+        directory = _directory(config)
         connection, theirs = self.context.Pipe(duplex=False)
         process = self.context.Process(target=work, args=(theirs, printed, slot, job))
         process.start()
         theirs.close()
         self.running.append(Running(number, slot, process, connection, printed, directory))
-        self.board.started(number, slot)
+        self.board.started(number)
 
     def _follow(self) -> list[int]:
         """Wait briefly for messages. Return the jobs whose runs another process has locked."""
@@ -152,7 +148,7 @@ class Launch:
             while job.connection.poll():
                 said = job.connection.recv()
                 if isinstance(said, Progress):
-                    self.board.progress(job.number, said)
+                    self.board.progress(job.number, said, job.slot.gpu)
                 else:
                     job.returned = said
         except (EOFError, ConnectionError):
@@ -183,8 +179,6 @@ class Launch:
 
 def _directory(composed: DictConfig) -> RunDirectory | None:
     """Return the run directory of a job; None if its settings are invalid, which the job itself reports."""
-    with open_dict(composed):
-        composed.pop("hydra", None)
     try:
         return run_directory(to_config(composed))
     except ConfigError:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 from rich.table import Table
 
 from resnet_lab.config.checks import ConfigError
@@ -15,7 +14,7 @@ from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.place import run_directory
-from resnet_lab.rundir.plans import PlannedJob, write_plan
+from resnet_lab.rundir.plans import PlannedJob
 from resnet_lab.rundir.states import State
 from resnet_lab.training.run import check
 
@@ -33,17 +32,13 @@ class JobState(Enum):
 UNFINISHED = (JobState.to_do, JobState.to_continue)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A checked job, with the reason if it cannot run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned(PlannedJob):
+    """A checked job."""
 
-    overrides: list[str]
-    label: str
     state: JobState
-    why: str = ""
-    config: Config | None = None
-    cost: Complexity | None = None
-    path: Path | None = None  # of its run directory, if known
+    config: Config | None = None  # None if its settings are invalid
+    cost: Complexity | None = None  # None if it cannot run
 
     @property
     def work(self) -> int:
@@ -53,33 +48,27 @@ class Planned:
 
 def examine(composed: DictConfig, overrides: list[str], label: str) -> Planned:
     """Check a composed job as the run itself does, without reading data or creating anything."""
-    with open_dict(composed):
-        composed.pop("hydra", None)
-    config = path = None
+    config = path = cost = None
+    why = ""
     try:
         prepare(overrides)
         config = to_config(composed)
         directory = run_directory(config)
         path = directory.path
         cost = check(config, directory)
+        begun = JobState.to_continue if directory.last.exists() else JobState.to_do
+        state = JobState.done if directory.result() else begun
     except ConfigError as error:
-        return Planned(overrides, label, JobState.impossible, str(error), config, None, path)
+        state, why = JobState.impossible, str(error)
     except RunFailed as error:
-        return Planned(overrides, label, JobState.diverged, str(error), config, None, path)
-    begun = JobState.to_continue if directory.last.exists() else JobState.to_do
-    return Planned(overrides, label, JobState.done if directory.result() else begun, "", config, cost, path)
+        state, why = JobState.diverged, str(error)
+    return Planned(overrides=overrides, label=label, path=path, why=why, state=state, config=config, cost=cost)
 
 
 def without_repetitions(plan: Sequence[Planned]) -> list[Planned]:
     """Keep one job per run: `seed=0,0`, or values of a setting that does not affect the run, repeat it."""
     keys = [(job.path, identity(job.config)) if job.path and job.config else tuple(job.overrides) for job in plan]
     return list(dict(zip(keys, plan, strict=True)).values())
-
-
-def record(plan: Sequence[Planned]) -> None:
-    """Store the plan next to its runs. Raises OSError."""
-    jobs = [PlannedJob(job.label, job.path, job.why) for job in plan]
-    write_plan(jobs, [job.overrides for job in plan])
 
 
 def labels(jobs: Sequence[Sequence[str]], given: Sequence[str] = ()) -> list[str]:

@@ -1,7 +1,6 @@
 """Progress of a sweep: a live table on a terminal, and a log line when a job starts or ends."""
 
 import time
-from types import TracebackType
 from typing import Self
 
 from hydra.core.utils import JobReturn
@@ -13,7 +12,6 @@ from rich.text import Text
 from resnet_lab.callbacks.reporter import Progress
 from resnet_lab.config.hydra_private import failure
 from resnet_lab.rundir.directory import RunDirectory
-from resnet_lab.sweep.slots import Slot
 from resnet_lab.text import plural
 from resnet_lab.training.log import console, log
 from resnet_lab.training.run import scores
@@ -24,7 +22,6 @@ class ProgressTable:
 
     def __init__(self, labels: list[str]) -> None:
         self.labels = labels
-        self.slots: dict[int, Slot] = {}
         self.progressed: dict[int, Progress | None] = {}  # of the running jobs
         self.num_ended = self.num_failed = 0
         self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -35,16 +32,16 @@ class ProgressTable:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.live:
             self.live.stop()
 
-    def started(self, number: int, slot: Slot) -> None:
-        self.slots[number], self.progressed[number] = slot, None
+    def started(self, number: int) -> None:
+        self.progressed[number] = None
 
-    def progress(self, number: int, progress: Progress) -> None:
+    def progress(self, number: int, progress: Progress, gpu: str | None = None) -> None:
         if self.progressed[number] is None:
-            where = f" on GPU {gpu}" if (gpu := self.slots[number].gpu) else ""
+            where = f" on GPU {gpu}" if gpu else ""
             begun = f"continues after epoch {progress.epoch} of" if progress.epoch else "training for"
             epochs = plural(progress.max_epochs, "epoch")
             log.info("%s: %s %s%s", self.labels[number], begun, epochs, where)

@@ -31,7 +31,7 @@ SHAPES = DatasetInfo(help="bright and dark squares", channels=1, classes=2, imag
 @pytest.fixture(autouse=True)
 def registries() -> Iterator[None]:
     """What a test registers is gone after it."""
-    tables = [(table, dict(table)) for r in (DATASETS, AUGMENTATIONS) for table in (r._infos, r._targets)]
+    tables = [(registry._entries, dict(registry._entries)) for registry in (DATASETS, AUGMENTATIONS)]
     yield
     for table, before in tables:
         table.clear()

@@ -27,8 +27,7 @@ SMALL = ("data=fake", "data.image_size=8", "filters=w16")
 def registries(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
     for registry in (UNITS, SHORTCUTS):
-        monkeypatch.setattr(registry, "_infos", dict(registry._infos))
-        monkeypatch.setattr(registry, "_targets", dict(registry._targets))
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
 
 
 def trains(lab: Lab, *overrides: str) -> None:

@@ -110,7 +110,7 @@ def test_a_run_without_validation_or_finite_error_is_kept(tmp_path: Path):
 
 def call_a_shortcut(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A plugin may register any name."""
-    monkeypatch.setitem(SHORTCUTS._infos, name, ShortcutInfo(help="of a plugin"))
+    monkeypatch.setitem(SHORTCUTS._entries, name, (None, ShortcutInfo(help="of a plugin")))
 
 
 def test_the_page_is_self_contained_and_takes_text_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -112,7 +112,7 @@ def changed(config: Config, setting: str) -> Config:
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_identity_follows_every_setting_but_those_that_do_not_change_numbers(setting: str):
-    counts = {item.name: item.metadata["identity"] for item in settings_of(load_config())}[setting]
+    counts = {item.name: item.identity for item in settings_of(load_config())}[setting]
     config = load_config(*READERS.get(setting, []))
     assert (identity(config) == identity(changed(config, setting))) == (not counts)
     if setting in READERS and setting != "augment.flip.p":  # a probability above 0 is read

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from resnet_lab.config.canonical import canonical
 from resnet_lab.config.compose import base_of, load_config
 from resnet_lab.config.groups import options
-from resnet_lab.rundir.naming import MAX_NAME, directory_name, run_path
+from resnet_lab.rundir.place import MAX_NAME, directory_name, run_path
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,10 @@ from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.interrupts import RunFailed, exit_reason
 from resnet_lab.job import objective
 from resnet_lab.report.collect import collect
+from resnet_lab.rundir.plans import write_plan
 from resnet_lab.rundir.states import State
 from resnet_lab.sweep import progress_table, slots
-from resnet_lab.sweep.plan import JobState, Planned, examine, labels, record, without_repetitions
+from resnet_lab.sweep.plan import JobState, Planned, examine, labels, without_repetitions
 from resnet_lab.sweep.progress_table import ProgressTable
 from resnet_lab.sweep.slots import Slot, share
 
@@ -75,8 +76,8 @@ def test_a_report_knows_what_was_not_begun(lab: Lab):
         examine(composed(lab, "seed=2"), lab.overrides("seed=2"), "seed=2"),
     ]
     lab.directory("seed=2").path.mkdir()  # as left by a job that was killed before it recorded anything
-    record(plan)
-    record(plan)
+    write_plan(plan)
+    write_plan(plan)
     found = collect([lab.output_dir])
     assert [run.config.seed for run in found.done] == [0]
     first, second = found.not_begun
@@ -167,7 +168,7 @@ def test_the_board(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(progress_table, "console", console)
     with ProgressTable(["seed=0", "seed=1", "seed=2"]) as board:
         for number in (0, 1):
-            board.started(number, Slot(None, 1))
+            board.started(number)
         board.progress(0, Progress("/runs/0", 3, 50, CLASSIFICATION, 12.5, 1234.4, 61.0))
         failed = JobReturn(status=JobStatus.FAILED)
         failed.return_value = RunFailed("killed by SIGKILL")

@@ -13,8 +13,7 @@ def registered() -> Iterator[None]:
     """The task and its data set are in the registries, as if a plugin had added them."""
     with pytest.MonkeyPatch.context() as patch:
         for registry in (TASKS, DATASETS):
-            for table in ("_infos", "_targets"):
-                patch.setattr(registry, table, dict(getattr(registry, table)))
+            patch.setattr(registry, "_entries", dict(registry._entries))
         TASKS.add("position", POSITION, Position)
         DATASETS.add("squares", SQUARES, squares)
         yield

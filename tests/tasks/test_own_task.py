@@ -24,7 +24,6 @@ from resnet_lab.job import objective
 from resnet_lab.report.__main__ import main as report
 from resnet_lab.sweep import progress_table
 from resnet_lab.sweep.progress_table import ProgressTable
-from resnet_lab.sweep.slots import Slot
 from resnet_lab.training.run import format_result
 
 pytestmark = pytest.mark.slow
@@ -115,7 +114,7 @@ def test_the_table_of_a_sweep(own: OwnLab, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(progress_table, "console", console)
     result = own.run(callbacks=[Reporter(sent.append)])
     with ProgressTable(["seed=0"]) as table:
-        table.started(0, Slot(None, 1))
+        table.started(0)
         table.progress(0, sent[1])
         table.refresh()
     assert "val mae" in screen.getvalue()
