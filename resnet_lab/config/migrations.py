@@ -16,11 +16,12 @@ _MISSING = object()
 class Migration:
     """A setting that changed in `version`.
 
-    Without `new` it was removed. `convert` maps the old value to the new one.
+    Only `old`: removed. Both: renamed. Only `new`: the default behaviour changed, and earlier runs get the value they
+    were trained with. `convert` maps the old value, or None, to the new one.
     """
 
     version: int
-    old: str
+    old: str | None
     new: str | None
     convert: Callable[[Any], Any] = lambda value: value
 
@@ -51,7 +52,7 @@ def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"this was written by resnet_lab {writer}, which is newer than this one: update resnet_lab")
     for line in MIGRATIONS:
         if version < line.version:
-            value = _pop(values, line.old)
+            value = None if line.old is None else _pop(values, line.old)
             if line.new is not None and value is not _MISSING:
                 _put(values, line.new, line.convert(value))
     return values
