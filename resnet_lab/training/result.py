@@ -4,6 +4,7 @@ import math
 import platform
 import statistics
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -66,14 +67,11 @@ def _epoch(record: dict[str, float | None], test: Means, score: str) -> dict[str
 
 def versions() -> dict[str, str | None]:
     """Return the versions of Python and of the packages that affect the numbers."""
-    return {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # a checkout that is not installed
-        return None
+    found: dict[str, str | None] = {"python": platform.python_version(), **dict.fromkeys(PACKAGES)}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):  # a checkout that is not installed
+            found[package] = version(package)
+    return found
 
 
 def git_commit() -> str | None:
