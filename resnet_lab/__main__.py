@@ -15,16 +15,13 @@ def main() -> NoReturn:
 
 
 def _main(arguments: Sequence[str]) -> int:
+    """Run a verb, or compose and train, for which Hydra reads `sys.argv`. Raises ConfigError, RunFailed and OSError."""
     if arguments and arguments[0] in VERBS:
         return main_of(arguments[0])(arguments[1:])
     if list(arguments) == ["--version"]:
         print(f"resnet-lab {version('resnet-lab')}")
         return 0
-    return _compose_and_train(arguments)
 
-
-def _compose_and_train(arguments: Sequence[str]) -> int:
-    """Compose and train; Hydra reads `sys.argv` itself. Raises ConfigError, RunFailed and OSError."""
     import hydra
 
     from resnet_lab.config.compose import prepare, with_numbers

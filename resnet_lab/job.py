@@ -25,22 +25,18 @@ def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective
     sweep job raises ConfigError or RunFailed.
     """
     try:
-        return _train(composed, progress)
+        use_config_dirs(app())
+        config = to_config(composed)
+
+        from resnet_lab.training.log import show_on_terminal  # imports torch, for which --help must not wait
+        from resnet_lab.training.run import format_result, run
+
+        show_on_terminal()
+        result = run(config, callbacks(config, progress))
     except (ConfigError, RunFailed) as error:
         if app().mode is RunMode.RUN:
             sys.exit(str(error))  # if raised, Hydra would print more lines
         raise
-
-
-def _train(composed: DictConfig, progress: "Callback | None") -> Objective:
-    use_config_dirs(app())
-    config = to_config(composed)
-
-    from resnet_lab.training.log import show_on_terminal  # imports torch, for which --help must not wait
-    from resnet_lab.training.run import format_result, run
-
-    show_on_terminal()
-    result = run(config, callbacks(config, progress))
     if not result:
         return None
     print(format_result(result))

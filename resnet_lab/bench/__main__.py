@@ -6,7 +6,6 @@ import logging
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from resnet_lab import command
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     counts = track(jobs, "parallel jobs", console=console, transient=True, disable=not console.is_terminal)
     # The total number of steps is the same for each count, however much parallel jobs slow each other down.
     steps = facts["speed"]["steps"]
-    facts["jobs"] = [asdict(together(options.overrides, n, max(FEWEST_STEPS, steps // n), options.mps)) for n in counts]
+    facts["jobs"] = [together(options.overrides, n, max(FEWEST_STEPS, steps // n), options.mps) for n in counts]
     plain_console(WIDTH).print(table(facts))
     if options.json:
         write_json(options.json, facts)

@@ -5,11 +5,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
 
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.sweep.mps import service
@@ -18,18 +16,11 @@ from resnet_lab.training.runtime import physical_cores
 READY = "ready"
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
-    """A number of parallel jobs, and their total images/s from the common start to the end of the last one."""
-
-    jobs: int
-    images_per_second: float
-
-
-def together(overrides: Sequence[str], jobs: int, steps: int, mps: bool) -> Together:
+def together(overrides: Sequence[str], jobs: int, steps: int, mps: bool) -> dict[str, float]:
     """Train `jobs` times in parallel for epochs of that many steps, each with its share of the cores.
 
-    Raises RunFailed when a job fails.
+    Return `jobs`, and the total `images_per_second` from the common start to the end of the last one. Raises RunFailed
+    when a job fails.
     """
     command = [sys.executable, "-m", "resnet_lab.bench", f"--worker={steps}", *overrides]
     with ExitStack() as stack:
@@ -38,14 +29,21 @@ def together(overrides: Sequence[str], jobs: int, steps: int, mps: bool) -> Toge
         if mps and not environment:
             raise RunFailed("--mps: NVIDIA's Multi-Process Service could not be started")
         environment = {**os.environ, **environment, "OMP_NUM_THREADS": str(max(1, physical_cores() // jobs))}
-        workers = [stack.enter_context(_Worker(command, environment)) for _ in range(jobs)]
+        workers = [stack.enter_context(_worker(command, environment)) for _ in range(jobs)]
         for worker in workers:
-            worker.wait_until_ready()
+            assert worker.stdout
+            if worker.stdout.readline().strip() != READY:
+                raise RunFailed(f"a job failed: {worker.communicate()[1].strip()}")
         for worker in workers:
-            worker.go()
-        ended = [worker.result() for worker in workers]
+            print("go", file=worker.stdin, flush=True)
+        ended = []
+        for worker in workers:
+            output, errors = worker.communicate()
+            if worker.returncode:
+                raise RunFailed(f"a job failed: {errors.strip()}")
+            ended.append(json.loads(output))
     images = sum(job["images"] for job in ended)
-    return Together(jobs, images / max(job["seconds"] for job in ended))
+    return {"jobs": jobs, "images_per_second": images / max(job["seconds"] for job in ended)}
 
 
 def when_told() -> None:
@@ -55,30 +53,12 @@ def when_told() -> None:
         raise RunFailed("the process that started this job has ended")
 
 
-class _Worker(subprocess.Popen[str]):
-    """One training in a separate process, which is killed if the context ends first."""
-
-    stdin: IO[str]
-    stdout: IO[str]
-
-    def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
-        pipe = subprocess.PIPE
-        super().__init__(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-
-    def __exit__(self, *error: object) -> None:
-        self.kill()
-        super().__exit__(*error)  # type: ignore[arg-type]
-
-    def wait_until_ready(self) -> None:
-        if self.stdout.readline().strip() != READY:
-            raise RunFailed(f"a job failed: {self.communicate()[1].strip()}")
-
-    def go(self) -> None:
-        self.stdin.write("go\n")
-        self.stdin.flush()
-
-    def result(self) -> dict[str, Any]:
-        output, errors = self.communicate()
-        if self.returncode:
-            raise RunFailed(f"a job failed: {errors.strip()}")
-        return json.loads(output)
+@contextmanager
+def _worker(command: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Start one training in a separate process, which is killed if the context ends first."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as worker:
+        try:
+            yield worker
+        finally:
+            worker.kill()

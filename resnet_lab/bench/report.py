@@ -7,7 +7,7 @@ import torch
 from rich.table import Table
 
 from resnet_lab.bench import roofs
-from resnet_lab.bench.measure import Speed, speed
+from resnet_lab.bench.measure import speed
 from resnet_lab.config.schema import Config
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.cost import measure
@@ -24,7 +24,7 @@ def report(config: Config, seconds: float) -> dict[str, Any]:
     dtype = {"bf16-mixed": torch.bfloat16, "64-true": torch.float64}.get(runtime.precision, torch.float32)
     with runtime.set_up():
         peaks = {"macs": roofs.macs_per_second(device, dtype), "bytes": roofs.bytes_per_second(device)}
-    net = task_of(config).network()
+    net, seconds_per_step = task_of(config).network(), reached.step_ms / 1000
     needs = {
         "macs": 3 * cost.macs * config.optim.batch_size,  # one product forward, two backward
         "bytes": roofs.step_bytes(net, config.data.image_shape, config.optim.batch_size, dtype.itemsize),
@@ -35,8 +35,8 @@ def report(config: Config, seconds: float) -> dict[str, Any]:
         "git_commit": git_commit(),
         "speed": asdict(reached) | {"host_share": reached.host_share},
         "roofs": {
-            what: {"per_second": peaks[what], "per_step": needs[what], "share": _share(reached, needs, peaks, what)}
-            for what in peaks
+            what: {"per_second": peak, "per_step": needs[what], "share": needs[what] / peak / seconds_per_step}
+            for what, peak in peaks.items()
         },
     }
 
@@ -58,7 +58,3 @@ def table(facts: dict[str, Any]) -> Table:
         gain = f"{job['images_per_second'] / facts['jobs'][0]['images_per_second']:.2f} × the first row"
         made.add_row(f"{job['jobs']} at once", f"{job['images_per_second']:,.0f} images/s in total, {gain}")
     return made
-
-
-def _share(reached: Speed, needs: dict[str, int], peaks: dict[str, float], what: str) -> float:
-    return needs[what] / peaks[what] / (reached.step_ms / 1000)

@@ -39,9 +39,7 @@ def step_bytes(net: nn.Module, image_shape: tuple[int, int, int], batch_size: in
 class _Passes(TorchFunctionMode):
     """Sums up elements × passes over them."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.elements = 0
+    elements = 0
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -30,6 +30,10 @@ class Path(NamedTuple):
     jump: int = 1  # pixels between neighbouring positions of the map
     gate: bool = False  # whether it comes from a sigmoid or softmax, with no weighted layer since
 
+    def through_window(self, kernel: int, stride: int) -> "Path":
+        """Apply a window: k positions extend the field by (k - 1) jumps, and the stride multiplies the jump."""
+        return self._replace(field=self.field + (kernel - 1) * self.jump, jump=self.jump * stride)
+
 
 @dataclass(frozen=True)
 class LayerCost:
@@ -76,9 +80,7 @@ def complexity(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
     """Measure a network for one image (channels, height, width), without changing the network."""
     meta_copy = copy.deepcopy(net).to("meta", torch.float32).eval()
     image = torch.empty(1, *image_shape, device="meta")
-    names: dict[Tensor, str] = {
-        parameter: name.removesuffix(".weight") for name, parameter in meta_copy.named_parameters()
-    }
+    names: dict[Tensor, str] = {p: name.removesuffix(".weight") for name, p in meta_copy.named_parameters()}
     with torch.no_grad(), _Tracer(names, image) as tracer:
         out = meta_copy(image)
     end = tracer.longest(tracer.from_image(out))
@@ -119,11 +121,15 @@ class _Tracer(TorchFunctionMode):
             if weights:
                 self.names |= dict.fromkeys(_tensors(result), weights[0])
             return result
-        path = self.longest(self._carriers(maps, result) if kind in PRODUCTS else maps)
+        if kind in PRODUCTS:  # a gate comes from a sigmoid or softmax, or is broadcast to the maps
+            maps = [x for x in maps if not self.paths[x].gate and x.numel() == result.numel()] or maps
+        path = self.longest(maps)
         if func in (F.conv2d, F.linear):
             path = self._through_layer(path, result, **dict(zip(LAYER, args, strict=False)), **kwargs)
         elif func in (F.max_pool2d, F.avg_pool2d):
-            path = _through_pooling(path, **dict(zip(POOLING, args, strict=False)), **kwargs)
+            given = dict(zip(POOLING, args, strict=False)) | kwargs
+            kernel, stride = given["kernel_size"], given.get("stride")
+            path = path.through_window(_first(kernel), _first(stride or kernel))
         elif kind in GATES:
             path = path._replace(gate=True)
         elif weights and func is not F.batch_norm:
@@ -140,10 +146,6 @@ class _Tracer(TorchFunctionMode):
         depths, fields, jumps, gates = zip(*(self.paths[tensor] for tensor in tensors), strict=True)
         return Path(max(depths), max(fields), max(jumps), all(gates))
 
-    def _carriers(self, factors: list[Tensor], product: Tensor) -> list[Tensor]:
-        """Return the factors that carry maps. Gates come from a sigmoid or softmax, or are broadcast to the maps."""
-        return [x for x in factors if not self.paths[x].gate and x.numel() == product.numel()] or factors
-
     def _through_layer(
         self, path: Path, out: Tensor, weight: Tensor, stride: Any = 1, dilation: Any = 1, **_: Any
     ) -> Path:
@@ -152,17 +154,8 @@ class _Tracer(TorchFunctionMode):
         macs = out[0].numel() * weight[0].numel()  # each output element takes one MAC per element of weight[0]
         layer = LayerCost(name, kernel, _first(stride) if kernel else None, tuple(out.shape[1:]), macs)
         self.layers.append(layer)
-        path = _through_window(path, _first(dilation) * ((kernel or 1) - 1) + 1, _first(stride))
+        path = path.through_window(_first(dilation) * ((kernel or 1) - 1) + 1, _first(stride))
         return path._replace(depth=path.depth + 1, gate=False)
-
-
-def _through_pooling(path: Path, kernel_size: Any, stride: Any = None, **_: Any) -> Path:
-    return _through_window(path, _first(kernel_size), _first(stride or kernel_size))
-
-
-def _through_window(path: Path, kernel: int, stride: int) -> Path:
-    """Apply a window: k positions extend the field by (k - 1) jumps, and the stride multiplies the jump."""
-    return path._replace(field=path.field + (kernel - 1) * path.jump, jump=path.jump * stride)
 
 
 def _first(value: int | Iterable[int]) -> int:
@@ -172,8 +165,6 @@ def _first(value: int | Iterable[int]) -> int:
 def _tensors(nested: Any) -> Iterator[Tensor]:
     if isinstance(nested, Tensor):
         yield nested
-    elif isinstance(nested, (tuple, list)):
-        for item in nested:
+    elif isinstance(nested, (tuple, list, dict)):
+        for item in nested.values() if isinstance(nested, dict) else nested:
             yield from _tensors(item)
-    elif isinstance(nested, dict):
-        yield from _tensors(tuple(nested.values()))

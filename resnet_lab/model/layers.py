@@ -1,7 +1,7 @@
 """The basic layers of all networks, and their initialisation."""
 
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -9,6 +9,9 @@ from resnet_lab.config.enums import Activation, Init
 from resnet_lab.config.model import ModelConfig
 
 Order = tuple[Literal["norm", "relu"], ...]
+
+# The layers whose weights torch draws in the mode of this name; with fan_out, linear layers keep PyTorch's default.
+INITIALISED = {Init.fan_in: (nn.Conv2d, nn.Linear), Init.fan_out: (nn.Conv2d,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +67,12 @@ class Layers:
 
     def initialise(self, net: nn.Module) -> None:
         """Set weights as `lineage.init` says and biases to 0; then gates set their own biases."""
+        init = self.lineage.init
         for module in net.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                match self.lineage.init:
-                    case Init.fan_in:
-                        nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-                    case Init.fan_out:
-                        if isinstance(module, nn.Conv2d):  # linear layers keep PyTorch's default
-                            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                    case _:
-                        assert_never(self.lineage.init)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+            if isinstance(module, INITIALISED[init]):
+                nn.init.kaiming_normal_(module.weight, mode=init.name, nonlinearity="relu")  # type: ignore[arg-type]
+            if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
+                nn.init.zeros_(module.bias)
         for module in net.modules():
             if isinstance(module, Gate):
                 module.open()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
 
 from resnet_lab.config.enums import Downsample, ProjectionInput, StrideOn
 from resnet_lab.config.model import ModelConfig
@@ -35,9 +34,6 @@ class UnitSpec:
     first_of_network: bool  # its input is the stem's output, which is already activated
     activated_shortcut: bool  # its shortcut starts after its first activation, if the unit begins with it
 
-    def maps_after(self, conv: ConvSpec) -> int:
-        return self.bottleneck_maps if conv.bottleneck else self.maps
-
     def strides(self, convs: Sequence[ConvSpec]) -> list[int]:
         """Return the stride of each convolution of the unit; exactly one has the unit's stride.
 
@@ -64,45 +60,28 @@ class StackSpec:
 
 def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
     """Return all stacks in order; each one but the first halves the map size."""
+    unit, shortcut = UNITS.info(model.unit), SHORTCUTS.info(model.shortcut)
+    activated = {ProjectionInput.activated: True, ProjectionInput.raw: False}[model.lineage.projection_input]
     specs: list[StackSpec] = []
     shapes = zip(model.stack_units, model.stack_filters, model.stack_reductions, strict=True)
     for index, (num_units, maps, reduction) in enumerate(shapes):
         in_maps = specs[-1].maps if specs else model.stem.filters
         stride = 2 if index > 0 else 1
-        match model.downsample:
-            case Downsample.stride:
-                pool, unit_stride = 1, stride
-            case Downsample.max_pool:
-                pool, unit_stride = stride, 1
-            case _:
-                assert_never(model.downsample)
+        pool, unit_stride = {Downsample.stride: (1, stride), Downsample.max_pool: (stride, 1)}[model.downsample]
         units = tuple(
             UnitSpec(
                 in_maps=in_maps if first else maps,
                 maps=maps,
                 bottleneck_maps=maps // reduction,
                 stride=unit_stride if first else 1,
-                stride_on=model.lineage.stride_on if UNITS.info(model.unit).stride_can_move else StrideOn.first,
+                stride_on=model.lineage.stride_on if unit.stride_can_move else StrideOn.first,
                 first_of_network=first and index == 0,
-                activated_shortcut=_activated_shortcut(model, first),
+                # In a stack's first unit, as in fb.resnet.torch; if its kind takes the activated input, in every unit.
+                activated_shortcut=activated and (first or shortcut.takes_activated),
             )
-            for first in (unit == 0 for unit in range(num_units))
+            for first in (position == 0 for position in range(num_units))
         )
         specs.append(
             StackSpec(in_maps=in_maps, maps=maps, stride=stride, pool=pool, bridged=model.stack_shortcut, units=units)
         )
     return tuple(specs)
-
-
-def _activated_shortcut(model: ModelConfig, first_of_stack: bool) -> bool:
-    """Whether the shortcut starts after the activation: in a stack's first unit, as in fb.resnet.torch.
-
-    If the shortcut is of a kind that takes the activated input, it does so in every unit.
-    """
-    match model.lineage.projection_input:
-        case ProjectionInput.activated:
-            return first_of_stack or SHORTCUTS.info(model.shortcut).takes_activated
-        case ProjectionInput.raw:
-            return False
-        case _:
-            assert_never(model.lineage.projection_input)

@@ -29,7 +29,7 @@ class ResidualUnit(nn.Module):
     def residual_layers(self, spec: UnitSpec, layers: Layers) -> Iterator[ResidualLayer]:
         """Yield a layer per convolution. The network's first one has no pre-activation, since the stem ends in one."""
         placement, last = layers.placement, len(self.convs) - 1
-        widths = [spec.in_maps, *map(spec.maps_after, self.convs)]
+        widths = [spec.in_maps, *(spec.bottleneck_maps if conv.bottleneck else spec.maps for conv in self.convs)]
         strides = spec.strides(self.convs)
         for index, conv in enumerate(self.convs):
             in_maps, maps = widths[index : index + 2]

@@ -67,27 +67,18 @@ def _rows(module: nn.Module, layers: Sequence[LayerCost], path: str, level: int)
         if isinstance(child, nn.ModuleList):
             yield from _rows(child, inside, child_path, level)
         elif inside:
-            yield _row("  " * level + _label(child_path), child, inside)
-            if len(inside) > 1:
+            label = ".".join(child_path.split(".")[-2:]) if name.isdigit() else name  # units.3 of stacks.0.units.3
+            *others, last = inside
+            alone = not others and last.kernel is not None
+            maps, *size = last.out_shape
+            yield (
+                "  " * level + label,
+                f"{last.kernel}x{last.kernel}" if alone else "",
+                str(last.stride) if alone else "",
+                "x".join(map(str, size)),
+                str(maps),
+                f"{sum(p.numel() for p in child.parameters()):,}",
+                f"{sum(layer.macs for layer in inside):,}",
+            )
+            if others:
                 yield from _rows(child, inside, child_path, level + 1)
-
-
-def _label(path: str) -> str:
-    """Return the end of a dotted path that identifies the part: `units.3` of `stacks.0.units.3`."""
-    *parents, last = path.split(".")
-    return f"{parents[-1]}.{last}" if last.isdigit() else last
-
-
-def _row(label: str, module: nn.Module, layers: Sequence[LayerCost]) -> tuple[str, ...]:
-    last = layers[-1]
-    alone = len(layers) == 1 and last.kernel is not None
-    maps, *size = last.out_shape
-    return (
-        label,
-        f"{last.kernel}x{last.kernel}" if alone else "",
-        str(last.stride) if alone else "",
-        "x".join(map(str, size)),
-        str(maps),
-        f"{sum(p.numel() for p in module.parameters()):,}",
-        f"{sum(layer.macs for layer in layers):,}",
-    )

@@ -1,11 +1,5 @@
 """The interface to Lightning 2.6: all workarounds, with reasons; `test_lightning.py` has a test for each.
 
-- `KeepSigtermHandler`: Lightning would end a run on a SIGTERM that is only a warning.
-- `AtomicCheckpointIO`: Lightning's atomic writes depend on the location of the system's temporary folder.
-- `EventLogger`: Lightning would start a second event file for the test, and add a hparams.yaml.
-- `count_step`: Lightning counts only the steps of its own optimiser wrapper.
-- `make_trainer`: one process, even if SLURM's variables announce several; no validation without held-out images.
-
 Four more are in the modules where Lightning needs them:
 
 - `TrainLoader.sampler` is the loader itself: Lightning passes the epoch only to a loader's sampler.

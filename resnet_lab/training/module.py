@@ -145,7 +145,8 @@ class TaskModule(LightningModule):
         assert self.logger is not None
         scalars = {name: value for name, value in record.items() if value is not None and name not in ("epoch", "step")}
         self.logger.log_metrics(scalars, step=self.global_step)
-        log.debug("epoch %d: %s", record["epoch"], _line(scalars))
+        line = ", ".join(f"{name} {value:.5g}" for name, value in scalars.items())
+        log.debug("epoch %d: %s", record["epoch"], line)
 
     def on_test_epoch_start(self) -> None:
         self.evaluated = Totals(self.task, self.device)
@@ -170,7 +171,3 @@ class TaskModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = checkpoint["history"]
-
-
-def _line(scalars: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.5g}" for name, value in scalars.items())

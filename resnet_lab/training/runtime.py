@@ -112,8 +112,10 @@ class Runtime:
         torch.set_num_threads(self.num_threads)
         if self.accelerator == "gpu":
             torch.cuda.reset_peak_memory_stats()
-        else:
-            _keep_large_allocations()
+        elif platform.libc_ver()[0] == "glibc":
+            libc = ctypes.CDLL(None)
+            libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+            libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
         try:
             yield
         finally:
@@ -157,10 +159,3 @@ def _threads(asked: int | None, on_gpu: bool, batch_macs: int) -> tuple[int, str
     threads = asked or (1 if small else most)
     why = "" if asked else " (the network is small)" if small else " (the cores that this process may use)"
     return threads, f"{plural(threads, 'thread')}{why}"
-
-
-def _keep_large_allocations() -> None:
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
-        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
