@@ -50,8 +50,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("path", nargs="?", type=Path, default=Path("outputs"), metavar="PATH", help="default: outputs")
     made.add_argument("--commands", action="store_true", help="print the command that repeats each run")
     reasons = "; ".join(f"{name}: {meaning}" for name, meaning in REASONS.items())
-    prune = f"remove checkpoints only, by REASON (default: repeated superseded). {reasons}"
-    made.add_argument("--prune", nargs="*", choices=[*REASONS], metavar="REASON", help=prune)
+    prune = "remove the checkpoints, and nothing else, of runs to which a REASON applies (default: repeated superseded)"
+    made.add_argument("--prune", nargs="*", choices=[*REASONS], metavar="REASON", help=f"{prune}. {reasons}")
     made.add_argument("--yes", action="store_true", help="remove checkpoints without asking")
     return made
 
@@ -160,7 +160,7 @@ def prune(listed: Sequence[Listed], reasons: Sequence[str], yes: bool) -> None:
         directory = RunDirectory(run.path)
         try:
             with directory.locked():
-                if kept is None or RunDirectory(kept).last.exists():  # may be gone since the question
+                if kept is None or RunDirectory(kept).last.exists():  # the kept copy may be gone by now
                     directory.last.unlink(missing_ok=True)
                     directory.best.unlink(missing_ok=True)
         except RunLocked as locked:
@@ -168,7 +168,7 @@ def prune(listed: Sequence[Listed], reasons: Sequence[str], yes: bool) -> None:
 
 
 def prunable(listed: Sequence[Listed], reasons: Sequence[str]) -> list[tuple[Listed, str, Path | None]]:
-    """Return runs whose checkpoints can be removed, each with the reason and the same run's kept copy.
+    """Return runs whose checkpoints can be removed, each with the reason and the directory of the kept copy, if any.
 
     Damaged and running runs are left alone. A kept copy must be done and have `last.ckpt`.
     """

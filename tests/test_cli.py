@@ -233,7 +233,7 @@ SWEEP_MISTAKES = {
     "hydra.launcher.jobs_per_gpu=null": "hydra.launcher.jobs_per_gpu must be a whole number above 0, got None",
     "hydra.launcher.jobs=true": "hydra.launcher.jobs must be a whole number above 0, got True",
     "hydra.launcher.mps=perhaps": "hydra.launcher.mps must be true or false, got perhaps",
-    "hydra.launcher.time_limit=-1": "hydra.launcher.time_limit must be minutes above 0, got -1",
+    "hydra.launcher.time_limit=-1": "hydra.launcher.time_limit must be a number of minutes above 0, got -1",
 }
 
 

@@ -1,8 +1,8 @@
 """Launchers and sweepers of the lab, where Hydra looks for plugins.
 
-Hydra imports this file at every start, but no file with a leading underscore. Engines are imported when a multirun
-starts: the lab's own engine is `resnet_lab.sweep`; those for SLURM, Ray and Optuna are in this folder, extend other
-Hydra plugins, and are optional extras.
+Hydra imports this file at every start, but not the modules next to it, whose names begin with an underscore. Engines
+are imported when a multirun starts: the lab's own engine is `resnet_lab.sweep`; those for SLURM, Ray and Optuna are in
+this folder, extend other Hydra plugins, and are optional extras.
 """
 
 import multiprocessing
@@ -50,7 +50,7 @@ class LocalLauncher(Launcher):
 
 
 class _Engine(Launcher):
-    """A launcher of an extra, which is imported when a sweep starts."""
+    """A launcher that wraps one from an optional extra; the wrapped launcher is imported when a sweep starts."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
@@ -148,7 +148,7 @@ def _refuse_unless_positive(jobs: object, jobs_per_gpu: object, time_limit: obje
     for name, value, kinds, kind, optional in (
         ("jobs", jobs, int, "a whole number", True),
         ("jobs_per_gpu", jobs_per_gpu, int, "a whole number", False),
-        ("time_limit", time_limit, (int, float), "minutes", True),
+        ("time_limit", time_limit, (int, float), "a number of minutes", True),
     ):
         given = isinstance(value, kinds) and not isinstance(value, bool) and value > 0
         if not (given or (value is None and optional)):

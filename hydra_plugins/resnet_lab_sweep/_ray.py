@@ -1,7 +1,7 @@
 """Jobs on a Ray cluster; a job whose process or node is lost restarts elsewhere and continues.
 
-Uses `_launcher_util` of hydra-ray-launcher 1.2, which starts Ray and packs a job. The launcher itself waits for all
-jobs in one call, in which a single lost job discards the results of the others.
+Uses `_launcher_util` of hydra-ray-launcher 1.2, which starts Ray and packs a job. Its launcher's own `launch` is not
+used: it waits for all jobs in one call, in which a single lost job discards the results of the others.
 """
 
 from collections.abc import Sequence

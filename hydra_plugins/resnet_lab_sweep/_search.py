@@ -26,7 +26,7 @@ from resnet_lab.interrupts import RunFailed
 from resnet_lab.training.log import log, show_on_terminal
 
 MAX_NAME = 512  # characters for the name of a study in Optuna's tables
-REPEATED = "repeated"  # number of interrupted trials, which are repeated as new trials
+REPEATED = "repeated"  # attribute of a study: the number of its interrupted trials, which are repeated as new trials
 
 
 class Searching(OptunaSweeperImpl):
@@ -91,7 +91,8 @@ class Searching(OptunaSweeperImpl):
             super().sweep(arguments)
         except ValueError as error:
             failed = study.get_trials(deepcopy=False, states=[TrialState.FAIL])
-            if len(failed) == len(study.trials) >= wanted:  # no best trial; else a setting or space is wrong
+            # If all trials failed, there is no best one. Any other ValueError means a wrong setting or search space.
+            if len(failed) == len(study.trials) >= wanted:
                 raise RunFailed(f"none of {wanted} trials succeeded") from error
             raise
         best = [

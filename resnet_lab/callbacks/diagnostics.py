@@ -35,7 +35,8 @@ from resnet_lab.tasks.base import Task
 from resnet_lab.text import literal_text
 
 FIRST_STEPS = (0, 1, 10, 100)
-FLOW_STEPS, WEIGHT_STEPS = 20, 100  # minimum between measurements after epochs; each takes a third of a step
+# Least number of training steps between two measurements at ends of epochs; one takes a third of the time of a step.
+FLOW_STEPS, WEIGHT_STEPS = 20, 100
 NUM_IMAGES = 32  # at most, per measurement of the flow
 MOST_MAPS = 64
 MOST_IMAGES = 2000  # in the confusion matrix and in the Projector
@@ -76,7 +77,7 @@ class LightDiagnostics(Observer):
             self._weights(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Measure after the first steps, but only once after a call of several steps."""
+        """Measure after each of FIRST_STEPS; only once if one call by Lightning passes several of them."""
         if self.first_steps and trainer.global_step >= self.first_steps[0]:
             self.first_steps = [step for step in self.first_steps if step > trainer.global_step]
             self._flow(trainer)
@@ -119,7 +120,7 @@ class FullDiagnostics(Observer):
     | tag | |
     |---|---|
     | `inside/flow` | figure: gradients, branch shares and activations over depth |
-    | `inside/maps of <layer>` | figure: feature maps of stem, stacks and the innermost layer for one image |
+    | `inside/maps of <layer>` | figure: maps of one image: stem, stacks, and `innermost`, which the head averages |
     | `inside/confusion` | figure: confusion matrix, if labels are classes |
     | Projector | at the end: penultimate features with images and labels |
     """

@@ -59,7 +59,7 @@ def prepare(overrides: Sequence[str]) -> list[str]:
 
 @lru_cache(maxsize=1)  # only the latest: tests also unregister names
 def _register(names: tuple[str, ...]) -> None:
-    """Register the schema and all options without a file with Hydra; repeat when a plugin has added names."""
+    """Register with Hydra the schema and all options that have no YAML file; repeat when a plugin has added names."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     for group in GROUPS:
@@ -123,7 +123,10 @@ def _names(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def base_of(config: Config) -> Config:
-    """Return the configuration that a run is named against: experiment `config.name`, or the default for its data."""
+    """Return the base of a run, whose directory is named after the settings that differ from the base.
+
+    The base is the experiment `config.name`, or the default for the run's data.
+    """
     data = config.data
     counted = [f"data.num_classes={data.num_classes}"] if data.own_images else []
     plugged = [f"plugins=[{','.join(config.plugins)}]"] if config.plugins else []
@@ -139,7 +142,8 @@ _composed = cache(load_config)
 def _default(name: str, data: str, task: str, *overrides: str) -> Config:
     chosen = [f"data={data}"] if is_option("data", data) else []
     base, default = load_config(*chosen, f"task={task}", *overrides), load_config(*overrides)
-    base.task = default.task  # composed with it above, since some data sets fit one task only
+    # Composed with the run's task, since some data sets fit one task only. Reset, so that the name shows another task.
+    base.task = default.task
     if name != data:  # a custom name does not identify the data set
         base.data.name = default.data.name
     return base

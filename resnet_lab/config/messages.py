@@ -35,7 +35,7 @@ def explain(error: Exception) -> str:
         hint = f"; write a list: {cause.full_key}=[…]" if "ListConfig" in str(cause) else ""
         return f"{cause.full_key}: {_first_line(cause)}{hint}"
     if optional := re.search(r"Could not override '(experiment|sweep)'", str(error)):
-        return f"write +{optional[1]}=… with a plus: the default configuration has none"
+        return f"write +{optional[1]}=… with a plus: the default configuration has no {optional[1]}"
     if isinstance(error, OverrideParseException):
         setting, equals, value = str(error.override).partition("=")
         hint = f"""a value with special characters needs quotes: '{setting}="{value}"'"""

@@ -141,13 +141,14 @@ class ModelConfig:
         )
         require(
             unit.bridged or not shortcut.crosses,
-            f"unit={self.unit} has no shortcuts: add shortcut=none (it is {self.shortcut})",
+            f"unit={self.unit} has no shortcuts: add shortcut=none (model.shortcut is {self.shortcut})",
         )
         if shortcut.pads or ("resize" in shortcut.reads and self.resize is Resize.zero_pad):
             widths = [self.stem.filters, *self.stack_filters]
             require(
                 all(a <= b for a, b in pairwise(widths)),
-                f"zero_pad can only add maps, but stem and stacks have {widths}: use projection for shortcut or resize",
+                f"zero_pad can only add maps, but the filters of stem and stacks, {widths}, decrease somewhere: "
+                "use projection for shortcut or resize",
             )
 
     @property

@@ -1,7 +1,8 @@
 """Extensible tables of units, shortcuts, data sets, tasks and augmentations, and the modules that extend them.
 
-An entry holds plain data for help, options and checks. Its class, or function for data sets, is imported on first use,
-which keeps this module light. Your own module adds entries like this:
+The description of an entry is plain data: `help` says in words what it is, and options and checks use the rest. The
+entry's class, or function for data sets, is imported on first use, which keeps this module light. Your own module adds
+entries like this:
 
     @SHORTCUTS.register("halved", ShortcutInfo(help="(S + F) / 2", reads=frozenset({"resize"})))
     class Halved(Sum): …
@@ -36,8 +37,8 @@ class ShortcutInfo:
     help: str
     reads: frozenset[str] = frozenset()  # settings of `model` that only some shortcuts read
     pads: bool = False  # whether it adds zero maps when the shape changes, regardless of `model.resize`
-    crosses: bool = True  # whether any of x passes through
-    takes_activated: bool = False  # whether `lineage.projection_input` affects all units, not only first ones
+    crosses: bool = True  # whether the unit's input reaches its output other than through F; False for `none`
+    takes_activated: bool = False  # whether `lineage.projection_input` affects every unit, not only each stack's first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ class Registry(Generic[Info]):
         return iter(self._entries)
 
     def info(self, name: str) -> Info:
-        """Return the description of an entry. Raises ConfigError if there is none of this name."""
+        """Return the description of an entry. Raises ConfigError if no entry has this name."""
         if name not in self:
             raise ConfigError(f"{self.setting} can be {', '.join(self)}; got {name}")
         return self._entries[name][1]

@@ -46,7 +46,8 @@ class TrainerConfig:
     graphs: bool | None = setting(None, identity=False)  # replay steps as CUDA graphs; None: on GPUs only
     compile: Compile = setting(Compile.off, identity=False)
     channels_last: bool = setting(True, identity=False)
-    steps_per_call: int | None = setting(None, identity=False)  # mini-batches per Lightning step; None: 0.1 s of them
+    # Mini-batches per call by Lightning. None: about 0.1 s of training on a CPU, 128 on a GPU, fewer of large images.
+    steps_per_call: int | None = setting(None, identity=False)
     max_batches: int | None = None  # per epoch; None: all
     eval_batch_size: int = setting(1000, identity=False)
     num_threads: int | None = setting(None, identity=False)  # None: one for small networks, else all cores

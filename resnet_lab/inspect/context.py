@@ -26,7 +26,7 @@ NUM_CHOSEN = 8
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the user asked for. If a field is empty, each part makes its own choice."""
+    """What the user asked for. If a field is empty, each part of the page makes its own choice."""
 
     images: Sequence[str] = ()  # indices of validation images, or files
     layers: Sequence[str] = ()
@@ -50,7 +50,8 @@ class InspectContext:
     chosen: Tensor  # images inspected one by one (B, C, H, W)
     chosen_labels: Tensor  # (B, …); for image files, the network's predictions
     chosen_names: tuple[str, ...]
-    map_selectors: tuple[tuple[str, np.ndarray], ...]  # groups that select maps: name, indices into [*images, *chosen]
+    # Groups of images: name, and indices into [*images, *chosen]. The maps most specific to each group are shown.
+    map_selectors: tuple[tuple[str, np.ndarray], ...]
     choices: Choices
     compared: tuple[tuple[str, ResNetV2], ...] = ()  # label and network of other runs, for the same images
     track: Track = iter

@@ -101,7 +101,10 @@ def logarithmic(ax: Axes) -> None:
 
 
 def frequency_figure(errors: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], title: str) -> Figure:
-    """Plot the error of inverted images by spatial frequency: a panel for each network, a curve for each depth."""
+    """Plot the error of images reconstructed from a tensor inside a network (inversion) by spatial frequency.
+
+    A panel for each network, a curve for each depth.
+    """
     figure = titled_figure(max(7.0, 5.2 * len(errors)), 4.6, title)
     axes = figure.subplots(1, len(errors), squeeze=False, sharey=True)[0]
     for ax, (network, curves) in zip(axes, errors.items(), strict=True):

@@ -22,11 +22,14 @@ Track = Callable[[Iterable[int]], Iterable[int]]  # a progress bar around a loop
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Settings of the search for patterns, in pixels and in standard deviations of the data."""
+    """Settings of the search for patterns.
+
+    `contrast` is in standard deviations of the data; `blur` and `jitter` are in pixels.
+    """
 
     steps: int = PATTERN_STEPS
     contrast: float = 1.0  # root mean square of a pattern; that of the normalised images is 1
-    blur: float = 0.5  # sigma for every step, against noise of single pixels
+    blur: float = 0.5  # sigma by which each step's gradient is blurred, to suppress single-pixel noise
     jitter: int = 1  # largest random shift of the pattern at a step; none in the last quarter
     seed: int = 0
 

@@ -79,7 +79,8 @@ class Analysis:
         said = [d.words(self.comparison.scoring) for d in self.listed]
         if len(self.listed) < len(self.differences):
             real = sum(d.real for d in self.differences)
-            said.append(f"{real} of {len(self.differences)} pairs are distinguishable; those with the best are listed")
+            found = f"{real} of {len(self.differences)} pairs are distinguishable"
+            said.append(f"{found}; only the pairs with the best group are listed")
         if alone and len(self.rows) > 1:
             said.append(f"no test is possible with fewer than 2 seeds: {', '.join(alone)}")
         return said

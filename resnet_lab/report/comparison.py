@@ -25,7 +25,11 @@ GROUP_NAMES = {"bottleneck": "reduction", "stacks": "num_stacks"}  # Hydra group
 
 @dataclass(slots=True)
 class Group:
-    """Runs of one architecture. Their keys pair two groups: the seed, and with `--by` also the other axes."""
+    """Runs of one architecture, or with `--by` of several.
+
+    The key of a run is its seed, and with `--by` also the axes that do not define the groups. The paired t-test
+    compares runs of two groups that have the same key.
+    """
 
     label: str
     fields: Fields  # the axes in which the groups of the comparison differ

@@ -102,7 +102,8 @@ def _costs(measured: Measured, scoring: Scoring) -> Figure:
 def _limit(ax: Axes, scores: list[float], scoring: Scoring) -> None:
     """Limit the score axis to the range from 0 to the largest possible score, however wide the intervals.
 
-    If scores differ widely, it is logarithmic above a hundredth of the largest; for errors, above 1 %.
+    If scores differ widely, the axis is logarithmic: above a hundredth of the largest possible score (1 % for errors),
+    or everywhere if there is no largest possible score.
     """
     low, high = min(scores, default=0.0), max(scores, default=0.0)
     top, most = ax.get_ylim()[1], scoring.most

@@ -59,7 +59,7 @@ class Difference:
         if self.p is None and self.mean < TINY:
             return f"{both} are not distinguishable with {seeds}: the {scoring.score}s are the same"
         if self.p is None:
-            return f"{both}: no test is possible with {seeds} that differ by {scoring.gap(mean)} without any spread"
+            return f"{both} differ by {scoring.gap(mean)} with {seeds}, without any spread, so that no test is possible"
         if self.real:
             return f"{self.better} is better than {self.worse} by {numbers} (p = {self.p:.2g}, {how}, {seeds})"
         return f"{both} are not distinguishable with {seeds} ({numbers}, p = {self.p:.2g}, {how})"

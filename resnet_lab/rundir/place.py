@@ -31,7 +31,7 @@ REDUCTIONS = {1: "none", 2: "half", 4: "quarter", 8: "eighth", 16: "sixteenth"}
 
 def run_directory(config: Config) -> RunDirectory:
     """Return the directory of a run. A directory that version 0.1 named after the overrides stays in place."""
-    from resnet_lab.config.compose import base_of  # imports Hydra, which reading runs does not need
+    from resnet_lab.config.compose import base_of  # here, so that code that only reads runs needs no Hydra
 
     directory = RunDirectory(run_path(config, base_of(config)))
     if os.path.exists(directory.config_file):  # False for an invalid path, which is reported later
@@ -45,11 +45,11 @@ def run_directory(config: Config) -> RunDirectory:
 def _former(folder: Path) -> dict[str, Path]:
     """Map identities to the runs of version 0.1 in `folder`; of repeated runs, keep the one that got furthest."""
     found: defaultdict[str, list[RunDirectory]] = defaultdict(list)
-    if not os.path.isdir(folder):  # or its name is too long
+    if not os.path.isdir(folder):  # also if the name is too long for the file system
         return {}
     for file in sorted([*folder.glob("*=*/seed-*/config.yaml"), *folder.glob("default/seed-*/config.yaml")]):
         directory = RunDirectory(file.parent)
-        with suppress(ConfigError):  # listed by the report
+        with suppress(ConfigError):  # skip a damaged run; the report lists it
             found[identity(directory.stored_config())].append(directory)
     return {key: max(repeated, key=_progress).path.relative_to(folder) for key, repeated in found.items()}
 
@@ -79,7 +79,8 @@ def directory_name(config: Config, base: Config) -> str:
     for name in AUGMENTATIONS:
         if config.augment[name].active < base.augment[name].active:
             differing[f"augment.{name}"] = "off"
-    if differing.get("data.split_seed") == config.seed:  # as ${seed}: runs of a seed sweep share a folder
+    # As with data.split_seed=${seed}: under the same name, the runs of a sweep over seeds share a folder.
+    if differing.get("data.split_seed") == config.seed:
         differing["data.split_seed"] = "seed"
     parts = [f"{_word(name)}-{_clean(_text(name, value))}" for name, value in differing.items()]
     readable = "_".join(parts)

@@ -18,7 +18,7 @@ class PlannedJob:
     """A job of a sweep before it starts."""
 
     overrides: list[str]
-    label: str  # the distinguishing ones of its overrides
+    label: str  # those of its overrides that distinguish it from the other jobs
     path: Path | None = None  # of its run directory, if known
     why: str = ""  # why it cannot run, if so
 

@@ -49,7 +49,7 @@ def sweep(
     log.info("%s: %s", plural(len(plan), "job"), ", ".join(f"{count} {state}" for state, count in counts.items()))
     try:
         write_plan(plan)
-    except OSError as error:  # the jobs report the consequences for themselves
+    except OSError as error:  # a job that cannot write to the folder reports that itself
         log.warning("cannot store the plan, so reports will not list missing jobs: %s", error)
     left = sorted((job for job in plan if job.state in UNFINISHED), key=lambda job: -job.work)
     returns = launcher.launch([job.overrides for job in left], initial_job_idx=0) if left else []

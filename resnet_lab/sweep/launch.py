@@ -73,7 +73,8 @@ class Launch:
         self.jobs, self.first_number = jobs, first_number
         self.returns: dict[int, JobReturn] = {}
         self.running: list[Running] = []
-        waiting = [(0.0, number) for number in range(len(jobs))]  # and from when: later if another process has the lock
+        # Earliest start and number of each job; the start is put off if another process has locked the run.
+        waiting = [(0.0, number) for number in range(len(jobs))]
         with ExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="resnet_lab_")))
             self.environment = stack.enter_context(service(self.folder)) if self.mps else {}

@@ -1,8 +1,8 @@
 """Tasks: what a network is trained for. This is the part that needs torch; `config.tasks.TaskInfo` has the rest.
 
-To add a task, write a subclass of `Task` and register it with its `TaskInfo`:
+To add a task, write a subclass of `Task`, and register it with its `TaskInfo`, here the subclass `CountingInfo`:
 
-    @TASKS.register("counting", Counting(help="the number of dots", score="mae", figures=("flow", "filters")))
+    @TASKS.register("counting", CountingInfo(help="the number of dots", score="mae", figures=("flow", "filters")))
     class CountingTask(Task): …
 """
 
@@ -17,7 +17,7 @@ from resnet_lab.model.resnet import ResNetV2
 
 
 class Task:
-    """A configured task. Images are (B, C, H, W), normalised; labels are those of a `Batch`.
+    """A configured task. Images are (B, C, H, W), normalised; labels are (B, …), in the data set's format.
 
     CUDA graphs record `targets`, `loss` and `penalty`: none of them may wait for the device or branch on the
     values that it holds.
