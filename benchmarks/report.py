@@ -58,7 +58,7 @@ def page(results: Mapping[str, Content]) -> str:
     parts.append(figure if compared else "Not measured yet: run `python -m benchmarks.train`.\n")
     for name, measured in compared.items():
         parts += [f"### {name}\n", *speed_tables(measured)]
-    for name, title in (("startup", "Start-up"), ("scaling", "More images, more layers")):
+    for name, title in SECTIONS.items():
         if name in results:
             parts += [f"## {title}\n", *(TABLES[name](results[name])), verdict_table(results[name]["checks"])]
     if gpu := {name: content for name, content in results.items() if name.startswith("gpu/") and "checks" in content}:
@@ -99,7 +99,21 @@ def scaling_table(content: Content) -> list[str]:
     ]
 
 
-TABLES = {"startup": startup_table, "scaling": scaling_table}
+def own_images_table(content: Content) -> list[str]:
+    """Return the table of seconds until own images are ready."""
+    count = content["images"]
+    names = {
+        "decoding": f"decoding {count['decoded']:,} images",
+        "second start": "the same images, decoded before",
+        "fingerprint, new files": f"fingerprint of {count['identified']:,} images",
+        "fingerprint, known files": "the same fingerprint again",
+        "listing": "of which listing the files",
+    }
+    return [table(["what", "seconds"], [[names[name], spread(s, ".2f")] for name, s in content["spread"].items()])]
+
+
+SECTIONS = {"startup": "Start-up", "own_images": "Own images", "scaling": "More images, more layers"}
+TABLES = {"startup": startup_table, "own_images": own_images_table, "scaling": scaling_table}
 
 
 def verdict_table(checks: Sequence[Mapping[str, Any]]) -> str:

@@ -18,6 +18,7 @@ Main = Callable[[Sequence[str]], int]  # arguments -> exit status
 VERBS = {
     "summary": "print a network as a tree, with its size and cost",
     "runs": "list runs, and remove checkpoints that are no longer needed",
+    "data": "list decoded images in the cache, and remove them",
     "report": "compare runs, with error bars",
     "inspect": "look inside a trained network",
     "bench": "measure how fast a configuration trains, and how fast it could",

@@ -17,7 +17,7 @@ def printable(name: str) -> str:
 
 def plural(count: int, one: str, many: str = "") -> str:
     """Return `1 epoch`, `2 epochs`; `many` is for words that do not just add an s."""
-    return f"{count} {one}" if count == 1 else f"{count} {many or one + 's'}"
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def literal_text() -> AbstractContextManager[None]:

@@ -112,7 +112,7 @@ MISTAKES = {
     "not a number": ("optim.lr=nan", r"optim\.lr must be at least 0, got nan"),
     "negative seed": ("seed=-1", r"seed must be 0 to 4294967295, got -1"),
     "everything held out": ("data.validation=64", r"data\.validation.* 64"),
-    "missing folder": ("data=image_folder", r"data\.root=data: there is no folder data/train"),
+    "missing folder": ("data=image_folder", r"data\.root=data: there is no such folder"),
     "unwritable": ("output_dir=/dev/null/x", r"output_dir: cannot create /dev/null/x/.*: /dev/null is not a folder"),
     "folder for a name": ("name=a/b", "name must be a folder name of at most 100 characters, got 'a/b'"),
     "unknown precision": ("trainer.precision=16", r"trainer\.precision must be one of auto, 32"),
@@ -209,7 +209,7 @@ def test_from_any_folder_in_a_real_process(tmp_path: Path):
     ended = process(*TINY, "output_dir=here", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     assert ended.stdout.startswith("fake seed 0: test error ")
-    assert len(ended.stderr.splitlines()) == 4  # what is trained, on what, how, where
+    assert len(ended.stderr.splitlines()) == 5  # network, data, device, directory; a note on classes
     assert os.listdir(tmp_path) == ["here"]
 
 

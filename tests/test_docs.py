@@ -19,6 +19,7 @@ from resnet_lab.command import VERBS
 from resnet_lab.config.compose import load_config
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.migrations import MIGRATIONS
+from resnet_lab.data.__main__ import parser as data_parser
 from resnet_lab.inspect.__main__ import parser as inspect_parser
 from resnet_lab.inspect.sections import PARTS
 from resnet_lab.report.__main__ import parser as report_parser
@@ -36,6 +37,7 @@ LIST_OPTIONS = "import json; from resnet_lab.config.groups import *; print(json.
 OPTIONS = json.loads(subprocess.run([sys.executable, "-c", LIST_OPTIONS], capture_output=True, check=True).stdout)
 PARSERS = {
     "summary": summary_parser,
+    "data": data_parser,
     "runs": runs_parser,
     "report": report_parser,
     "inspect": inspect_parser,

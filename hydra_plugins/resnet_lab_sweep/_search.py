@@ -14,14 +14,16 @@ import optuna
 from filelock import FileLock, Timeout
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import to_config
 from resnet_lab.config.registry import TASKS
+from resnet_lab.data.datamodule import ImageData
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.training.log import log, show_on_terminal
 
@@ -59,6 +61,8 @@ class Searching(OptunaSweeperImpl):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.objectives = list(config.objective) or [f"val_{score}"]
+        if f"val_{score}" in self.objectives:
+            _refuse_too_few_images(config)
         self.direction = ["minimize"] * len(self.objectives)
         self.output_dir = output_dir = Path(config.output_dir).expanduser()
         for folder in (output_dir, Path(config.hydra.sweep.dir)):  # the sweeper writes a summary to the latter
@@ -100,6 +104,16 @@ class Searching(OptunaSweeperImpl):
         ]
         for line in dict.fromkeys(best):  # a trial may occur twice
             log.info("best: %s", line)
+
+
+def _refuse_too_few_images(config: DictConfig) -> None:
+    """Raise ConfigError if own images are too few to hold out a validation part."""
+    composed = config.copy()
+    with open_dict(composed):
+        composed.pop("hydra")
+    checked = to_config(composed)
+    if checked.data.own_images and not len(ImageData(checked).validation_rows):
+        raise ConfigError(f"{checked.data.folder} has too few images for the validation part that a search needs")
 
 
 @contextmanager

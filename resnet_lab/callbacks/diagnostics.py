@@ -35,7 +35,8 @@ from resnet_lab.tasks.base import Task
 from resnet_lab.text import literal_text
 
 FIRST_STEPS = (0, 1, 10, 100)
-# Least number of training steps between two measurements at ends of epochs; one takes a third of the time of a step.
+# Least number of training steps between two measurements at ends of epochs. A measurement takes about a third of the
+# time of a training step.
 FLOW_STEPS, WEIGHT_STEPS = 20, 100
 NUM_IMAGES = 32  # at most, per measurement of the flow
 MOST_MAPS = 64
@@ -120,7 +121,7 @@ class FullDiagnostics(Observer):
     | tag | |
     |---|---|
     | `inside/flow` | figure: gradients, branch shares and activations over depth |
-    | `inside/maps of <layer>` | figure: maps of one image: stem, stacks, and `innermost`, which the head averages |
+    | `inside/maps of <layer>` | figure: maps of one image after the stem, each stack, and before the pooling |
     | `inside/confusion` | figure: confusion matrix, if labels are classes |
     | Projector | at the end: penultimate features with images and labels |
     """

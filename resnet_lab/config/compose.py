@@ -14,12 +14,22 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from resnet_lab.config.canonical import architecture
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.data import class_folders
+from resnet_lab.config.data import DataConfig
+from resnet_lab.config.enums import Layout
 from resnet_lab.config.groups import CONFIG_DIR, GROUPS, in_range, listing, registered
 from resnet_lab.config.hydra_private import apart
 from resnet_lab.config.messages import COMPOSE_ERRORS, explain, no_such_setting, setting_names
 from resnet_lab.config.migrations import respell
-from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, SHORTCUTS, TASKS, UNITS, asked_for, load_plugins
+from resnet_lab.config.registry import (
+    AUGMENTATIONS,
+    DATASETS,
+    SHORTCUTS,
+    TASKS,
+    UNITS,
+    asked_for,
+    imported,
+    load_plugins,
+)
 from resnet_lab.config.schema import Config
 
 Composed = TypeVar("Composed")
@@ -57,7 +67,7 @@ def prepare(overrides: Sequence[str]) -> list[str]:
     return respell(overrides)
 
 
-@lru_cache(maxsize=1)  # only the latest: tests also unregister names
+@lru_cache(maxsize=1)  # the latest call only: a name that a test has unregistered may come back
 def _register(names: tuple[str, ...]) -> None:
     """Register with Hydra the schema and all options that have no YAML file; repeat when a plugin has added names."""
     store = ConfigStore.instance()
@@ -103,15 +113,35 @@ def to_config(composed: DictConfig) -> Config:
         raise ConfigError(no_such_setting(added[0]))
     try:
         task = TASKS.info(composed.task)
-        if task.num_outputs(composed.data) is None:
-            composed.data.num_classes = len(class_folders(Path(composed.data.root).expanduser(), "train"))
+        _look_at_images(composed, required=task.num_outputs(composed.data) is None)
         if OmegaConf.is_interpolation(composed.model, "num_classes"):
             composed.model.num_classes = task.num_outputs(composed.data)
         config = OmegaConf.to_object(composed)
     except COMPOSE_ERRORS as error:
         raise ConfigError(explain(error)) from error
     assert isinstance(config, Config)
+    if (count := task.num_outputs(config.data) or 0) < task.fewest_outputs:
+        where = f": is data.root={config.data.root} one level too high or too low?" if config.data.own_images else ""
+        raise ConfigError(f"task={config.task} needs at least {task.fewest_outputs} classes, got {count}{where}")
     return config
+
+
+def _look_at_images(composed: DictConfig, required: bool) -> None:
+    """Set the layout and the number of classes of own images. Raises ConfigError if `required` and there are none."""
+    data = OmegaConf.to_object(composed.data)
+    assert isinstance(data, DataConfig)
+    function = DATASETS.info(data.name).look
+    if not function or not (required or data.layout is Layout.auto):
+        return
+    try:
+        layout, count = imported(function)(data)
+    except ConfigError:
+        if required:
+            raise
+        return  # found later, when the images are needed
+    composed.data.layout = layout
+    if required:
+        composed.data.num_classes = count
 
 
 def _names(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -128,7 +158,7 @@ def base_of(config: Config) -> Config:
     The base is the experiment `config.name`, or the default for the run's data.
     """
     data = config.data
-    counted = [f"data.num_classes={data.num_classes}"] if data.own_images else []
+    counted = [f"data.num_classes={data.num_classes}", f"data.layout={data.layout.name}"] if data.own_images else []
     plugged = [f"plugins=[{','.join(config.plugins)}]"] if config.plugins else []
     if is_option("experiment", config.name):
         return _composed(f"+experiment={config.name}", *counted, *plugged)
@@ -142,7 +172,8 @@ _composed = cache(load_config)
 def _default(name: str, data: str, task: str, *overrides: str) -> Config:
     chosen = [f"data={data}"] if is_option("data", data) else []
     base, default = load_config(*chosen, f"task={task}", *overrides), load_config(*overrides)
-    # Composed with the run's task, since some data sets fit one task only. Reset, so that the name shows another task.
+    # Some data sets fit one task only, so the base is composed with the run's task. Then the base gets the default
+    # task, so that the directory's name shows a task that is not the default.
     base.task = default.task
     if name != data:  # a custom name does not identify the data set
         base.data.name = default.data.name

@@ -1,13 +1,31 @@
 """Settings of the data set."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.config.checks import require, require_at_least
+from PIL import ImageColor
+
+from resnet_lab.config.checks import ConfigError, require, require_at_least
+from resnet_lab.config.enums import Fit, Layout, OnChange, Sampler
 from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import DATASETS
+
+
+def _needs_table(data: Any) -> bool:
+    return data.fingerprint is None and DATASETS.info(data.name).table
+
+
+@dataclass(slots=True, kw_only=True)
+class TableConfig:
+    """A file with a row for each image, and its columns."""
+
+    file: str = setting("labels.csv", used=_needs_table)  # below data.root
+    image: str = setting("file", used=_needs_table)  # column with the path below data.root
+    label: str = setting("class", used=_needs_table)
+    # Column with train, val or test (or 0, 1, 2). If there is none, data.test of the images are the test part.
+    part: str = setting("part", used=_needs_table)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,10 +37,39 @@ class DataConfig:
     # In pixels: one number for squares, or [height, width]. Images of other sizes are resized.
     image_size: Any = setting(canonical=lambda data: data.one_size)
     num_classes: int | None  # None: count the class folders
-    # Folder to read from and download to. Identifies a run only if it determines the images.
-    root: str = setting("data", used=lambda data: data.own_images, canonical=lambda data: str(data.folder.resolve()))
-    validation: float = 0.1  # held out of the training part: a fraction below 1, or a number of images
-    split_seed: int = setting(0, used=lambda data: data.validation > 0)  # independent of `seed` unless set to ${seed}
+    # Folder to read from and download to. Own images are identified by their fingerprint, in whatever folder they are.
+    root: str = setting(
+        "data",
+        used=lambda data: data.own_images and data.fingerprint is None,
+        canonical=lambda data: str(data.folder.resolve()),
+    )
+    fingerprint: str | None = setting(
+        None, used=lambda data: data.own_images and data.fingerprint is not None
+    )  # None: computed from the files
+    on_change: OnChange = setting(OnChange["refuse"], identity=False)  # when the images of a run have changed
+    # Which files are the images: settings that the fingerprint covers.
+    layout: Layout = setting(Layout.auto, used=lambda data: data.own_images and data.fingerprint is None)
+    subfolders: bool = setting(True, used=lambda data: data.own_images and data.fingerprint is None)
+    table: TableConfig = field(default_factory=TableConfig)
+    # What the names of IDX files begin with, such as emnist-letters, if the folder has several sets.
+    prefix: str | None = setting(None, used=lambda data: data.name == "idx" and data.fingerprint is None)
+    skip_damaged: bool = setting(False, identity=False)  # whether to leave out images that cannot be decoded
+    # A colour name or #rrggbb, behind transparent pixels unless the network gets the alpha channel, and around
+    # letterboxed images. None: transparency is dropped.
+    background: str | None = setting("white", used=lambda data: data.own_images or data.fit is Fit.letterbox)
+    # The values that become black and white, in images with more than 8 bits. None: least and greatest of training.
+    range: list[float] | None = setting(None, used=lambda data: data.own_images)
+    fit: Fit = Fit.stretch
+    test: float = setting(0.2, used=lambda data: data.is_flat)  # share of the images that is held out for the test
+    test_split_seed: int = setting(0, used=lambda data: data.is_flat or DATASETS.info(data.name).splits)
+    # Held out of the training part: a fraction below 1, or a number of images.
+    validation: float = setting(0.1, used=lambda data: not data.has_val_folder)
+    # Independent of `seed` unless set to ${seed}.
+    split_seed: int = setting(
+        0, used=lambda data: (data.validation > 0 and not data.has_val_folder) or data.num_train is not None
+    )
+    num_train: int | None = None  # images to train on, drawn from all classes in proportion; None: all
+    sampler: Sampler = Sampler.shuffle
     mean: list[float] | None = None  # per channel, for pixels in [0, 1]; None: computed from the training part
     std: list[float] | None = None
     # Number of generated training images; a quarter as many test images are added.
@@ -33,19 +80,36 @@ class DataConfig:
         size = self.image_size
         sizes = size if isinstance(size, list) else [size]
         require(
-            1 <= len(sizes) <= 2 and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes),
+            len(sizes) == (2 if isinstance(size, list) else 1)
+            and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes),
             f"data.image_size must be a positive number of pixels or [height,width], got {size}",
         )
-        require_at_least(0, self, "data", "validation", "split_seed")
+        require_at_least(0, self, "data", "validation", "split_seed", "test_split_seed")
         require(
             self.validation < 1 or self.validation == int(self.validation),
             f"data.validation must be a fraction below 1 or a whole number of images, got {self.validation}",
         )
-        require_at_least(1, self, "data", "num_images")
+        require_at_least(1, self, "data", "num_images", "num_train")
+        require(0 < self.test < 1, f"data.test must be a share between 0 and 1, got {self.test}")
+        self._check_pixels()
         for name, values in (("mean", self.mean), ("std", self.std)):
             fits = values is None or (len(values) == self.channels and all(map(math.isfinite, values)))
             require(fits, f"data.{name} must have one number per channel ({self.channels}), got {values}")
         require(self.std is None or all(s > 0 for s in self.std), f"data.std must be positive, got {self.std}")
+
+    def _check_pixels(self) -> None:
+        low_high = self.range
+        require(
+            low_high is None
+            or (len(low_high) == 2 and all(map(math.isfinite, low_high)) and low_high[0] < low_high[1]),
+            f"data.range must be two numbers, [low,high] with low < high, got {low_high}",
+        )
+        try:
+            ImageColor.getrgb("white" if self.background is None else self.background)
+        except ValueError as error:
+            raise ConfigError(
+                f"data.background must be a colour such as white or '#ff8800', got {self.background}"
+            ) from error
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -68,12 +132,17 @@ class DataConfig:
         """Whether `root` determines the images, as it does for image_folder."""
         return DATASETS.info(self.name).own_images
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether the test part is drawn from a folder of images without parts."""
+        return self.own_images and self.layout is Layout.flat
 
-def class_folders(root: Path, part: str) -> tuple[str, ...]:
-    """Return the sorted names of the class folders in `root/<part>`. Raises ConfigError if none exist, and OSError."""
-    folder = root / part
-    expected = f"expected {folder}/<class>/<images>"
-    require(folder.is_dir(), f"data.root={root}: there is no folder {folder}; {expected}")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    require(len(names) > 0, f"data.root={root}: {folder} has no class folders; {expected}")
-    return tuple(names)
+    @property
+    def has_val_folder(self) -> bool:
+        """Whether the validation part is a folder of its own."""
+        return self.own_images and self.layout is Layout.train_val_test
+
+    @property
+    def background_rgb(self) -> tuple[int, int, int] | None:
+        """The background as red, green and blue, 0 to 255. Raises ValueError if it is no colour."""
+        return None if self.background is None else ImageColor.getrgb(self.background)[:3]

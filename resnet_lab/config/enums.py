@@ -69,12 +69,52 @@ class Schedule(Enum):
     constant = "constant"
 
 
+class Sampler(Enum):
+    """Which images an epoch consists of."""
+
+    shuffle = "each training image once, in random order"
+    balanced = "as many images, drawn so that all classes are equally likely"
+
+
+class ClassWeights(Enum):
+    """Weights of the classes in the training loss."""
+
+    none = "1"
+    balanced = "inversely proportional to the number of training images"
+
+
 class Diagnostics(Enum):
     """What a run records about the network while it trains. Never affects the training."""
 
     off = "nothing"
     light = "gradient norms and branch shares per unit, weights per stack, first-layer filters"
     full = "also feature maps, gradient flow over depth, confusion matrix and the Projector"
+
+
+class Layout(Enum):
+    """Where the images of an own folder are; `auto` looks."""
+
+    auto = "the first of the following that fits"
+    train_test = "train/<class>/* and test/<class>/*"
+    train_val = "train/<class>/* and val/<class>/*, which is the test part"
+    train_val_test = "train/<class>/*, val/<class>/* and test/<class>/*"
+    tiny_imagenet = "train/<class>/images/* and val/images/* with val_annotations.txt, which is the test part"
+    flat = "<class>/*, of which a part is held out as test part"
+
+
+class Fit(Enum):
+    """How images of another aspect ratio are resized."""
+
+    stretch = "to the size, whatever the aspect ratio"
+    crop = "until the shorter side fits, then cut to the centre"
+    letterbox = "until the longer side fits, then padded with the background"
+
+
+OnChange = Enum(
+    "OnChange",
+    {"refuse": "stop with a list of what changed", "continue": "use the images that are there now"},
+)
+OnChange.__doc__ = "What to do if the images of a run have changed since it began."
 
 
 class Accelerator(Enum):

@@ -7,7 +7,7 @@ from typing import Any
 
 from resnet_lab.config.checks import ConfigError
 
-VERSION = 2  # of the settings, stored with each run; 1: resnet_lab 0.1, which stored none
+VERSION = 3  # of the settings, stored with each run; 1: resnet_lab 0.1, which stored none
 
 _MISSING = object()
 
@@ -34,6 +34,11 @@ MIGRATIONS = (
     Migration(2, "data.pad", "augment.crop.pad"),
     Migration(2, "data.flip", "augment.flip.p", _probability),
     Migration(2, "model.head.classifier", None),  # only classifiers could be trained
+    # Own images: transparency was dropped, 16 bits were divided by 257, only train/<class>/* and test/<class>/* read.
+    Migration(3, None, "data.background", lambda _: None),
+    Migration(3, None, "data.range", lambda _: [0.0, 65535.0]),
+    Migration(3, None, "data.layout", lambda _: "train_test"),
+    Migration(3, None, "data.subfolders", lambda _: False),
 )
 
 

@@ -23,7 +23,7 @@ def _normalises(model: "ModelConfig") -> bool:
 
 
 def _projects_from_activated_input(model: "ModelConfig") -> bool:
-    """Without an activation before the first convolution, activated and raw input are the same."""
+    """Return whether `projection_input` matters: units have a shortcut, and activate before their first convolution."""
     return model.activation.preactivates and SHORTCUTS.info(model.shortcut).crosses
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from resnet_lab.config.checks import require, require_at_least, require_probability
-from resnet_lab.config.enums import Optimizer, Schedule
+from resnet_lab.config.enums import ClassWeights, Optimizer, Schedule
 from resnet_lab.config.fields import setting
 
 
@@ -38,6 +38,7 @@ class OptimConfig:
     warmup_iterations: int = 0  # with constant warmup_lr
     warmup_lr: float = setting(0.01, used=lambda optim: optim.warmup_iterations > 0)
     label_smoothing: float = 0.0
+    class_weights: ClassWeights = ClassWeights.none
     clip_norm: float = 0.0  # maximum norm of the whole gradient; 0: no clipping
 
     def __post_init__(self) -> None:

@@ -50,6 +50,10 @@ class DatasetInfo:
     classes: int | None = None  # None: from `data.num_classes`
     image_size: int | None = None  # pixels; with `channels` set too, `data=<name>` needs no file
     own_images: bool = False  # whether `data.root` determines the images
+    look: str = ""  # for own images: the function that finds their layout and the number of classes
+    facts: str = "resnet_lab.data.own:facts"  # for own images: the function that returns their `DataFacts`
+    table: bool = False  # whether a table lists the images
+    splits: bool = False  # whether the test part is drawn by `data.test_split_seed`, as none is published
     made: bool = False  # whether the images are generated, `data.num_images` of them
 
 
@@ -97,9 +101,14 @@ class Registry(Generic[Info]):
     def load(self, name: str) -> Any:
         target, _ = self._entries[name]
         if isinstance(target, str):
-            module, _, attribute = target.rpartition(":")
-            target = getattr(import_module(module or self.module), attribute)
+            target = imported(target if ":" in target else f"{self.module}:{target}")
         return target
+
+
+def imported(target: str) -> Any:
+    """Return what `module:name` stands for."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
 
 
 def load_plugins(names: Any) -> None:
@@ -161,14 +170,37 @@ DATASETS = Registry(
     "data.name",
     "resnet_lab.data.sources",
     {
-        "digits": ("digits", DatasetInfo(help="scikit-learn's 8x8 digits", channels=1, classes=10)),
+        "digits": ("digits", DatasetInfo(help="scikit-learn's 8x8 digits", channels=1, classes=10, splits=True)),
         "mnist": ("idx", DatasetInfo(help="MNIST", channels=1, classes=10)),
         "fashion_mnist": ("idx", DatasetInfo(help="Fashion-MNIST", channels=1, classes=10)),
         "cifar10": ("cifar", DatasetInfo(help="CIFAR-10", channels=3, classes=10)),
         "cifar100": ("cifar", DatasetInfo(help="CIFAR-100", channels=3, classes=100)),
         "image_folder": (
-            "image_folder",
-            DatasetInfo(help="your own images: train/<class>/*, test/<class>/*", own_images=True),
+            "resnet_lab.data.own:image_folder",
+            DatasetInfo(
+                help="your own images, in a folder for each class",
+                own_images=True,
+                look="resnet_lab.data.layout:look",
+            ),
+        ),
+        "table": (
+            "resnet_lab.data.own:table",
+            DatasetInfo(
+                help="your own images, listed in a CSV file with their classes",
+                own_images=True,
+                table=True,
+                look="resnet_lab.data.table:look",
+            ),
+        ),
+        "idx": (
+            "resnet_lab.data.idx:idx_folder",
+            DatasetInfo(
+                help="your own IDX files, such as those of EMNIST or KMNIST",
+                channels=1,
+                own_images=True,
+                look="resnet_lab.data.idx:look",
+                facts="resnet_lab.data.idx:facts",
+            ),
         ),
         "fake": ("fake", DatasetInfo(help="random images, for tests and benchmarks", made=True)),
     },

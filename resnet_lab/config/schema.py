@@ -11,7 +11,7 @@ from typing import Any
 
 from resnet_lab.config.checks import require, require_at_least
 from resnet_lab.config.data import DataConfig
-from resnet_lab.config.enums import Accelerator, Compile, Diagnostics
+from resnet_lab.config.enums import Accelerator, ClassWeights, Compile, Diagnostics, Sampler
 from resnet_lab.config.fields import setting
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.optim import OptimConfig
@@ -97,6 +97,12 @@ class Config:
             task.smooths or not self.optim.label_smoothing,
             f"optim.label_smoothing needs classes, but task={self.task} has none: set it to 0",
         )
+        balanced = {
+            "optim.class_weights": self.optim.class_weights is ClassWeights.balanced,
+            "data.sampler": self.data.sampler is Sampler.balanced,
+        }
+        for name, wanted in balanced.items():
+            require(task.weighs or not wanted, f"{name}=balanced needs classes, but task={self.task} has none")
         score = f"val_{task.score}"
         unknown = [name for name in self.objective if name not in (score, *COSTS)]
         require(not unknown, f"objective can be {', '.join((score, *COSTS))}, got {', '.join(unknown)}")

@@ -47,7 +47,9 @@ class TaskInfo(Scoring):
 
     help: str
     figures: tuple[str, ...]  # the FIGURES that make sense for the task
+    fewest_outputs: int = 1
     smooths: bool = False  # whether the loss supports `optim.label_smoothing`
+    weighs: bool = False  # whether the loss supports `optim.class_weights`, and labels are classes
 
     def __post_init__(self) -> None:
         if self.score == "loss" or not self.score.isidentifier():
@@ -87,8 +89,14 @@ CLASSIFICATION = TaskInfo(
     unit="%",
     most=100.0,
     figures=FIGURES,
+    fewest_outputs=2,
     smooths=True,
+    weighs=True,
 )
 
-# Version 0.1 had only one task and did not store it.
-DEFAULTS_OF_0_1 = {"task": CLASSIFICATION.described("classification")}
+# Version 0.1 had only one task and did not store it, nor anything about images and classes.
+DEFAULTS_OF_0_1: dict[str, Any] = {
+    "task": CLASSIFICATION.described("classification"),
+    "images": {},
+    "test": {"last": {}, "best": None},
+}

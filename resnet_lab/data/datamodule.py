@@ -1,16 +1,23 @@
 """The LightningDataModule: a data set, split into training, validation and test part, as loaders on a device."""
 
+from collections.abc import Iterator
+from typing import Any, assert_never
+
 import numpy as np
+import torch
 from pytorch_lightning import LightningDataModule
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
+from resnet_lab.config.enums import ClassWeights
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.data.images import Normalisation, ResidentImages
-from resnet_lab.data.loader import EvalLoader, TrainLoader, epoch_size
-from resnet_lab.data.sources import read
-from resnet_lab.data.split import holdout
+from resnet_lab.data.loader import EvalLoader, TrainLoader, balanced_weights, epoch_size
+from resnet_lab.data.sources import Source, read
+from resnet_lab.data.split import Indices, holdout
+
+MOST_NAMED = 5  # classes in a note
 
 
 class ImageData(LightningDataModule):
@@ -28,18 +35,60 @@ class ImageData(LightningDataModule):
             raise ConfigError(f"the images do not fit into memory: use a smaller data.image_size ({error})") from error
         for part in (self.source.train, self.source.test):
             TASKS.info(config.task).check_labels(part.labels, config.data)
-        labels = self.source.train.labels
-        share = config.data.validation
-        held_out = round(share * len(labels)) if share < 1 else int(share)
-        self.train_rows, self.validation_rows = holdout(labels, held_out, config.data.split_seed)
+        self.train_rows, self.validation_rows, self.test_rows = split(self.source, config.data)
+        self.notes = [*self.source.notes, *self._missing_classes()]
         self.normalise = self._normalisation(config.data)
         self.num_batches, self.num_images = epoch_size(config, len(self.train_rows))
+
+    def _missing_classes(self) -> Iterator[str]:
+        """Yield a note for each part that lacks images, or classes."""
+        wanted = self.config.data.validation
+        if not len(self.validation_rows) and wanted > 0:
+            yield "there is no validation part: too few training images to hold one out"
+        elif len(self.validation_rows) < wanted and not self.config.data.has_val_folder:
+            yield f"only {len(self.validation_rows)} images are held out, since each class keeps one to train on"
+        classes, labels = self.source.classes, (self.source.train.labels, self.source.test.labels)
+        if not all(np.issubdtype(own.dtype, np.integer) and own.ndim == 1 for own in labels):
+            return
+        parts = {"training": labels[0][self.train_rows], "validation": labels[0][self.validation_rows]}
+        for part, own in {**parts, "test": labels[1][self.test_rows]}.items():
+            missing = np.setdiff1d(np.arange(len(classes)), own)
+            if len(own) and len(missing):
+                named = ", ".join(classes[label] for label in missing[:MOST_NAMED])
+                more = " …" if len(missing) > MOST_NAMED else ""
+                have = "has" if len(missing) == 1 else "have"
+                yield f"{len(missing)} of {len(classes)} classes {have} no images in the {part} part: {named}{more}"
+
+    def record(self) -> dict[str, Any]:
+        """Return what a run stores of its images: fingerprint, classes, numbers, what was changed or left out."""
+        parts = {"train": self.train_rows, "validation": self.validation_rows, "test": self.test_rows}
+        return {
+            "fingerprint": self.source.facts.fingerprint,
+            "classes": list(self.source.classes),
+            "images": {part: len(rows) for part, rows in parts.items()},
+            "range": self.source.range,
+            "damaged": self.source.damaged,
+            "notes": self.notes,
+        }
 
     def _normalisation(self, data: DataConfig) -> Normalisation:
         if data.mean is not None and data.std is not None:
             return Normalisation(tuple(data.mean), tuple(data.std))
         measured = Normalisation.measure(self.source.train.pixels, self.train_rows)
         return Normalisation(tuple(data.mean or measured.mean), tuple(data.std or measured.std))
+
+    def class_weights(self) -> torch.Tensor | None:
+        """Return the weights of the classes in the training loss (K,); None if all are 1."""
+        match self.config.optim.class_weights:
+            case ClassWeights.none:
+                return None
+            case ClassWeights.balanced:
+                weights = np.zeros(len(self.source.classes))
+                measured = balanced_weights(self.source.train.labels[self.train_rows])
+                weights[: len(measured)] = measured
+                return torch.from_numpy(weights).float()
+            case _:
+                assert_never(self.config.optim.class_weights)
 
     def setup(self, stage: str) -> None:
         assert self.trainer is not None
@@ -57,7 +106,29 @@ class ImageData(LightningDataModule):
         return self._in_order(self.validation_rows)
 
     def test_dataloader(self) -> EvalLoader:
-        return self._in_order(np.arange(len(self.source.test)))
+        return self._in_order(self.test_rows)
 
     def _in_order(self, rows: np.ndarray) -> EvalLoader:
         return EvalLoader(self.images, rows, self.normalise, self.config)
+
+
+def split(source: Source, data: DataConfig) -> tuple[Indices, Indices, Indices]:
+    """Return the rows of the training, validation and test part. Raises ConfigError when there are too few images."""
+    rows = source.rows
+    train = rows.get("train", np.arange(len(source.train)))
+    if "val" in rows:
+        validation = rows["val"]
+    else:
+        share = data.validation
+        count = round(share * len(train)) if share < 1 else int(share)
+        train, validation = (train[own] for own in holdout(source.train.labels[train], count, data.split_seed))
+    if data.num_train is not None:
+        if data.num_train > len(train):
+            raise ConfigError(f"data.num_train={data.num_train}, but there are only {len(train)} images to train on")
+        chosen, _ = holdout(source.train.labels[train], len(train) - data.num_train, data.split_seed)
+        train = train[chosen]
+        if len(train) > data.num_train:
+            raise ConfigError(
+                f"data.num_train={data.num_train} is less than one image for each of {len(train)} classes"
+            )
+    return train, validation, rows.get("test", np.arange(len(source.test)))

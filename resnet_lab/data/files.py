@@ -28,31 +28,28 @@ class RemoteFile:
     checksum: str  # of the file itself, as "md5:…" or "sha256:…"
     content_sha256: str | None = None  # of the unpacked .gz, which does not depend on how it was compressed
 
+    folders: tuple[str, ...] = ()  # below data.root, where other programs put the file
+
     @property
     def names(self) -> tuple[str, ...]:
         """The accepted file names: with a checksum of the content, the unpacked file's name is accepted too."""
-        return (self.name, self.name.removesuffix(".gz")) if self.content_sha256 else (self.name,)
+        if self.content_sha256 is None:
+            return (self.name,)
+        spellings = (self.name, self.name.replace("-idx", ".idx"))
+        return (*spellings, *(name.removesuffix(".gz") for name in spellings))
 
 
 def find(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> Path:
     """Return the path of a file with the right checksum; download it into `root/<dataset>` if it is not found.
 
-    Searches `root/<dataset>`, `root` and the `system` folders, in this order. Raises ConfigError when a file found
-    there is damaged, or when the file is missing and the download fails.
+    Searches `root/<dataset>`, `root`, its subfolders of other programs and the `system` folders, in this order. Raises
+    ConfigError when a file found there is damaged, or when the file is missing and the download fails.
     """
     root = root.expanduser()
     home = root / spec.dataset
-    passed_over = ""
-    for folder in (home, root, *system):
-        for path in (folder / name for name in spec.names):
-            if not path.is_file():
-                continue
-            if _is_genuine(path, spec):
-                return path
-            if folder != root or spec.content_sha256 is None:
-                raise damaged(path, "wrong checksum: it is damaged, or a different file with the same name")
-            # MNIST and Fashion-MNIST use the same file names: data.root itself may hold the other data set's file.
-            passed_over = f" ({path} has other content)"
+    found, passed_over = local(root, spec, system)
+    if found:
+        return found
     try:
         _download(home, spec)
     except (OSError, ValueError) as error:
@@ -66,6 +63,22 @@ def find(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> Path:
     return home / spec.name
 
 
+def local(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> tuple[Path | None, str]:
+    """Return the path of a file that is there, or None and a note on a file of the same name with other content."""
+    passed_over = ""
+    shared = [root, *(root / name for name in spec.folders)]  # MNIST, Fashion-MNIST and KMNIST use the same file names
+    for folder in (root / spec.dataset, *shared, *system):
+        for path in (folder / name for name in spec.names):
+            if not path.is_file():
+                continue
+            if _is_genuine(path, spec):
+                return path, ""
+            if folder not in shared or spec.content_sha256 is None:
+                raise damaged(path, "wrong checksum: it is damaged, or a different file with the same name")
+            passed_over = f" ({path} has other content; for another set in this format, use data=idx)"
+    return None, passed_over
+
+
 def unpacked(path: Path) -> bytes:
     """Return the content of a file, unzipped if it is gzip data. Raises ConfigError when it is damaged."""
     try:
@@ -77,7 +90,7 @@ def unpacked(path: Path) -> bytes:
 
 def damaged(path: Path, reason: str) -> ConfigError:
     """Return the error for a file that exists but cannot be used."""
-    return ConfigError(f"{path} cannot be used ({reason}): delete it to download it again")
+    return ConfigError(f"{path} cannot be used ({reason}): replace it, or delete it if it was downloaded")
 
 
 def _is_genuine(path: Path, spec: RemoteFile) -> bool:

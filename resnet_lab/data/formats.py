@@ -1,33 +1,39 @@
-"""Parsers of two binary formats: IDX (MNIST and relatives) and CIFAR. Pickle files are never opened."""
+"""Parsers of published formats: IDX (MNIST and relatives), and CIFAR in its binary and its Python version."""
 
 import math
 import struct
 import tarfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.files import damaged, unpacked
+from resnet_lab.data.pickles import unpickled
 
 # Images (N, C, H, W) and their classes (N,).
 Labelled = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+
+Flat = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # pixels (N, 3072), classes (N,)
 
 _CIFAR_SHAPE = (3, 32, 32)
 
 
 @dataclass(frozen=True, slots=True)
 class CifarLayout:
-    """The contents of a CIFAR archive (binary version)."""
+    """The contents of a CIFAR archive, in one of its two versions."""
 
     folder: str  # created by unpacking the archive
     train: tuple[str, ...]
     test: tuple[str, ...]
-    class_names: str  # a text file with one name per line
-    num_label_bytes: int  # per record; the last one is the class, in CIFAR-100 after the superclass
+    class_names: str  # the file with the names
+    key: bytes = b""  # of the classes in the pickle files of the Python version
+    num_label_bytes: int = 0  # per record of the binary version; the last one is the class, after the superclass
     num_train: int = 50_000
     num_test: int = 10_000
 
@@ -39,12 +45,22 @@ CIFAR10 = CifarLayout(
     class_names="batches.meta.txt",
     num_label_bytes=1,
 )
+CIFAR10_PYTHON = CifarLayout(
+    folder="cifar-10-batches-py",
+    train=tuple(f"data_batch_{number}" for number in range(1, 6)),
+    test=("test_batch",),
+    class_names="batches.meta",
+    key=b"labels",
+)
 CIFAR100 = CifarLayout(
     folder="cifar-100-binary",
     train=("train.bin",),
     test=("test.bin",),
     class_names="fine_label_names.txt",
     num_label_bytes=2,
+)
+CIFAR100_PYTHON = CifarLayout(
+    folder="cifar-100-python", train=("train",), test=("test",), class_names="meta", key=b"fine_labels"
 )
 
 
@@ -56,6 +72,8 @@ def read_idx(images: Path, labels: Path, num_classes: int) -> Labelled:
     """
     pixels = _idx_array(images, num_axes=3)[:, None]
     classes = _idx_array(labels, num_axes=1)
+    if not pixels.size:
+        raise damaged(images, f"its images have the shape {pixels.shape}")
     if len(pixels) != len(classes):
         raise ConfigError(f"{images} has {len(pixels)} images, but {labels} has {len(classes)} labels")
     return pixels, _checked(classes, num_classes, labels)
@@ -68,12 +86,13 @@ def read_cifar(path: Path, layout: CifarLayout) -> tuple[tuple[str, ...], Labell
     one, or a label is not a class.
     """
     files = _cifar_files(path, layout)
-    names = tuple(files[layout.class_names].decode("ascii", errors="replace").split())
-    train, test = (
-        _cifar_part(path, b"".join(files[name] for name in parts), num_images, len(names), layout.num_label_bytes)
-        for parts, num_images in ((layout.train, layout.num_train), (layout.test, layout.num_test))
-    )
-    return names, train, test
+    names = _class_names(path, files[layout.class_names], layout)
+    parse = _pickled if layout.key else _records
+    parts = []
+    for members, num_images in ((layout.train, layout.num_train), (layout.test, layout.num_test)):
+        pixels, labels = parse(path, [files[name] for name in members], layout, num_images)
+        parts.append((pixels.reshape(-1, *_CIFAR_SHAPE), _checked(labels, len(names), path)))
+    return names, parts[0], parts[1]
 
 
 def _idx_array(path: Path, num_axes: int) -> npt.NDArray[np.uint8]:
@@ -113,14 +132,49 @@ def _tar_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
     return files
 
 
-def _cifar_part(path: Path, data: bytes, num_images: int, num_classes: int, num_label_bytes: int) -> Labelled:
-    """Parse records of the label bytes and 3,072 pixels: red, green, blue, each row by row."""
-    size = num_label_bytes + math.prod(_CIFAR_SHAPE)
+def _class_names(path: Path, data: bytes, layout: CifarLayout) -> tuple[str, ...]:
+    if not layout.key:
+        return tuple(data.decode("ascii", errors="replace").split())
+    names = _content(path, data).get(layout.key[:-1] + b"_names")
+    if not isinstance(names, list) or not all(isinstance(name, bytes | str) for name in names):
+        raise damaged(path, f"{layout.class_names} has no names")
+    return tuple(name.decode("ascii", errors="replace") if isinstance(name, bytes) else name for name in names)
+
+
+def _records(path: Path, members: Sequence[bytes], layout: CifarLayout, num_images: int) -> Flat:
+    """Parse the binary version: records of the label bytes and 3,072 pixels: red, green, blue, each row by row."""
+    data, size = b"".join(members), layout.num_label_bytes + math.prod(_CIFAR_SHAPE)
     if len(data) != num_images * size:
         raise damaged(path, f"{len(data)} bytes of images, not {num_images} records of {size}")
     records = np.frombuffer(data, np.uint8).reshape(num_images, size)
-    labels = _checked(records[:, num_label_bytes - 1], num_classes, path)
-    return records[:, num_label_bytes:].reshape(num_images, *_CIFAR_SHAPE).copy(), labels
+    return records[:, layout.num_label_bytes :].copy(), records[:, layout.num_label_bytes - 1]
+
+
+def _pickled(path: Path, members: Sequence[bytes], layout: CifarLayout, num_images: int) -> Flat:
+    """Parse the Python version: dictionaries with arrays of 3,072 pixels for each image, in the same order."""
+    pixels: list[npt.NDArray[np.uint8]] = []
+    labels: list[int] = []
+    width = math.prod(_CIFAR_SHAPE)
+    for data in members:
+        content = _content(path, data)
+        rows, own = content.get(b"data"), content.get(layout.key)
+        if not (isinstance(rows, np.ndarray) and rows.dtype == np.uint8 and rows.shape[1:] == (width,)):
+            raise damaged(path, f"data is not an array of bytes (N, {width})")
+        if not (isinstance(own, list) and all(isinstance(label, int) and 0 <= label < 256 for label in own)):
+            raise damaged(path, f"{layout.key.decode()} is not a list of classes")
+        pixels.append(rows)
+        labels += own
+    together = np.concatenate(pixels)
+    if not len(together) == len(labels) == num_images:
+        raise damaged(path, f"{len(together)} images with {len(labels)} classes, not {num_images}")
+    return together, np.array(labels, np.uint8)
+
+
+def _content(path: Path, data: bytes) -> dict[bytes, Any]:
+    try:
+        return unpickled(data)
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
 
 
 def _checked(labels: npt.NDArray[np.uint8], num_classes: int, path: Path) -> npt.NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from resnet_lab.data.files import RemoteFile
-from resnet_lab.data.formats import CIFAR10, CIFAR100
+from resnet_lab.data.formats import CIFAR10, CIFAR10_PYTHON, CIFAR100, CIFAR100_PYTHON, CifarLayout
 
 _CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 CLASSES = {"digits": tuple("0123456789"), "mnist": tuple("0123456789"), "fashion_mnist": _CLOTHES}
@@ -11,7 +11,14 @@ CLASSES = {"digits": tuple("0123456789"), "mnist": tuple("0123456789"), "fashion
 # Where packages of the operating system install the files.
 SYSTEM = {"fashion_mnist": (Path("/usr/share/datasets/fashion-mnist"),)}
 
-LAYOUTS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+# The layouts of the unpacked archives, the one that is downloaded first.
+LAYOUTS: dict[str, tuple[CifarLayout, ...]] = {
+    "cifar10": (CIFAR10, CIFAR10_PYTHON),
+    "cifar100": (CIFAR100, CIFAR100_PYTHON),
+}
+
+# Where torchvision puts the files, below its root or that of one data set.
+_TORCHVISION = {"mnist": ("MNIST/raw", "raw"), "fashion_mnist": ("FashionMNIST/raw", "raw")}
 
 _IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -19,13 +26,15 @@ _IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images
 def _idx_files(dataset: str, url: str, checksums: dict[str, str]) -> tuple[RemoteFile, ...]:
     """Return the four files; `checksums` maps the MD5 of each .gz to the SHA-256 of its content."""
     return tuple(
-        RemoteFile(dataset, f"{name}.gz", f"{url}/{name}.gz", f"md5:{md5}", content)
+        RemoteFile(dataset, f"{name}.gz", f"{url}/{name}.gz", f"md5:{md5}", content, _TORCHVISION[dataset])
         for name, (md5, content) in zip(_IDX_NAMES, checksums.items(), strict=True)
     )
 
 
-def _cifar_file(dataset: str, name: str, md5: str) -> tuple[RemoteFile, ...]:
-    return (RemoteFile(dataset, name, f"https://www.cs.toronto.edu/~kriz/{name}", f"md5:{md5}"),)
+def _cifar_files(dataset: str, md5s: dict[str, str]) -> tuple[RemoteFile, ...]:
+    """Return an archive for each of LAYOUTS; `md5s` maps their names to checksums."""
+    url = "https://www.cs.toronto.edu/~kriz"
+    return tuple(RemoteFile(dataset, name, f"{url}/{name}", f"md5:{md5}") for name, md5 in md5s.items())
 
 
 FILES = {
@@ -49,6 +58,18 @@ FILES = {
             "bb300cfdad3c16e7a12a480ee83cd310": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         },
     ),
-    "cifar10": _cifar_file("cifar10", "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),
-    "cifar100": _cifar_file("cifar100", "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),
+    "cifar10": _cifar_files(
+        "cifar10",
+        {
+            "cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530",
+            "cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a",
+        },
+    ),
+    "cifar100": _cifar_files(
+        "cifar100",
+        {
+            "cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8",
+            "cifar-100-python.tar.gz": "eb9058c3a382ffc7106e4002c42a8d85",
+        },
+    ),
 }

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from typing import assert_never
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from resnet_lab.config.enums import Sampler
 from resnet_lab.config.schema import Config
 from resnet_lab.data.augment import active_augmentations, augmented
 from resnet_lab.data.images import Normalisation, ResidentImages
@@ -22,7 +24,7 @@ def memory_format(config: Config) -> torch.memory_format:
 
 
 class TrainLoader:
-    """Yields each image once per epoch, shuffled and augmented by a generator seeded with (seed, epoch).
+    """Yields the images of an epoch, chosen by `data.sampler`, augmented by a generator seeded with (seed, epoch).
 
     With `trainer.max_batches`, an epoch ends earlier, and not all images are used.
 
@@ -35,6 +37,7 @@ class TrainLoader:
         self.images, self.rows, self.normalise = images, rows, normalise
         self.seed, self.batch_size = config.seed, config.optim.batch_size
         self.augmentations = active_augmentations(config)
+        self.sampler_kind = config.data.sampler
         self.memory_format = memory_format(config)
         self.num_batches, self.num_images = epoch_size(config, len(rows))
         self.images_per_call = steps_per_call * self.batch_size
@@ -49,7 +52,7 @@ class TrainLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        order = torch.from_numpy(self.rows[rng.permutation(len(self.rows))])
+        order = torch.from_numpy(self.rows[self._drawn(rng)])
         order = order.to(self.images.pixels_NCHW.device)  # once per epoch: the GPU waits for each copy from the host
         device = self.images.device
         drawn = [[tensor.to(device) for tensor in each.draw(rng, len(order))] for each in self.augmentations]
@@ -61,6 +64,19 @@ class TrainLoader:
                 parts = [tensor[call] for tensor in tensors]
                 images, labels = augmented(augmentation, images, labels, parts, self.batch_size)
             yield images.contiguous(memory_format=self.memory_format), labels
+
+    def _drawn(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw which of `rows` make up an epoch, in order (N,)."""
+        count = len(self.rows)
+        match self.sampler_kind:
+            case Sampler.shuffle:
+                return rng.permutation(count)
+            case Sampler.balanced:
+                labels = self.images.labels_N[torch.from_numpy(self.rows)].cpu().numpy()
+                weights = balanced_weights(labels)[labels]
+                return rng.choice(count, count, p=weights / weights.sum())
+            case _:
+                assert_never(self.sampler_kind)
 
 
 class EvalLoader:
@@ -78,6 +94,16 @@ class EvalLoader:
         for rows in self.chunks:
             pixels, labels = self.images.take(rows)
             yield self.normalise(pixels).contiguous(memory_format=self.memory_format), labels
+
+
+def balanced_weights(labels: np.ndarray) -> np.ndarray:
+    """Return a weight for each class (K,), from the labels (N,) of training images: N / (K · images of the class).
+
+    The mean over the images is 1; a class without images has weight 0.
+    """
+    counts = np.bincount(labels)
+    present = counts > 0
+    return np.where(present, len(labels) / (present.sum() * np.maximum(counts, 1)), 0.0)
 
 
 def epoch_size(config: Config, num_images: int) -> tuple[int, int]:

@@ -6,7 +6,9 @@ A data set is a function from a `DataConfig` to a `Source`, registered under its
     def mine(config: DataConfig) -> Source: …
 """
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,12 @@ from torch.nn import functional as F
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.registry import DATASETS
-from resnet_lab.data import folder, known
-from resnet_lab.data.files import find
-from resnet_lab.data.formats import read_cifar, read_idx
-from resnet_lab.data.split import holdout
+from resnet_lab.data import known
+from resnet_lab.data.decode import Decoding, placement
+from resnet_lab.data.files import find, local
+from resnet_lab.data.formats import CifarLayout, read_cifar, read_idx
+from resnet_lab.data.split import Indices, holdout
+from resnet_lab.rundir.images import DataFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,9 @@ class Images:
         return len(self.labels)
 
 
+NO_FACTS = DataFacts((), {})
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A data set in its published split, and its class names in label order."""
@@ -42,6 +49,11 @@ class Source:
     train: Images
     test: Images
     classes: tuple[str, ...]
+    rows: Mapping[str, Indices] = field(default_factory=dict)  # of train, val and test in these, if not all images
+    facts: DataFacts = NO_FACTS  # by default, those of pixels and labels
+    damaged: int = 0  # images that are left out since they cannot be decoded
+    range: tuple[float, float] | None = None  # the values that became 0 and 255, in images with more than 8 bits
+    notes: tuple[str, ...] = ()  # what was left out or changed, for the user to know
 
 
 def read(config: DataConfig) -> Source:
@@ -58,7 +70,22 @@ def read(config: DataConfig) -> Source:
         if native not in (None, value):
             raise ConfigError(f"data={config.name} needs {setting}={native}, got {setting}={value}")
     source: Source = DATASETS.load(config.name)(config)
-    return Source(_fitting(source.train, config), _fitting(source.test, config), source.classes)
+    facts = facts_of_arrays(source) if source.facts is NO_FACTS else source.facts
+    train = _fitting(source.train, config)
+    test = train if source.test is source.train else _fitting(source.test, config)
+    return replace(source, train=train, test=test, facts=facts)
+
+
+def facts_of_arrays(source: Source) -> DataFacts:
+    """Return the facts of images that are not files of their own: a digest of pixels and labels for each part."""
+
+    def digest(images: Images) -> str:
+        whole = hashlib.blake2b(images.pixels.tobytes())
+        whole.update(images.labels.tobytes())
+        return whole.hexdigest()[:16]
+
+    parts = {"train": source.train, "test": source.test}
+    return DataFacts(source.classes, {part: {"": (len(images), digest(images))} for part, images in parts.items()})
 
 
 def _fitting(images: Images, config: DataConfig) -> Images:
@@ -70,27 +97,32 @@ def _fitting(images: Images, config: DataConfig) -> Images:
             f"data={config.name}: images must be uint8 (N, {channels}, height, width), at least one, each with a "
             f"label, but these are {pixels.dtype} {pixels.shape} with {count} labels"
         )
-    return images if pixels.shape[2:] == tuple(size) else Images(_resized(pixels, config.image_shape), images.labels)
+    return images if pixels.shape[2:] == tuple(size) else Images(_resized(pixels, Decoding.of(config)), images.labels)
 
 
-def _resized(pixels: npt.NDArray[np.uint8], image_shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """Resize to the height and width of `image_shape`: bilinear, antialiased, without keeping the aspect ratio."""
-    resized = np.empty((len(pixels), *image_shape), np.uint8)
+def _resized(pixels: npt.NDArray[np.uint8], how: Decoding) -> npt.NDArray[np.uint8]:
+    """Resize as `decode.fitted` does, but many images at a time: bilinear, antialiased."""
+    _, height, width = how.image_shape
+    (new_width, new_height), (left, top) = placement(pixels.shape[:1:-1], (width, height), how.fit)
+    resized = np.empty((len(pixels), *how.image_shape), np.uint8)
+    resized[:] = np.array(how.padding())[:, None, None]
+    into = slice(max(top, 0), top + new_height), slice(max(left, 0), left + new_width)
+    out_of = slice(max(-top, 0), height - top), slice(max(-left, 0), width - left)
     for start in range(0, len(pixels), chunk := 1024):
         part = torch.from_numpy(pixels[start : start + chunk])
-        smaller = F.interpolate(part, size=image_shape[1:], mode="bilinear", antialias=True)
-        resized[start : start + chunk] = smaller.numpy()
+        smaller = F.interpolate(part, size=(new_height, new_width), mode="bilinear", antialias=True)
+        resized[start : start + chunk, :, *into] = smaller.numpy()[:, :, *out_of]
     return resized
 
 
 def digits(config: DataConfig) -> Source:
-    """Return scikit-learn's digits; a fixed fifth of them is the test part."""
+    """Return scikit-learn's digits; a fifth of them is the test part, which `data.test_split_seed` chooses."""
     from sklearn.datasets import load_digits  # takes a second, and only this function needs it
 
     bunch = load_digits()
     pixels = np.round(bunch.images[:, None] * (255 / 16)).astype(np.uint8)
     labels = bunch.target.astype(np.int64)
-    train, test = holdout(labels, count=360, seed=0)
+    train, test = holdout(labels, count=360, seed=config.test_split_seed)
     return Source(Images(pixels[train], labels[train]), Images(pixels[test], labels[test]), known.CLASSES["digits"])
 
 
@@ -106,19 +138,24 @@ def idx(config: DataConfig) -> Source:
 
 
 def cifar(config: DataConfig) -> Source:
-    """Return CIFAR-10, or CIFAR-100 with its 100 fine classes, from the binary version."""
-    layout = known.LAYOUTS[config.name]
-    unpacked = (config.folder / config.name / layout.folder, config.folder / layout.folder)
-    path = next(filter(Path.is_dir, unpacked), None) or find(config.folder, known.FILES[config.name][0])
+    """Return CIFAR-10, or CIFAR-100 with its 100 fine classes, from either version of the archive, or unpacked."""
+    path, layout = _cifar(config)
     classes, train, test = read_cifar(path, layout)
     return Source(Images(*train), Images(*test), classes)
 
 
-def image_folder(config: DataConfig) -> Source:
-    """Return the images in `data.root`, decoded to `config.image_shape`."""
-    classes, train, test = folder.scan(config.folder, config.num_classes)
-    train_images, test_images = (Images(folder.decode(part, config.image_shape), part.labels) for part in (train, test))
-    return Source(train_images, test_images, classes)
+def _cifar(config: DataConfig) -> tuple[Path, CifarLayout]:
+    """Find an unpacked archive or an archive; download the first one if there is none."""
+    root, layouts, archives = config.folder, known.LAYOUTS[config.name], known.FILES[config.name]
+    for layout in layouts:
+        for folder in (root / config.name / layout.folder, root / layout.folder, root):
+            if folder.name == layout.folder and folder.is_dir():
+                return folder, layout
+    for layout, archive in zip(layouts, archives, strict=False):
+        path, _ = local(root, archive)
+        if path:
+            return path, layout
+    return find(root, archives[0]), layouts[0]
 
 
 def fake(config: DataConfig) -> Source:

@@ -11,7 +11,7 @@ from torch import Tensor
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.data.folder import decode_image
+from resnet_lab.data.decode import Decoding, read_image
 from resnet_lab.data.images import Normalisation
 from resnet_lab.inspect.patterns import Track
 from resnet_lab.inspect.pixel_range import PixelRange
@@ -90,7 +90,7 @@ def context(
     if len(data.validation_rows):
         part, source, rows = "validation", data.source.train, data.validation_rows
     else:
-        part, source, rows = "test", data.source.test, np.arange(len(data.source.test))
+        part, source, rows = "test", data.source.test, data.test_rows
     rows = rows[:MOST_IMAGES]
     images = _prepared(source.pixels[rows], data.normalise, device)
     labels = torch.from_numpy(source.labels[rows]).to(device)
@@ -153,7 +153,7 @@ def _chosen(
             label = labels[int(text)]
             parts.append((images[int(text)][None], label, f"#{text}: {task.words(label, classes)}"))
         elif Path(text).is_file():
-            pixels = decode_image(Path(text), data.config.data.image_shape)
+            pixels = read_image(Path(text), Decoding.of(data.config.data))
             image = _prepared(pixels[None], data.normalise, images.device)
             with torch.no_grad():
                 label = task.predictions(net(image))[0]

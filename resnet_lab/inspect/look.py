@@ -14,12 +14,15 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Accelerator
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
+from resnet_lab.data.fingerprint import identified
 from resnet_lab.inspect.context import Choices, InspectContext, context
 from resnet_lab.inspect.sections import PARTS
 from resnet_lab.interrupts import Interrupted, signals_kept
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.page import render
+from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.files import write_atomically
+from resnet_lab.rundir.identity import without_fingerprint
 from resnet_lab.tasks.cost import measure
 from resnet_lab.tasks.load import load_run
 from resnet_lab.text import literal_text, plain_console, printable
@@ -90,6 +93,7 @@ def _machine(config: Config) -> Runtime:
 def _subject(options: argparse.Namespace, progress: Progress) -> InspectContext:
     choices = Choices(options.images, options.layers, options.maps, options.class_name, options.seed)
     config, net = _loaded(options.run_dir, options.checkpoint)
+    _refuse_changed_images(options.run_dir, config)
     options.what = _parts(options.what, config.task)
     compared = []
     for directory in options.compare:
@@ -99,6 +103,13 @@ def _subject(options: argparse.Namespace, progress: Progress) -> InspectContext:
         label = "/".join(directory.resolve().parts[-3:])  # the distinctive end of a run's path: name, overrides, seed
         compared.append((label, its_net))
     return context(config, net, choices, compared, partial(progress.track, description="  steps"))
+
+
+def _refuse_changed_images(run_dir: Path, config: Config) -> None:
+    """Raise ConfigError if own images have changed since the run: validation images may have been trained on."""
+    _, facts = identified(without_fingerprint(config))
+    if facts and (changes := RunDirectory(run_dir).changed_images(facts)):
+        raise ConfigError(f"the images in {config.data.folder} have changed since the run: {changes}")
 
 
 def _parts(asked: list[str], task: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Grouping of runs: by architecture over seeds, in comparisons of comparable runs."""
+"""Sort runs into comparisons, which may be compared, and these into groups: by default one architecture each."""
 
 import json
 from collections import defaultdict
@@ -19,6 +19,8 @@ Fields = dict[str, Value]  # by dotted name
 
 # Sections and settings that must be equal for runs to be compared.
 COMPARABLE = ("task", "data", "optim", "augment", "trainer.max_batches")
+
+SPLITS = ("data.split_seed", "data.test_split_seed")
 
 GROUP_NAMES = {"bottleneck": "reduction", "stacks": "num_stacks"}  # Hydra groups named differently from the field
 
@@ -58,8 +60,10 @@ def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Compariso
     architectures = {run.path: axes(run.config.model) for run in runs}
     chosen = _chosen(by, architectures.values())
     buckets = _comparable(runs)
-    differing = _differing([settings for settings, _ in buckets])
-    return [_comparison(_title(settings, differing), bucket, architectures, chosen) for settings, bucket in buckets]
+    differing = _differing([shared for shared, _ in buckets])
+    return [
+        _comparison(_title(shared, differing, bucket[0]), bucket, architectures, chosen) for shared, bucket in buckets
+    ]
 
 
 def axes(model: ModelConfig) -> Fields:
@@ -104,25 +108,43 @@ def settings(run: StoredRun) -> Fields:
 
 
 def _comparable(runs: list[StoredRun]) -> list[tuple[Fields, list[StoredRun]]]:
-    """Sort runs by settings. A split that follows the seed (`data.split_seed=${seed}`) counts as one setting."""
+    """Sort runs by settings, and by their images if these differ.
+
+    If a setting in SPLITS follows the seed (`${seed}`), its values count as equal, and so do the images of the parts.
+    """
     buckets: defaultdict[str, list[StoredRun]] = defaultdict(list)
     for run in runs:
-        buckets[_key(settings(run) | {"data.split_seed": None})].append(run)
+        buckets[_key(settings(run) | dict.fromkeys(SPLITS))].append(run)
     parted: dict[str, tuple[Fields, list[StoredRun]]] = {}
     for bucket in buckets.values():
-        pairs = {(run.config.data.split_seed, run.result["seed"]) for run in bucket}
-        follows = len(pairs) > 1 and all(split == seed for split, seed in pairs)
+        following = {name: "seed" for name in SPLITS if _follows_seed(bucket, name)}
+        known = {_fingerprint(run) for run in bucket} - {None}
         for run in bucket:
-            shared = settings(run) | ({"data.split_seed": "seed"} if follows else {})
+            shared = settings(run) | following
+            if len(known) > 1 and "data.test_split_seed" not in following:
+                shared["images"] = _fingerprint(run)
             parted.setdefault(_key(shared), (shared, []))[1].append(run)
     return list(parted.values())
 
 
-def _title(shared: Fields, differing: list[str]) -> str:
+def _follows_seed(runs: list[StoredRun], name: str) -> bool:
+    values = {(settings(run).get(name), run.result["seed"]) for run in runs}
+    return len(values) > 1 and all(value == seed for value, seed in values)
+
+
+def _fingerprint(run: StoredRun) -> str | None:
+    """Return the fingerprint of the images that a run used; None if it was not recorded, as by version 0.1."""
+    fingerprint: str | None = run.result["images"].get("fingerprint")
+    return fingerprint
+
+
+def _title(shared: Fields, differing: list[str], run: StoredRun) -> str:
     """Name the data, the epochs, and the settings that distinguish this comparison from the others."""
+    data = run.config.data
+    where = f" {data.folder.name}" if data.own_images else ""
     epochs = plural(shared["epochs"], "epoch")
     others = {name: shared.get(name) for name in differing if name not in ("data.name", "epochs")}
-    return ", ".join(filter(None, [text(shared.get("data.name")), epochs, label(others)]))
+    return ", ".join(filter(None, [f"{data.name}{where}", epochs, label(others)]))
 
 
 def _comparison(
@@ -147,7 +169,8 @@ def _comparison(
     if others:
         together = f"each group pools architectures that differ in {', '.join(others)}"
         notes.append(f"{together}: n counts runs, and the results hold for these architectures only")
-    for group in groups.values():  # an architecture without any run in a group may be invalid, not missing
+    # A seed is missing only if the group has another run with the same other axes; without any, they may be invalid.
+    for group in groups.values():
         own = {rests[block] for block in group.runs}
         group.missing = [block for block, rest in rests.items() if rest in own and block not in group.runs]
     devices = sorted({run.result["device"] for run in runs})

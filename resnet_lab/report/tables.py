@@ -15,7 +15,7 @@ from rich.table import Table
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.analysis import COSTS, MEASURE, MEASURES, Analysis, Row, basis, score
 from resnet_lab.report.collect import Collected
-from resnet_lab.report.statistics import Summary
+from resnet_lab.report.details import details, interval
 
 HEADINGS = (
     "group", "n", "test {score}, last", "sd", "median", "validation, last", "test, best", "validation, best",
@@ -38,11 +38,6 @@ def number(value: float | None) -> str:
 def headings(scoring: Scoring) -> list[str]:
     """Return HEADINGS for a task."""
     return [heading.format(score=scoring.score) for heading in HEADINGS]
-
-
-def interval(summary: Summary | None, scoring: Scoring) -> str:
-    """Format a mean with its interval, if any."""
-    return " ± ".join(scoring.number(v) for v in (summary.mean, summary.half) if v is not None) if summary else ""
 
 
 def cells(row: Row) -> list[tuple[str, float | None]]:
@@ -166,6 +161,7 @@ def _groups(analysis: Analysis, out: Path) -> Iterator[dict[str, Any]]:
             "fields": row.group.fields,
             "depth": row.depth,
             "errors": {name: dataclasses.asdict(s) if s else None for name, s in row.scores.items()},
+            "details": {name: dataclasses.asdict(s) for name, s in details(row.group).items()},
             "costs": row.costs,
             "fronts": row.fronts,
             "published_error": row.published,

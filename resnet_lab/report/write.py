@@ -9,6 +9,7 @@ from resnet_lab.report import plots, tables
 from resnet_lab.report.analysis import analyse, basis
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
+from resnet_lab.report.details import detail_table
 from resnet_lab.report.scatter import scatter
 from resnet_lab.text import plain_console
 
@@ -39,6 +40,7 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
         "analyses": analyses,
         "headings": tables.headings,
         "cells": tables.cells,
+        "details": {analysis.number: detail_table(analysis.rows, analysis.comparison.scoring) for analysis in analyses},
         "figures": figures,
         "troubles": tables.troubles(found, analyses),
     }

@@ -13,11 +13,13 @@ import yaml
 from filelock import FileLock, Timeout
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.enums import OnChange
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import from_dict, to_stored
 from resnet_lab.config.tasks import DEFAULTS_OF_0_1
 from resnet_lab.rundir.files import write_atomically, write_json
 from resnet_lab.rundir.identity import differences
+from resnet_lab.rundir.images import DataFacts
 from resnet_lab.rundir.states import State
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, if PyYAML was built with it
@@ -36,6 +38,7 @@ class RunDirectory:
         self.config_file = path / "config.yaml"
         self.status_file = path / "status.json"
         self.result_file = path / "result.json"
+        self.images_file = path / "images.json"
         self.log_file = path / "run.log"
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
@@ -50,6 +53,46 @@ class RunDirectory:
                 f"{self.path} holds a run with another configuration: {'; '.join(differing)}. "
                 "Choose another name=… or move the directory away"
             )
+
+    def changed_images(self, now: DataFacts) -> str:
+        """Describe how the images differ from those that the run has recorded; empty if not, or if it has no record."""
+        if recorded := self.recorded_images():
+            return recorded.changes(now)
+        fingerprint = self.stored_config().data.fingerprint if self.config_file.exists() else None
+        return (
+            "" if fingerprint in (None, now.fingerprint) else f"fingerprint {fingerprint} there, {now.fingerprint} now"
+        )
+
+    def recorded_images(self) -> DataFacts | None:
+        """Return the recorded facts of the images; None if there are none, or damaged ones."""
+        try:
+            return DataFacts.from_dict(_read_json(self.images_file))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def refuse_changed_images(self, now: DataFacts, on_change: OnChange) -> None:
+        """Raise ConfigError, listing the changes, if the run's images have changed, unless `on_change` is continue."""
+        changes = self.changed_images(now)
+        if not changes or on_change is OnChange["continue"]:
+            return
+        recorded = self.recorded_images()
+        ways = ["undo that", "choose another name=…"]
+        if recorded and recorded.classes == now.classes:  # otherwise the network is another one
+            ways.append("go on with the images that are there now: data.on_change=continue")
+        raise ConfigError(
+            f"{self.path} was begun with other images: since then, {changes}. You can {', or '.join(ways)}"
+        )
+
+    def image_changes(self) -> list[dict[str, Any]]:
+        """Return the recorded changes of the images, each with the number of epochs that were trained before it."""
+        return _read_json(self.images_file).get("changes", [])
+
+    def write_images(self, record: dict[str, Any], now: DataFacts, epochs: int) -> None:
+        """Write the record of the images that are used after `epochs`, with all changes since the run began."""
+        changes = self.image_changes()
+        if changed := self.changed_images(now):
+            changes = [*changes, {"after_epoch": epochs, "what": changed}]
+        write_json(self.images_file, {**record, **now.to_dict(), "changes": changes})
 
     def stored_config(self) -> Config:
         """Read config.yaml of this or an earlier version.

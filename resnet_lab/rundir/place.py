@@ -6,6 +6,7 @@ import os
 import re
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 from resnet_lab.rundir.directory import RunDirectory
-from resnet_lab.rundir.identity import identity
+from resnet_lab.rundir.identity import identity, without_fingerprint
 
 MAX_NAME = 120  # bytes; file systems allow 255 bytes for a name
 
@@ -30,15 +31,53 @@ REDUCTIONS = {1: "none", 2: "half", 4: "quarter", 8: "eighth", 16: "sixteenth"}
 
 
 def run_directory(config: Config) -> RunDirectory:
-    """Return the directory of a run. A directory that version 0.1 named after the overrides stays in place."""
+    """Return the directory of a run. A directory that version 0.1 named after the overrides stays in place.
+
+    So does one whose own images were in another folder when it began, or have changed since.
+    """
     from resnet_lab.config.compose import base_of  # here, so that code that only reads runs needs no Hydra
 
-    directory = RunDirectory(run_path(config, base_of(config)))
+    base = base_of(config)
+    directory = RunDirectory(run_path(config, base))
     if os.path.exists(directory.config_file):  # False for an invalid path, which is reported later
         return directory
+    if config.data.fingerprint and (elsewhere := _under_another_name(config, base, directory)):
+        return elsewhere
     folder = directory.path.parents[1]
-    former = _former(folder.resolve()).get(identity(config))
+    known = _former(folder.resolve())
+    former = known.get(identity(config)) or known.get(identity(without_fingerprint(config)))
     return RunDirectory(folder / former) if former else directory
+
+
+def _under_another_name(config: Config, base: Config, expected: RunDirectory) -> RunDirectory | None:
+    """Find the same run of a folder that had another name; failing that, the run of this folder's former images."""
+    folder, name, seed = expected.path.parents[1], expected.path.parent.name, expected.path.name
+    data, changed = config.data, None
+    in_base = directory_name(replace(config, data=replace(data, root=base.data.root)), base)
+    digits = f"_{data.fingerprint:.6}"
+    changed_names = _names_of_changed(name, data.folder.resolve().name)
+    for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        is_moved = entry == in_base or (entry.endswith(digits) and f"root-{data.folder.name}_" not in entry)
+        is_changed = changed_names.fullmatch(entry) is not None
+        candidate = RunDirectory(folder / entry / seed)
+        if not (is_moved or is_changed) or not candidate.config_file.exists():
+            continue
+        try:
+            stored = candidate.stored_config()
+        except ConfigError:
+            continue  # listed by the report
+        if identity(stored) == identity(config):
+            return candidate
+        if is_changed and stored.data.folder.resolve() == data.folder.resolve():
+            changed = candidate
+    return changed
+
+
+def _names_of_changed(name: str, folder: str) -> re.Pattern[str]:
+    """Return a pattern of the names that a directory can have if the images had other names or contents before."""
+    other = re.sub(r"_[0-9a-f]{8}(_[0-9a-f]{6})$", r"_********\1", name)  # hash of a long name
+    other = re.sub(r"_[0-9a-f]{6}$", "_******", other).replace(f"root-{_clean(folder)}", "root-%")
+    return re.compile(re.escape(other).replace(r"\*", "[0-9a-f]").replace("%", ".+"))
 
 
 @cache
@@ -67,9 +106,10 @@ def directory_name(config: Config, base: Config) -> str:
     """Return the units and the settings that differ from the base, as in `units-n3_filters-w16`.
 
     Units are always included, since most sweeps vary them. Settings keep the order of the schema: architecture, then
-    recipe. A name that would be too long ends with a hash of all differences.
+    recipe. A name that would be too long ends with a hash of all differences. The name of an image folder is followed,
+    at the end, by six digits of the fingerprint, since several folders can have the same name.
     """
-    ours, theirs = canonical(config), all_settings(base)
+    ours, theirs = canonical(without_fingerprint(config)), all_settings(base)
     differing = {
         name: value
         for name, value in ours.items()
@@ -79,18 +119,21 @@ def directory_name(config: Config, base: Config) -> str:
     for name in AUGMENTATIONS:
         if config.augment[name].active < base.augment[name].active:
             differing[f"augment.{name}"] = "off"
-    # As with data.split_seed=${seed}: under the same name, the runs of a sweep over seeds share a folder.
-    if differing.get("data.split_seed") == config.seed:
-        differing["data.split_seed"] = "seed"
+    # Happens with data.split_seed=${seed}. The word instead of the number lets all seeds share a folder, except seed 0,
+    # if 0 is the base's split seed too.
+    for name in ("data.split_seed", "data.test_split_seed"):
+        if differing.get(name) == config.seed:
+            differing[name] = "seed"
+    digits = f"_{config.data.fingerprint:.6}" if "data.root" in differing and config.data.fingerprint else ""
     parts = [f"{_word(name)}-{_clean(_text(name, value))}" for name, value in differing.items()]
     readable = "_".join(parts)
     if len(readable.encode()) <= MAX_NAME:
-        return readable
+        return readable + digits
     ending = "_" + hashlib.sha256(json.dumps(differing, sort_keys=True).encode()).hexdigest()[:8]
     room = MAX_NAME - len(ending)
     while len("_".join(parts).encode()) > room and len(parts) > 1:
         parts.pop()
-    return "_".join(parts).encode()[:room].decode(errors="ignore") + ending
+    return "_".join(parts).encode()[:room].decode(errors="ignore") + ending + digits
 
 
 def _reads_alike(name: str, value: Any, other: Any) -> bool:

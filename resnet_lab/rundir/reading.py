@@ -36,6 +36,8 @@ RESULT: dict[str, type | tuple[type, ...]] = {
     "precision": str,
     "history": list,
     "task": dict,
+    "images": dict,
+    "test": dict,
 }
 TASK: dict[str, type | tuple[type, ...]] = {
     "name": str, "score": str, "unit": str, "most": (int, float, type(None)),

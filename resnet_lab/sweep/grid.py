@@ -13,6 +13,7 @@ from rich.progress import track
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import use_config_dirs
 from resnet_lab.config.hydra_private import failure
+from resnet_lab.data.fingerprint import look_again
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.rundir.plans import write_plan
 from resnet_lab.sweep.plan import UNFINISHED, JobState, examine, labels, listing, without_repetitions
@@ -32,6 +33,7 @@ def sweep(
     failed or cannot run.
     """
     show_on_terminal()
+    look_again()
     use_config_dirs(config.hydra)
     compose = hydra_context.config_loader.load_sweep_config
     tracked = track(jobs, "planning", console=console, transient=True, disable=not console.is_terminal)
@@ -59,6 +61,9 @@ def sweep(
     folders = sorted({str(job.path.parents[1]) for job in plan if job.path})
     log.info("to compare: resnet-lab report %s", " ".join(map(shlex.quote, folders)))
     if failures:
-        lines = [f"  {label}: {why}" for label, why in failures.items()]
+        labelled_by: dict[str, list[str]] = {}  # one line for a mistake that several jobs share
+        for label, why in failures.items():
+            labelled_by.setdefault(why, []).append(label)
+        lines = [f"  {', '.join(shared)}: {why}" for why, shared in labelled_by.items()]
         raise RunFailed("\n".join([f"{len(failures)} of {len(plan)} jobs failed:", *lines]))
     return returns

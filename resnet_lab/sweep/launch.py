@@ -18,6 +18,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import to_config, use_config_dirs
 from resnet_lab.config.enums import Accelerator
 from resnet_lab.config.hydra_private import failed, failure, singletons
+from resnet_lab.data.fingerprint import identified
 from resnet_lab.interrupts import Interrupted, RunFailed, exit_reason
 from resnet_lab.rundir.directory import RunDirectory, RunLocked
 from resnet_lab.rundir.place import run_directory
@@ -114,7 +115,7 @@ class Launch:
         self.board.started(number)
 
     def _follow(self) -> list[int]:
-        """Wait briefly for messages. Return the jobs whose runs another process has locked."""
+        """Wait briefly for messages. Return the numbers of the jobs whose run is locked by another process."""
         wait([item for job in self.running for item in (job.connection, job.process.sentinel)], REFRESH_SECONDS)
         held = []
         for job in list(self.running):
@@ -181,7 +182,7 @@ class Launch:
 def _directory(composed: DictConfig) -> RunDirectory | None:
     """Return the run directory of a job; None if its settings are invalid, which the job itself reports."""
     try:
-        return run_directory(to_config(composed))
+        return run_directory(identified(to_config(composed))[0])
     except ConfigError:
         return None
 

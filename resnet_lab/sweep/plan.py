@@ -10,6 +10,7 @@ from rich.table import Table
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import prepare, to_config
 from resnet_lab.config.schema import Config
+from resnet_lab.data.fingerprint import identified
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.identity import identity
@@ -53,9 +54,10 @@ def examine(composed: DictConfig, overrides: list[str], label: str) -> Planned:
     try:
         prepare(overrides)
         config = to_config(composed)
+        config, images = identified(config)
         directory = run_directory(config)
         path = directory.path
-        cost = check(config, directory)
+        cost = check(config, directory, images)
         begun = JobState.to_continue if directory.last.exists() else JobState.to_do
         state = JobState.done if directory.result() else begun
     except ConfigError as error:

@@ -7,6 +7,7 @@ To add a task, write a subclass of `Task`, and register it with its `TaskInfo`, 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -34,8 +35,12 @@ class Task:
         """Return the desired outputs (B, …): the labels, unless a task derives others from them or from the images."""
         return labels
 
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Return the mean loss of a mini-batch; `smoothing` is `optim.label_smoothing` in training, 0 in evaluation."""
+    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
+        """Return the mean loss of a mini-batch.
+
+        In training, `smoothing` is `optim.label_smoothing`, and `weights` (K,) those of the classes if
+        `optim.class_weights` asks for them; in evaluation there is neither.
+        """
         raise NotImplementedError
 
     def penalty(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -44,6 +49,14 @@ class Task:
 
     def score(self, penalty: float, count: float) -> float:
         return penalty / count
+
+    def counts(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Return what `details` needs, summed over a batch of the test; None if the task has no details."""
+        return None
+
+    def details(self, counts: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+        """Return further scores of a test, for result.json."""
+        return {}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Convert outputs to the form of labels."""

@@ -1,12 +1,16 @@
 """Classification: one class per image."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from resnet_lab.tasks.base import Task
+
+MANY = 100  # classes, from which on papers report the top-5 error
 
 
 class Classification(Task):
@@ -15,12 +19,29 @@ class Classification(Task):
     Targets are classes (B,), or probabilities (B, K) if images are mixed; the most probable class then counts.
     """
 
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        return F.cross_entropy(outputs, targets, label_smoothing=smoothing)
+    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
+        weights = None if weights is None else weights.to(outputs.dtype)
+        return F.cross_entropy(outputs, targets, weights, label_smoothing=smoothing)
 
     def penalty(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        classes_B = targets.argmax(dim=1) if targets.ndim > 1 else targets
-        return (outputs.argmax(dim=1) != classes_B).sum()
+        return (outputs.argmax(dim=1) != _classes(targets)).sum()
+
+    def counts(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return for each class the number of images, of mistakes, and of images whose class is not among the first
+        five: (3, K)."""
+        classes_B = _classes(targets)
+        is_wrong_B = outputs.argmax(dim=1) != classes_B
+        first_B5 = outputs.topk(min(5, outputs.shape[1]), dim=1).indices
+        is_missed_B = (first_B5 != classes_B[:, None]).all(dim=1)
+        num_classes = outputs.shape[1]
+        return torch.stack([classes_B[rows].bincount(minlength=num_classes) for rows in (..., is_wrong_B, is_missed_B)])
+
+    def details(self, counts: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+        """Return the mean of the classes' errors, the error of each class and, from 100 classes on, the top-5 error."""
+        images, mistakes, missed = counts
+        errors = {name: 100 * wrong / of for name, wrong, of in zip(classes, mistakes, images, strict=True) if of}
+        found = {"balanced_error": float(np.mean([*errors.values()])), "class_errors": errors}
+        return found | ({"top5_error": 100 * missed.sum() / images.sum()} if len(classes) >= MANY else {})
 
     def score(self, penalty: float, count: float) -> float:
         return 100 * penalty / count
@@ -34,3 +55,8 @@ class Classification(Task):
 
     def by_class(self, labels: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
         return {classes[label]: np.flatnonzero(labels == label) for label in np.unique(labels)}
+
+
+def _classes(targets: Tensor) -> Tensor:
+    """Return classes (B,), the most probable ones if targets are probabilities (B, K)."""
+    return targets.argmax(dim=1) if targets.ndim > 1 else targets

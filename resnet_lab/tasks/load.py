@@ -36,7 +36,9 @@ def load_run(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, Res
     directory = RunDirectory(Path(run_dir))
     config = directory.stored_config()
     stored = load_checkpoint(directory.checkpoints / f"{checkpoint}.ckpt")
-    data = dataclasses.replace(config.data, mean=stored["resnet_lab"]["mean"], std=stored["resnet_lab"]["std"])
+    facts = stored["resnet_lab"]
+    low_high = facts.get("images", {}).get("range")  # not stored by version 0.1
+    data = dataclasses.replace(config.data, mean=facts["mean"], std=facts["std"], range=low_high or config.data.range)
     net = task_of(config).network()
     net.load_state_dict(
         {name.removeprefix("net."): tensor for name, tensor in stored["state_dict"].items() if name.startswith("net.")}

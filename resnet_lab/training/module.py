@@ -41,10 +41,11 @@ def training_step(
     totals: Totals,
     runtime: Runtime,
     recorder: GraphCapture | None,
+    class_weights: torch.Tensor | None = None,
 ) -> Step:
     """Build the training step for `runtime`: compiled or not, and replayed if there is a recorder."""
     forward: Any = torch.compile(net, dynamic=False) if runtime.compiles else net
-    step = TrainingStep(net, forward, optimizer, optim, totals)
+    step = TrainingStep(net, forward, optimizer, optim, totals, class_weights)
     if recorder is None:
         return step
     make_recordable(optimizer, totals.loss.device)
@@ -59,7 +60,14 @@ class TaskModule(LightningModule):
     after training: `test/<score>` and `test/loss`.
     """
 
-    def __init__(self, config: Config, runtime: Runtime, num_batches: int, hyper_parameters: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        runtime: Runtime,
+        num_batches: int,
+        hyper_parameters: dict[str, Any],
+        class_weights: torch.Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.config, self.runtime, self.task = config, runtime, task_of(config)
@@ -68,6 +76,7 @@ class TaskModule(LightningModule):
         self.net = self.task.network().to(memory_format=memory_format(config))  # type: ignore[call-overload]
         self.history: History = []
         self.test_means: tuple[float, float] | None = None
+        self.class_weights = class_weights  # in training
         self.hyper_parameters = hyper_parameters  # plain Python, as torch's safe loading of checkpoints requires
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -80,7 +89,10 @@ class TaskModule(LightningModule):
         self.optimizer = optimizer
         self.totals, self.evaluated = Totals(self.task, self.device), Totals(self.task, self.device)
         recorder = GraphCapture() if self.runtime.graphs else None
-        self.take_step = training_step(self.net, optimizer, self.config.optim, self.totals, self.runtime, recorder)
+        weights = None if self.class_weights is None else self.class_weights.to(self.device)
+        self.take_step = training_step(
+            self.net, optimizer, self.config.optim, self.totals, self.runtime, recorder, weights
+        )
         evaluation = EvaluationStep(self.net, self.evaluated)
         self.evaluate: Step = GraphedStep(evaluation, recorder) if recorder else evaluation
 
@@ -149,14 +161,14 @@ class TaskModule(LightningModule):
         log.debug("epoch %d: %s", record["epoch"], line)
 
     def on_test_epoch_start(self) -> None:
-        self.evaluated = Totals(self.task, self.device)
+        self.evaluated = Totals(self.task, self.device, detailed=True)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Run eagerly: a test takes place once, so recording it would not pay off."""
         EvaluationStep(self.net, self.evaluated)(*batch)
 
     def on_test_epoch_end(self) -> None:
-        self.test_means = self.evaluated.means()
+        self.test_means, self.test_counts = self.evaluated.means(), self.evaluated.counts
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the history, and the configuration, mean and std that `load_run` needs.

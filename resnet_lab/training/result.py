@@ -5,6 +5,7 @@ import platform
 import statistics
 import subprocess
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,24 @@ from resnet_lab.training.runtime import Runtime
 
 PACKAGES = ("resnet-lab", "torch", "pytorch-lightning", "hydra-core", "numpy")
 
-Means = tuple[float, float]  # loss, score
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """The outcome of a test."""
+
+    loss: float
+    score: float
+    details: dict[str, Any]  # further scores, as the task gives them
 
 
 def collect(
-    config: Config, cost: Complexity, runtime: Runtime, history: History, test_last: Means, test_best: Means | None
+    config: Config,
+    cost: Complexity,
+    runtime: Runtime,
+    images: dict[str, Any],
+    history: History,
+    test_last: Tested,
+    test_best: Tested | None,
 ) -> dict[str, Any]:
     """Return all numbers for comparing runs: scores in the unit of their task, times in seconds, memory in bytes."""
     task = TASKS.info(config.task)
@@ -38,6 +52,7 @@ def collect(
         "seed": config.seed,
         "axes": to_dict(config.model),
         "data": to_dict(config.data),
+        "images": images,
         "optim": to_dict(config.optim),
         "augment": to_dict(config)["augment"],
         "task": task.described(config.task),
@@ -45,6 +60,7 @@ def collect(
         **cost.totals(),
         "last": _epoch(history[-1], test_last, task.score),
         "best": _epoch(best, test_best, task.score) if best and test_best else None,
+        "test": {"last": test_last.details, "best": test_best.details if best and test_best else None},
         "published_error": paper.error if paper else None,  # of this network on this data, with any recipe
         "seconds": sum(record["seconds"] or 0.0 for record in history),
         "images_per_second": statistics.median(record["images_per_second"] or 0.0 for record in history),
@@ -57,11 +73,11 @@ def collect(
     }
 
 
-def _epoch(record: dict[str, float | None], test: Means, score: str) -> dict[str, float | None]:
+def _epoch(record: dict[str, float | None], test: Tested, score: str) -> dict[str, float | None]:
     """Return `epoch`, `train_loss`, `train_<score>`, `val_loss`, … of an epoch; None where they are not finite."""
     keys = ["epoch", *(f"{part}/{what}" for part in ("train", "val") for what in ("loss", score))]
     values = {key.replace("/", "_"): record[key] for key in keys}
-    values |= {"test_loss": test[0], f"test_{score}": test[1]}
+    values |= {"test_loss": test.loss, f"test_{score}": test.score}
     return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
 
 

@@ -2,22 +2,25 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer, seed_everything
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import from_dict, to_stored
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.data.datamodule import ImageData
+from resnet_lab.data.fingerprint import identified, look_again
 from resnet_lab.interrupts import Interrupted, RunFailed, signals_kept
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
 from resnet_lab.rundir.files import write_json
 from resnet_lab.rundir.identity import differences
+from resnet_lab.rundir.images import DataFacts
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
 from resnet_lab.tasks.cost import measure
@@ -28,7 +31,7 @@ from resnet_lab.training.checkpoint import Checkpoints
 from resnet_lab.training.lightning import EventLogger, make_trainer
 from resnet_lab.training.log import log, log_to
 from resnet_lab.training.module import Diverged, TaskModule, best_epoch
-from resnet_lab.training.result import Means, collect
+from resnet_lab.training.result import Tested, collect
 from resnet_lab.training.runtime import Runtime
 
 Result = dict[str, Any]
@@ -40,10 +43,14 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     A dry run returns {}. Raises ConfigError, before anything is created, when a setting or the data is wrong; RunFailed
     when training fails or diverges; Interrupted on Ctrl-C and SIGTERM.
     """
+    look_again()
+    config, images = identified(config)
     directory = run_directory(config)
-    cost = check(config, directory)
+    cost = check(config, directory, images)
     if result := directory.result():
         log.info("%s is already done", directory.path)
+        if images and (changes := directory.changed_images(images)):
+            log.info("note: the images have changed since then: %s", changes)
         return result
     runtime = Runtime.resolve(config, cost.macs)
     job = Job(config, directory, cost, runtime, callbacks)
@@ -52,21 +59,31 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
         return {}
     data = ImageData(config, runtime.steps_per_call)
     _refuse_single_image_batch(config, data)
+    if f"val_{TASKS.info(config.task).score}" in config.objective and not len(data.validation_rows):
+        raise ConfigError("objective: there are too few images for a validation part")
+    directory.refuse_changed_images(data.source.facts, config.data.on_change)
     with directory.locked(), log_to(directory.log_file), runtime.set_up():
         checkpoint = job.checkpoint()
         log.info(job.description(data, checkpoint))
+        for note in [*data.notes, *job.notes(data)]:
+            log.info("note: %s", note)
         # Another process may have continued or finished the run in the meantime.
         return directory.result() or job.guarded(data, checkpoint)
 
 
-def check(config: Config, directory: RunDirectory) -> Complexity:
+def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> Complexity:
     """Check the settings and the run's directory; return the cost of the network. Reads no images, and creates nothing.
 
-    Raises ConfigError when a setting is wrong or the directory holds another run, RunFailed when the run has diverged.
+    `images` are the facts of own images.
+
+    Raises ConfigError when a setting is wrong, or the directory holds another run or one with other images, RunFailed
+    when the run has diverged.
     """
     cost = measure(config)
     if not os.path.isfile(directory.result_file):  # a finished run may be in a read-only place
         refuse_unwritable(directory.path)
+    if images:  # first, since other images can mean another number of classes, or other parts
+        directory.refuse_changed_images(images, config.data.on_change)
     directory.refuse_other_run(config)
     status = directory.status()
     if status.get("state") == State.diverged:
@@ -99,7 +116,7 @@ class Job:
         cost, runtime, epochs = self.cost, self.runtime, self.config.trainer.max_epochs
         images = ""
         if data:
-            parts = (len(data.train_rows), len(data.validation_rows), len(data.source.test))
+            parts = (len(data.train_rows), len(data.validation_rows), len(data.test_rows))
             images = ": {:,} training, {:,} validation, {:,} test images, ".format(*parts)
             images += f"{data.num_batches} steps per epoch"
         todo = f"train {plural(epochs, 'epoch')}"
@@ -112,12 +129,23 @@ class Job:
             f"{self.directory.path}: {todo}"
         )
 
+    def notes(self, data: ImageData) -> Iterator[str]:
+        """Yield what the user should know about the images of an earlier start of this run."""
+        if not self.directory.config_file.exists():
+            return
+        if changes := self.directory.changed_images(data.source.facts):
+            yield f"the images have changed since the run began, and it continues with those there now: {changes}"
+        if not self.directory.images_file.exists():
+            yield "an earlier version began this run without a record of its images; they are recorded from now on"
+
     def guarded(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
         """Train and test; record the outcome in status.json in any case."""
         directory = self.directory
         try:
+            epochs = len(checkpoint["history"]) if checkpoint else 0
+            directory.write_images(data.record(), data.source.facts, epochs)
             directory.write_config(self.config)
-            directory.set_status(State.running, epochs=len(checkpoint["history"]) if checkpoint else 0)
+            directory.set_status(State.running, epochs=epochs)
             with signals_kept():
                 result = self.train(data, checkpoint)
             write_json(directory.result_file, result)
@@ -128,7 +156,7 @@ class Job:
             interrupted.message = "interrupted; run the same command again to continue after the last full epoch"
             log.debug(interrupted.message)
             raise
-        except SystemExit:  # how submitit ends a job that SLURM reclaims, after requeueing it
+        except SystemExit:  # submitit requeues a job that SLURM reclaims, and then ends it in this way
             directory.set_status(State.interrupted, "the process was asked to exit")
             log.debug("interrupted")
             raise
@@ -157,25 +185,31 @@ class Job:
             "config": to_stored(config),
             "mean": list(data.normalise.mean),
             "std": list(data.normalise.std),
+            "images": data.record(),
         }
-        module = TaskModule(config, self.runtime, data.num_batches, facts)
+        module = TaskModule(config, self.runtime, data.num_batches, facts, data.class_weights())
         trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
         history = module.history
         test_last = self._test(trainer, module, data)
-        logger.log_metrics({"test/loss": test_last[0], f"test/{module.score}": test_last[1]}, step=module.global_step)
-        test_best: Means | None = None
+        scalars = {"test/loss": test_last.loss, f"test/{module.score}": test_last.score}
+        logger.log_metrics(scalars, step=module.global_step)
+        test_best: Tested | None = None
         if best_epoch(history, module.score):
             module.load_state_dict(load_checkpoint(directory.best)["state_dict"])
             test_best = self._test(trainer, module, data)
         logger.close()
-        return collect(config, self.cost, self.runtime, history, test_last, test_best)
+        images = data.record() | {"changes": directory.image_changes()}
+        return collect(config, self.cost, self.runtime, images, history, test_last, test_best)
 
-    def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Means:
+    def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Tested:
         trainer.test(module, data, verbose=False)
         assert module.test_means is not None
-        if not math.isfinite(module.test_means[0]):  # the very last steps diverged
-            raise Diverged(f"test/loss is {module.test_means[0]} after epoch {len(module.history)}")
-        return module.test_means
+        loss, score = module.test_means
+        if not math.isfinite(loss):  # the very last steps diverged
+            raise Diverged(f"test/loss is {loss} after epoch {len(module.history)}")
+        counts = module.test_counts
+        details = {} if counts is None else module.task.details(counts.cpu().numpy(), data.source.classes)
+        return Tested(loss, score, details)
 
 
 def _refuse_single_image_batch(config: Config, data: ImageData) -> None:

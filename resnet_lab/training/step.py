@@ -18,8 +18,9 @@ Forward = Callable[[Tensor], Tensor]  # images (B, C, H, W) → outputs (B, …)
 class Totals:
     """Sums of loss and penalty on the device, so that nothing waits for it until an epoch ends."""
 
-    def __init__(self, task: Task, device: torch.device) -> None:
-        self.task = task
+    def __init__(self, task: Task, device: torch.device, detailed: bool = False) -> None:
+        self.task, self.detailed = task, detailed
+        self.counts: Tensor | None = None  # of the task, if `detailed`
         self.loss, self.penalty, self.count = (torch.zeros((), dtype=torch.float64, device=device) for _ in range(3))
 
     def reset(self) -> None:
@@ -30,6 +31,8 @@ class Totals:
         self.loss += loss.detach() * len(targets)
         self.penalty += self.task.penalty(outputs.detach(), targets)
         self.count += len(targets)
+        if self.detailed and (counts := self.task.counts(outputs.detach(), targets)) is not None:
+            self.counts = counts if self.counts is None else self.counts + counts
 
     def means(self) -> tuple[float, float]:
         """Return the mean loss and the score so far; wait for the device."""
@@ -44,16 +47,23 @@ class TrainingStep:
     """
 
     def __init__(
-        self, net: nn.Module, forward: Forward, optimizer: torch.optim.Optimizer, optim: OptimConfig, totals: Totals
+        self,
+        net: nn.Module,
+        forward: Forward,
+        optimizer: torch.optim.Optimizer,
+        optim: OptimConfig,
+        totals: Totals,
+        class_weights: Tensor | None = None,
     ) -> None:
         self.net, self.forward, self.optimizer, self.optim, self.totals = net, forward, optimizer, optim, totals
+        self.weights = {} if class_weights is None else {"weights": class_weights}  # own tasks may not take them
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor) -> None:
         optim, task = self.optim, self.totals.task
         with fresh_casts(images_BCHW.device):
             outputs = (self.forward if len(labels) == optim.batch_size else self.net)(images_BCHW)
             targets = task.targets(images_BCHW, labels)
-            loss = task.loss(outputs, targets, optim.label_smoothing)
+            loss = task.loss(outputs, targets, optim.label_smoothing, **self.weights)
         self.optimizer.zero_grad()
         loss.backward()
         if optim.clip_norm:

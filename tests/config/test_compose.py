@@ -17,7 +17,7 @@ from resnet_lab.config.enums import Activation, Diagnostics, Downsample, Resize
 from resnet_lab.config.groups import ARCHITECTURE_GROUPS, CONFIG_DIR, GROUPS, options, registered
 from resnet_lab.config.migrations import respell
 from resnet_lab.config.registry import DATASETS, SHORTCUTS, UNITS
-from resnet_lab.config.stored import from_dict, to_dict
+from resnet_lab.config.stored import from_dict, to_dict, to_stored
 from resnet_lab.tasks.cost import measure
 from resnet_lab.training.run import run
 
@@ -30,6 +30,8 @@ COMPANIONS = {  # what an option asks for
     "unit=conv": ["bottleneck=none", "shortcut=none"],
     "data=imagenet": ["data.image_size=32"],
     "data=image_folder": ["data.num_classes=7"],
+    "data=table": ["data.num_classes=7"],
+    "data=idx": ["data.num_classes=7"],
     **{f"units={units}": ["stacks=four"] for units in options("units") if units.startswith("r")},
 }
 
@@ -49,7 +51,7 @@ def test_every_option_composes_and_builds(choice: str) -> None:
     large = choice in ("units=n111", "units=n200")  # their experiments are trained below
     net = None if large else ResNetV2(config.model)
     assert net is None or net(torch.randn(2, *config.data.image_shape)).shape == (2, config.model.num_classes)
-    assert from_dict(to_dict(config)) == config
+    assert from_dict(to_stored(config)) == config
 
 
 @pytest.mark.parametrize("group", ARCHITECTURE_GROUPS)

@@ -3,10 +3,12 @@
 import dataclasses
 import gzip
 import hashlib
+import pickle
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,7 +115,7 @@ def test_importing_reads_and_fetches_nothing() -> None:
 
 
 @pytest.fixture
-def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A small CIFAR-10 in `tmp_path/www`, in the published format; returns its pixels and labels."""
     pixels = RNG.integers(0, 256, (60, 3, 32, 32), dtype=np.uint8)
     labels = RNG.permutation(np.arange(60) % 10)
@@ -122,9 +124,11 @@ def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarr
     files |= {"batches.meta.txt": b"airplane automobile bird cat deer dog frog horse ship truck ".replace(b" ", b"\n")}
     (tmp_path / "www").mkdir()
     cifar_archive(tmp_path / "www" / "cifar-10-binary.tar.gz", "cifar-10-batches-bin", files)
-    layout = dataclasses.replace(known.LAYOUTS["cifar10"], num_train=50, num_test=10)
-    monkeypatch.setitem(known.LAYOUTS, "cifar10", layout)
+    layouts = tuple(dataclasses.replace(layout, num_train=50, num_test=10) for layout in known.LAYOUTS["cifar10"])
+    monkeypatch.setitem(known.LAYOUTS, "cifar10", layouts)
     return {
+        "train": np.stack([pixels[n::6].reshape(10, -1) for n in range(5)]),
+        "labels": [labels[n::6].tolist() for n in range(5)],
         "test": pixels[5::6],
         "test_labels": labels[5::6],
         "train_labels": np.concatenate([labels[n::6] for n in range(5)]),
@@ -144,13 +148,14 @@ def publish(monkeypatch: pytest.MonkeyPatch, name: str, url: str, folder: Path) 
                 content_sha256=file.content_sha256 and hashlib.sha256(gzip.decompress(data)).hexdigest(),
             )
             for file in known.FILES[name]
+            if (folder / file.name).exists()
             for data in [(folder / file.name).read_bytes()]
         ),
     )
 
 
 def test_cifar_from_the_network(
-    cifar: dict[str, np.ndarray], serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cifar: dict[str, Any], serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, www = tmp_path / "data", tmp_path / "www"
     publish(monkeypatch, "cifar10", serve(www, BreaksOff), www)
@@ -173,7 +178,7 @@ def test_cifar_from_the_network(
 
 
 def test_a_corrupted_archive_on_the_server_is_refused(
-    cifar: dict[str, np.ndarray], serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cifar: dict[str, Any], serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     www = tmp_path / "www"
     publish(monkeypatch, "cifar10", serve(www), www)
@@ -188,7 +193,7 @@ def test_a_corrupted_archive_on_the_server_is_refused(
 
 @pytest.mark.parametrize("below", [".", "cifar10"])
 def test_an_unpacked_cifar_needs_no_archive(
-    cifar: dict[str, np.ndarray], tmp_path: Path, below: str, closed_port: str, monkeypatch: pytest.MonkeyPatch
+    cifar: dict[str, Any], tmp_path: Path, below: str, closed_port: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(monkeypatch, "cifar10", closed_port, tmp_path / "www")
     with tarfile.open(tmp_path / "www" / "cifar-10-binary.tar.gz") as archive:
@@ -197,8 +202,63 @@ def test_an_unpacked_cifar_needs_no_archive(
     assert np.array_equal(source.test.pixels, cifar["test"])
 
 
+@pytest.mark.parametrize("unpack", [False, True])
+@pytest.mark.parametrize("below", [".", "cifar10", "itself"])
+def test_the_python_version_of_cifar_is_read_if_it_is_there(
+    cifar: dict[str, Any], tmp_path: Path, below: str, unpack: bool, closed_port: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    www, root = tmp_path / "www", tmp_path / "data"
+    files = {f"data_batch_{n + 1}": {"data": cifar["train"][n], "labels": cifar["labels"][n]} for n in range(5)}
+    files |= {"test_batch": {"data": cifar["test"].reshape(10, -1), "labels": cifar["test_labels"].tolist()}}
+    files |= {"batches.meta": {"label_names": [b"airplane", b"automobile", *(b"%d" % n for n in range(8))]}}
+    pickled = {name: pickle.dumps(content, 2) for name, content in files.items()}
+    cifar_archive(www / "cifar-10-python.tar.gz", "cifar-10-batches-py", pickled)
+    publish(monkeypatch, "cifar10", closed_port, www)
+    place = root / ("." if below == "itself" else below)
+    place.mkdir(parents=True)
+    if unpack:
+        with tarfile.open(www / "cifar-10-python.tar.gz") as archive:
+            archive.extractall(place, filter="data")
+        root = root / "cifar-10-batches-py" if below == "itself" else root
+    else:
+        (www / "cifar-10-python.tar.gz").rename(place / "cifar-10-python.tar.gz")
+    source = read(config("cifar10", root))
+    assert np.array_equal(source.test.pixels, cifar["test"])
+    assert np.array_equal(source.train.labels, cifar["train_labels"])
+    assert source.classes[:2] == ("airplane", "automobile")
+
+
+def test_the_binary_folder_itself_can_be_the_root(
+    cifar: dict[str, Any], tmp_path: Path, closed_port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(monkeypatch, "cifar10", closed_port, tmp_path / "www")
+    with tarfile.open(tmp_path / "www" / "cifar-10-binary.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    source = read(config("cifar10", tmp_path / "cifar-10-batches-bin"))
+    assert np.array_equal(source.test.pixels, cifar["test"])
+
+
+@pytest.mark.parametrize("place", ["MNIST/raw", "raw", "mnist", "."])
+@pytest.mark.parametrize("dot", [False, True])
+def test_mnist_where_other_programs_put_it(
+    place: str, dot: bool, closed_port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file, count in zip(known.FILES["mnist"], (20, 20, 10, 10), strict=True):
+        array = np.full((count, 28, 28), 7) if "images" in file.name else np.arange(count) % 10
+        (tmp_path / file.name).write_bytes(gzipped(idx(array)))
+    publish(monkeypatch, "mnist", closed_port, tmp_path)
+    root = tmp_path / "data"
+    (root / place).mkdir(parents=True)
+    for file in known.FILES["mnist"]:  # unpacked, as by torchvision
+        name = file.name.removesuffix(".gz")
+        data = gzip.decompress((tmp_path / file.name).read_bytes())
+        (root / place / (name.replace("-idx", ".idx") if dot else name)).write_bytes(data)
+    assert shapes(read(config("mnist", root))) == [(20, 1, 28, 28), (10, 1, 28, 28)]
+
+
 def test_no_network_is_one_message(closed_port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (file,) = known.FILES["cifar100"]
+    file, _ = known.FILES["cifar100"]
     monkeypatch.setitem(known.FILES, "cifar100", (dataclasses.replace(file, url=f"{closed_port}/{file.name}"),))
     with pytest.raises(ConfigError) as caught:
         read(config("cifar100", tmp_path))
@@ -210,12 +270,15 @@ def test_no_network_is_one_message(closed_port: str, tmp_path: Path, monkeypatch
 
 
 def test_the_published_checksums_are_those_of_the_references() -> None:
-    (cifar10,), (cifar100,) = known.FILES["cifar10"], known.FILES["cifar100"]
+    cifar10, cifar10_python = known.FILES["cifar10"]
+    cifar100, cifar100_python = known.FILES["cifar100"]
     assert (cifar10.url, cifar10.checksum) == (
         "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         "md5:c32a1d4ab5d03f1284b67883e8d87530",
     )
     assert cifar100.checksum == "md5:03b5dce01913d631647c71ecec9e9cb8"
+    assert cifar10_python.checksum == "md5:c58f30108f718f92721af3b95e74349a"
+    assert cifar100_python.checksum == "md5:eb9058c3a382ffc7106e4002c42a8d85"
     for name in ("mnist", "fashion_mnist"):
         assert [file.url.rpartition("/")[2] for file in known.FILES[name]] == [
             "train-images-idx3-ubyte.gz",
@@ -262,7 +325,7 @@ def test_fashion_mnist_is_not_taken_for_mnist(
         (tmp_path / file.name).symlink_to(file)
     offline = tuple(dataclasses.replace(file, url=closed_port) for file in known.FILES["mnist"])
     monkeypatch.setitem(known.FILES, "mnist", offline)
-    with pytest.raises(ConfigError, match="has other content"):
+    with pytest.raises(ConfigError, match=r"has other content; for another set in this format, use data=idx"):
         read(config("mnist", tmp_path))
 
 
@@ -275,7 +338,9 @@ def test_image_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (12, 9), (255, 0, 0)).save(path)
     source = read(config("image_folder", "~/pictures", channels=3, image_size=[4, 6], num_classes=2))
-    assert shapes(source) == [(5, 3, 4, 6), (1, 3, 4, 6)]
+    assert source.train is source.test
+    assert source.train.pixels.shape == (6, 3, 4, 6)
+    assert {part: rows.tolist() for part, rows in source.rows.items()} == {"train": [0, 1, 2, 3, 4], "test": [5]}
     assert source.classes == ("a", "b")
-    assert source.train.labels.tolist() == [0, 0, 1, 1, 1]
+    assert source.train.labels.tolist() == [0, 0, 1, 1, 1, 1]
     assert np.all(source.train.pixels == np.array([255, 0, 0])[:, None, None])

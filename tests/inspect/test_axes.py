@@ -30,7 +30,7 @@ CHOICES = [
     (f"{group}={option}", *COMPANIONS.get(f"{group}={option}", ())) for group in GROUPS for option in options(group)
 ]
 CHOICES += [("model.batch_norm=false",), ("data.channels=1",), ("data.channels=2",), ("data.channels=4",)]
-CHOICES += [("shortcut=none",), ("data.num_classes=1",)]
+CHOICES += [("shortcut=none",), ("data.num_classes=2",)]
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=",".join)

@@ -128,7 +128,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
         ["stacks=two", "model.units=[1,4]", "model.filters=[24,20]", "model.reduction=[3,5]", "head=mlp"],
         ["stacks=five", "data.image_size=[48,33]", "model.units=[1,2,1,3,1]", "filters=w16", *BASIC],
         ["shortcut=zero_pad", "model.filters=[16,16,40]", "data.channels=4", "model.head.hidden=[30,20]"],
-        ["stem=imagenet", "stacks=four", "data.image_size=64", "units=r34", "bottleneck=half", "data.num_classes=1"],
+        ["stem=imagenet", "stacks=four", "data.image_size=64", "units=r34", "bottleneck=half", "data.num_classes=2"],
         [
             "model.stem.kernel=5",
             "model.stem.stride=2",

@@ -14,7 +14,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.groups import ARCHITECTURE_GROUPS, options
 from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.config.schema import ModelConfig
-from resnet_lab.config.stored import from_dict, to_dict
+from resnet_lab.config.stored import from_dict, to_stored
 
 pytestmark = pytest.mark.slow
 
@@ -67,10 +67,10 @@ def test_any_combination_is_refused_or_works(tmp_path_factory: Any, combination:
     unreached = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
     assert not unreached
 
-    assert from_dict(to_dict(config)) == config
+    assert from_dict(to_stored(config)) == config
     path = tmp_path_factory.mktemp("checkpoint") / "net.pt"
     torch.save(net.state_dict(), path)
-    replica = ResNetV2(from_dict(to_dict(config)).model)
+    replica = ResNetV2(from_dict(to_stored(config)).model)
     replica.load_state_dict(torch.load(path, weights_only=True))
     assert torch.equal(net.eval()(images), replica.eval()(images))
 

@@ -197,3 +197,50 @@ def test_torch_is_not_imported(tmp_path: Path):
 )
 def test_numbers_are_short(value: float | None, shown: str):
     assert number(value) == shown
+
+
+def classes(cat: float, dog: float) -> dict[str, Any]:
+    details = {"balanced_error": (cat + dog) / 2, "class_errors": {"cat": cat, "dog": dog}}
+    return {"last": details, "best": None}
+
+
+def test_errors_by_class_are_means_over_seeds(tmp_path: Path) -> None:
+    for seed, (cat, dog) in enumerate([(10.0, 30.0), (20.0, 50.0)]):
+        write(tmp_path / "runs" / f"a{seed}", seed=seed, test=classes(cat, dog))
+        write(tmp_path / "runs" / f"b{seed}", seed=seed, axes={"units": [5]})  # of a version that stored none
+    out = made(tmp_path)
+    page = (out / "report.md").read_text()
+    assert "| group | balanced error | cat | dog |" in page
+    assert "| units=3 | 27.50 ± 95.30 | 15.00 ± 63.53 | 40.00 ± 127.06 |" in page
+    assert "| units=5 |  |  |  |" in page
+    texts = Page((out / "report.html").read_text()).texts
+    assert "40.00 ± 127.06" in texts
+    [comparison] = read(out)["comparisons"]
+    stored = {group["group"]: group["details"] for group in comparison["groups"]}
+    assert stored["units=5"] == {}
+    assert stored["units=3"]["class_errors.dog"]["mean"] == 40
+    assert stored["units=3"]["balanced_error"]["n"] == 2
+
+
+def test_of_many_classes_the_worst_are_shown_and_all_are_stored(tmp_path: Path) -> None:
+    errors = {f"class {number}": float(number) for number in range(40)}
+    write(tmp_path / "runs" / "a", test={"last": {"class_errors": errors, "top5_error": 3.0}, "best": None})
+    out = made(tmp_path)
+    page = (out / "report.md").read_text()
+    assert "| group | class 28 |" in page
+    assert "class 27" not in page
+    assert "The largest ones are shown; 28 more are in report.json." in page
+    [group] = read(out)["comparisons"][0]["groups"]
+    assert len(group["details"]) == 41
+
+
+def test_runs_on_other_images_are_not_compared(tmp_path: Path) -> None:
+    images = {"fingerprint": "0123456789abcdef"}
+    for seed in (0, 1):
+        write(tmp_path / "runs" / f"a{seed}", seed=seed, images=images)
+        write(tmp_path / "runs" / f"b{seed}", seed=seed, axes={"units": [5]})  # not recorded, as by version 0.1
+    assert len(read(made(tmp_path))["comparisons"]) == 1
+    write(tmp_path / "runs" / "c", seed=2, images={"fingerprint": "fedcba9876543210"})
+    titles = [comparison["title"] for comparison in read(made(tmp_path))["comparisons"]]
+    assert titles == ["digits, 3 epochs, images=0123456789abcdef", "digits, 3 epochs, images=none",
+                      "digits, 3 epochs, images=fedcba9876543210"]  # fmt: skip

@@ -80,12 +80,15 @@ OTHERS = {
     "task": "other",
     "data.mean": [0.5],
     "data.std": [0.5],
+    "data.fingerprint": "0123456789abcdef",
+    "data.background": "black",
     "trainer.graphs": True,
     "trainer.steps_per_call": 2,
     "trainer.max_batches": 2,
     "model.head.latent_dim": 2,
     "trainer.num_threads": 2,
 }
+OWN = ["data=image_folder", "data.num_classes=2"]
 READERS = {  # what makes something read a setting that nothing reads by default
     "model.resize": ["shortcut=dropout"],
     "model.shortcut_scale": ["shortcut=constant_scaling"],
@@ -96,7 +99,15 @@ READERS = {  # what makes something read a setting that nothing reads by default
     "optim.warmup_lr": ["optim.warmup_iterations=3"],
     "augment.flip.p": ["augment.flip.p=0.5"],
     "data.num_images": ["data=fake"],
-    "data.root": ["data=image_folder", "data.num_classes=2"],
+    "data.root": OWN,
+    "data.fingerprint": OWN,
+    "data.layout": OWN,
+    "data.subfolders": OWN,
+    "data.background": OWN,
+    "data.range": OWN,
+    "data.test": [*OWN, "data.layout=flat"],
+    "data.prefix": ["data=idx", "data.num_classes=2"],
+    **{f"data.table.{name}": ["data=table", "data.num_classes=2"] for name in ("file", "image", "label", "part")},
 }
 
 
@@ -135,6 +146,16 @@ def test_an_image_folder_is_the_same_by_any_path(tmp_path: Path, monkeypatch: py
     assert identity(load_config("data=image_folder", "data.root=pets")) != identity(
         load_config("data=image_folder", "data.root=other")
     )
+
+
+def test_images_with_a_fingerprint_are_the_same_wherever_they_are_and_however_they_are_found():
+    one, other = (load_config(*OWN, f"data.fingerprint={digest * 16}") for digest in "ab")
+    for setting in ("data.root", "data.layout", "data.subfolders"):
+        assert identity(one) == identity(changed(one, setting))
+    for setting in ("data.background", "data.range", "data.fit", "data.num_train"):
+        assert identity(one) != identity(changed(one, setting))
+    assert identity(one) != identity(other)
+    assert identity(one) != identity(load_config(*OWN))
 
 
 def test_an_image_folder_is_known_again_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

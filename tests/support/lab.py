@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from resnet_lab.config.compose import load_config
 from resnet_lab.config.schema import Config
+from resnet_lab.data.fingerprint import identified
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.training.run import Result, run
@@ -46,7 +47,7 @@ class Lab:
         return load_config(*self.overrides(*changes))
 
     def directory(self, *changes: str) -> RunDirectory:
-        return run_directory(self.config(*changes))
+        return run_directory(identified(self.config(*changes))[0])
 
     def run(self, *changes: str, callbacks: Sequence[Callback] = ()) -> Result:
         return run(self.config(*changes), callbacks)

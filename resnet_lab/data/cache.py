@@ -1,0 +1,213 @@
+"""Decode the images of a folder once, into the user's cache folder. Jobs that need the same images wait for one.
+
+An entry is a folder with the decoded images, `pixels-….npy`, and `index.npz`, which names them and is replaced last. A
+process that is killed leaves the previous entry and a file that the next one removes.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock, Timeout
+from joblib import cpu_count
+from PIL import UnidentifiedImageError
+from rich.console import Console
+from rich.progress import track
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.data import store
+from resnet_lab.data.decode import VERSION, Decoding, decode_image
+from resnet_lab.data.index import Index
+from resnet_lab.data.listing import Files, Indices
+from resnet_lab.rundir.files import write_atomically
+from resnet_lab.text import printable
+
+INDEX, LOCK, DAMAGED = "index.npz", ".lock", "damaged.txt"
+MOST_LISTED = 10  # damaged images in a message
+CHUNK = 64  # images that a thread decodes at a time, or that are copied at a time
+UNKNOWN = np.full(3, -1)  # facts of a file that could not be read, so that it is tried again
+
+log = logging.getLogger("resnet_lab")
+
+
+Images = tuple[npt.NDArray[np.uint8], Index]  # (N, C, H, W)
+
+
+def images_folder() -> Path:
+    """Return the folder of the entries."""
+    return store.cache_folder() / "images"
+
+
+def decoded(files: Files, how: Decoding, training: Indices) -> Images:
+    """Return the images (N, C, H, W), a read-only memory map, and what is known of them. Damaged ones are black.
+
+    Only files that are new or changed are decoded. If `how.range` is None, images with more than 8 bits are scaled from
+    the least and greatest value among the images `training`. Raises ConfigError when the cache cannot be written.
+    """
+    entry = _entry(files, how)
+    try:
+        if found := _opened(entry, files, how, training):
+            return found
+        _refuse_full_disk(entry, len(files.names) * math.prod(how.image_shape))
+        with _locked(entry):  # another process may decode them in the meantime
+            return _opened(entry, files, how, training) or _decode(entry, files, how, training)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot cache the decoded images of {files.root} in {entry.parent}: {error.strerror}. "
+            "Set the environment variable XDG_CACHE_HOME to a folder with enough space"
+        ) from error
+
+
+def _about(files: Files, how: Decoding) -> str:
+    return json.dumps({"root": str(files.root), "version": VERSION, **how.described()})
+
+
+def _entry(files: Files, how: Decoding) -> Path:
+    return images_folder() / hashlib.sha256(_about(files, how).encode()).hexdigest()[:16]
+
+
+def _opened(entry: Path, files: Files, how: Decoding, training: Indices) -> Images | None:
+    """Return the images of an entry; None if it lacks some of them."""
+    found = _stored(entry, how)
+    return found if found and found[1].holds(files, how, training) else None
+
+
+def _stored(entry: Path, how: Decoding) -> Images | None:
+    """Return what an entry holds, of whatever files; None if that is nothing, or damaged."""
+    index = Index.read(entry / INDEX)
+    if index is None:
+        return None
+    try:
+        pixels = np.lib.format.open_memmap(entry / index.pixels, mode="r")
+    except (FileNotFoundError, ValueError):
+        return None
+    return (pixels, index) if pixels.shape == (len(index.names), *how.image_shape) else None
+
+
+def _refuse_full_disk(entry: Path, needed: int) -> None:
+    """Raise OSError if there is less room: writing to a memory map on a full disk kills the process."""
+    existing = next(parent for parent in entry.parents if parent.exists())
+    if shutil.disk_usage(existing).free < needed:
+        raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed, but less is free")
+
+
+@contextmanager
+def _locked(entry: Path) -> Iterator[None]:
+    """Create and lock an entry; before and after, remove what does not belong to it, as after a kill or an error."""
+    entry.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(entry / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("waiting for another process that decodes the same images")
+        lock.acquire()
+    try:
+        _remove_others(entry)
+        yield
+    finally:
+        _remove_others(entry)
+        lock.release()
+
+
+def _remove_others(entry: Path) -> None:
+    index = Index.read(entry / INDEX)
+    kept = {LOCK, *([INDEX, index.pixels] if index else []), *([DAMAGED] if index and index.damaged else [])}
+    for path in entry.iterdir():
+        if path.name not in kept:
+            with suppress(PermissionError):  # on Windows, if another process still reads it
+                path.unlink()
+
+
+def _decode(entry: Path, files: Files, how: Decoding, training: Indices) -> Images:
+    """Decode what the entry lacks, and replace it."""
+    old, new = _stored(entry, how), Index.empty(_about(files, how), files)
+    shape = (len(files.names), *how.image_shape)
+    pixels = np.lib.format.open_memmap(entry / new.pixels, mode="w+", dtype=np.uint8, shape=shape)
+    copied = _copy(old, files, new, pixels) if old else np.zeros(0, np.int64)
+    missing = np.setdiff1d(np.arange(len(files.names)), copied)
+    _decode_rows(missing, files, replace(how, range=None), new, pixels)
+    new.range = new.range_for(how, training)
+    if new.range:  # known only now
+        settled = copied if old and old[1].range == new.range else copied[:0]
+        _decode_rows(np.setdiff1d(new.wide, settled), files, replace(how, range=new.range), new, pixels)
+    pixels.flush()
+    with (entry / new.pixels).open("rb") as file:
+        os.fsync(file.fileno())
+    new.write(entry / INDEX)
+    return np.lib.format.open_memmap(entry / new.pixels, mode="r"), new
+
+
+def list_damaged(files: Files, how: Decoding, index: Index) -> str:
+    """Name the damaged images and the reasons, ten at most; if there are more, write all of them to a file."""
+    lines = [f"{printable(files.names[row])} ({why})" for row, why in sorted(index.damaged.items())]
+    count = f"{len(lines):,} of {len(files.names):,} images in {printable(str(files.root))} cannot be decoded"
+    if len(lines) <= MOST_LISTED:
+        return f"{count}: {'; '.join(lines)}"
+    full = _entry(files, how) / DAMAGED
+    with suppress(OSError):
+        write_atomically(full, lambda file: file.write("\n".join([*lines, ""]).encode()))
+    return f"{count}: {'; '.join(lines[:MOST_LISTED])}; all are listed in {full}"
+
+
+def _copy(old: Images, files: Files, new: Index, pixels: npt.NDArray[np.uint8]) -> Indices:
+    """Copy the images of files that have not changed; return their rows."""
+    old_pixels, before = old
+    there = store.unchanged(files, before.names, before.facts)
+    rows = np.flatnonzero(there >= 0)
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        pixels[part] = old_pixels[there[part]]
+    for name in ("extremes", "composited", "reduced"):
+        getattr(new, name)[rows] = getattr(before, name)[there[rows]]
+    new.damaged = {int(row): before.damaged[int(there[row])] for row in rows if int(there[row]) in before.damaged}
+    return rows
+
+
+def _decode_rows(rows: Indices, files: Files, how: Decoding, index: Index, pixels: npt.NDArray[np.uint8]) -> None:
+    """Decode these files in threads, for Pillow works without Python's lock."""
+
+    def fill(start: int) -> None:
+        for row in rows[start : start + CHUNK].tolist():
+            _fill(row, files.root / files.names[row], how, index, pixels)
+
+    console = Console(stderr=True)
+    starts = range(0, len(rows), CHUNK)
+    pool = ThreadPoolExecutor(cpu_count())
+    try:
+        done = pool.map(fill, starts)
+        what = f"decoding {len(rows):,} images"
+        for _ in track(done, what, total=len(starts), console=console, disable=not console.is_terminal):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _fill(row: int, path: Path, how: Decoding, index: Index, pixels: npt.NDArray[np.uint8]) -> None:
+    try:
+        image = decode_image(path, how)
+    except Exception as error:  # for a damaged file Pillow raises anything from OSError to struct.error
+        index.damaged[row] = _reason(error)
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):  # not the file's fault
+            index.facts[row] = UNKNOWN
+        return
+    if image.pixels is not None:
+        pixels[row] = image.pixels
+    index.extremes[row] = image.low, image.high
+    index.composited[row], index.reduced[row] = image.composited, image.reduced
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # whose message repeats the path
+        return "in no format that Pillow decodes"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,122 @@
+"""Own images as a data set: its parts, damaged files, and what the user should know of both."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from resnet_lab.config.checks import ConfigError, require
+from resnet_lab.config.data import DataConfig
+from resnet_lab.config.enums import Layout
+from resnet_lab.config.registry import DATASETS
+from resnet_lab.data.cache import decoded, list_damaged
+from resnet_lab.data.decode import Decoding
+from resnet_lab.data.fingerprint import facts_of
+from resnet_lab.data.index import Index
+from resnet_lab.data.layout import ALL
+from resnet_lab.data.listing import Indices, Listing, listing_of
+from resnet_lab.data.sources import Images, Source
+from resnet_lab.data.split import holdout
+from resnet_lab.data.table import table_listing
+from resnet_lab.rundir.images import DataFacts
+from resnet_lab.text import plural
+
+NARROW = 1 / 8  # of `data.range`: images that use less of it lose most of their grey levels
+
+# What the layout means for the protocol, where the names of the folders do not say it.
+TEST_PART = {
+    Layout.train_val: "val/ is the test part, used once after training; validation images are held out of train/",
+    Layout.tiny_imagenet: "val/ is the test part, used once after training; validation images are held out of train/",
+    Layout.train_val_test: "val/ is the validation part; data.validation is not used",
+}
+
+
+def image_folder(config: DataConfig) -> Source:
+    """Return the images in the class folders of `data.root`, decoded to `config.image_shape`."""
+    return _decoded(config, listing_of(config))
+
+
+def table(config: DataConfig) -> Source:
+    """Return the images in `data.root` that a table lists, decoded to `config.image_shape`."""
+    return _decoded(config, table_listing(config))
+
+
+def facts(config: DataConfig) -> DataFacts:
+    """Return the facts of the images in `data.root`, without decoding them."""
+    return facts_of(table_listing(config) if DATASETS.info(config.name).table else listing_of(config))
+
+
+def _decoded(config: DataConfig, listing: Listing) -> Source:
+    how = Decoding.of(config)
+    rows = _rows(listing, config)
+    pixels, index = decoded(listing.files, how, rows["train"])
+    images = Images(pixels, listing.labels)
+    if index.damaged:
+        rows = _without_damaged(rows, listing, index, config)
+    if len(index.wide) and index.range is None:
+        raise ConfigError(
+            f"{listing.files.names[index.wide[0]]} has more than 8 bits, but no training image has: set data.range to "
+            "the values that become black and white, as in data.range=[0,65535]"
+        )
+    return Source(
+        images,
+        images,
+        listing.classes,
+        rows=rows,
+        facts=facts_of(listing),
+        damaged=len(index.damaged),
+        range=index.range,
+        notes=(*listing.left_out, *_notes(config, listing, rows, index)),
+    )
+
+
+def _rows(listing: Listing, config: DataConfig) -> dict[str, Indices]:
+    """Return the rows of the parts; a flat folder is split here."""
+    if ALL not in listing.parts:
+        return dict(listing.parts)
+    count = max(1, round(config.test * len(listing.labels)))
+    train, test = holdout(listing.labels, count, config.test_split_seed, "data.test")
+    require(len(test) > 0, f"data.root={config.folder}: a test part needs a class with two images or more")
+    return {"train": train, "test": test}
+
+
+def _without_damaged(
+    rows: dict[str, Indices], listing: Listing, index: Index, config: DataConfig
+) -> dict[str, Indices]:
+    """Return the rows without those of damaged images. Raises ConfigError unless `data.skip_damaged` is set."""
+    if not config.skip_damaged:
+        raise ConfigError(
+            f"{list_damaged(listing.files, Decoding.of(config), index)}. "
+            "Replace or remove them, or leave them out with data.skip_damaged=true"
+        )
+    good = {part: np.setdiff1d(own, list(index.damaged)) for part, own in rows.items()}
+    for part, own in good.items():
+        before, after = (
+            np.bincount(listing.labels[some], minlength=len(listing.classes)) for some in (rows[part], own)
+        )
+        for label in np.flatnonzero(2 * after < before):
+            count = f"{before[label] - after[label]} of {before[label]}"
+            raise ConfigError(
+                f"data.root={config.folder}: {count} images of class {listing.classes[label]} in the {part} part are "
+                "damaged, which is too many to leave out"
+            )
+    return good
+
+
+def _notes(config: DataConfig, listing: Listing, rows: dict[str, Indices], index: Index) -> Iterator[str]:
+    if config.layout in TEST_PART and not DATASETS.info(config.name).table:
+        yield TEST_PART[config.layout]
+    if config.is_flat:
+        yield f"{len(rows['test']):,} of {len(listing.labels):,} images are the test part (data.test={config.test:g})"
+    if index.damaged:
+        yield f"{plural(len(index.damaged), 'damaged image')} left out (data.skip_damaged)"
+    if count := int(index.composited.sum()):
+        yield f"{plural(count, 'image')} with transparent pixels put on data.background={config.background}"
+    if count := int(index.reduced.sum()):
+        yield f"{plural(count, 'image')} with 16 bits for each colour: only the upper 8 are read, without data.range"
+    if index.range:
+        low, high = index.range
+        how = "data.range" if config.range else "the least and greatest value in training images"
+        others = "; images with 8 bits stay as they are" if len(index.wide) < len(index.names) else ""
+        yield f"images with more than 8 bits: {low:g} becomes black and {high:g} white ({how}){others}"
+        if (used := index.range_over(rows["train"])) and used[1] - used[0] < NARROW * (high - low):
+            yield f"warning: training images use only {used[0]:g} to {used[1]:g} of that: set data.range to these"

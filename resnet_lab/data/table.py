@@ -1,0 +1,145 @@
+"""A folder of images and a table with their classes: a CSV file with a row for each image."""
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.data import DataConfig, TableConfig
+from resnet_lab.config.enums import Layout
+from resnet_lab.data.decode import is_readable
+from resnet_lab.data.layout import ALL, PART_NAMES
+from resnet_lab.data.listing import Files, Listing, refuse_other_count
+from resnet_lab.data.walk import walk
+from resnet_lab.text import plural, printable
+
+MOST_NAMED = 5  # files in a message
+MOST_DIGITS = 19  # of a class that counts as a number
+DELIMITERS = (",", ";", "\t")
+
+# Values of the column of parts: the usual names, and the numbers in the tables of CelebA.
+PARTS = {name: part for part, names in PART_NAMES.items() for name in names} | {"0": "train", "1": "val", "2": "test"}
+
+
+def look(config: DataConfig) -> tuple[Layout, int]:
+    """Return which parts the table has, and the number of classes. Raises ConfigError."""
+    rows = _read(config)
+    parts = {part for _, part in rows.values()}
+    layout = Layout.flat if parts == {ALL} else Layout.train_val_test if "val" in parts else Layout.train_test
+    return layout, len({label for label, _ in rows.values()})
+
+
+def table_listing(config: DataConfig) -> Listing:
+    """List the images of a table, in the same form as for folders of classes.
+
+    Raises ConfigError when the table cannot be read, lacks a column or a part, names files that are missing, or has not
+    `data.num_classes` classes.
+    """
+    rows, table = _read(config), config.table
+    classes = sorted({label for label, part in rows.values() if part in (ALL, "train")}, key=_natural)
+    if foreign := {label for label, _ in rows.values()} - set(classes):
+        raise ConfigError(f"{config.folder / table.file}: no training image has class {printable(min(foreign))}")
+    refuse_other_count(config, len(classes))
+    try:
+        there = {name: facts for name, facts, why in walk(str(config.folder)) if not why}
+    except OSError as error:
+        raise ConfigError(f"data.root={config.folder}: cannot read {error.filename}: {error.strerror}") from error
+    if missing := [name for name in rows if name not in there]:
+        raise _refused(config, f"names {plural(len(missing), 'file')} that {config.folder} does not have", missing)
+    if unreadable := [name for name in rows if not is_readable(name)]:
+        raise _refused(config, f"names {plural(len(unreadable), 'file')} without the suffix of an image", unreadable)
+    numbers = {name: number for number, name in enumerate(classes)}
+    parts = [part for part in (ALL, "train", "val", "test") if any(own == part for _, own in rows.values())]
+    ordered = sorted(rows, key=lambda name: (parts.index(rows[name][1]), numbers[rows[name][0]], name))
+    places = np.array([parts.index(rows[name][1]) for name in ordered])
+    facts = np.array([there[name] for name in ordered], np.int64)
+    others = [name for name in there if name not in rows and is_readable(name)]
+    return Listing(
+        files=Files(config.folder.resolve(), tuple(ordered), facts),
+        classes=tuple(map(printable, classes)),
+        labels=np.array([numbers[rows[name][0]] for name in ordered], np.int64),
+        parts={part: np.flatnonzero(places == number) for number, part in enumerate(parts)},
+        left_out=tuple(_left_out(config, others)),
+    )
+
+
+def _left_out(config: DataConfig, others: list[str]) -> Iterator[str]:
+    if others:
+        yield f"{plural(len(others), 'image')} not in {config.table.file} ({printable(others[0])})"
+
+
+def _read(config: DataConfig) -> Mapping[str, tuple[str, str]]:
+    """Return class and part (ALL if there is no such column) of each file in the table."""
+    table, path = config.table, config.folder / config.table.file
+    rows: dict[str, tuple[str, str]] = {}
+    try:
+        for number, row in _rows(config, path.read_bytes()):
+            name, label = _below(config.folder, row[table.image].strip()), row[table.label].strip()
+            if not name or not label:
+                raise ConfigError(f"{path}: line {number} has no {table.label if name else table.image}")
+            part = _part(config, row[table.part].strip(), number) if table.part in row else ALL
+            if rows.setdefault(name, (label, part)) != (label, part):
+                raise ConfigError(f"{path}: line {number} gives {printable(name)} another class or part than before")
+    except (OSError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"data.table.file: cannot read {path}: {reason}") from error
+    parts = {part for _, part in rows.values()}
+    if not rows:
+        raise ConfigError(f"{path} has no rows")
+    if lacking := [part for part in ("train", "test") if ALL not in parts and part not in parts]:
+        raise ConfigError(f"{path}: no row has {lacking[0]} in column {table.part}")
+    return rows
+
+
+def _rows(config: DataConfig, data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the number of a line and its fields by column. Raises ConfigError when a column is missing."""
+    table, path = config.table, config.folder / config.table.file
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = data.decode(encoding, errors="surrogateescape" if encoding == "utf-8-sig" else "replace")
+    delimiter = max(DELIMITERS, key=text.lstrip().partition("\n")[0].count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="", restkey="")
+    columns = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = columns
+    wanted = {"image": table.image, "label": table.label}
+    if table.part != TableConfig().part:
+        wanted["part"] = table.part  # asked for
+    for setting, column in wanted.items():
+        if column not in columns:
+            there = ", ".join(map(printable, columns)) or "none"
+            raise ConfigError(f"data.table.{setting}={column}: {table.file} has no such column; its columns: {there}")
+    for row in reader:
+        if "" in row:
+            raise ConfigError(f"{path}: line {reader.line_num} has more fields than there are columns")
+        yield reader.line_num, row
+
+
+def _below(root: Path, name: str) -> str:
+    """Return the path of a file below the root, as the file system lists it."""
+    path = Path(os.path.normpath(name.replace("\\", "/"))) if name else Path()
+    with suppress(ValueError):
+        path = path.relative_to(root.resolve())
+    return path.as_posix() if name else ""
+
+
+def _part(config: DataConfig, value: str, number: int) -> str:
+    if value.casefold() not in PARTS:
+        raise ConfigError(
+            f"{config.folder / config.table.file}: line {number} has {value!r:.40} in column {config.table.part}; "
+            f"it can have {', '.join(PARTS)}"
+        )
+    return PARTS[value.casefold()]
+
+
+def _natural(label: str) -> tuple[int, int, str]:
+    """Sort whole numbers by size, before words."""
+    return (0, int(label), label) if label.isdecimal() and len(label) < MOST_DIGITS else (1, 0, label)
+
+
+def _refused(config: DataConfig, what: str, names: list[str]) -> ConfigError:
+    shown = ", ".join(map(printable, names[:MOST_NAMED])) + (" …" if len(names) > MOST_NAMED else "")
+    return ConfigError(f"{config.folder / config.table.file} {what}: {shown}")

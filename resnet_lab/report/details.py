@@ -1,0 +1,65 @@
+"""Further scores of the test at the last epoch, as the task stored them: balanced and top-5 errors, errors by class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from resnet_lab.config.tasks import Scoring
+from resnet_lab.report.analysis import Row
+from resnet_lab.report.comparison import Group
+from resnet_lab.report.statistics import Summary, summarise
+
+MANY = 12  # scores of one kind, such as classes; of more, only those with the largest means over all groups are shown
+
+Details = dict[str, Summary]  # by name, as balanced_error or class_errors.cat
+
+
+@dataclass(frozen=True, slots=True)
+class DetailTable:
+    """A row for each group, with a cell for each heading but the first one."""
+
+    headings: list[str]
+    rows: list[list[str]]
+    left_out: int  # scores that are in report.json only
+
+
+def details(group: Group) -> Details:
+    """Summarise each further score over the runs of a group that have it."""
+    values: dict[str, list[float]] = {}
+    for run in group.runs.values():
+        for name, value in _flat(run.result["test"]["last"]).items():
+            values.setdefault(name, []).append(value)
+    return {name: summary for name, own in values.items() if (summary := summarise(own))}
+
+
+def detail_table(rows: list[Row], scoring: Scoring) -> DetailTable | None:
+    """Return the details of some groups, the largest ones of each kind; None if there are none."""
+    found = {row.group.label: details(row.group) for row in rows}
+    names = list(dict.fromkeys(name for own in found.values() for name in own))
+    shown: list[str] = []
+    for kind in dict.fromkeys(name.partition(".")[0] for name in names):
+        own = [name for name in names if name.partition(".")[0] == kind]
+        mean = {name: fmean(d[name].mean for d in found.values() if name in d) for name in own}
+        largest = set(sorted(own, key=lambda name: -mean[name])[:MANY])
+        shown += [name for name in own if name in largest]
+    if not names:
+        return None
+    cells = [[label, *(interval(own.get(name), scoring) for name in shown)] for label, own in found.items()]
+    headings = ["group", *(name.partition(".")[2] or name.replace("_", " ") for name in shown)]
+    return DetailTable(headings, cells, len(names) - len(shown))
+
+
+def interval(summary: Summary | None, scoring: Scoring) -> str:
+    """Format a mean with its interval, if any."""
+    return " ± ".join(scoring.number(v) for v in (summary.mean, summary.half) if v is not None) if summary else ""
+
+
+def _flat(scores: Mapping[str, object]) -> dict[str, float]:
+    """Return numbers by name; those of a mapping, such as classes, by `name.key`."""
+    flat: dict[str, float] = {}
+    for name, value in scores.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{key}": own for key, own in _flat(value).items()}
+        elif isinstance(value, int | float):
+            flat[name] = float(value)
+    return flat
