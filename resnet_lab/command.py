@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.interrupts import RunFailed, exit_on_signals, signals_kept
+from resnet_lab.interrupts import RunFailed, exit_on_signals, signals_kept, unexpected
 
 Main = Callable[[Sequence[str]], int]  # arguments -> exit status
 
@@ -47,13 +47,15 @@ def run_command(main: Main) -> NoReturn:
 
 
 def exit_status(main: Main, arguments: Sequence[str]) -> int:
-    """Return the status of `main`; for errors that the user can fix, print the message to stderr and return 1.
+    """Return the status of `main`; for errors, print one message to stderr and return 1.
 
-    Raises Interrupted.
+    The traceback of an error that nobody expected goes to a file, which the message names. Raises Interrupted.
     """
     try:
         with signals_kept():
             return main(arguments)
     except (ConfigError, RunFailed, OSError) as error:
         print(error, file=sys.stderr)
-        return 1
+    except Exception as error:
+        print(unexpected(error), file=sys.stderr)
+    return 1

@@ -2,6 +2,8 @@
 
 import signal
 import sys
+import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -82,3 +84,15 @@ def exit_reason(code: int) -> str:
     if code < 0:
         return f"killed by {name}{'; the system does this when memory runs out' if signum == signal.SIGKILL else ''}"
     return f"ended by {name}" if signum in set(signal.Signals) else f"exited with status {code}"
+
+
+def unexpected(error: Exception) -> str:
+    """Write the traceback of an error that is a bug to a temporary file; return the message for the user."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    text = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="resnet-lab-", suffix=".txt", delete=False) as file:
+            file.write(text)
+    except OSError:
+        return f"unexpected error: {said}\n{text}"
+    return f"unexpected error: {said:.300}; this is a bug of resnet_lab, please report it with {file.name}"

@@ -10,7 +10,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import to_config, use_config_dirs
 from resnet_lab.config.hydra_private import app
 from resnet_lab.config.schema import Config
-from resnet_lab.interrupts import RunFailed
+from resnet_lab.interrupts import RunFailed, unexpected
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -33,9 +33,9 @@ def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective
 
         show_on_terminal()
         result = run(config, callbacks(config, progress))
-    except (ConfigError, RunFailed) as error:
-        if app().mode is RunMode.RUN:
-            sys.exit(str(error))  # if raised, Hydra would print more lines
+    except Exception as error:
+        if app().mode is RunMode.RUN:  # if raised, Hydra would print more lines
+            sys.exit(str(error) if isinstance(error, (ConfigError, RunFailed, OSError)) else unexpected(error))
         raise
     if not result:
         return None

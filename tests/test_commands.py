@@ -107,9 +107,25 @@ def test_what_a_person_can_mend_is_a_message(error: Exception, capsys: pytest.Ca
     assert capsys.readouterr() == ("", f"{error}\n")
 
 
-def test_a_mistake_of_the_lab_itself_is_none():
-    with pytest.raises(ZeroDivisionError):
-        exit_status(raising(ZeroDivisionError()), [])
+def test_an_unexpected_error_is_one_line_and_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert exit_status(raising(ZeroDivisionError("by\nzero")), []) == 1
+    [file] = tmp_path.iterdir()
+    expected = (
+        f"unexpected error: ZeroDivisionError: by zero; this is a bug of resnet_lab, please report it with {file}"
+    )
+    assert capsys.readouterr() == ("", f"{expected}\n")
+    assert "Traceback" in file.read_text()
+
+
+def test_an_unexpected_error_without_a_place_for_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    assert exit_status(raising(ZeroDivisionError("by zero")), []) == 1
+    assert capsys.readouterr().err.startswith("unexpected error: ZeroDivisionError: by zero\nTraceback")
 
 
 def test_a_signal_comes_before_the_error_in_its_place(capsys: pytest.CaptureFixture[str]):

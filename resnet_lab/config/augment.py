@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from resnet_lab.config.checks import require, require_at_least
+from resnet_lab.config.checks import require, require_within
 
 
 @dataclass(slots=True, kw_only=True)
@@ -12,7 +12,7 @@ class CropSettings:
     pad: int = 4  # zero pixels added on each side; 0: no crop
 
     def __post_init__(self) -> None:
-        require_at_least(0, self, "augment.crop", "pad")
+        require_within(self, "augment.crop", pad=(0, 4096))
 
     @property
     def active(self) -> bool:

@@ -1,6 +1,5 @@
 """Helpers to validate settings."""
 
-import math
 from typing import Any
 
 
@@ -14,12 +13,18 @@ def require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def require_at_least(minimum: float, section: Any, prefix: str, *names: str) -> None:
-    """Raise ConfigError if a setting of `section` is below `minimum` or not finite. None passes."""
-    for name in names:
+def require_within(section: Any, prefix: str, **bounds: tuple[float, float]) -> None:
+    """Raise ConfigError if a setting of `section`, or an entry of its list, is not within its bounds. None passes.
+
+    The upper bounds are far above what is useful: they keep a typing error from exhausting the machine.
+    """
+    for name, (least, most) in bounds.items():
         value = getattr(section, name)
-        valid = value is None or (math.isfinite(value) and value >= minimum)
-        require(valid, f"{prefix}.{name} must be at least {minimum}, got {value}")
+        for number in value if isinstance(value, list) else [value]:
+            if number is None or least <= number <= most:
+                continue
+            bound = f"at most {most}" if number > most else f"at least {least}"  # NaN is not above anything
+            raise ConfigError(f"{prefix}.{name} must be {bound}, got {value}")
 
 
 def require_probability(section: Any, prefix: str, *names: str) -> None:

@@ -31,6 +31,7 @@ from resnet_lab.config.registry import (
     load_plugins,
 )
 from resnet_lab.config.schema import Config
+from resnet_lab.config.values import refuse_wrong_values
 
 Composed = TypeVar("Composed")
 
@@ -64,7 +65,9 @@ def prepare(overrides: Sequence[str]) -> list[str]:
         group, _, option = override.lstrip("+").partition("=")
         if group in GROUPS and option.startswith("["):
             raise ConfigError(f"{override}: a group takes one option; {group} can be: {listing(group)}")
-    return respell(overrides)
+    respelled = respell(overrides)
+    refuse_wrong_values(respelled)
+    return respelled
 
 
 @lru_cache(maxsize=1)  # the latest call only: a name that a test has unregistered may come back

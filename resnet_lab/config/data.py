@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import ImageColor
 
-from resnet_lab.config.checks import ConfigError, require, require_at_least
+from resnet_lab.config.checks import ConfigError, require, require_within
 from resnet_lab.config.enums import Fit, Layout, OnChange, Sampler
 from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import DATASETS
@@ -84,12 +84,12 @@ class DataConfig:
             and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes),
             f"data.image_size must be a positive number of pixels or [height,width], got {size}",
         )
-        require_at_least(0, self, "data", "validation", "split_seed", "test_split_seed")
+        require_within(self, "data", validation=(0, 10**9), split_seed=(0, 2**64), test_split_seed=(0, 2**64))
         require(
             self.validation < 1 or self.validation == int(self.validation),
             f"data.validation must be a fraction below 1 or a whole number of images, got {self.validation}",
         )
-        require_at_least(1, self, "data", "num_images", "num_train")
+        require_within(self, "data", num_images=(1, 10**9), num_train=(1, 10**9), image_size=(1, 16384))
         require(0 < self.test < 1, f"data.test must be a share between 0 and 1, got {self.test}")
         self._check_pixels()
         for name, values in (("mean", self.mean), ("std", self.std)):

@@ -11,21 +11,61 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
 from hydra.core import utils
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString, Sweep
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 from omegaconf.basecontainer import BaseContainer
+
+from resnet_lab.config.checks import ConfigError
 
 
 def hand_on_errors() -> None:
     """Let Hydra raise errors instead of printing its own message and exiting."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
+
+
+def parsed_values(override: str) -> list[Any]:
+    """Return the value of an override as Hydra reads it, or the listed values of a sweep; [] for anything else."""
+    try:
+        [parsed] = OverridesParser.create().parse_overrides([override])
+    except HydraException:
+        return []  # Hydra refuses it itself
+    if parsed.is_delete():
+        return []
+    value = parsed.value()
+    values: list[Any] = value.list if isinstance(value, ChoiceSweep) and value.list else [value]
+    return [own.text if isinstance(own, QuotedString) else own for own in values if not isinstance(own, Sweep)]
+
+
+def options_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command with Hydra's options before the overrides, wherever they stood.
+
+    Hydra's own parser takes all overrides from the first group of them, so that an option in between cuts it off.
+    Raises ConfigError for the option that would unpickle a file; argparse exits with status 2 at a wrong option.
+    """
+    given = get_args_parser().parse_intermixed_args(list(arguments))
+    if given.experimental_rerun is not None:
+        raise ConfigError(
+            "--experimental-rerun loads a pickle file, which can run any code: to repeat a run, use the command that "
+            "resnet-lab runs PATH --commands prints"
+        )
+    left = list(given.overrides)
+    options = []
+    for argument in arguments:
+        if argument in left:
+            left.remove(argument)
+        else:
+            options.append(argument)
+    return [*options, *given.overrides]
 
 
 @contextmanager

@@ -31,6 +31,10 @@ def explain(error: Exception) -> str:
         return f"there is no {group}={choice}; {group} can be: {listing(group)}"
     if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
         return no_such_setting(str(cause.full_key or cause.key))
+    if missing := re.search(r"Interpolation key '(.+)' not found", str(cause)):
+        return f"{getattr(cause, 'full_key', None) or 'a setting'} refers to {missing[1]}, but there is no such setting"
+    if "nterpolation" in str(cause):
+        return f"{getattr(cause, 'full_key', None) or 'a setting'} refers to a setting whose value it cannot take"
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         hint = f"; write a list: {cause.full_key}=[…]" if "ListConfig" in str(cause) else ""
         return f"{cause.full_key}: {_first_line(cause)}{hint}"
@@ -67,17 +71,23 @@ def no_such_setting(name: str) -> str:
 
 def setting_names() -> list[str]:
     """Return the dotted names of all settings and sections."""
+    return list(setting_types())
 
-    def walk(schema: Any, prefix: str) -> Iterator[str]:
+
+def setting_types() -> dict[str, Any]:
+    """Return the type of every setting and section by its dotted name."""
+
+    def walk(schema: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         for item in fields(schema):
-            yield prefix + item.name
+            yield prefix + item.name, item.type
             if is_dataclass(item.type):
                 yield from walk(item.type, f"{prefix}{item.name}.")
 
-    names = list(walk(Config, ""))
+    types = dict(walk(Config, ""))
     for name in AUGMENTATIONS:
-        names += [f"augment.{name}", *walk(AUGMENTATIONS.info(name).settings, f"augment.{name}.")]
-    return names
+        settings = AUGMENTATIONS.info(name).settings
+        types |= {f"augment.{name}": settings, **dict(walk(settings, f"augment.{name}."))}
+    return types
 
 
 def _first_line(error: Exception) -> str:

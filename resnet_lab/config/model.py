@@ -1,12 +1,11 @@
 """Settings of the architecture: stem, stacks of units, head."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from resnet_lab.config.checks import require, require_at_least, require_probability
+from resnet_lab.config.checks import require, require_probability, require_within
 from resnet_lab.config.enums import Activation, Downsample, Init, ProjectionInput, Resize, StrideOn
 from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import SHORTCUTS, UNITS
@@ -43,7 +42,7 @@ class StemConfig:
     pool: bool = False  # add 3x3 max-pooling with stride 2, as for ImageNet
 
     def __post_init__(self) -> None:
-        require_at_least(1, self, "model.stem", "kernel", "stride", "filters")
+        require_within(self, "model.stem", kernel=(1, 255), stride=(1, 64), filters=(1, 65536))
         require(self.kernel % 2 == 1, f"model.stem.kernel must be odd, for symmetric padding, got {self.kernel}")
 
     @property
@@ -60,8 +59,7 @@ class HeadConfig:
     latent_dim: int | None = None  # None: no latent layer
 
     def __post_init__(self) -> None:
-        require(all(n >= 1 for n in self.hidden), f"model.head.hidden must be positive widths, got {self.hidden}")
-        require_at_least(1, self, "model.head", "latent_dim")
+        require_within(self, "model.head", hidden=(1, 10**6), latent_dim=(1, 10**6))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +74,7 @@ class LineageConfig:
     init: Init = Init.fan_out
 
     def __post_init__(self) -> None:
-        require_at_least(0, self, "model.lineage", "norm_eps")
+        require_within(self, "model.lineage", norm_eps=(1e-12, 1))
         require(0 < self.norm_momentum <= 1, f"model.lineage.norm_momentum must be in (0, 1], got {self.norm_momentum}")
 
 
@@ -112,7 +110,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require(1 <= self.in_channels <= 4, f"data.channels must be 1 to 4, got {self.in_channels}")
-        require_at_least(1, self, "data", "num_classes")
+        require_within(self, "data", num_classes=(1, 10**6))
         require(
             1 <= self.num_stacks <= MAX_STACKS, f"model.num_stacks must be 1 to {MAX_STACKS}, got {self.num_stacks}"
         )
@@ -124,13 +122,14 @@ class ModelConfig:
             require(len(counts) in (1, self.num_stacks), f"model.{name} must have {lengths}")
             whole = all(type(count) is int and count >= 1 for count in counts)
             require(whole, f"model.{name} must be positive whole numbers, got {counts}")
+        require_within(self, "model", units=(1, 1000), filters=(1, 65536), reduction=(1, 65536))
         for filters, reduction in zip(self.stack_filters, self.stack_reductions, strict=True):
             require(
                 filters % reduction == 0, f"model.filters {filters} is not divisible by model.reduction {reduction}"
             )
         self._check_unit()
-        for name in ("shortcut_scale", "residual_scale", "gate_bias"):
-            require(math.isfinite(getattr(self, name)), f"model.{name} must be finite, got {getattr(self, name)}")
+        scale = (-(10**6), 10**6)
+        require_within(self, "model", shortcut_scale=scale, residual_scale=scale, gate_bias=scale)
         require_probability(self, "model", "shortcut_dropout")
 
     def _check_unit(self) -> None:

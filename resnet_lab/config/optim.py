@@ -1,9 +1,8 @@
 """Settings of the training recipe."""
 
-import math
 from dataclasses import dataclass
 
-from resnet_lab.config.checks import require, require_at_least, require_probability
+from resnet_lab.config.checks import require, require_probability, require_within
 from resnet_lab.config.enums import ClassWeights, Optimizer, Schedule
 from resnet_lab.config.fields import setting
 
@@ -42,9 +41,8 @@ class OptimConfig:
     clip_norm: float = 0.0  # maximum norm of the whole gradient; 0: no clipping
 
     def __post_init__(self) -> None:
-        require_at_least(1, self, "optim", "batch_size")
-        require(self.batch_size < 2**31, f"optim.batch_size must be below 2^31, got {self.batch_size}")
-        require_at_least(0, self, "optim", "lr", "warmup_lr", "weight_decay", "clip_norm", "warmup_iterations")
+        require_within(self, "optim", batch_size=(1, 2**20), lr=(0, 1e38), warmup_lr=(0, 1e38))
+        require_within(self, "optim", weight_decay=(0, 10**6), clip_norm=(0, 10**12), warmup_iterations=(0, 10**12))
         require_probability(self, "optim", "momentum", "label_smoothing")
         require(
             len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
@@ -54,14 +52,8 @@ class OptimConfig:
             len(self.milestones) == len(self.lr_factors),
             f"optim.milestones and optim.lr_factors need equal lengths, got {self.milestones} and {self.lr_factors}",
         )
-        require(
-            all(math.isfinite(m) and m > 0 for m in self.milestones),
-            f"optim.milestones must be positive, got {self.milestones}",
-        )
-        require(
-            all(math.isfinite(f) and f >= 0 for f in self.lr_factors),
-            f"optim.lr_factors must not be negative, got {self.lr_factors}",
-        )
+        require(all(m > 0 for m in self.milestones), f"optim.milestones must be positive, got {self.milestones}")
+        require_within(self, "optim", milestones=(0, 10**12), lr_factors=(0, 10**6))
         require(
             not self.nesterov or (self.name is Optimizer.sgd and self.momentum > 0),
             "optim.nesterov=true needs optim.name=sgd and optim.momentum above 0",

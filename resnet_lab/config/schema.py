@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_lab.config.checks import require, require_at_least
+from resnet_lab.config.checks import require, require_within
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Accelerator, ClassWeights, Compile, Diagnostics, Sampler
 from resnet_lab.config.fields import setting
@@ -53,8 +53,8 @@ class TrainerConfig:
     num_threads: int | None = setting(None, identity=False)  # None: one for small networks, else all cores
 
     def __post_init__(self) -> None:
-        counts = ("max_epochs", "steps_per_call", "max_batches", "eval_batch_size", "num_threads")
-        require_at_least(1, self, "trainer", *counts)
+        require_within(self, "trainer", max_epochs=(1, 10**6), max_batches=(1, 10**9), steps_per_call=(1, 10**6))
+        require_within(self, "trainer", eval_batch_size=(1, 10**6), num_threads=(1, 4096))
         require(
             self.precision in PRECISIONS,
             f"trainer.precision must be one of {', '.join(PRECISIONS)}, got {self.precision}",

@@ -7,6 +7,7 @@ A data set is a function from a `DataConfig` to a `Source`, registered under its
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import torch
 from torch.nn import functional as F
 
@@ -104,7 +106,10 @@ def _resized(pixels: npt.NDArray[np.uint8], how: Decoding) -> npt.NDArray[np.uin
     """Resize as `decode.fitted` does, but many images at a time: bilinear, antialiased."""
     _, height, width = how.image_shape
     (new_width, new_height), (left, top) = placement(pixels.shape[:1:-1], (width, height), how.fit)
-    resized = np.empty((len(pixels), *how.image_shape), np.uint8)
+    shape = (len(pixels), *how.image_shape)
+    if math.prod(shape) > psutil.virtual_memory().available:  # otherwise the system would end the process
+        raise MemoryError(f"{math.prod(shape) / 1e9:.0f} GB are needed")
+    resized = np.empty(shape, np.uint8)
     resized[:] = np.array(how.padding())[:, None, None]
     into = slice(max(top, 0), top + new_height), slice(max(left, 0), left + new_width)
     out_of = slice(max(-top, 0), height - top), slice(max(-left, 0), width - left)

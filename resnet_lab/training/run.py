@@ -30,6 +30,7 @@ from resnet_lab.training.advice import advice
 from resnet_lab.training.checkpoint import Checkpoints
 from resnet_lab.training.lightning import EventLogger, make_trainer
 from resnet_lab.training.log import log, log_to
+from resnet_lab.training.memory import refuse_too_large
 from resnet_lab.training.module import Diverged, TaskModule, best_epoch
 from resnet_lab.training.result import Tested, collect
 from resnet_lab.training.runtime import Runtime
@@ -58,6 +59,7 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
         log.info(job.description(None, job.checkpoint()))
         return {}
     data = ImageData(config, runtime.steps_per_call)
+    refuse_too_large(config, cost, min(config.optim.batch_size, data.num_images))
     _refuse_single_image_batch(config, data)
     if f"val_{TASKS.info(config.task).score}" in config.objective and not len(data.validation_rows):
         raise ConfigError("objective: there are too few images for a validation part")
@@ -80,6 +82,7 @@ def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> 
     when the run has diverged.
     """
     cost = measure(config)
+    refuse_too_large(config, cost)
     if not os.path.isfile(directory.result_file):  # a finished run may be in a read-only place
         refuse_unwritable(directory.path)
     if images:  # first, since other images can mean another number of classes, or other parts

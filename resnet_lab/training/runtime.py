@@ -23,6 +23,8 @@ from resnet_lab.text import plural
 # running, waiting for that thread costs far more than the work that it takes over.
 SMALL_MACS = 1_000_000_000
 
+THREADS_PER_CORE = 8  # at most: with very many, OpenMP ends the process
+
 # Lightning takes about 1 ms per call. To keep this below 1 %, a call should last about 0.1 s: on a CPU, with about
 # 10^10 MACs per second and thread, CALL_MACS in forward passes (three times as many with the backward passes); on a
 # GPU, CALL_STEPS_ON_GPU steps.
@@ -65,6 +67,10 @@ class Runtime:
                 raise ConfigError(f"trainer.{name}: {where}; use trainer=auto or trainer=cpu")
         if trainer.graphs and trainer.accelerator is Accelerator.cpu:
             raise ConfigError("trainer.graphs=true: CUDA graphs need a GPU; use trainer=auto or trainer.graphs=false")
+        cores = os.cpu_count() or 1
+        if (trainer.num_threads or 1) > THREADS_PER_CORE * cores:
+            most = f"use at most {THREADS_PER_CORE * cores}"
+            raise ConfigError(f"trainer.num_threads={trainer.num_threads}: this machine has {cores} cores; {most}")
         on_gpu = {Accelerator.auto: has_gpu, Accelerator.gpu: True, Accelerator.cpu: False}[trainer.accelerator]
         batch_macs = macs * config.optim.batch_size
         precision, precision_why = _precision(trainer.precision, on_gpu)

@@ -1,0 +1,38 @@
+"""Refuse what cannot fit into memory before anything is created; torch would fail, or the system end the process."""
+
+import math
+
+import psutil
+import torch
+from rich.filesize import decimal
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.enums import Accelerator, Optimizer
+from resnet_lab.config.registry import DATASETS
+from resnet_lab.config.schema import Config
+from resnet_lab.model.complexity import Complexity
+
+STATES = {Optimizer.sgd: 1, Optimizer.adam: 2, Optimizer.adamw: 2}  # numbers that an optimiser keeps per parameter
+
+
+def refuse_too_large(config: Config, cost: Complexity, batch_size: int = 1) -> None:
+    """Raise ConfigError, with an estimate, if the network or generated images need more memory than there is.
+
+    The estimate is a lower bound: only what is certain to fail is refused. `batch_size` counts images.
+    """
+    memory = psutil.virtual_memory().total
+    on_gpu = config.trainer.accelerator is not Accelerator.cpu and torch.cuda.is_available()
+    device = torch.cuda.get_device_properties(0).total_memory if on_gpu else memory
+    is_half = config.trainer.precision == "bf16-mixed" or (on_gpu and config.trainer.precision == "auto")
+    weights = 4 * cost.params * (2 + STATES[config.optim.name])  # weights, gradients and states
+    maps = (2 if is_half else 4) * cost.activations * batch_size
+    needs = {
+        "the parameters": (weights, device, "fewer filters or units"),
+        "the maps of a mini-batch": (maps, device, "a smaller optim.batch_size or data.image_size"),
+    }
+    if DATASETS.info(config.data.name).made:
+        images = math.prod(config.data.image_shape) * config.data.num_images
+        needs["the images"] = (images, memory, "fewer data.num_images or a smaller data.image_size")
+    for what, (needed, there, advice) in needs.items():
+        if needed > there:
+            raise ConfigError(f"{what} need at least {decimal(needed)}, but there are {decimal(there)}: use {advice}")

@@ -1,0 +1,106 @@
+"""Wrong values of settings are answered in the lab's own words, before Hydra composes; nothing else escapes."""
+
+import random
+from itertools import product
+
+import pytest
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import load_config
+from resnet_lab.config.hydra_private import options_first
+from resnet_lab.config.messages import setting_types
+
+REFUSED = {
+    "trainer.max_epochs=abc": "trainer.max_epochs must be a whole number, got abc",
+    "trainer.max_epochs=null": "trainer.max_epochs must be a whole number, got null",
+    "trainer.max_epochs=1.5": "trainer.max_epochs must be a whole number, got 1.5",
+    "trainer.max_epochs=2,x": "trainer.max_epochs must be a whole number, got x",
+    "trainer.max_epochs=9999999": "trainer.max_epochs must be at most 1000000, got 9999999",
+    "trainer.max_epochs=${nothing}": "trainer.max_epochs refers to nothing, but there is no such setting",
+    "trainer.max_epochs=${data}": "trainer.max_epochs refers to a setting whose value it cannot take",
+    "trainer.graphs=2": "trainer.graphs must be true or false or null, got 2",
+    "deterministic=7": "deterministic must be true or false, got 7",
+    "optim.lr=true": "optim.lr must be a number, got True",
+    "optim.lr=nan": "optim.lr must be at least 0, got nan",
+    "optim.lr=inf": "optim.lr must be at most 1e+38, got inf",
+    "optim.milestones=0.5": "optim.milestones must be a list, as in [0.5,0.5], got 0.5",
+    "model=resnet18": "model is a group of settings, not a value: set one of model.in_channels, ",
+    "model.stem=3": "model.stem is a group of settings, not a value: set one of model.stem.kernel, ",
+    "model.stem=${seed}": "model.stem is a group of settings, not a value: set one of model.stem.kernel, ",
+    "augment=[]": "augment is a group of settings, not a value: set one of augment.crop, augment.flip",
+    "model.filters={a:1}": "model.filters must be a number or a list of numbers, got {'a': 1}",
+    "model.filters=[100000000]": "model.filters must be at most 65536, got [100000000]",
+    "model.lineage.norm_eps=0": "model.lineage.norm_eps must be at least 1e-12, got 0.0",
+    "data.fit=round": "data.fit must be one of stretch, crop, letterbox, got round",
+    "data.root=null": "data.root must be text, got null",
+    "data.num_classes=2000000000": "data.num_classes must be at most 1000000, got 2000000000",
+    "data.image_size=100000000000000000000000": "data.image_size must be at most 16384, got 1000000000000",
+    "augment.crop.pad=1e20": "augment.crop.pad must be a whole number, got 1e+20",
+    "objective=x": "objective must be a list, as in [a,b], got x",
+}
+
+
+@pytest.mark.parametrize("override", REFUSED)
+def test_the_message_names_setting_value_and_what_is_right(override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(override)
+    assert str(caught.value).startswith(REFUSED[override])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "trainer.graphs=yes",
+        "seed='5'",
+        "name=5",
+        "optim.lr=1",
+        "trainer.max_epochs=${optim.batch_size}",
+        "model.units=3",
+    ],
+)
+def test_what_can_be_converted_is_taken(override: str) -> None:
+    load_config(override)
+
+
+VALUES = (
+    "null", "true", "abc", "''", "", "[]", "[1]", "[[1]]", "[1,abc]", "{}", "{a:1}", "-1", "0", "1", "2", "1.5", "1e20",
+    "1e400", "nan", "inf", "-inf", "99999999999999999999", "-99999999999999999999", "${nothing}", "${seed}", "${data}",
+    "'a b'", "'é'", "'[3]'", "a=b", "'a,b'", "[null]", "[true]", "[nan]", "'\\n'", "..", "/", "'*'", "0x10",
+    "1_000", "07", "1,2,x",
+)  # fmt: skip
+FOREIGN = ("ListConfig", "DictConfig", "NoneType", "<class", "Traceback", "KeyError", "nterpolation", "subclass")
+
+
+def answered(cases: list[tuple[str, str]]) -> None:
+    """Every case composes, or is refused with one message of at most two lines in the lab's words."""
+    for name, value in cases:
+        try:
+            load_config(f"{name}={value}")
+        except ConfigError as error:
+            message = str(error)
+            assert len(message.splitlines()) in (1, 2), f"{name}={value}: {message}"
+            assert not any(word in message for word in FOREIGN), f"{name}={value}: {message}"
+
+
+CASES = list(product(setting_types(), VALUES))
+
+
+def test_a_hundred_random_values() -> None:
+    answered(random.Random(0).sample(CASES, 100))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_more_random_values(part: int) -> None:
+    answered(random.Random(1).sample(CASES, 400)[part::4])
+
+
+def test_options_of_hydra_may_stand_anywhere() -> None:
+    assert options_first(["data=fake", "-m", "seed=1,2"]) == ["-m", "data=fake", "seed=1,2"]
+    assert options_first(["seed=1", "--cfg", "job", "units=n3"]) == ["--cfg", "job", "seed=1", "units=n3"]
+    assert options_first(["seed=1", "seed=1", "--config-dir=x"]) == ["--config-dir=x", "seed=1", "seed=1"]
+
+
+def test_the_option_that_unpickles_a_file_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--experimental-rerun loads a pickle file, which can run any code"):
+        options_first(["--experimental-rerun", "config.pickle"])
