@@ -68,8 +68,8 @@ def one_round(root: Path, large: Path, cache: Path) -> dict[str, float]:
     return {
         "decoding": seconds(lambda: own.image_folder(decoded)),
         "second start": seconds(lambda: own.image_folder(decoded)),
-        "fingerprint, new files": seconds(lambda: own.facts(identified)),
-        "fingerprint, known files": seconds(lambda: own.facts(identified)),
+        "fingerprint, new files": seconds(lambda: own.folder_facts(identified)),
+        "fingerprint, known files": seconds(lambda: own.folder_facts(identified)),
         "listing": seconds(lambda: listing_of(identified)),
     }
 

@@ -30,6 +30,20 @@ def parser(verb: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(prog=f"resnet-lab {verb}", description=VERBS[verb], allow_abbrev=False)
 
 
+def confirmed(question: str, option: str, yes: bool) -> bool:
+    """Return whether to go on: with --yes always, otherwise what the user answers.
+
+    Raises ConfigError, naming the option that asks, if there is no terminal.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{option} asks before removing anything, but there is no terminal: add --yes")
+    from rich.prompt import Confirm  # needed by few commands
+
+    return Confirm.ask(question, default=False)
+
+
 def main_of(verb: str) -> Main:
     """Return the `main` function of a verb."""
     module = import_module(f"resnet_lab.{verb}")

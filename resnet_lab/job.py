@@ -29,7 +29,8 @@ def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective
         config = to_config(composed)
 
         from resnet_lab.training.log import show_on_terminal  # imports torch, for which --help must not wait
-        from resnet_lab.training.run import format_result, run
+        from resnet_lab.training.result import format_result
+        from resnet_lab.training.run import run
 
         show_on_terminal()
         result = run(config, callbacks(config, progress))

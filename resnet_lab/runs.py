@@ -2,7 +2,6 @@
 
 import argparse
 import shlex
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -11,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.filesize import decimal
-from rich.prompt import Confirm
 from rich.table import Table
 
 from resnet_lab import command
@@ -151,10 +149,7 @@ def prune(listed: Sequence[Listed], reasons: Sequence[str], yes: bool) -> None:
         return
     for run, why, _ in found:
         print(f"{printable(str(run.path))}: {why}, {decimal(run.checkpoints)}")
-    if not yes and not sys.stdin.isatty():
-        raise ConfigError("--prune asks before removing anything, but there is no terminal: add --yes")
-    question = f"remove the checkpoints of {plural(len(found), 'run')}? [y/N] "
-    if not yes and Confirm.ask(question, choices=["y", "n"], default=False) is False:
+    if not command.confirmed(f"remove the checkpoints of {plural(len(found), 'run')}?", "--prune", yes):
         return
     for run, _, kept in found:
         directory = RunDirectory(run.path)

@@ -1,6 +1,7 @@
 """Print external text, such as class names, literally: no control characters, math or markup."""
 
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -18,6 +19,11 @@ def printable(name: str) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """Return `1 epoch`, `2 epochs`; `many` is for words that do not just add an s."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def first_few(names: Sequence[str]) -> str:
+    """Return the first five names, with an ellipsis if there are more."""
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
 
 
 def literal_text() -> AbstractContextManager[None]:

@@ -13,19 +13,23 @@ from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import DATASETS
 
 
-def _needs_table(data: Any) -> bool:
-    return data.fingerprint is None and DATASETS.info(data.name).table
+def _reads_table(data: Any) -> bool:
+    return data.fingerprint is None and "table" in DATASETS.info(data.name).reads
+
+
+def _reads_prefix(data: Any) -> bool:
+    return data.fingerprint is None and "prefix" in DATASETS.info(data.name).reads
 
 
 @dataclass(slots=True, kw_only=True)
 class TableConfig:
     """A file with a row for each image, and its columns."""
 
-    file: str = setting("labels.csv", used=_needs_table)  # below data.root
-    image: str = setting("file", used=_needs_table)  # column with the path below data.root
-    label: str = setting("class", used=_needs_table)
+    file: str = setting("labels.csv", used=_reads_table)  # below data.root
+    image: str = setting("file", used=_reads_table)  # column with the path below data.root
+    label: str = setting("class", used=_reads_table)
     # Column with train, val or test (or 0, 1, 2). If there is none, data.test of the images are the test part.
-    part: str = setting("part", used=_needs_table)
+    part: str = setting("part", used=_reads_table)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +56,7 @@ class DataConfig:
     subfolders: bool = setting(True, used=lambda data: data.own_images and data.fingerprint is None)
     table: TableConfig = field(default_factory=TableConfig)
     # What the names of IDX files begin with, such as emnist-letters, if the folder has several sets.
-    prefix: str | None = setting(None, used=lambda data: data.name == "idx" and data.fingerprint is None)
+    prefix: str | None = setting(None, used=_reads_prefix)
     skip_damaged: bool = setting(False, identity=False)  # whether to leave out images that cannot be decoded
     # A colour name or #rrggbb, behind transparent pixels unless the network gets the alpha channel, and around
     # letterboxed images. None: transparency is dropped.

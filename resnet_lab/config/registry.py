@@ -51,8 +51,8 @@ class DatasetInfo:
     image_size: int | None = None  # pixels; with `channels` set too, `data=<name>` needs no file
     own_images: bool = False  # whether `data.root` determines the images
     look: str = ""  # for own images: the function that finds their layout and the number of classes
-    facts: str = "resnet_lab.data.own:facts"  # for own images: the function that returns their `DataFacts`
-    table: bool = False  # whether a table lists the images
+    facts: str = ""  # for own images: the function that returns their `DataFacts`
+    reads: frozenset[str] = frozenset()  # settings of `data` that only some data sets read
     splits: bool = False  # whether the test part is drawn by `data.test_split_seed`, as none is published
     made: bool = False  # whether the images are generated, `data.num_images` of them
 
@@ -181,6 +181,7 @@ DATASETS = Registry(
                 help="your own images, in a folder for each class",
                 own_images=True,
                 look="resnet_lab.data.layout:look",
+                facts="resnet_lab.data.own:folder_facts",
             ),
         ),
         "table": (
@@ -188,8 +189,9 @@ DATASETS = Registry(
             DatasetInfo(
                 help="your own images, listed in a CSV file with their classes",
                 own_images=True,
-                table=True,
                 look="resnet_lab.data.table:look",
+                facts="resnet_lab.data.own:table_facts",
+                reads=frozenset({"table"}),
             ),
         ),
         "idx": (
@@ -200,6 +202,7 @@ DATASETS = Registry(
                 own_images=True,
                 look="resnet_lab.data.idx:look",
                 facts="resnet_lab.data.idx:facts",
+                reads=frozenset({"prefix"}),
             ),
         ),
         "fake": ("fake", DatasetInfo(help="random images, for tests and benchmarks", made=True)),

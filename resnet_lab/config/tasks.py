@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from resnet_lab.config.checks import ConfigError
 
-if TYPE_CHECKING:
-    from resnet_lab.config.data import DataConfig  # reads the registry, which reads this module
+
+class Classed(Protocol):
+    """The settings of the data that a task uses; `DataConfig` itself reads the registry, which reads this module."""
+
+    name: str
+    num_classes: int | None
+
 
 FIGURES = ("flow", "filters", "maps", "patterns", "inversion", "saliency", "mistakes")  # the parts of `inspect`
 
@@ -65,11 +70,11 @@ class TaskInfo(Scoring):
         """Only the fields of `Scoring`, which processes without the task's plugin can unpickle."""
         return Scoring(score=self.score, unit=self.unit, most=self.most)
 
-    def num_outputs(self, data: "DataConfig") -> int | None:
+    def num_outputs(self, data: Classed) -> int | None:
         """Return the number of network outputs per image; None if the classes have not been counted yet."""
         return data.num_classes
 
-    def check_labels(self, labels: Any, data: "DataConfig") -> None:
+    def check_labels(self, labels: Any, data: Classed) -> None:
         """Raise ConfigError unless `labels` is what the task takes: an int64 array (N,) of classes."""
         if labels.ndim != 1 or str(labels.dtype) != "int64":
             raise ConfigError(

@@ -1,11 +1,9 @@
 """`resnet-lab data [--clear]`: list the decoded images in the user's cache folder, and remove them."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from resnet_lab import command
-from resnet_lab.config.checks import ConfigError
 
 WIDTH = 200  # characters, if the output is not a terminal
 
@@ -25,18 +23,12 @@ def main(arguments: Sequence[str]) -> int:
     if options.yes and not options.clear:
         made.error("--yes needs --clear")
 
-    from rich.prompt import Confirm
-
     from resnet_lab.data import cached
     from resnet_lab.text import plain_console
 
     entries = cached.entries()
     plain_console(WIDTH).print(cached.table(entries))
-    if not options.clear or not entries:
-        return 0
-    if not options.yes and not sys.stdin.isatty():
-        raise ConfigError("--clear asks before removing anything, but there is no terminal: add --yes")
-    if options.yes or Confirm.ask("remove all of them? [y/N] ", choices=["y", "n"], default=False):
+    if options.clear and entries and command.confirmed("remove all of them?", "--clear", options.yes):
         for entry in entries:
             if not cached.remove(entry):
                 print(f"skipped: another process is decoding into {entry}")

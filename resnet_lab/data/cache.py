@@ -40,8 +40,7 @@ UNKNOWN = np.full(3, -1)  # facts of a file that could not be read, so that it i
 
 log = logging.getLogger("resnet_lab")
 
-
-Images = tuple[npt.NDArray[np.uint8], Index]  # (N, C, H, W)
+Cached = tuple[npt.NDArray[np.uint8], Index]  # (N, C, H, W)
 
 
 def images_folder() -> Path:
@@ -49,7 +48,7 @@ def images_folder() -> Path:
     return store.cache_folder() / "images"
 
 
-def decoded(files: Files, how: Decoding, training: Indices) -> Images:
+def decoded(files: Files, how: Decoding, training: Indices) -> Cached:
     """Return the images (N, C, H, W), a read-only memory map, and what is known of them. Damaged ones are black.
 
     Only files that are new or changed are decoded. If `how.range` is None, images with more than 8 bits are scaled from
@@ -77,13 +76,13 @@ def _entry(files: Files, how: Decoding) -> Path:
     return images_folder() / hashlib.sha256(_about(files, how).encode()).hexdigest()[:16]
 
 
-def _opened(entry: Path, files: Files, how: Decoding, training: Indices) -> Images | None:
+def _opened(entry: Path, files: Files, how: Decoding, training: Indices) -> Cached | None:
     """Return the images of an entry; None if it lacks some of them."""
     found = _stored(entry, how)
     return found if found and found[1].holds(files, how, training) else None
 
 
-def _stored(entry: Path, how: Decoding) -> Images | None:
+def _stored(entry: Path, how: Decoding) -> Cached | None:
     """Return what an entry holds, of whatever files; None if that is nothing, or damaged."""
     index = Index.read(entry / INDEX)
     if index is None:
@@ -129,7 +128,7 @@ def _remove_others(entry: Path) -> None:
                 path.unlink()
 
 
-def _decode(entry: Path, files: Files, how: Decoding, training: Indices) -> Images:
+def _decode(entry: Path, files: Files, how: Decoding, training: Indices) -> Cached:
     """Decode what the entry lacks, and replace it."""
     old, new = _stored(entry, how), Index.empty(_about(files, how), files)
     shape = (len(files.names), *how.image_shape)
@@ -160,7 +159,7 @@ def list_damaged(files: Files, how: Decoding, index: Index) -> str:
     return f"{count}: {'; '.join(lines[:MOST_LISTED])}; all are listed in {full}"
 
 
-def _copy(old: Images, files: Files, new: Index, pixels: npt.NDArray[np.uint8]) -> Indices:
+def _copy(old: Cached, files: Files, new: Index, pixels: npt.NDArray[np.uint8]) -> Indices:
     """Copy the images of files that have not changed; return their rows."""
     old_pixels, before = old
     there = store.unchanged(files, before.names, before.facts)

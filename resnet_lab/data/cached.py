@@ -43,7 +43,7 @@ def remove(entry: Path) -> bool:
             shutil.rmtree(entry, ignore_errors=True)
     except Timeout:
         return False
-    shutil.rmtree(entry, ignore_errors=True)
+    shutil.rmtree(entry, ignore_errors=True)  # the lock file, where the system removes no open files
     return True
 
 

@@ -16,8 +16,7 @@ from resnet_lab.data.images import Normalisation, ResidentImages
 from resnet_lab.data.loader import EvalLoader, TrainLoader, balanced_weights, epoch_size
 from resnet_lab.data.sources import Source, read
 from resnet_lab.data.split import Indices, holdout
-
-MOST_NAMED = 5  # classes in a note
+from resnet_lab.text import first_few
 
 
 class ImageData(LightningDataModule):
@@ -36,12 +35,12 @@ class ImageData(LightningDataModule):
         for part in (self.source.train, self.source.test):
             TASKS.info(config.task).check_labels(part.labels, config.data)
         self.train_rows, self.validation_rows, self.test_rows = split(self.source, config.data)
-        self.notes = [*self.source.notes, *self._missing_classes()]
+        self.notes = [*self.source.notes, *self._notes_on_parts()]
         self.normalise = self._normalisation(config.data)
         self.num_batches, self.num_images = epoch_size(config, len(self.train_rows))
 
-    def _missing_classes(self) -> Iterator[str]:
-        """Yield a note for each part that lacks images, or classes."""
+    def _notes_on_parts(self) -> Iterator[str]:
+        """Yield a note for each part that has fewer images than asked for, or lacks classes."""
         wanted = self.config.data.validation
         if not len(self.validation_rows) and wanted > 0:
             yield "there is no validation part: too few training images to hold one out"
@@ -54,10 +53,9 @@ class ImageData(LightningDataModule):
         for part, own in {**parts, "test": labels[1][self.test_rows]}.items():
             missing = np.setdiff1d(np.arange(len(classes)), own)
             if len(own) and len(missing):
-                named = ", ".join(classes[label] for label in missing[:MOST_NAMED])
-                more = " …" if len(missing) > MOST_NAMED else ""
                 have = "has" if len(missing) == 1 else "have"
-                yield f"{len(missing)} of {len(classes)} classes {have} no images in the {part} part: {named}{more}"
+                named = first_few([classes[label] for label in missing])
+                yield f"{len(missing)} of {len(classes)} classes {have} no images in the {part} part: {named}"
 
     def record(self) -> dict[str, Any]:
         """Return what a run stores of its images: fingerprint, classes, numbers, what was changed or left out."""

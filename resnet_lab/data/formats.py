@@ -70,8 +70,8 @@ def read_idx(images: Path, labels: Path, num_classes: int) -> Labelled:
     Raises ConfigError, naming the file, on a wrong magic number, a length that does not match the dimensions, a label
     that is not a class, or unequal numbers of images and labels.
     """
-    pixels = _idx_array(images, num_axes=3)[:, None]
-    classes = _idx_array(labels, num_axes=1)
+    pixels = idx_array(images, num_axes=3)[:, None]
+    classes = idx_array(labels, num_axes=1)
     if not pixels.size:
         raise damaged(images, f"its images have the shape {pixels.shape}")
     if len(pixels) != len(classes):
@@ -95,7 +95,7 @@ def read_cifar(path: Path, layout: CifarLayout) -> tuple[tuple[str, ...], Labell
     return names, parts[0], parts[1]
 
 
-def _idx_array(path: Path, num_axes: int) -> npt.NDArray[np.uint8]:
+def idx_array(path: Path, num_axes: int) -> npt.NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes: two zeros, type 8, number of axes, their lengths as big-endian 32 bits."""
     data = unpacked(path)
     start = 4 + 4 * num_axes

@@ -8,7 +8,7 @@ import numpy as np
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Layout
-from resnet_lab.data.formats import Labelled, read_idx
+from resnet_lab.data.formats import idx_array, read_idx
 from resnet_lab.data.listing import refuse_other_count
 from resnet_lab.data.sources import Images, Source, facts_of_arrays
 from resnet_lab.rundir.images import DataFacts
@@ -20,7 +20,7 @@ FILES = ("train-images", "train-labels", "test-images", "test-labels")
 
 def look(config: DataConfig) -> tuple[Layout, int]:
     """Return the layout and the number of classes in the training labels. Raises ConfigError."""
-    return Layout.train_test, len(np.unique(_parts(config)[0][1]))
+    return Layout.train_test, len(np.unique(idx_array(_files(config)["train-labels"], num_axes=1)))
 
 
 def facts(config: DataConfig) -> DataFacts:
@@ -30,7 +30,9 @@ def facts(config: DataConfig) -> DataFacts:
 
 def idx_folder(config: DataConfig) -> Source:
     """Return the images; classes are named after their labels, which need not begin at 0."""
-    (train, train_labels), (test, test_labels) = _parts(config)
+    files = _files(config)
+    train, train_labels = read_idx(files["train-images"], files["train-labels"], num_classes=256)
+    test, test_labels = read_idx(files["test-images"], files["test-labels"], num_classes=256)
     names, codes = np.unique(train_labels, return_inverse=True)
     refuse_other_count(config, len(names))
     if foreign := sorted({*test_labels.tolist()} - {*names.tolist()}):
@@ -39,8 +41,8 @@ def idx_folder(config: DataConfig) -> Source:
     return Source(Images(train, codes), Images(test, test_codes), tuple(map(str, names.tolist())))
 
 
-def _parts(config: DataConfig) -> tuple[Labelled, Labelled]:
-    """Read training and test part. Raises ConfigError when a file is missing, damaged or not the only candidate."""
+def _files(config: DataConfig) -> dict[str, Path]:
+    """Find the four FILES. Raises ConfigError when one is missing, or several data sets have them."""
     require(config.folder.is_dir(), f"data.root={config.folder}: there is no such folder")
     found: dict[str, dict[str, Path]] = {}
     for path in sorted([*config.folder.glob("*"), *config.folder.glob("raw/*")]):
@@ -59,5 +61,4 @@ def _parts(config: DataConfig) -> tuple[Labelled, Labelled]:
             f"chooses; found {there}"
         )
     [files] = whole.values()
-    train = read_idx(files["train-images"], files["train-labels"], 256)
-    return train, read_idx(files["test-images"], files["test-labels"], 256)
+    return files

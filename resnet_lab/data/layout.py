@@ -7,8 +7,8 @@ from pathlib import Path
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Layout
-from resnet_lab.data.walk import HIDDEN, is_text, walk
-from resnet_lab.text import plural, printable
+from resnet_lab.data.walk import HIDDEN, is_text, reading, walk
+from resnet_lab.text import first_few, plural, printable
 
 # Usual names for the folders of the parts, in upper or lower case.
 PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
@@ -47,10 +47,9 @@ def layout_of(config: DataConfig) -> Layout:
 
 def look(config: DataConfig) -> tuple[Layout, int]:
     """Return the layout and the number of classes. Raises ConfigError if the folder has none."""
-    try:
-        return layout_of(config), len(class_names(config))
-    except OSError as error:
-        raise ConfigError(f"data.root={config.folder}: cannot read {error.filename}: {error.strerror}") from error
+    with reading(config.folder):
+        layout = layout_of(config)
+        return layout, len(class_names(config.folder, layout))
 
 
 def part_folders(root: Path) -> dict[str, Path]:
@@ -66,16 +65,14 @@ def part_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def class_names(config: DataConfig) -> tuple[str, ...]:
+def class_names(root: Path, layout: Layout) -> tuple[str, ...]:
     """Return the names of the class folders, sorted. Raises ConfigError if there are none, and OSError."""
-    layout = layout_of(config)
-    folders = part_folders(config.folder)
-    first = folders[next(iter(ROLES[layout]))]
+    first = part_folders(root)[next(iter(ROLES[layout]))]
     names = class_folders(first)
     if layout is Layout.flat:
         names = tuple(name for name in names if _has_files(first / name))
     if not names:
-        raise ConfigError(f"data.root={config.folder}: {first} has no class folders; {_there_is(first)}")
+        raise ConfigError(f"data.root={root}: {first} has no class folders; {_there_is(first)}")
     return names
 
 
@@ -107,8 +104,8 @@ def _missing(root: Path, part: str, folders: Mapping[str, Path]) -> ConfigError:
 
 def _there_is(folder: Path) -> str:
     """Say what a folder has and which layouts are read."""
-    names = sorted(printable(path.name) for path in subfolders(folder))
+    names = [f"{printable(name)}/" for name in class_folders(folder)]
     files = sum(entry.is_file() for entry in os.scandir(folder))
-    shown = ", ".join([f"{name}/" for name in names[:5]] + (["…"] if len(names) > 5 else []))
-    there = f"it has {plural(len(names), 'folder')}{f' ({shown})' if names else ''} and {plural(files, 'file')}"
+    shown = f" ({first_few(names)})" if names else ""
+    there = f"it has {plural(len(names), 'folder')}{shown} and {plural(files, 'file')}"
     return f"{there}; expected train/<class>/<images> with test/ or val/ next to it, or <class>/<images>"

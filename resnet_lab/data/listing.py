@@ -13,9 +13,9 @@ from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Layout
 from resnet_lab.data.decode import is_readable
-from resnet_lab.data.layout import ANNOTATIONS, ROLES, class_folders, class_names, layout_of, part_folders, subfolders
-from resnet_lab.data.walk import HIDDEN, Facts, is_text, is_visible, walk
-from resnet_lab.text import plural, printable
+from resnet_lab.data.layout import ANNOTATIONS, ROLES, class_folders, class_names, layout_of, part_folders
+from resnet_lab.data.walk import HIDDEN, Facts, is_text, is_visible, reading, walk
+from resnet_lab.text import first_few, plural, printable
 
 Indices = npt.NDArray[np.int64]
 
@@ -57,12 +57,11 @@ class _Found:
 def listing_of(config: DataConfig) -> Listing:
     """Return the listing of `config.root`. Raises ConfigError if it is none, or has not `data.num_classes` classes."""
     root = config.folder
-    try:
-        layout, classes = layout_of(config), class_names(config)
+    with reading(root):
+        layout = layout_of(config)
+        classes = class_names(root, layout)
         refuse_other_count(config, len(classes))
         return list_images(root, layout, classes, config.subfolders)
-    except OSError as error:
-        raise ConfigError(f"data.root={root}: cannot read {error.filename}: {error.strerror}") from error
 
 
 def refuse_other_count(config: DataConfig, there: int) -> None:
@@ -199,5 +198,5 @@ def _kinds(others: Mapping[str, Sequence[str]]) -> str:
 
 
 def _unused(root: Path, used: Sequence[str]) -> Iterator[str]:
-    if names := sorted(printable(path.name) for path in subfolders(root) if path.name not in used):
-        yield f"folders not used: {', '.join(f'{name}/' for name in names[:5])}{' …' if len(names) > 5 else ''}"
+    if names := [f"{printable(name)}/" for name in class_folders(root) if name not in used]:
+        yield f"folders not used: {first_few(names)}"

@@ -7,7 +7,6 @@ import numpy as np
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Layout
-from resnet_lab.config.registry import DATASETS
 from resnet_lab.data.cache import decoded, list_damaged
 from resnet_lab.data.decode import Decoding
 from resnet_lab.data.fingerprint import facts_of
@@ -32,7 +31,8 @@ TEST_PART = {
 
 def image_folder(config: DataConfig) -> Source:
     """Return the images in the class folders of `data.root`, decoded to `config.image_shape`."""
-    return _decoded(config, listing_of(config))
+    note = TEST_PART.get(config.layout)
+    return _decoded(config, listing_of(config), *([note] if note else []))
 
 
 def table(config: DataConfig) -> Source:
@@ -40,12 +40,17 @@ def table(config: DataConfig) -> Source:
     return _decoded(config, table_listing(config))
 
 
-def facts(config: DataConfig) -> DataFacts:
-    """Return the facts of the images in `data.root`, without decoding them."""
-    return facts_of(table_listing(config) if DATASETS.info(config.name).table else listing_of(config))
+def folder_facts(config: DataConfig) -> DataFacts:
+    """Return the facts of the images in the class folders of `data.root`, without decoding them."""
+    return facts_of(listing_of(config))
 
 
-def _decoded(config: DataConfig, listing: Listing) -> Source:
+def table_facts(config: DataConfig) -> DataFacts:
+    """Return the facts of the images in `data.root` that a table lists, without decoding them."""
+    return facts_of(table_listing(config))
+
+
+def _decoded(config: DataConfig, listing: Listing, *notes: str) -> Source:
     how = Decoding.of(config)
     rows = _rows(listing, config)
     pixels, index = decoded(listing.files, how, rows["train"])
@@ -65,7 +70,7 @@ def _decoded(config: DataConfig, listing: Listing) -> Source:
         facts=facts_of(listing),
         damaged=len(index.damaged),
         range=index.range,
-        notes=(*listing.left_out, *_notes(config, listing, rows, index)),
+        notes=(*listing.left_out, *notes, *_notes(config, listing, rows, index)),
     )
 
 
@@ -103,8 +108,6 @@ def _without_damaged(
 
 
 def _notes(config: DataConfig, listing: Listing, rows: dict[str, Indices], index: Index) -> Iterator[str]:
-    if config.layout in TEST_PART and not DATASETS.info(config.name).table:
-        yield TEST_PART[config.layout]
     if config.is_flat:
         yield f"{len(rows['test']):,} of {len(listing.labels):,} images are the test part (data.test={config.test:g})"
     if index.damaged:

@@ -15,10 +15,9 @@ from resnet_lab.config.enums import Layout
 from resnet_lab.data.decode import is_readable
 from resnet_lab.data.layout import ALL, PART_NAMES
 from resnet_lab.data.listing import Files, Listing, refuse_other_count
-from resnet_lab.data.walk import walk
-from resnet_lab.text import plural, printable
+from resnet_lab.data.walk import reading, walk
+from resnet_lab.text import first_few, plural, printable
 
-MOST_NAMED = 5  # files in a message
 MOST_DIGITS = 19  # of a class that counts as a number
 DELIMITERS = (",", ";", "\t")
 
@@ -45,10 +44,8 @@ def table_listing(config: DataConfig) -> Listing:
     if foreign := {label for label, _ in rows.values()} - set(classes):
         raise ConfigError(f"{config.folder / table.file}: no training image has class {printable(min(foreign))}")
     refuse_other_count(config, len(classes))
-    try:
+    with reading(config.folder):
         there = {name: facts for name, facts, why in walk(str(config.folder)) if not why}
-    except OSError as error:
-        raise ConfigError(f"data.root={config.folder}: cannot read {error.filename}: {error.strerror}") from error
     if missing := [name for name in rows if name not in there]:
         raise _refused(config, f"names {plural(len(missing), 'file')} that {config.folder} does not have", missing)
     if unreadable := [name for name in rows if not is_readable(name)]:
@@ -141,5 +138,4 @@ def _natural(label: str) -> tuple[int, int, str]:
 
 
 def _refused(config: DataConfig, what: str, names: list[str]) -> ConfigError:
-    shown = ", ".join(map(printable, names[:MOST_NAMED])) + (" …" if len(names) > MOST_NAMED else "")
-    return ConfigError(f"{config.folder / config.table.file} {what}: {shown}")
+    return ConfigError(f"{config.folder / config.table.file} {what}: {first_few([*map(printable, names)])}")

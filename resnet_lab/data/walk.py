@@ -4,13 +4,25 @@ import mimetypes
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from resnet_lab.config.checks import ConfigError
 
 Facts = tuple[int, int, int]  # bytes, time of the last change of the content and of the entry in ns
 
 HIDDEN = "hidden"
 NO_FACTS: Facts = (0, 0, 0)
 JUNK = ("thumbs.db", "desktop.ini", ".ds_store")  # made by file managers
+
+
+@contextmanager
+def reading(root: Path) -> Iterator[None]:
+    """Turn errors of the file system into ConfigError, which names the setting and the folder or file."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"data.root={root}: cannot read {error.filename}: {error.strerror}") from error
 
 
 def walk(folder: str, prefix: str = "", left: tuple[Path, ...] = ()) -> Iterator[tuple[str, Facts, str]]:

@@ -132,6 +132,11 @@ def sample(group: Group, measure: str) -> dict[str, float]:
     return {block: value for block, value in values.items() if value is not None}
 
 
+def interval(summary: Summary | None, scoring: Scoring) -> str:
+    """Format a mean with its interval, if any."""
+    return " ± ".join(scoring.number(v) for v in (summary.mean, summary.half) if v is not None) if summary else ""
+
+
 def _row(group: Group, scoring: Scoring) -> Row:
     results = [run.result for run in group.runs.values()]
     published = {result["published_error"] for result in results}

@@ -112,23 +112,24 @@ def _comparable(runs: list[StoredRun]) -> list[tuple[Fields, list[StoredRun]]]:
 
     If a setting in SPLITS follows the seed (`${seed}`), its values count as equal, and so do the images of the parts.
     """
-    buckets: defaultdict[str, list[StoredRun]] = defaultdict(list)
+    buckets: defaultdict[str, list[tuple[StoredRun, Fields]]] = defaultdict(list)
     for run in runs:
-        buckets[_key(settings(run) | dict.fromkeys(SPLITS))].append(run)
+        own = settings(run)
+        buckets[_key(own | dict.fromkeys(SPLITS))].append((run, own))
     parted: dict[str, tuple[Fields, list[StoredRun]]] = {}
     for bucket in buckets.values():
         following = {name: "seed" for name in SPLITS if _follows_seed(bucket, name)}
-        known = {_fingerprint(run) for run in bucket} - {None}
-        for run in bucket:
-            shared = settings(run) | following
+        known = {_fingerprint(run) for run, _ in bucket} - {None}
+        for run, own in bucket:
+            shared = own | following
             if len(known) > 1 and "data.test_split_seed" not in following:
                 shared["images"] = _fingerprint(run)
             parted.setdefault(_key(shared), (shared, []))[1].append(run)
     return list(parted.values())
 
 
-def _follows_seed(runs: list[StoredRun], name: str) -> bool:
-    values = {(settings(run).get(name), run.result["seed"]) for run in runs}
+def _follows_seed(bucket: list[tuple[StoredRun, Fields]], name: str) -> bool:
+    values = {(own.get(name), run.result["seed"]) for run, own in bucket}
     return len(values) > 1 and all(value == seed for value, seed in values)
 
 

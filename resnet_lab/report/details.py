@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from resnet_lab.config.tasks import Scoring
-from resnet_lab.report.analysis import Row
+from resnet_lab.report.analysis import Row, interval
 from resnet_lab.report.comparison import Group
 from resnet_lab.report.statistics import Summary, summarise
 
@@ -47,11 +47,6 @@ def detail_table(rows: list[Row], scoring: Scoring) -> DetailTable | None:
     cells = [[label, *(interval(own.get(name), scoring) for name in shown)] for label, own in found.items()]
     headings = ["group", *(name.partition(".")[2] or name.replace("_", " ") for name in shown)]
     return DetailTable(headings, cells, len(names) - len(shown))
-
-
-def interval(summary: Summary | None, scoring: Scoring) -> str:
-    """Format a mean with its interval, if any."""
-    return " ± ".join(scoring.number(v) for v in (summary.mean, summary.half) if v is not None) if summary else ""
 
 
 def _flat(scores: Mapping[str, object]) -> dict[str, float]:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from resnet_lab.report.analysis import COSTS, MEASURE, MEASURES, Analysis, Row, labels
-from resnet_lab.report.details import interval
+from resnet_lab.report.analysis import COSTS, MEASURE, MEASURES, Analysis, Row, interval, labels
 
 
 def scatter(analyses: Sequence[Analysis]) -> dict[str, Any]:

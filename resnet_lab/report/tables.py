@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from resnet_lab.config.tasks import Scoring
-from resnet_lab.report.analysis import COSTS, MEASURE, MEASURES, Analysis, Row, basis, score
+from resnet_lab.report.analysis import COSTS, MEASURE, MEASURES, Analysis, Row, basis, interval, score
 from resnet_lab.report.collect import Collected
-from resnet_lab.report.details import details, interval
+from resnet_lab.report.details import details
 
 HEADINGS = (
     "group", "n", "test {score}, last", "sd", "median", "validation, last", "test, best", "validation, best",

@@ -14,7 +14,7 @@ from resnet_lab.config.hydra_private import failure
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.text import plural
 from resnet_lab.training.log import console, log
-from resnet_lab.training.run import scores
+from resnet_lab.training.result import scores
 
 
 class ProgressTable:

@@ -14,6 +14,7 @@ from resnet_lab.config.published import published
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_dict
+from resnet_lab.config.tasks import Scoring
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.reading import SCHEMA_VERSION
@@ -99,3 +100,18 @@ def git_commit() -> str | None:
         return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def format_result(result: dict[str, Any]) -> str:
+    """Return name, seed and scores of a run in one line."""
+    return f"{result['name']} seed {result['seed']}: {scores(result)}"
+
+
+def scores(result: dict[str, Any]) -> str:
+    """Return the test scores of the last weights and of the best epoch, and the training time."""
+    scoring, last, best = Scoring.of(result), result["last"], result["best"]
+    name = f"test_{scoring.score}"
+    text = f"test {scoring.score} {scoring.text(last[name])} (last epoch, {last['epoch']})"
+    if best:
+        text += f", {scoring.text(best[name])} (epoch {best['epoch']}, lowest validation {scoring.score})"
+    return f"{text}; trained in {result['seconds']:.0f} s"

@@ -12,7 +12,6 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import from_dict, to_stored
-from resnet_lab.config.tasks import Scoring
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.fingerprint import identified, look_again
 from resnet_lab.interrupts import Interrupted, RunFailed, signals_kept
@@ -225,18 +224,3 @@ def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
             f"{data.num_images}), and its last map has a single pixel: BatchNorm needs more than one value; "
             "use another batch size"
         )
-
-
-def format_result(result: Result) -> str:
-    """Return name, seed and scores of a run in one line."""
-    return f"{result['name']} seed {result['seed']}: {scores(result)}"
-
-
-def scores(result: Result) -> str:
-    """Return the test scores of the last weights and of the best epoch, and the training time."""
-    scoring, last, best = Scoring.of(result), result["last"], result["best"]
-    name = f"test_{scoring.score}"
-    text = f"test {scoring.score} {scoring.text(last[name])} (last epoch, {last['epoch']})"
-    if best:
-        text += f", {scoring.text(best[name])} (epoch {best['epoch']}, lowest validation {scoring.score})"
-    return f"{text}; trained in {result['seconds']:.0f} s"

@@ -75,6 +75,16 @@ def cifar_archive(path: Path, folder: str, files: dict[str, bytes]) -> Path:
     return path
 
 
+def cifar_copy(path: Path, folder: str, files: dict[str, bytes], unpack: bool) -> Path:
+    """A folder of files in `path`: as an archive, or unpacked."""
+    if not unpack:
+        return cifar_archive(path / "archive.tar.gz", folder, files)
+    (path / folder).mkdir()
+    for name, data in files.items():
+        (path / folder / name).write_bytes(data)
+    return path / folder
+
+
 def cifar_records(pixels: np.ndarray, *labels: np.ndarray) -> bytes:
     """Images (N, 3, 32, 32) and their columns of labels, as records of the binary version."""
     columns = [np.asarray(column, np.uint8)[:, None] for column in labels]

@@ -16,7 +16,7 @@ from support.pictures import GREY, folder_config, listed, names, noise, put, sav
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Fit
-from resnet_lab.data.cache import Images, decoded, list_damaged
+from resnet_lab.data.cache import Cached, decoded, list_damaged
 from resnet_lab.data.decode import Decoding
 from resnet_lab.data.listing import list_images
 from resnet_lab.data.own import image_folder
@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
     return put(tmp_path / "images", ("train/cat/a.png", "train/cat/b.png", "train/ant/a.png", "test/cat/a.png"))
 
 
-def decode(root: Path, how: Decoding = PLAIN, **settings: object) -> Images:
+def decode(root: Path, how: Decoding = PLAIN, **settings: object) -> Cached:
     listing = listed(root, **settings)
     return decoded(listing.files, how, listing.parts["train"])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from served import cifar_archive, cifar_records, gzipped, idx
+from served import cifar_archive, cifar_copy, cifar_records, gzipped, idx
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.formats import CIFAR10, CIFAR100, CifarLayout, read_cifar, read_idx
@@ -83,12 +83,7 @@ def cifar100_files() -> dict[str, bytes]:
 @pytest.mark.parametrize("layout", [SMALL10, SMALL100])
 def test_cifar(tmp_path: Path, layout: CifarLayout, unpack: bool) -> None:
     files = cifar10_files() if layout is SMALL10 else cifar100_files()
-    path = cifar_archive(tmp_path / "archive.tar.gz", layout.folder, files)
-    if unpack:
-        path = tmp_path / layout.folder
-        path.mkdir()
-        for name, data in files.items():
-            (path / name).write_bytes(data)
+    path = cifar_copy(tmp_path, layout.folder, files, unpack)
     names, (train, train_labels), (test, test_labels) = read_cifar(path, layout)
     offset = 0 if layout is SMALL10 else 90  # the fine label, not the coarse one before it
     assert names[offset + 3] == ("cat" if layout is SMALL10 else "class_93")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from served import cifar_archive
+from served import cifar_archive, cifar_copy
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.formats import CIFAR10_PYTHON, CIFAR100_PYTHON, CifarLayout, read_cifar
@@ -80,12 +80,7 @@ def cifar100_files(dump: Any) -> dict[str, bytes]:
 @pytest.mark.parametrize("layout", [SMALL10, SMALL100], ids=["10", "100"])
 def test_cifar_as_published_in_its_python_version(tmp_path: Path, layout: CifarLayout, unpack: bool, dump: Any) -> None:
     files = (cifar10_files if layout is SMALL10 else cifar100_files)(dump)
-    path = cifar_archive(tmp_path / "archive.tar.gz", layout.folder, files)
-    if unpack:
-        path = tmp_path / layout.folder
-        path.mkdir()
-        for name, data in files.items():
-            (path / name).write_bytes(data)
+    path = cifar_copy(tmp_path, layout.folder, files, unpack)
     names, (train, train_labels), (test, test_labels) = read_cifar(path, layout)
     offset = 0 if layout is SMALL10 else 90
     assert names[offset + 3] == ("cat" if layout is SMALL10 else "class_93")

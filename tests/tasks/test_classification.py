@@ -17,7 +17,7 @@ from resnet_lab.inspect.sections import PARTS
 from resnet_lab.job import objective
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.tasks.base import task_of
-from resnet_lab.training.run import format_result
+from resnet_lab.training.result import format_result
 from resnet_lab.training.step import Totals
 
 PACKAGE = Path(resnet_lab.__file__).parent

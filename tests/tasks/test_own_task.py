@@ -24,7 +24,7 @@ from resnet_lab.job import objective
 from resnet_lab.report.__main__ import main as report
 from resnet_lab.sweep import progress_table
 from resnet_lab.sweep.progress_table import ProgressTable
-from resnet_lab.training.run import format_result
+from resnet_lab.training.result import format_result
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,8 @@ from resnet_lab.data.sources import Source, read
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.complexity import complexity
 from resnet_lab.model.resnet import ResNetV2
-from resnet_lab.training.run import format_result, run
+from resnet_lab.training.result import format_result
+from resnet_lab.training.run import run
 
 SCALARS = {
     "train/loss",
