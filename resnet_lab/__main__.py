@@ -2,9 +2,9 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import NoReturn
 
+from resnet_lab import __version__
 from resnet_lab.command import VERBS, main_of, run_command
 from resnet_lab.config.checks import ConfigError
 
@@ -19,7 +19,7 @@ def _main(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in VERBS:
         return main_of(arguments[0])(arguments[1:])
     if list(arguments) == ["--version"]:
-        print(f"resnet-lab {version('resnet-lab')}")
+        print(f"resnet-lab {__version__}")
         return 0
 
     import hydra

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_lab import __version__
 from resnet_lab.config.checks import ConfigError
 
 VERSION = 3  # of the settings, stored with each run; 1: resnet_lab 0.1, which stored none
@@ -44,9 +45,7 @@ MIGRATIONS = (
 
 def stamp() -> dict[str, Any]:
     """Return the version entries stored with settings, for later versions to read."""
-    from importlib.metadata import version
-
-    return {"settings_version": VERSION, "written_by": version("resnet-lab")}
+    return {"settings_version": VERSION, "written_by": __version__}
 
 
 def upgrade(stored: dict[str, Any]) -> dict[str, Any]:

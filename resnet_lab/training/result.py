@@ -4,12 +4,12 @@ import math
 import platform
 import statistics
 import subprocess
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from resnet_lab import __version__
 from resnet_lab.config.published import published
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
@@ -21,7 +21,7 @@ from resnet_lab.rundir.reading import SCHEMA_VERSION
 from resnet_lab.training.module import History, best_epoch
 from resnet_lab.training.runtime import Runtime
 
-PACKAGES = ("resnet-lab", "torch", "pytorch-lightning", "hydra-core", "numpy")
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +82,10 @@ def _epoch(record: dict[str, float | None], test: Tested, score: str) -> dict[st
     return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
 
 
-def versions() -> dict[str, str | None]:
+def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that affect the numbers."""
-    found: dict[str, str | None] = {"python": platform.python_version(), **dict.fromkeys(PACKAGES)}
-    for package in PACKAGES:
-        with suppress(PackageNotFoundError):  # a checkout that is not installed
-            found[package] = version(package)
-    return found
+    others = {package: version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), "resnet-lab": __version__, **others}
 
 
 def git_commit() -> str | None:

@@ -22,7 +22,6 @@ from resnet_lab.rundir.images import DataFacts
 
 pytestmark = pytest.mark.usefixtures("cache")
 
-REPOSITORY = Path(__file__).parents[2]
 NAMES = ("train/cat/a.png", "train/cat/b.png", "train/dog/a.png", "test/cat/a.png", "test/dog/a.png")
 
 
@@ -74,10 +73,13 @@ def test_it_is_the_same_in_another_process_and_without_a_cache(root: Path, tmp_p
         "import sys; from support.pictures import listed; from resnet_lab.data.fingerprint import facts_of;"
         "print(facts_of(listed(sys.argv[1])).fingerprint)"
     )
-    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
     (tmp_path / "file").touch()
     for hash_seed, cache in (("1", "elsewhere"), ("2", "file")):  # a cache can neither be read nor written in a file
-        environment = {"PYTHONPATH": paths, "PYTHONHASHSEED": hash_seed, "XDG_CACHE_HOME": str(tmp_path / cache)}
+        environment = {
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PYTHONHASHSEED": hash_seed,
+            "XDG_CACHE_HOME": str(tmp_path / cache),
+        }
         made = subprocess.run(
             [sys.executable, "-c", code, root], env={**os.environ, **environment}, capture_output=True, text=True
         )

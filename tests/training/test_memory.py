@@ -21,7 +21,7 @@ def test_images_that_are_too_many(tmp_path: Path) -> None:
 
 
 def test_the_estimate_grows_with_batch_and_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = load_config("optim=adam")
+    config = load_config("optim=adam", "trainer=cpu")
     cost = measure(config)
 
     class Memory:
