@@ -69,7 +69,8 @@ def imported(module: Path) -> Iterator[str]:
             base = [*package[: len(package) - node.level + 1]] if node.level else []
             source = ".".join([*base, *([node.module] if node.module else [])])
             yield source
-            yield from (f"{source}.{alias.name}" for alias in node.names if source == "resnet_lab")
+            if source == "resnet_lab":
+                yield from (f"{source}.{alias.name}" for alias in node.names if alias.name != "__version__")
 
 
 def own(module: Path) -> set[str]:

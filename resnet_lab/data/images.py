@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -34,8 +35,14 @@ class Normalisation:
 
     def __call__(self, pixels_BCHW: Tensor) -> Tensor:
         """Convert uint8 pixels to float32, with mean 0 and std 1 over the measured images."""
-        mean_C, std_C = (torch.tensor(values, device=pixels_BCHW.device) for values in (self.mean, self.std))
-        return (pixels_BCHW.float() / 255 - mean_C[:, None, None]) / std_C[:, None, None]
+        mean_C11, std_C11 = (_channels(values, pixels_BCHW.device) for values in (self.mean, self.std))
+        return (pixels_BCHW.float() / 255 - mean_C11) / std_C11
+
+
+@cache
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Put a number for each channel on a device, (C, 1, 1), once: a GPU waits for each copy from the host."""
+    return torch.tensor(values, device=device)[:, None, None]
 
 
 class ResidentImages:

@@ -85,7 +85,7 @@ class EvalLoader:
     def __init__(self, images: ResidentImages, rows: np.ndarray, normalise: Normalisation, config: Config) -> None:
         self.images, self.normalise = images, normalise
         self.memory_format = memory_format(config)
-        self.chunks = torch.from_numpy(rows).split(config.trainer.eval_batch_size)
+        self.chunks = torch.from_numpy(rows).to(images.pixels_NCHW.device).split(config.trainer.eval_batch_size)
 
     def __len__(self) -> int:
         return len(self.chunks)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from resnet_lab.config.enums import Activation, Init
 from resnet_lab.config.model import ModelConfig
@@ -62,7 +63,7 @@ class Layers:
                 layers.add_module("relu", nn.ReLU(inplace=len(layers) > 0))
             elif self.batch_norm:
                 lineage = self.lineage
-                layers.add_module("norm", nn.BatchNorm2d(maps, eps=lineage.norm_eps, momentum=lineage.norm_momentum))
+                layers.add_module("norm", BatchNorm(maps, eps=lineage.norm_eps, momentum=lineage.norm_momentum))
         return layers
 
     def initialise(self, net: nn.Module) -> None:
@@ -76,6 +77,18 @@ class Layers:
         for module in net.modules():
             if isinstance(module, Gate):
                 module.open()
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """BatchNorm that leaves counting its mini-batches to a training step, which counts for all layers at once."""
+
+    counts = True  # False: a training step counts
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        if self.counts:
+            return super().forward(x_BCHW)
+        statistics, scale = (self.running_mean, self.running_var), (self.weight, self.bias)
+        return F.batch_norm(x_BCHW, *statistics, *scale, self.training, self.momentum or 0.0, self.eps)
 
 
 class ResidualLayer(nn.Module):

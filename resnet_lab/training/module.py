@@ -44,8 +44,8 @@ def training_step(
     class_weights: torch.Tensor | None = None,
 ) -> Step:
     """Build the training step for `runtime`: compiled or not, and replayed if there is a recorder."""
-    forward: Any = torch.compile(net, dynamic=False) if runtime.compiles else net
-    step = TrainingStep(net, forward, optimizer, optim, totals, class_weights)
+    compiled: Any = torch.compile(net, dynamic=False) if runtime.compiles else None
+    step = TrainingStep(net, optimizer, optim, totals, class_weights, compiled)
     if recorder is None:
         return step
     make_recordable(optimizer, totals.loss.device)
@@ -86,7 +86,7 @@ class TaskModule(LightningModule):
         """Build the steps, now that network, optimiser and checkpoint are on the device."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        self.optimizer = optimizer
+        self.optimizer, self.lr = optimizer, math.nan  # a resumed run sets the rate, too
         self.totals, self.evaluated = Totals(self.task, self.device), Totals(self.task, self.device)
         recorder = GraphCapture() if self.runtime.graphs else None
         weights = None if self.class_weights is None else self.class_weights.to(self.device)
@@ -114,8 +114,10 @@ class TaskModule(LightningModule):
         images, labels = batch
         size = self.config.optim.batch_size
         for images_BCHW, labels_B in zip(images.split(size), labels.split(size), strict=True):
-            self.lr = learning_rate(self.config.optim, self.global_step, self.total_steps)
-            set_learning_rate(self.optimizer, self.lr)
+            lr = learning_rate(self.config.optim, self.global_step, self.total_steps)
+            if lr != self.lr:  # a GPU launches a kernel for each change
+                self.lr = lr
+                set_learning_rate(self.optimizer, lr)
             self.take_step(images_BCHW, labels_B)
             count_step(self.trainer)
 

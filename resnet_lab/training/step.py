@@ -3,13 +3,16 @@
 Steps neither wait for the device nor branch on values stored there, so a CUDA graph can record them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from resnet_lab.config.optim import OptimConfig
+from resnet_lab.model.layers import BatchNorm
 from resnet_lab.tasks.base import Task
 
 Forward = Callable[[Tensor], Tensor]  # images (B, C, H, W) → outputs (B, …)
@@ -43,25 +46,32 @@ class Totals:
 class TrainingStep:
     """Forward, loss, backward, clipping and update for one mini-batch; `totals` sums loss and penalty before it.
 
-    `forward` computes full mini-batches; `net` itself computes smaller ones, for which nothing is compiled.
+    `compiled` computes full mini-batches, if given; `net` itself computes smaller ones, for which nothing is compiled.
     """
 
     def __init__(
         self,
         net: nn.Module,
-        forward: Forward,
         optimizer: torch.optim.Optimizer,
         optim: OptimConfig,
         totals: Totals,
         class_weights: Tensor | None = None,
+        compiled: Forward | None = None,
     ) -> None:
-        self.net, self.forward, self.optimizer, self.optim, self.totals = net, forward, optimizer, optim, totals
+        self.net, self.optimizer, self.optim, self.totals = net, optimizer, optim, totals
+        self.forward, self.compiled = OneCast(net), compiled
         self.weights = {} if class_weights is None else {"weights": class_weights}  # own tasks may not take them
+        norms = [module for module in net.modules() if isinstance(module, BatchNorm)]
+        for norm in norms:
+            norm.counts = False
+        self.counters = [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None]
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor) -> None:
         optim, task = self.optim, self.totals.task
+        compiled = self.compiled if len(labels) == optim.batch_size else None
+        forward = self.forward if compiled is None else compiled
         with fresh_casts(images_BCHW.device):
-            outputs = (self.forward if len(labels) == optim.batch_size else self.net)(images_BCHW)
+            outputs = forward(images_BCHW)
             targets = task.targets(images_BCHW, labels)
             loss = task.loss(outputs, targets, optim.label_smoothing, **self.weights)
         self.optimizer.zero_grad()
@@ -69,6 +79,8 @@ class TrainingStep:
         if optim.clip_norm:
             nn.utils.clip_grad_norm_(self.net.parameters(), optim.clip_norm)
         self.optimizer.step()
+        if self.counters:
+            torch._foreach_add_(self.counters, 1)
         self.totals.add(loss, outputs, targets)
 
 
@@ -95,3 +107,46 @@ def fresh_casts(device: torch.device) -> AbstractContextManager[object]:
         return nullcontext()
     dtype = torch.get_autocast_dtype(device.type)
     return torch.autocast(device.type, dtype=dtype, cache_enabled=False)
+
+
+class OneCast:
+    """A network whose weights are cast for autocast in one operation, and their gradients in another.
+
+    Autocast takes two for each layer, many for a GPU. The numbers are the same if the network uses each weight once;
+    gradients of several uses are summed in the lower precision.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        layers = [module for module in net.modules() if type(module) in (nn.Conv2d, nn.Linear)]  # which autocast casts
+        cast = {id(parameter) for layer in layers for parameter in layer.parameters()}
+        self.net = net
+        self.weights = {name: parameter for name, parameter in net.named_parameters() if id(parameter) in cast}
+
+    def __call__(self, images_BCHW: Tensor) -> Tensor:
+        device = images_BCHW.device.type
+        if not torch.is_autocast_enabled(device):
+            return self.net(images_BCHW)
+        copies = _Cast.apply(torch.get_autocast_dtype(device), *self.weights.values())
+        return functional_call(self.net, dict(zip(self.weights, copies, strict=True)), (images_BCHW,))
+
+
+class _Cast(torch.autograd.Function):
+    """Tensors in another dtype."""
+
+    @staticmethod
+    def forward(ctx: Any, dtype: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.dtype = tensors[0].dtype
+        ctx.set_materialize_grads(False)  # what has no gradient is not updated
+        return _cast(tensors, dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        there = [gradient for gradient in gradients if gradient is not None]
+        cast = iter(_cast(there, ctx.dtype))
+        return None, *(None if gradient is None else next(cast) for gradient in gradients)
+
+
+def _cast(tensors: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    copies = [torch.empty_like(tensor, dtype=dtype) for tensor in tensors]
+    torch._foreach_copy_(copies, list(tensors))
+    return tuple(copies)

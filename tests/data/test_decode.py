@@ -107,7 +107,7 @@ KINDS: dict[str, tuple[Callable[[], Image.Image], Floats, dict[str, object]]] = 
     ),
     "RGBA": (lambda: Image.fromarray(np.dstack([COLOURS, ALPHAS])), rgba(COLOURS, ALPHAS), {}),
     "CMYK": (
-        lambda: Image.fromarray(CMYK, "CMYK"),
+        lambda: Image.frombytes("CMYK", CMYK.shape[1::-1], CMYK.tobytes()),
         rgba((255 - CMYK[..., :3].astype(np.float64)) * (255 - CMYK[..., 3:].astype(np.float64)) / 255),
         {},
     ),

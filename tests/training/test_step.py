@@ -14,7 +14,7 @@ from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import task_of
 from resnet_lab.training.schedule import build_optimizer
-from resnet_lab.training.step import EvaluationStep, Totals, TrainingStep
+from resnet_lab.training.step import EvaluationStep, OneCast, Totals, TrainingStep
 
 CPU = torch.device("cpu")
 
@@ -62,12 +62,65 @@ def test_channels_last_survives(variant: str):
     for module in convolutions:
         module.register_forward_hook(look)
     images = torch.randn(4, *config.data.image_shape).contiguous(memory_format=torch.channels_last)
-    step = TrainingStep(net, net, build_optimizer(config.optim, net), config.optim, Totals(task_of(config), CPU))
+    step = TrainingStep(net, build_optimizer(config.optim, net), config.optim, Totals(task_of(config), CPU))
     step(images, torch.zeros(4, dtype=torch.long))
     assert len(seen) >= 3 * len(convolutions)
     tensors = [*seen, *(module.weight for module in convolutions)]
     others = [tensor for tensor in tensors if not tensor.is_contiguous(memory_format=torch.channels_last)]
     assert len(others) == ("relu_before_addition" in variant)
+
+
+class Casting(nn.Module):
+    """A net of what autocast casts, what it does not, and what is not used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.again = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1, bias=False)
+        self.scale = nn.Parameter(torch.full((8, 1, 1), 1.5))
+        self.unused, self.linear = nn.Conv2d(2, 2, 1), nn.Linear(8, 4)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        maps = self.again(self.conv(x_BCHW)) * self.scale
+        return self.linear(maps.mean((2, 3)))
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_weights_cast_at_once_give_the_numbers_of_autocast(layout: torch.memory_format):
+    torch.manual_seed(0)
+    net = Casting().to(memory_format=layout)  # type: ignore[call-overload]
+    images = torch.randn(4, 3, 8, 8).contiguous(memory_format=layout)
+    outputs, gradients = [], []
+    for forward in (net, OneCast(net)):
+        net.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+            output = forward(images)
+        output.float().square().sum().backward()
+        outputs.append(output)
+        gradients.append([parameter.grad for parameter in net.parameters()])
+    assert torch.equal(*outputs)
+    for one, other in zip(*gradients, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert torch.equal(one, other)
+            assert (one.dtype, one.stride()) == (other.dtype, other.stride())
+
+
+def test_without_autocast_the_weights_are_the_nets_own():
+    net, images = Casting(), torch.randn(2, 3, 8, 8)
+    assert torch.equal(OneCast(net)(images), net(images))
+
+
+def test_a_step_counts_the_batches_of_every_norm_once():
+    config = load_config(*TINY)
+    net = task_of(config).network()
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    images, labels = torch.randn(16, *config.data.image_shape), torch.zeros(16, dtype=torch.long)
+    net(images)  # by itself, a network counts as any other
+    assert {int(norm.num_batches_tracked) for norm in norms} == {1}
+    step = TrainingStep(net, build_optimizer(config.optim, net), config.optim, Totals(task_of(config), CPU))
+    for _ in range(3):
+        step(images, labels)
+    assert {int(norm.num_batches_tracked) for norm in norms} == {4}
 
 
 def test_channels_first_on_request(tmp_path: Path):
@@ -114,7 +167,8 @@ def test_steps_are_taken_by_what_is_compiled_at_full_size_only():
         sizes.append(len(images))
         return net(images)
 
-    step = TrainingStep(net, compiled, build_optimizer(config.optim, net), config.optim, Totals(task_of(config), CPU))
+    totals = Totals(task_of(config), CPU)
+    step = TrainingStep(net, build_optimizer(config.optim, net), config.optim, totals, compiled=compiled)
     for size in (16, 5, 16):
         step(torch.randn(size, *config.data.image_shape), torch.zeros(size, dtype=torch.long))
     assert sizes == [16, 16]
