@@ -168,9 +168,9 @@ def all_checks(names: Sequence[str], device: torch.device, overrides: Sequence[s
 
 
 def reorders(name: str) -> bool:
-    """Whether it may sum in another order than the bare loop: all but roof and lab, and the lab with some settings."""
+    """Whether it may sum in another order than the bare loop: all others, and the lab with some settings."""
     own, _, setting = name.partition(":")
-    return own not in ("lab", "roof") or setting in ("trainer.compile=inductor", "trainer.channels_last=false")
+    return own not in ("lab", "roof", "floor") or setting in ("trainer.compile=inductor", "trainer.channels_last=false")
 
 
 def in_fp32(device: torch.device) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ def comparisons(results: Mapping[str, Content]) -> dict[str, dict[str, Any]]:
                 title = f"{network}, {content['device']}"
                 found[f"{title} ({name.rpartition('-')[2]})" if title in found else title] = measured
         elif "ratios" in content:
-            found[f"{name.removeprefix('gpu/')}, cuda"] = content
+            found[f"{name.removeprefix('gpu/fast-')}, cuda"] = content
     return found
 
 

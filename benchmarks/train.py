@@ -8,7 +8,7 @@ import contextlib
 import io
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from benchmarks.worker import ImplementationFailed, measure
 from resnet_lab.training.log import show_on_terminal
 
 NETWORKS = ("cifar10_20", "cifar10_56", "cifar10_basic_56", "cifar10_164")
-IMPLEMENTATIONS = ("roof", "lab", "plain", "template", "strong", "timm")
+IMPLEMENTATIONS = ("roof", "floor", "lab", "plain", "template", "strong", "timm")
 
 
 def main() -> int:
@@ -87,20 +87,40 @@ def passed_checks(names: Sequence[str], device: str) -> list[dict[str, Any]]:
 
 def compare(network: str, names: Sequence[str], rounds: int, steps: int, epochs: int, device: str) -> dict[str, Any]:
     """Measure images/s of all in all rounds, the ratios of the lab to the others, and whether these suffice."""
-    names = [name for name in names if name != "timm" or "basic" not in network]  # timm has bottleneck units only
     measured: list[dict[str, float]] = []
+    for _ in rounds_measured(measured, network, names, rounds, steps, epochs, device):
+        pass
+    return comparison(network, device, measured)
+
+
+def rounds_measured(
+    measured: list[dict[str, float]],
+    network: str,
+    names: Sequence[str],
+    rounds: int,
+    steps: int,
+    epochs: int,
+    device: str,
+) -> Iterator[None]:
+    """Measure what the rounds of `measured` lack, add it there, and yield after each measurement."""
+    names = [name for name in names if name != "timm" or "basic" not in network]  # timm has bottleneck units only
     for number in range(rounds):
-        speeds = {}
+        measured += [{}] if number == len(measured) else []
         for name in decide.order(names, number):
-            speeds[name] = measure(name, [f"+experiment={network}"], steps, epochs, device)
-            print(f"{network}, round {number + 1}: {name} {speeds[name]:,.0f} images/s", flush=True)
-        measured.append({name: speeds[name] for name in names})
+            if name not in measured[number]:
+                speed = measured[number][name] = measure(name, [f"+experiment={network}"], steps, epochs, device)
+                print(f"{network}, round {number + 1}: {name} {speed:,.0f} images/s", flush=True)
+                yield
+
+
+def comparison(network: str, device: str, measured: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """Return the speeds in finished rounds, the ratios of the lab to the others, and whether these suffice."""
     compared = decide.ratios(measured)
     checks = decide.verdicts(compared, decide.limits(network, device))
     for other, ratio in compared.items():
         print(f"{network}: lab/{other} {ratio['median']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})")
-    speeds_of = {name: decide.spread([speeds[name] for speeds in measured]) for name in names}
-    return {"rounds": measured, "images_per_second": speeds_of, "ratios": compared, "checks": checks}
+    speeds_of = {name: decide.spread([speeds[name] for speeds in measured]) for name in measured[0]}
+    return {"rounds": list(measured), "images_per_second": speeds_of, "ratios": compared, "checks": checks}
 
 
 def self_check(network: str, rounds: int, steps: int, epochs: int, device: str) -> int:

@@ -20,13 +20,18 @@ KEPT = 2**30  # bytes, more than any activation here
 
 def train(task: Task, observer: Observer, graphs: bool | None = None) -> Trained:
     """Train all epochs; eager on a CPU, or if `graphs` is False."""
+    step = Step(task)
+    lr, number = looped(task, observer, step, graphs=task.device.type == "cuda" if graphs is None else graphs)
+    return Trained.of(step.net, step.optimizer, lr, number)
+
+
+def looped(task: Task, observer: Observer, step: "Step", graphs: bool) -> tuple[float, int]:
+    """Train all epochs by a step; return the last learning rate and the number of steps."""
     torch.backends.cudnn.benchmark = True
     if task.device.type == "cpu":
         torch.set_num_threads(task.threads)
         keep_large_blocks()
-    step = Step(task)
-    on_gpu = task.device.type == "cuda"
-    replayed = Graph(step) if (on_gpu if graphs is None else graphs) else step
+    replayed = Graph(step) if graphs else step
     number = 0
     for epoch in range(task.epochs):
         observer.epoch_begins()
@@ -38,7 +43,7 @@ def train(task: Task, observer: Observer, graphs: bool | None = None) -> Trained
             observer.step(step.images, step.labels, step.loss)
             number += 1
         observer.epoch_ends()
-    return Trained.of(step.net, step.optimizer, lr, number)
+    return lr, number
 
 
 def keep_large_blocks() -> None:

@@ -5,7 +5,8 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,8 +105,9 @@ def on_random_images(config: Config, steps: int, folder: str) -> Config:
     return dataclasses.replace(config, data=data, trainer=trainer, output_dir=folder, objective=[], dry_run=False)
 
 
-def bare_seconds(config: Config, rounds: int = 5) -> float:
-    """Return the seconds per step on images already on the device: the median of rounds of about half a second."""
+@contextmanager
+def bare_step(config: Config) -> Iterator[tuple[Callable[[], None], torch.device]]:
+    """Set the machine up for training, and yield a step on images already on the device, and the device."""
     runtime = Runtime.resolve(config, measure(config).macs)
     device = torch.device("cuda" if runtime.accelerator == "gpu" else "cpu")
     dtype = torch.float64 if runtime.precision == "64-true" else torch.float32
@@ -118,17 +120,23 @@ def bare_seconds(config: Config, rounds: int = 5) -> float:
     images = torch.randn(config.optim.batch_size, *config.data.image_shape, device=device, dtype=dtype)
     images = images.contiguous(memory_format=memory_format(config))
     labels = torch.from_numpy(ImageData(on_random_images(config, 1, "")).source.train.labels).to(device)
-
-    def seconds(steps: int) -> float:
-        roofs.wait(device)
-        start = time.perf_counter()
-        for _ in range(steps):
-            step(images, labels)
-        roofs.wait(device)
-        return (time.perf_counter() - start) / steps
-
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=runtime.precision == "bf16-mixed")
     with runtime.set_up(), autocast:
+        yield lambda: step(images, labels), device
+
+
+def bare_seconds(config: Config, rounds: int = 5) -> float:
+    """Return the seconds per step on images already on the device: the median of rounds of about half a second."""
+    with bare_step(config) as (step, device):
+
+        def seconds(steps: int) -> float:
+            roofs.wait(device)
+            start = time.perf_counter()
+            for _ in range(steps):
+                step()
+            roofs.wait(device)
+            return (time.perf_counter() - start) / steps
+
         seconds(WARM_UP + 1)
         steps = max(1, round(0.5 / seconds(1)))
         return statistics.median(seconds(steps) for _ in range(rounds))

@@ -74,7 +74,7 @@ class Runtime:
         on_gpu = {Accelerator.auto: has_gpu, Accelerator.gpu: True, Accelerator.cpu: False}[trainer.accelerator]
         batch_macs = macs * config.optim.batch_size
         precision, precision_why = _precision(trainer.precision, on_gpu)
-        graphs, graphs_why = _graphs(trainer.graphs, on_gpu)
+        graphs, graphs_why = _graphs(trainer.graphs, on_gpu, precision)
         steps, steps_why = _steps_per_call(config, on_gpu, batch_macs)
         threads, threads_why = _threads(trainer.num_threads, on_gpu, batch_macs)
         layout = "channels-last" if trainer.channels_last else "channels-first"
@@ -136,9 +136,15 @@ def _precision(asked: str, on_gpu: bool) -> tuple[str, str]:
     return "32-true", f"32-true ({'no bf16 on this GPU' if on_gpu else 'bf16 is for GPUs'})"
 
 
-def _graphs(asked: bool | None, on_gpu: bool) -> tuple[bool, str]:
-    graphs = on_gpu if asked is None else asked
-    reason = " (launching kernels one by one is slower)" if on_gpu else " (CUDA graphs need a GPU)"
+def _graphs(asked: bool | None, on_gpu: bool, precision: str) -> tuple[bool, str]:
+    is_double = precision == "64-true"
+    if asked and is_double:
+        why = "torch's optimisers read the learning rate of a recorded step as float32"
+        raise ConfigError(f"trainer.graphs=true: {why}, and trainer.precision is 64-true; use trainer.graphs=false")
+    graphs = on_gpu and not is_double if asked is None else asked
+    reason = " (launching kernels one by one is slower)" if graphs else " (CUDA graphs need a GPU)"
+    if on_gpu and is_double:
+        reason = " (a recorded step reads the learning rate as float32)"
     why = "" if asked is not None else reason
     return graphs, ("steps replayed as CUDA graphs" if graphs else "eager steps") + why
 

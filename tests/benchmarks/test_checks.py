@@ -25,6 +25,7 @@ def bare() -> Seen:
 @pytest.mark.parametrize(
     ("name", "tolerance"),
     [
+        ("floor", EXACT),
         ("lab", EXACT),
         ("lab:trainer.steps_per_call=1", EXACT),
         ("lab:trainer.steps_per_call=7", EXACT),  # epochs end with calls of four

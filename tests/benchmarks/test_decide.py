@@ -27,7 +27,7 @@ def test_a_slowed_lab_fails_whatever_it_is_compared_with(other: str):
 def test_limits_are_those_of_the_network_and_the_device():
     assert LIMITS == {"roof": 0.97, "strong": 1.3, "plain": 2.0, "template": 2.0}
     assert decide.limits("cifar10_164", "cpu") == {"roof": 0.97}
-    assert decide.limits("cifar10_basic_56", "cuda") == {"roof": 0.95, "plain": 10.0}
+    assert decide.limits("cifar10_basic_56", "cuda") == {"roof": 0.95, "floor": 0.9, "plain": 10.0}
 
 
 def test_ratios_are_those_within_a_round():

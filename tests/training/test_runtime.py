@@ -34,6 +34,16 @@ def test_on_a_gpu():
 
 
 @pytest.mark.usefixtures("gpu")
+def test_double_precision_is_eager():
+    """On an H100, replayed steps in float64 differed from eager ones: torch reads a recorded rate as float32."""
+    chosen = runtime("+experiment=cifar10_20", "trainer.precision=64")
+    assert not chosen.graphs
+    assert "eager steps (a recorded step reads the learning rate as float32)" in chosen.reasons
+    with pytest.raises(ConfigError, match=r"trainer\.graphs=true: .* use trainer\.graphs=false"):
+        runtime("+experiment=cifar10_20", "trainer.precision=64", "trainer.graphs=true")
+
+
+@pytest.mark.usefixtures("gpu")
 def test_every_choice_can_be_made_by_hand():
     chosen = runtime(
         "+experiment=cifar10_20",
