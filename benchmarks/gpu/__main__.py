@@ -1,7 +1,7 @@
 """`python -m benchmarks.gpu`: all checks and measurements that need a GPU, each written to a JSON file.
 
 It runs in pieces of minutes: `--only` names parts or pieces, `--seconds` ends before a step that would not fit. What is
-finished is not repeated, and what is not continues where it stopped; an empty `--out` folder begins anew. It needs no
+finished is not repeated, and what is not continues where it stopped; an empty `--out` folder starts again. It needs no
 installation: only the dependencies of pyproject.toml on the path. Full training takes CIFAR-10 from `--cifar10`, or
 downloads it.
 """
