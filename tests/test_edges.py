@@ -29,7 +29,10 @@ INTERNAL = (
 )
 INTERNAL_NAMES = ("epoch_loop", "fit_loop", "manual_optimization", "optim_step_progress")
 INTERNAL_WORDS = ("HYDRA_FULL_ERROR",)
-PUBLIC_NAMES = ("_asdict", "_fields", "_replace")  # of named tuples
+PUBLIC_NAMES = (
+    *("_asdict", "_fields", "_replace"),  # of named tuples
+    *("_foreach_add_", "_foreach_copy_"),  # torch's operations on lists of tensors, which have no other name
+)
 
 # Engines that are extras, each in its own module, which gives the reason.
 ENGINES = {

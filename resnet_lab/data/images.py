@@ -35,7 +35,7 @@ class Normalisation:
 
     def __call__(self, pixels_BCHW: Tensor) -> Tensor:
         """Convert uint8 pixels to float32, with mean 0 and std 1 over the measured images."""
-        mean_C11, std_C11 = (_channels(values, pixels_BCHW.device) for values in (self.mean, self.std))
+        mean_C11, std_C11 = (_channels(tuple(values), pixels_BCHW.device) for values in (self.mean, self.std))
         return (pixels_BCHW.float() / 255 - mean_C11) / std_C11
 
 

@@ -104,7 +104,7 @@ def test_decay_spares_exactly_batchnorm_and_biases(net: ResNetV2, name: Optimize
             spared = isinstance(module, nn.BatchNorm2d) or kind == "bias"
             assert decay[id(parameter)] == (0 if spared else 0.5), (module, kind)
             kinds.add((type(module).__name__, kind))
-    assert {("Conv2d", "weight"), ("BatchNorm2d", "weight"), ("Linear", "weight"), ("Linear", "bias")} <= kinds
+    assert {("Conv2d", "weight"), ("BatchNorm", "weight"), ("Linear", "weight"), ("Linear", "bias")} <= kinds
     everything = build_optimizer(OptimConfig(name=name, weight_decay=0.5), net).param_groups
     assert {group["weight_decay"] for group in everything} == {0.5}
 
