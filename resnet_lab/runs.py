@@ -17,7 +17,9 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.rundir.directory import RunDirectory, RunLocked
 from resnet_lab.rundir.identity import identity
-from resnet_lab.rundir.reading import Unreadable, checked_result, read_json, state_of, walk
+from resnet_lab.rundir.readers import read_result, read_status
+from resnet_lab.rundir.reading import state_of, walk
+from resnet_lab.rundir.safe import Unreadable
 from resnet_lab.rundir.states import State
 from resnet_lab.text import plain_console, plural, printable
 
@@ -85,13 +87,14 @@ def look(path: Path) -> Listed:
     checkpoints, whole = size([directory.last, directory.best]), size(path.rglob("*"))
     changed = path.stat().st_mtime
     try:
-        status = read_json(directory.status_file)
+        status = read_status(directory.status_file)
         state, _ = state_of(status)
-        changed = datetime.fromisoformat(status["time"]).timestamp()
+        with suppress(ValueError, OverflowError, TypeError):
+            changed = datetime.fromisoformat(status["time"]).timestamp()
         if state is not State.done:
-            return Listed(path, state, status.get("epochs"), "", whole, checkpoints, changed)
-        result = checked_result(read_json(directory.result_file))
-    except (Unreadable, KeyError, TypeError, ValueError):
+            return Listed(path, state, status["epochs"], "", whole, checkpoints, changed)
+        result = read_result(directory.result_file)
+    except Unreadable:
         return Listed(path, "damaged", None, "", whole, checkpoints, changed)
     scoring = Scoring.of(result)
     value = result["last"][f"test_{scoring.score}"]
@@ -103,7 +106,7 @@ def size(files: Iterable[Path]) -> int:
     """Return total bytes; hard links count once, since `best.ckpt` and `last.ckpt` may be the same file."""
     found = {}
     for file in files:
-        with suppress(FileNotFoundError):  # a temporary file of a running job
+        with suppress(OSError):  # a temporary file of a running job, or a link to itself
             stat = file.stat()
             found[stat.st_dev, stat.st_ino] = stat.st_size if file.is_file() else 0
     return sum(found.values())

@@ -1,6 +1,6 @@
 """Convert configurations to plain Python for storage, and read them back in this or a later version."""
 
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from enum import Enum
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -28,8 +28,12 @@ def from_dict(stored: dict[str, Any]) -> Config:
     Raises ConfigError, naming the setting, if one is unknown, of the wrong type or invalid.
     """
     values = upgrade(stored)
-    load_plugins(values.get("plugins") or [])
-    augment = values.get("augment") or {}
+    plugins, augment = values.get("plugins") or [], values.get("augment") or {}
+    if not isinstance(plugins, list) or not all(isinstance(name, str) for name in plugins):
+        raise ConfigError(f"plugins cannot be {plugins!r:.40}")
+    if not isinstance(augment, dict):
+        raise ConfigError(f"augment cannot be {augment!r:.40}")
+    load_plugins(plugins)
     if unknown := sorted(set(augment) - set(AUGMENTATIONS)):
         raise ConfigError(f"augment.{unknown[0]}: there is no such augmentation")
     kinds = {name: AUGMENTATIONS.info(name).settings for name in AUGMENTATIONS}
@@ -44,6 +48,9 @@ def section(kind: Any, values: Any, prefix: str) -> Any:
     types: dict[str, Any] = {item.name: item.type for item in fields(kind)}
     if unknown := [name for name in values if name not in types]:
         raise ConfigError(f"there is no setting {prefix}{unknown[0]} in this version of resnet_lab")
+    needed = [item.name for item in fields(kind) if item.default is item.default_factory is MISSING]
+    if missing := [name for name in needed if name not in values]:
+        raise ConfigError(f"{prefix}{missing[0]} is missing")
     return kind(**{name: _value(types[name], value, prefix + name) for name, value in values.items()})
 
 

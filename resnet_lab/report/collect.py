@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resnet_lab.rundir import plans
-from resnet_lab.rundir.reading import StoredRun, Unreadable, read_run, walk
+from resnet_lab.rundir.reading import StoredRun, read_run, walk
+from resnet_lab.rundir.safe import Unreadable
 from resnet_lab.rundir.states import State
 
 

@@ -1,6 +1,5 @@
 """The directory of a run: its files and its lock."""
 
-import json
 import os
 import platform
 from collections.abc import Iterator
@@ -16,13 +15,13 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import OnChange
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import from_dict, to_stored
-from resnet_lab.config.tasks import DEFAULTS_OF_0_1
 from resnet_lab.rundir.files import write_atomically, write_json
 from resnet_lab.rundir.identity import differences
 from resnet_lab.rundir.images import DataFacts
+from resnet_lab.rundir.readers import read_images, read_result, read_status
+from resnet_lab.rundir.safe import Unreadable, read_yaml
 from resnet_lab.rundir.states import State
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, if PyYAML was built with it
 RUN_FILES = frozenset({"config.yaml", "status.json", "result.json"})  # any of these marks a run directory
 
 
@@ -66,8 +65,8 @@ class RunDirectory:
     def recorded_images(self) -> DataFacts | None:
         """Return the recorded facts of the images; None if there are none, or damaged ones."""
         try:
-            return DataFacts.from_dict(_read_json(self.images_file))
-        except (KeyError, TypeError, ValueError, AttributeError):
+            return DataFacts.from_dict(read_images(self.images_file))
+        except (Unreadable, TypeError, ValueError):
             return None
 
     def refuse_changed_images(self, now: DataFacts, on_change: OnChange) -> None:
@@ -85,7 +84,10 @@ class RunDirectory:
 
     def image_changes(self) -> list[dict[str, Any]]:
         """Return the recorded changes of the images, each with the number of epochs that were trained before it."""
-        return _read_json(self.images_file).get("changes", [])
+        try:
+            return read_images(self.images_file)["changes"] or []
+        except Unreadable:
+            return []
 
     def write_images(self, record: dict[str, Any], now: DataFacts, epochs: int) -> None:
         """Write the record of the images that are used after `epochs`, with all changes since the run began."""
@@ -99,33 +101,34 @@ class RunDirectory:
 
         Raises ConfigError if it is missing, damaged or from a newer version.
         """
+        if not os.path.lexists(self.config_file):
+            raise ConfigError(f"{self.path} is not a run directory: it has no config.yaml")
         try:
-            stored = yaml.load(self.config_file.read_text(), Loader=LOADER)
-        except FileNotFoundError as error:
-            raise ConfigError(f"{self.path} is not a run directory: it has no config.yaml") from error
-        except OSError as error:
-            raise ConfigError(f"{self.config_file} cannot be read: {error.strerror}") from error
-        except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-            raise ConfigError(f"{self.config_file} is damaged: move {self.path} away") from error
-        if not isinstance(stored, dict):
-            raise ConfigError(f"{self.config_file} is damaged: move {self.path} away")
+            stored = read_yaml(self.config_file)
+        except Unreadable as error:
+            raise ConfigError(f"{self.path}: {error}; restore it, or move the directory away") from error
         try:
             return from_dict(stored)
         except ConfigError as error:
             raise ConfigError(f"{self.config_file}: {error}") from error
 
     def status(self) -> dict[str, Any]:
-        """Return the content of status.json; {} if it is missing or unreadable."""
-        return _read_json(self.status_file)
+        """Return the content of status.json; {} if it is missing or damaged."""
+        try:
+            return read_status(self.status_file)
+        except Unreadable:
+            return {}
 
     def result(self) -> dict[str, Any]:
         """Return the content of result.json; {} unless the run is done."""
-        result = _read_json(self.result_file) if self.status().get("state") == State.done else {}
-        return DEFAULTS_OF_0_1 | result if "last" in result else {}
+        try:
+            return read_result(self.result_file) if self.status().get("state") == State.done else {}
+        except Unreadable:
+            return {}
 
     def set_status(self, state: State, why: str = "", epochs: int | None = None) -> None:
         """Write state, reason, number of trained epochs (None: as before), time, host and process id."""
-        epochs = self.status().get("epochs", 0) if epochs is None else epochs
+        epochs = (self.status().get("epochs") or 0) if epochs is None else epochs
         now = datetime.now(UTC).isoformat(timespec="seconds")
         who = {"host": platform.node(), "pid": os.getpid()}
         write_json(self.status_file, {"state": state, "why": why, "epochs": epochs, "time": now, **who})
@@ -169,11 +172,3 @@ def refuse_unwritable(path: Path) -> None:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         what = "cannot be written to" if existing.is_dir() else "is not a folder"
         raise ConfigError(f"output_dir: cannot create {path}: {existing} {what}")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):  # not JSON, or not text
-        return {}
-    return content if isinstance(content, dict) else {}

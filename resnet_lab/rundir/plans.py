@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_lab.rundir.directory import RUN_FILES
 from resnet_lab.rundir.files import write_json
-from resnet_lab.rundir.reading import Unreadable, read_json
+from resnet_lab.rundir.readers import read_plan
 
 FOLDER = ".sweeps"  # next to the run directories
 
@@ -38,12 +39,10 @@ def write_plan(jobs: Sequence[PlannedJob]) -> None:
 
 def not_begun(plan: Path) -> list[str]:
     """Describe the plan's jobs that have no run directory, and why if known. Raises Unreadable."""
-    jobs = read_json(plan).get("jobs")
-    if not isinstance(jobs, list) or not all(isinstance(job, dict) and "label" in job for job in jobs):
-        raise Unreadable(f"{plan.name} contains no jobs")
-    missing = [job for job in jobs if not (job.get("path") and _has_begun(plan.parents[1] / str(job["path"])))]
-    return [f"{plan}: {job['label']} not started" + (f" ({job['why']})" if job.get("why") else "") for job in missing]
+    jobs = read_plan(plan)
+    missing = [job for job in jobs if not (job["path"] and _has_begun(plan.parents[1] / job["path"]))]
+    return [f"{plan}: {job['label']} not started" + (f" ({job['why']})" if job["why"] else "") for job in missing]
 
 
 def _has_begun(path: Path) -> bool:
-    return any((path / name).exists() for name in RUN_FILES)
+    return any(os.path.exists(path / name) for name in RUN_FILES)  # False for a name that no file can have

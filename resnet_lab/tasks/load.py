@@ -1,30 +1,65 @@
 """Load the network of a stored run."""
 
 import dataclasses
+import math
+import os
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile
 
 import torch
+from torch import Tensor
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.rundir.directory import RunDirectory
+from resnet_lab.rundir.safe import EACH, Maybe, Unreadable, check_form, refuse_irregular
 from resnet_lab.tasks.base import task_of
+
+NUMBERS = [(int, float)]
+CHECKPOINT = {
+    "state_dict": {EACH: Tensor},
+    "resnet_lab": {"mean": NUMBERS, "std": NUMBERS, "config": Maybe({}), "images": Maybe({"range": Maybe(NUMBERS)})},
+    "history": [{EACH: Maybe((int, float))}],
+    "global_step": int,
+    "optimizer_states": [{"state": {}, "param_groups": [{}]}],
+}
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load a checkpoint to the CPU with torch's safe loading. Raises ConfigError when it is missing or damaged."""
-    if not path.exists():
+    if not os.path.lexists(path):
         raise ConfigError(f"{path} does not exist: no epoch has finished, or it was removed (resnet-lab runs --prune)")
     try:
+        refuse_irregular(path, largest=math.inf)
+        with ZipFile(path) as file:
+            packed = any(entry.compress_type != ZIP_STORED for entry in file.infolist())
+        if packed:  # torch packs nothing; a few packed bytes could fill the memory
+            raise Unreadable("it holds packed data")
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ConfigError(f"{path} is damaged: remove the run's directory to start again") from error
-    facts = checkpoint.get("resnet_lab") if isinstance(checkpoint, dict) else None
-    if not isinstance(facts, dict) or not {"mean", "std"} <= facts.keys() or "state_dict" not in checkpoint:
-        raise ConfigError(f"{path} is not a checkpoint of resnet_lab: move it away")
+    try:
+        check_form(checkpoint, CHECKPOINT, path.name)
+    except Unreadable as error:
+        raise ConfigError(f"{path} is not a checkpoint of resnet_lab ({error}): move it away") from error
     return checkpoint
+
+
+def network_weights(checkpoint: dict[str, Any], config: Config, path: Path) -> dict[str, Tensor]:
+    """Return the network's weights in a checkpoint. Raises ConfigError if `config` describes another network."""
+    stored: dict[str, Tensor] = {
+        name.removeprefix("net."): tensor
+        for name, tensor in checkpoint["state_dict"].items()
+        if isinstance(name, str) and name.startswith("net.")
+    }
+    with torch.device("meta"):
+        expected = task_of(config).network().state_dict()
+    other = {name for name in stored.keys() & expected.keys() if stored[name].shape != expected[name].shape}
+    if wrong := sorted(other | (stored.keys() ^ expected.keys())):
+        raise ConfigError(f"{path} holds another network than config.yaml describes: its {wrong[0]} differs")
+    return stored
 
 
 def load_run(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2]:
@@ -35,12 +70,11 @@ def load_run(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, Res
     """
     directory = RunDirectory(Path(run_dir))
     config = directory.stored_config()
-    stored = load_checkpoint(directory.checkpoints / f"{checkpoint}.ckpt")
+    path = directory.checkpoints / f"{checkpoint}.ckpt"
+    stored = load_checkpoint(path)
     facts = stored["resnet_lab"]
-    low_high = facts.get("images", {}).get("range")  # not stored by version 0.1
+    low_high = (facts["images"] or {}).get("range")  # not stored by version 0.1
     data = dataclasses.replace(config.data, mean=facts["mean"], std=facts["std"], range=low_high or config.data.range)
     net = task_of(config).network()
-    net.load_state_dict(
-        {name.removeprefix("net."): tensor for name, tensor in stored["state_dict"].items() if name.startswith("net.")}
-    )
+    net.load_state_dict(network_weights(stored, config, path))
     return dataclasses.replace(config, data=data), net.eval()

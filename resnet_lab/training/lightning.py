@@ -121,7 +121,8 @@ class EventLogger(TensorBoardLogger):
         Events after the checkpoint that a run continues from will be recorded again, and so will the test. A run that
         starts from scratch passes -1 for `last_step` and keeps nothing.
         """
-        former = sorted(Path(self.log_dir).glob("events.out.tfevents.*"))
+        found = Path(self.log_dir).glob("events.out.tfevents.*")
+        former = sorted(file for file in found if file.is_file())  # reading a pipe may never end
         file_writer: Any = self.experiment._get_file_writer()
         copied: set[tuple[int, str]] = set()  # a process killed while copying leaves duplicates
         for file in former:

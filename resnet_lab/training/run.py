@@ -23,7 +23,7 @@ from resnet_lab.rundir.images import DataFacts
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
 from resnet_lab.tasks.cost import measure
-from resnet_lab.tasks.load import load_checkpoint
+from resnet_lab.tasks.load import load_checkpoint, network_weights
 from resnet_lab.text import plural
 from resnet_lab.training.advice import advice
 from resnet_lab.training.checkpoint import Checkpoints
@@ -108,9 +108,10 @@ class Job:
         if not self.directory.last.exists():
             return None
         checkpoint = load_checkpoint(self.directory.last)
-        stored = checkpoint["resnet_lab"].get("config")  # version 0.1 stored only a hash of the settings
+        stored = checkpoint["resnet_lab"]["config"]  # version 0.1 stored only a hash of the settings
         if stored and differences(from_dict(stored), self.config):
             raise ConfigError(f"{self.directory.last} is a checkpoint of another configuration: move it away")
+        network_weights(checkpoint, self.config, self.directory.last)
         return checkpoint
 
     def description(self, data: ImageData | None, checkpoint: dict[str, Any] | None) -> str:

@@ -15,7 +15,7 @@ from resnet_lab import load_config
 from resnet_lab.report.analysis import score
 from resnet_lab.report.collect import collect
 from resnet_lab.rundir.plans import FOLDER
-from resnet_lab.rundir.reading import RESULT
+from resnet_lab.rundir.readers import RESULT
 from resnet_lab.training.run import run
 
 
@@ -57,7 +57,7 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path):
         ("status.json", None, "status.json is missing"),
         ("status.json", "{", "status.json cannot be read"),
         ("status.json", '{"state": "lost"}', "unknown state"),
-        ("status.json", '{"state": []}', "unknown state"),
+        ("status.json", '{"state": []}', "status.json.state is list"),
         ("config.yaml", None, "it has no config.yaml"),
         ("config.yaml", "a: [", "config.yaml is damaged"),
         ("config.yaml", "", "config.yaml is damaged"),
@@ -69,7 +69,7 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path):
         ("result.json", '{"schema_version": 99}', "schema version 99"),
         ("result.json", '{"schema_version": 1}', "lacks name"),
         ("result.json", '{"schema_version": 1, "name": 3}', "name is 3"),
-        ("result.json", json.dumps(result(0, 1.0, AXES, last={})), "lacks last.test_error"),
+        ("result.json", json.dumps(result(0, 1.0, AXES, last={})), "result.json.last lacks test_error"),
         ("result.json", json.dumps(result(0, 1.0, AXES, last={"test_error": "abc"})), "last.test_error is 'abc'"),
         ("result.json", json.dumps(result(0, 1.0, AXES, last={"test_error": True})), "last.test_error is True"),
     ],
