@@ -114,7 +114,9 @@ MISTAKES = {
     "everything held out": ("data.validation=64", r"data\.validation.* 64"),
     "missing folder": ("data=image_folder", r"data\.root=data: there is no such folder"),
     "unwritable": ("output_dir=/dev/null/x", r"output_dir: cannot create /dev/null/x/.*: /dev/null is not a folder"),
-    "folder for a name": ("name=a/b", "name must be a folder name of at most 100 characters, got 'a/b'"),
+    "folder for a name": ("name=a/b", "name must be a folder name of at most 100 printable .*, got 'a/b'"),
+    "hidden name": ("name=.x", r"name must be .* that does not begin with a dot, got '\.x'"),
+    "name with an escape": ("name='a\x1b[31m'", r"name must be .* printable .*, got 'a\\x1b\[31m'"),
     "unknown precision": ("trainer.precision=16", r"trainer\.precision must be one of auto, 32"),
 }
 

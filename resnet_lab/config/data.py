@@ -58,6 +58,7 @@ class DataConfig:
     # What the names of IDX files begin with, such as emnist-letters, if the folder has several sets.
     prefix: str | None = setting(None, used=_reads_prefix)
     skip_damaged: bool = setting(False, identity=False)  # whether to leave out images that cannot be decoded
+    max_pixels: int = setting(2**28, identity=False)  # of an image file; a larger one counts as damaged
     # A colour name or #rrggbb, behind transparent pixels unless the network gets the alpha channel, and around
     # letterboxed images. None: transparency is dropped.
     background: str | None = setting("white", used=lambda data: data.own_images or data.fit is Fit.letterbox)
@@ -94,6 +95,7 @@ class DataConfig:
             f"data.validation must be a fraction below 1 or a whole number of images, got {self.validation}",
         )
         require_within(self, "data", num_images=(1, 10**9), num_train=(1, 10**9), image_size=(1, 16384))
+        require_within(self, "data", max_pixels=(1, 2**40))
         require(0 < self.test < 1, f"data.test must be a share between 0 and 1, got {self.test}")
         self._check_pixels()
         for name, values in (("mean", self.mean), ("std", self.std)):

@@ -84,8 +84,9 @@ class Config:
     def __post_init__(self) -> None:
         self.name = self.name or self.data.name
         require(
-            0 < len(self.name) <= 100 and self.name not in (".", "..") and "/" not in self.name,
-            f"name must be a folder name of at most 100 characters, got {self.name!r}",
+            0 < len(self.name) <= 100 and self.name[0] != "." and "/" not in self.name and self.name.isprintable(),
+            "name must be a folder name of at most 100 printable characters that does not begin with a dot, got "
+            f"{self.name!r}",
         )
         require(0 <= self.seed < 2**32, f"seed must be 0 to {2**32 - 1}, got {self.seed}")
         task = TASKS.info(self.task)

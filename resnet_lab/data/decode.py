@@ -26,8 +26,7 @@ LONG = 64  # times larger than what is left of a resized image: a very long one 
 MARGIN = 2  # resized pixels around a cut, which its edge depends on
 GREATEST_TEXT = 2**28  # bytes of the text in a PNG file, which is not used
 
-# Limits against hostile files from the web; these files are the user's own, and may be large.
-Image.MAX_IMAGE_PIXELS = None
+Image.MAX_IMAGE_PIXELS = None  # `data.max_pixels` is the limit
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, which is not used
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = GREATEST_TEXT
 
@@ -40,11 +39,12 @@ class Decoding:
     fit: Fit = Fit.stretch
     background: tuple[int, int, int] | None = (255, 255, 255)  # behind transparent pixels; None: alpha is dropped
     range: tuple[float, float] | None = None  # black and white of pixels with more than 8 bits
+    max_pixels: int = 2**28
 
     @classmethod
     def of(cls, data: DataConfig) -> "Decoding":
         low_high = (data.range[0], data.range[1]) if data.range else None
-        return cls(data.image_shape, data.fit, data.background_rgb, low_high)
+        return cls(data.image_shape, data.fit, data.background_rgb, low_high, data.max_pixels)
 
     def padding(self) -> tuple[int, ...]:
         """Return the background in the channels of the image; black if there is none."""
@@ -53,7 +53,12 @@ class Decoding:
 
     def described(self) -> dict[str, object]:
         """Return this as plain values, but for the range, which may not be known."""
-        return {"image_shape": self.image_shape, "fit": self.fit.name, "background": self.background}
+        return {
+            "image_shape": self.image_shape,
+            "fit": self.fit.name,
+            "background": self.background,
+            "max_pixels": self.max_pixels,
+        }
 
 
 @dataclass(slots=True)
@@ -102,6 +107,8 @@ def read_image(path: Path, how: Decoding) -> npt.NDArray[np.uint8]:
 def decode_image(path: Path, how: Decoding) -> Decoded:
     """Decode a file, turned as its EXIF orientation says. Raises anything from OSError to struct.error if damaged."""
     with Image.open(path, formats=formats()) as image:
+        if image.width * image.height > how.max_pixels:
+            raise ValueError(f"{image.width} × {image.height} pixels are more than data.max_pixels={how.max_pixels}")
         is_deep = any(";16" in str(tile) for tile in image.tile)
         image.load()
         with suppress(Exception):  # a malformed EXIF block is no reason to lose the image

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import math
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.rundir.safe import Unreadable, refuse_irregular
 
+LARGEST = 2**30  # bytes of a published file, unpacked
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 16  # bytes per write; with pooch's default of 1024, flushing dominates
 
@@ -79,12 +82,18 @@ def local(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> tuple[Pa
     return None, passed_over
 
 
-def unpacked(path: Path) -> bytes:
-    """Return the content of a file, unzipped if it is gzip data. Raises ConfigError when it is damaged."""
+def unpacked(path: Path, length: int = LARGEST) -> bytes:
+    """Return the first `length` bytes of a file, unzipped if it is gzip data: a few bytes can stand for billions.
+
+    Raises ConfigError when it is damaged, or not a regular file.
+    """
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
-    except (OSError, EOFError, zlib.error) as error:
+        refuse_irregular(path, largest=math.inf)
+        with path.open("rb") as file:
+            is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        with gzip.open(path) if is_packed else path.open("rb") as stream:
+            return stream.read(length)
+    except (Unreadable, OSError, EOFError, zlib.error) as error:
         raise damaged(path, str(error)) from error
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.data.files import damaged, unpacked
+from resnet_lab.data.files import LARGEST, damaged, unpacked
 from resnet_lab.data.pickles import unpickled
 
 # Images (N, C, H, W) and their classes (N,).
@@ -22,6 +23,7 @@ Labelled = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 Flat = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # pixels (N, 3072), classes (N,)
 
 _CIFAR_SHAPE = (3, 32, 32)
+LARGEST_MEMBER = 2**28  # bytes; CIFAR-100's training part has 155 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,18 @@ def read_cifar(path: Path, layout: CifarLayout) -> tuple[tuple[str, ...], Labell
 
 def idx_array(path: Path, num_axes: int) -> npt.NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes: two zeros, type 8, number of axes, their lengths as big-endian 32 bits."""
-    data = unpacked(path)
     start = 4 + 4 * num_axes
-    if data[:4] != bytes([0, 0, 8, num_axes]) or len(data) < start:
+    head = unpacked(path, start)
+    if head[:4] != bytes([0, 0, 8, num_axes]) or len(head) < start:
         raise damaged(path, f"not an IDX file of unsigned bytes with {num_axes} axes")
-    shape = struct.unpack_from(f">{num_axes}I", data, offset=4)
-    if len(data) != start + math.prod(shape):
-        raise damaged(path, f"{len(data)} bytes, not the {start + math.prod(shape)} of its dimensions {shape}")
+    shape = struct.unpack_from(f">{num_axes}I", head, offset=4)
+    length = start + math.prod(shape)
+    if length > psutil.virtual_memory().total:
+        raise damaged(path, f"its dimensions {shape} need more memory than there is")
+    data = unpacked(path, length + 1)
+    if len(data) != length:
+        there = "more" if len(data) > length else f"{len(data)}"
+        raise damaged(path, f"{there} bytes, not the {length} of its dimensions {shape}")
     return np.frombuffer(bytearray(data), np.uint8, offset=start).reshape(shape)  # a bytearray is writable
 
 
@@ -111,7 +118,8 @@ def _cifar_files(path: Path, layout: CifarLayout) -> dict[str, bytes]:
     wanted = {*layout.train, *layout.test, layout.class_names}
     try:
         if path.is_dir():
-            files = {name: (path / name).read_bytes() for name in wanted if (path / name).is_file()}
+            there = [name for name in wanted if (path / name).is_file()]
+            files = {name: unpacked(path / name, LARGEST_MEMBER) for name in there}
         else:
             files = _tar_members(path, wanted)
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
@@ -127,8 +135,10 @@ def _tar_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
     with tarfile.open(path, "r:gz") as archive:
         for member in archive:
             name = PurePosixPath(member.name).name
+            if archive.offset > LARGEST:
+                raise damaged(path, "it unpacks to more than CIFAR has")
             if name in wanted and (stream := archive.extractfile(member)):
-                files[name] = stream.read()
+                files[name] = stream.read(LARGEST_MEMBER)
     return files
 
 

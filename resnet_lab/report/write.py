@@ -11,6 +11,7 @@ from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
 from resnet_lab.report.details import detail_table
 from resnet_lab.report.scatter import scatter
+from resnet_lab.rundir.directory import refuse_unwritable
 from resnet_lab.text import plain_console
 
 WIDTH = 160  # characters, if the output is not a terminal
@@ -24,6 +25,7 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
     for directory in directories:
         if not directory.is_dir():
             raise ConfigError(f"{directory} is not a directory")
+    refuse_unwritable(out.absolute(), "--out")
     found = collect(directories)
     if found.empty:
         raise ConfigError(f"no run directories under {', '.join(map(str, directories))}")
@@ -31,8 +33,8 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
     analyses = [analyse(number, comparison) for number, comparison in enumerate(compare(found.done, axes), 1)]
     try:
         out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ConfigError(f"--out: cannot create the directory {out}: a file is in its place") from error
+    except OSError as error:
+        raise ConfigError(f"--out: cannot create {out}: {error.strerror}") from error
     plots.remove(out / "figures")
     figures = {analysis.number: plots.draw(analysis, out / "figures") for analysis in analyses}
     values = {

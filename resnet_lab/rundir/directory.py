@@ -163,12 +163,12 @@ class RunDirectory:
             lock.release()
 
 
-def refuse_unwritable(path: Path) -> None:
-    """Raise ConfigError if a directory could not be created at `path`. Creates nothing."""
+def refuse_unwritable(path: Path, name: str = "output_dir") -> None:
+    """Raise ConfigError, naming the option, if a directory could not be created at `path`. Creates nothing."""
     try:
         existing = next(parent for parent in (path, *path.parents) if parent.exists())
     except OSError as error:
-        raise ConfigError(f"output_dir: cannot create {path}: {error.strerror}") from error
+        raise ConfigError(f"{name}: cannot create {path}: {error.strerror}") from error
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         what = "cannot be written to" if existing.is_dir() else "is not a folder"
-        raise ConfigError(f"output_dir: cannot create {path}: {existing} {what}")
+        raise ConfigError(f"{name}: cannot create {path}: {existing} {what}")

@@ -1,10 +1,19 @@
-"""Write files atomically: to a temporary file, fsync, rename."""
+"""Write files atomically (to a temporary file, fsync, rename), and use temporary folders."""
 
 import json
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+LOCK = ".lock"
+NEW_SECONDS = 60.0  # a younger folder may be about to be locked
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -30,6 +39,21 @@ def copy_atomically(source: Path, path: Path) -> None:
     else:
         temporary.replace(path)
         temporary.unlink(missing_ok=True)  # a rename between links to the same file leaves both
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Create a folder below the system's temporary one, and remove it at the end.
+
+    Folders of the same prefix that killed processes have left are removed first: those that nobody has locked.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        with suppress(OSError, Timeout):
+            if time.time() - left.stat().st_mtime > NEW_SECONDS:
+                with FileLock(left / LOCK, timeout=0):
+                    shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, FileLock(Path(folder, LOCK)):
+        yield Path(folder)
 
 
 def _temporary(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """Run the jobs of a sweep: start them in free slots, monitor them, and handle every way they can end."""
 
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from resnet_lab.config.hydra_private import failed, failure, singletons
 from resnet_lab.data.fingerprint import identified
 from resnet_lab.interrupts import Interrupted, RunFailed, exit_reason
 from resnet_lab.rundir.directory import RunDirectory, RunLocked
+from resnet_lab.rundir.files import temporary_folder
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
 from resnet_lab.sweep.mps import service
@@ -77,7 +77,7 @@ class Launch:
         # Earliest start and number of each job; the start is put off if another process has locked the run.
         waiting = [(0.0, number) for number in range(len(jobs))]
         with ExitStack() as stack:
-            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="resnet_lab_")))
+            self.folder = stack.enter_context(temporary_folder("resnet_lab_"))
             self.environment = stack.enter_context(service(self.folder)) if self.mps else {}
             self.board = stack.enter_context(ProgressTable(labels(jobs, self.config.hydra.overrides.task)))
             try:

@@ -9,6 +9,7 @@ import torch
 from resnet_lab.interrupts import causes
 
 CAPTURING = re.compile(r"\bcaptur(e|ing)\b")  # "… when stream is capturing", "… a previous error during capture"
+NO_MEMORY = "can't allocate memory"  # torch's allocator of the CPU raises a RuntimeError
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -19,7 +20,7 @@ def advice(error: Exception, log_file: Path) -> str:
     """
     chain = list(causes(error))
     captures = any(isinstance(each, RuntimeError) and CAPTURING.search(str(each)) for each in chain)
-    if any(isinstance(each, torch.OutOfMemoryError) for each in chain):
+    if any(isinstance(each, torch.OutOfMemoryError | MemoryError) or NO_MEMORY in str(each) for each in chain):
         other = "trainer.graphs=false (graphs need extra memory)" if captures else "trainer.precision=bf16-mixed"
         return f"use a smaller optim.batch_size, or {other}"
     if any(isinstance(each, OSError) and each.errno in DISK_IS_FULL for each in chain):

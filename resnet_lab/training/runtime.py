@@ -17,6 +17,7 @@ from joblib import cpu_count
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Accelerator, Compile
 from resnet_lab.config.schema import Config
+from resnet_lab.data.store import cache_folder
 from resnet_lab.text import plural
 
 # Below this number of MACs per forward pass, a second thread gains little on an idle machine; while another process is
@@ -114,6 +115,8 @@ class Runtime:
     @contextmanager
     def set_up(self) -> Iterator[None]:
         """Set threads and allocator, and reset the peak memory of a GPU; restore the number of threads at the end."""
+        if self.compiles:  # torch's default is a folder that other users can write to
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
         before = torch.get_num_threads()
         torch.set_num_threads(self.num_threads)
         if self.accelerator == "gpu":

@@ -550,3 +550,10 @@ def test_formats_are_those_that_pillow_decodes() -> None:
     assert not {"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"} & set(formats())
     assert all(map(is_readable, ("a.png", "A.JPG", "b.jpeg", "c.x.webp", "é.avif", "d/e.tif", "f.pgm")))
     assert not any(map(is_readable, ("a.heic", "png", ".png", "a.txt", "a", "a.eps", "a.wmf", "a.pdf", "a.h5")))
+
+
+def test_more_pixels_than_allowed_are_not_decoded(tmp_path: Path) -> None:
+    path = save(tmp_path / "wide.png", np.zeros((3, 5), np.uint8))
+    with pytest.raises(ConfigError, match=r"cannot decode .*: 5 × 3 pixels are more than data\.max_pixels=14"):
+        read(path, 1, max_pixels=14)
+    assert read(path, 1, max_pixels=15).shape == (1, 3, 5)

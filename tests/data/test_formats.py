@@ -1,7 +1,10 @@
 """IDX and CIFAR files are read to the byte; what does not fit is refused by name."""
 
 import dataclasses
+import gzip
+import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 from served import cifar_archive, cifar_copy, cifar_records, gzipped, idx
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.data.formats import CIFAR10, CIFAR100, CifarLayout, read_cifar, read_idx
+from resnet_lab.data.formats import CIFAR10, CIFAR100, CifarLayout, idx_array, read_cifar, read_idx
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (6, 5, 4), dtype=np.uint8)
@@ -41,7 +44,7 @@ BROKEN_IDX = {
     "labels for images": (idx(LABELS), idx(LABELS), "images.*not an IDX file"),
     "floats": (b"\0\0\x0d\x03" + idx(PIXELS)[4:], idx(LABELS), "images.*not an IDX file"),
     "a web page": (idx(PIXELS), b"<html>404</html>", "labels.*not an IDX file"),
-    "huge dimensions": (struct.pack(">4B3I", 0, 0, 8, 3, *[2**32 - 1] * 3), idx(LABELS), "images.*bytes"),
+    "huge dimensions": (struct.pack(">4B3I", 0, 0, 8, 3, *[2**32 - 1] * 3), idx(LABELS), "images.*more memory"),
     "a label too large": (idx(PIXELS), idx(LABELS + 1), "labels.*a label is 10.*0 to 9"),
     "fewer labels": (idx(PIXELS), idx(LABELS[1:]), "6 images.*5 labels"),
 }
@@ -135,3 +138,32 @@ def test_a_broken_archive_is_refused(tmp_path: Path, damage: str) -> None:
     path.write_bytes({"cut": data[:middle], "flipped": flipped, "text": b"<html>"}[damage])
     with pytest.raises(ConfigError, match=str(path)):
         read_cifar(path, SMALL10)
+
+
+def test_a_bomb_is_read_no_further_than_its_dimensions(tmp_path: Path) -> None:
+    """A few megabytes of gzip data that unpack to a gigabyte, with a header for three images."""
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(bytes([0, 0, 8, 3]) + struct.pack(">3I", 3, 2, 2))
+        for _ in range(64):
+            file.write(bytes(2**24))
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match=r"more bytes, not the 28 of its dimensions \(3, 2, 2\)"):
+        idx_array(path, num_axes=3)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2**22
+
+
+def test_dimensions_beyond_the_memory_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3I", 2**31, 2**15, 2**15))
+    with pytest.raises(ConfigError, match="need more memory than there is"):
+        idx_array(path, num_axes=3)
+
+
+def test_a_pipe_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "images"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="images is not a regular file"):
+        idx_array(path, num_axes=3)

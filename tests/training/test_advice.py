@@ -45,6 +45,13 @@ def test_a_capture_that_failed(message: str):
     assert advised(in_place_of(RuntimeError(message), ValueError("other"))) == said
 
 
+def test_memory_of_the_cpu_ran_out():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**58, dtype=torch.uint8)  # more than any address space
+    assert advised(caught.value).startswith(SMALLER)
+    assert advised(MemoryError()).startswith(SMALLER)
+
+
 @pytest.mark.parametrize("deeper", [False, True])
 def test_memory_ran_out_while_capturing(deeper: bool):
     """Capturing ends with an error of its own, behind which the cause is hidden."""
