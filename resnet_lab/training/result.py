@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from resnet_lab import __version__
 from resnet_lab.config.published import published
 from resnet_lab.config.registry import TASKS
@@ -21,7 +23,7 @@ from resnet_lab.rundir.readers import SCHEMA_VERSION
 from resnet_lab.training.module import History, best_epoch
 from resnet_lab.training.runtime import Runtime
 
-PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy")
+PACKAGES = ("pytorch-lightning", "hydra-core", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,12 @@ def _epoch(record: dict[str, float | None], test: Tested, score: str) -> dict[st
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that affect the numbers."""
     others = {package: version(package) for package in PACKAGES}
-    return {"python": platform.python_version(), "resnet-lab": __version__, **others}
+    return {
+        "python": platform.python_version(),
+        "resnet-lab": __version__,
+        "torch": str(torch.__version__),  # with its build, which package metadata may lack
+        **others,
+    }
 
 
 def git_commit() -> str | None:
