@@ -1,5 +1,6 @@
 """The directory of a run: its files and its lock."""
 
+import json
 import os
 import platform
 from collections.abc import Iterator
@@ -127,11 +128,20 @@ class RunDirectory:
             return {}
 
     def set_status(self, state: State, why: str = "", epochs: int | None = None) -> None:
-        """Write state, reason, number of trained epochs (None: as before), time, host and process id."""
+        """Write state, reason, number of trained epochs (None: as before), time, host and process id.
+
+        If the disk is full, write into the old file, whose space is there.
+        """
         epochs = (self.status().get("epochs") or 0) if epochs is None else epochs
         now = datetime.now(UTC).isoformat(timespec="seconds")
         who = {"host": platform.node(), "pid": os.getpid()}
-        write_json(self.status_file, {"state": state, "why": why, "epochs": epochs, "time": now, **who})
+        status = {"state": state, "why": why, "epochs": epochs, "time": now, **who}
+        try:
+            write_json(self.status_file, status)
+        except OSError:
+            with self.status_file.open("r+") as file:
+                file.write(json.dumps(status))
+                file.truncate()
 
     def write_config(self, config: Config) -> None:
         """Write the resolved configuration, with an absolute path if the images are the user's own."""

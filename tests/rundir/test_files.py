@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.rundir import files
+from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.files import temporary_folder
+from resnet_lab.rundir.states import State
 
 KILLED = (
     "import os, signal; from resnet_lab.rundir.files import temporary_folder\n"
@@ -48,3 +50,13 @@ def test_a_new_folder_stays_though_nobody_has_locked_it_yet(below: Path, monkeyp
     with temporary_folder("lab_"):
         pass
     assert [*below.iterdir()] == [below / "lab_new"]
+
+
+def test_a_status_that_cannot_be_replaced_is_written_in_place(tmp_path: Path):
+    """As on a full disk, where the old file's space is all that there is."""
+    directory = RunDirectory(tmp_path)
+    directory.set_status(State.running, epochs=3)
+    (tmp_path / f".status.json.{os.getpid()}.tmp").mkdir()  # in the way of the temporary file
+    directory.set_status(State.failed, "no space")
+    status = directory.status()
+    assert (status["state"], status["why"], status["epochs"]) == ("failed", "no space", 3)
