@@ -22,6 +22,7 @@ from resnet_lab.text import printable
 
 MOST_IMAGES = 5_000  # of the validation or test set
 NUM_CHOSEN = 8
+LONGEST_NUMBER = 18  # digits of an image's number
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,8 @@ def _chosen(
     parts: list[tuple[Tensor, Tensor, str]] = []
     for text in texts:
         if text.isdecimal():
-            if int(text) >= len(images):
-                raise ConfigError(f"--images: there is no image {text}; there are {len(images)}, numbered from 0")
+            if len(text) > LONGEST_NUMBER or int(text) >= len(images):
+                raise ConfigError(f"--images: there is no image {text:.40}; there are {len(images)}, numbered from 0")
             label = labels[int(text)]
             parts.append((images[int(text)][None], label, f"#{text}: {task.words(label, classes)}"))
         elif Path(text).is_file():

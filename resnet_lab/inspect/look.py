@@ -10,7 +10,7 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.enums import Accelerator
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
@@ -20,7 +20,7 @@ from resnet_lab.inspect.sections import PARTS
 from resnet_lab.interrupts import Interrupted, signals_kept
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.page import render
-from resnet_lab.rundir.directory import RunDirectory
+from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
 from resnet_lab.rundir.files import write_atomically
 from resnet_lab.rundir.identity import without_fingerprint
 from resnet_lab.tasks.cost import measure
@@ -48,6 +48,8 @@ def look(options: argparse.Namespace) -> list[Section]:
     Raises ConfigError for a wrong run or option, OSError when the page cannot be written, and Interrupted; the page
     then has the parts completed so far.
     """
+    require(0 <= options.seed < 2**63, f"--seed must be 0 to {2**63 - 1}, got {options.seed}")
+    refuse_unwritable((options.out or options.run_dir).absolute(), "--out")
     console = plain_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

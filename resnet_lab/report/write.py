@@ -12,7 +12,7 @@ from resnet_lab.report.comparison import compare
 from resnet_lab.report.details import detail_table
 from resnet_lab.report.scatter import scatter
 from resnet_lab.rundir.directory import refuse_unwritable
-from resnet_lab.text import plain_console
+from resnet_lab.text import plain_console, printable
 
 WIDTH = 160  # characters, if the output is not a terminal
 
@@ -24,7 +24,7 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
     """
     for directory in directories:
         if not directory.is_dir():
-            raise ConfigError(f"{directory} is not a directory")
+            raise ConfigError(f"{printable(str(directory))} is not a directory")
     refuse_unwritable(out.absolute(), "--out")
     found = collect(directories)
     if found.empty:

@@ -54,6 +54,13 @@ class RunDirectory:
                 "Choose another name=… or move the directory away"
             )
 
+    def refuse_other_kinds(self) -> None:
+        """Raise ConfigError if something else, such as a folder or a pipe, is in the place of a file."""
+        files = (self.config_file, self.status_file, self.result_file, self.images_file, self.log_file)
+        for path in (*files, self.last, self.best):
+            if os.path.lexists(path) and not os.path.isfile(path):
+                raise ConfigError(f"{path} is not a regular file: move it away")
+
     def changed_images(self, now: DataFacts) -> str:
         """Describe how the images differ from those that the run has recorded; empty if not, or if it has no record."""
         if recorded := self.recorded_images():

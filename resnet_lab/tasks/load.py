@@ -17,6 +17,7 @@ from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.safe import EACH, Maybe, Unreadable, check_form, refuse_irregular
 from resnet_lab.tasks.base import task_of
 
+PREFIX = "net."  # of the network's tensors in a checkpoint
 NUMBERS = [(int, float)]
 CHECKPOINT = {
     "state_dict": {EACH: Tensor},
@@ -49,17 +50,21 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def network_weights(checkpoint: dict[str, Any], config: Config, path: Path) -> dict[str, Tensor]:
     """Return the network's weights in a checkpoint. Raises ConfigError if `config` describes another network."""
-    stored: dict[str, Tensor] = {
-        name.removeprefix("net."): tensor
-        for name, tensor in checkpoint["state_dict"].items()
-        if isinstance(name, str) and name.startswith("net.")
-    }
+    stored: dict[str, Tensor] = {str(name).removeprefix(PREFIX): t for name, t in checkpoint["state_dict"].items()}
     with torch.device("meta"):
         expected = task_of(config).network().state_dict()
-    other = {name for name in stored.keys() & expected.keys() if stored[name].shape != expected[name].shape}
-    if wrong := sorted(other | (stored.keys() ^ expected.keys())):
-        raise ConfigError(f"{path} holds another network than config.yaml describes: its {wrong[0]} differs")
+    wrong = {name for name in stored.keys() & expected.keys() if not _alike(stored[name], expected[name])}
+    wrong |= stored.keys() ^ expected.keys()
+    wrong |= {str(name) for name in checkpoint["state_dict"] if not str(name).startswith(PREFIX)}
+    if wrong:
+        raise ConfigError(f"{path} holds another network than config.yaml describes: its {min(wrong):.100} differs")
     return stored
+
+
+def _alike(stored: Tensor, expected: Tensor) -> bool:
+    """Whether a tensor has the shape, and is a plain one of the same kind: float32 or float64, or int64."""
+    kinds = (torch.float32, torch.float64) if expected.is_floating_point() else (expected.dtype,)
+    return stored.shape == expected.shape and stored.dtype in kinds and stored.layout == torch.strided
 
 
 def load_run(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2]:

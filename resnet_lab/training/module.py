@@ -75,6 +75,7 @@ class TaskModule(LightningModule):
         self.total_steps = num_batches * config.trainer.max_epochs
         self.net = self.task.network().to(memory_format=memory_format(config))  # type: ignore[call-overload]
         self.history: History = []
+        self.has_started = False  # whether everything is restored
         self.test_means: tuple[float, float] | None = None
         self.class_weights = class_weights  # in training
         self.hyper_parameters = hyper_parameters  # plain Python, as torch's safe loading of checkpoints requires
@@ -93,6 +94,7 @@ class TaskModule(LightningModule):
         self.take_step = training_step(
             self.net, optimizer, self.config.optim, self.totals, self.runtime, recorder, weights
         )
+        self.has_started = True
         evaluation = EvaluationStep(self.net, self.evaluated)
         self.evaluate: Step = GraphedStep(evaluation, recorder) if recorder else evaluation
 

@@ -11,19 +11,18 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
-from resnet_lab.config.stored import from_dict, to_stored
+from resnet_lab.config.stored import to_stored
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.fingerprint import identified, look_again
 from resnet_lab.interrupts import Interrupted, RunFailed, signals_kept
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
 from resnet_lab.rundir.files import write_json
-from resnet_lab.rundir.identity import differences
 from resnet_lab.rundir.images import DataFacts
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
 from resnet_lab.tasks.cost import measure
-from resnet_lab.tasks.load import load_checkpoint, network_weights
+from resnet_lab.tasks.load import load_checkpoint
 from resnet_lab.text import plural
 from resnet_lab.training.advice import advice
 from resnet_lab.training.checkpoint import Checkpoints
@@ -32,6 +31,7 @@ from resnet_lab.training.log import log, log_to
 from resnet_lab.training.memory import refuse_too_large
 from resnet_lab.training.module import Diverged, TaskModule, best_epoch
 from resnet_lab.training.result import Tested, collect
+from resnet_lab.training.resume import continuable
 from resnet_lab.training.runtime import Runtime
 
 Result = dict[str, Any]
@@ -84,6 +84,7 @@ def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> 
     refuse_too_large(config, cost)
     if not os.path.isfile(directory.result_file):  # a finished run may be in a read-only place
         refuse_unwritable(directory.path)
+    directory.refuse_other_kinds()
     if images:  # first, since other images can mean another number of classes, or other parts
         directory.refuse_changed_images(images, config.data.on_change)
     directory.refuse_other_run(config)
@@ -107,12 +108,7 @@ class Job:
         """Return the checkpoint to continue from, if any. Raises ConfigError when its configuration differs."""
         if not self.directory.last.exists():
             return None
-        checkpoint = load_checkpoint(self.directory.last)
-        stored = checkpoint["resnet_lab"]["config"]  # version 0.1 stored only a hash of the settings
-        if stored and differences(from_dict(stored), self.config):
-            raise ConfigError(f"{self.directory.last} is a checkpoint of another configuration: move it away")
-        network_weights(checkpoint, self.config, self.directory.last)
-        return checkpoint
+        return continuable(self.config, self.directory)
 
     def description(self, data: ImageData | None, checkpoint: dict[str, Any] | None) -> str:
         """Describe in four lines what will be done, and how; omit the number of images if no data was read."""
@@ -163,6 +159,9 @@ class Job:
             directory.set_status(State.interrupted, "the process was asked to exit")
             log.debug("interrupted")
             raise
+        except ConfigError as error:
+            directory.set_status(State.failed, str(error))
+            raise
         except Diverged as diverged:
             why = f"{diverged}; a lower optim.lr, or a warm-up (optim.warmup_iterations), may help"
             directory.set_status(State.diverged, why)
@@ -191,7 +190,13 @@ class Job:
             "images": data.record(),
         }
         module = TaskModule(config, self.runtime, data.num_batches, facts, data.class_weights())
-        trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
+        try:
+            trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
+        except Exception as error:
+            if checkpoint and not module.has_started:
+                why = " ".join(f"{type(error).__name__}: {error}".split())
+                raise ConfigError(f"{directory.last} is damaged, the run cannot continue ({why:.200})") from error
+            raise
         history = module.history
         test_last = self._test(trainer, module, data)
         scalars = {"test/loss": test_last.loss, f"test/{module.score}": test_last.score}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from support.lab import Lab
+from support.lab import FailsAt, Lab
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
@@ -182,6 +182,75 @@ def test_a_checkpoint_of_anything(copied: Lab, key: str):
         messages = answers(copied, everything=False)
         if key == "state_dict":
             assert any("last.ckpt" in message for message in messages)
+
+
+HISTORY = "its history, epoch and step do not fit together"
+OPTIMIZER = "it holds the state of another optimiser"
+NETWORK = "holds another network than config.yaml describes"
+# A checkpoint that could be loaded, and would ruin the run, or end it with an error of another kind.
+INCONSISTENT: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "no epochs": (lambda c: c.update(history=[]), HISTORY),
+    "epochs repeated": (lambda c: c.update(history=c["history"] * 2), HISTORY),
+    "other records": (lambda c: c.update(history=[{"a": 1}] * len(c["history"])), HISTORY),
+    "another epoch": (lambda c: c.update(epoch=99), HISTORY),
+    "another step": (lambda c: c.update(global_step=-5), HISTORY),
+    "no optimiser": (lambda c: c.update(optimizer_states=[]), OPTIMIZER),
+    "a small buffer": (lambda c: state(c).update({0: {"momentum_buffer": torch.zeros(7)}}), OPTIMIZER),
+    "a buffer of one number": (lambda c: state(c).update({0: {"momentum_buffer": torch.zeros(())}}), OPTIMIZER),
+    "a sparse buffer": (lambda c: state(c).update({0: {"momentum_buffer": torch.zeros(7).to_sparse()}}), OPTIMIZER),
+    "buffers of Adam": (lambda c: state(c).update({0: {"exp_avg": torch.zeros(7)}}), OPTIMIZER),
+    "a parameter too many": (lambda c: state(c).update({999: state(c)[0]}), OPTIMIZER),
+    "no groups": (lambda c: c["optimizer_states"][0].update(param_groups=[]), OPTIMIZER),
+    "complex weights": (lambda c: weights(c, lambda t: t.to(torch.complex64)), NETWORK),
+    "whole weights": (lambda c: weights(c, lambda t: t.to(torch.int32)), NETWORK),
+    "sparse weights": (lambda c: weights(c, lambda t: t.to_sparse()), NETWORK),
+    "another name": (lambda c: c["state_dict"].update({"more": torch.zeros(1)}), NETWORK),
+    "other settings": (lambda c: c["resnet_lab"]["config"].update(foo=1), "there is no setting foo"),
+    "Lightning's own": (lambda c: c.update(loops={}), "the run cannot continue"),
+    "its version": (lambda c: c.update({"pytorch-lightning_version": 5}), "the run cannot continue"),
+}
+
+
+def state(checkpoint: dict[str, Any]) -> dict[int, Any]:
+    return checkpoint["optimizer_states"][0]["state"]
+
+
+def weights(checkpoint: dict[str, Any], convert: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    name = next(name for name in checkpoint["state_dict"] if name.endswith("conv.weight"))
+    checkpoint["state_dict"][name] = convert(checkpoint["state_dict"][name])
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A run that ended after its first epoch of two."""
+    lab = Lab(tmp_path_factory.mktemp("half"))
+    with pytest.raises(RunFailed):
+        lab.run(callbacks=[FailsAt(1)])
+    return lab
+
+
+@pytest.mark.parametrize("flaw", INCONSISTENT)
+def test_a_run_does_not_continue_from_an_inconsistent_checkpoint(half: Lab, tmp_path: Path, flaw: str):
+    shutil.copytree(half.output_dir, tmp_path / "outputs")
+    lab = Lab(tmp_path / "outputs")
+    last, (spoil, message) = lab.directory().last, INCONSISTENT[flaw]
+    checkpoint = torch.load(last, weights_only=True)
+    spoil(checkpoint)
+    last.unlink()  # best.ckpt may be a link to the same file
+    torch.save(checkpoint, last)
+    with pytest.raises(ConfigError, match=rf"last\.ckpt.*{message}"):
+        lab.run()
+    assert not lab.directory().result()
+
+
+def test_a_damaged_best_checkpoint_is_refused_before_training(half: Lab, tmp_path: Path):
+    shutil.copytree(half.output_dir, tmp_path / "outputs")
+    lab = Lab(tmp_path / "outputs")
+    lab.directory().best.unlink()
+    lab.directory().best.write_bytes(b"x")
+    with pytest.raises(ConfigError, match=r"best\.ckpt is damaged"):
+        lab.run()
+    assert len(lab.checkpoint()["history"]) == 1
 
 
 @pytest.mark.parametrize("tensor", [torch.zeros(7), torch.zeros(()), torch.zeros(0), "x", None])
