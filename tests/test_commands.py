@@ -82,16 +82,13 @@ def test_inspecting(finished: Lab, tmp_path: Path, signum: signal.Signals):
 
 
 @SIGNALS
-def test_a_report(tmp_path: Path, signum: signal.Signals):
-    """While it reads a file of a run, here a pipe."""
-    (run := tmp_path / "runs" / "a").mkdir(parents=True)
-    os.mkfifo(status_file := run / "status.json")
-    command = Command("resnet_lab.report", "runs", folder=tmp_path)
-    with status_file.open("w"):  # opens once the report reads it
-        command.send_signal(signum)
-    assert command.communicate(timeout=DEADLINE) == ("", "interrupted\n")
-    assert command.returncode == 128 + signum
-    assert not (tmp_path / "runs" / "report").exists()
+def test_a_report(finished: Lab, tmp_path: Path, signum: signal.Signals):
+    """While it writes its first file, here a pipe."""
+    os.mkfifo(page := tmp_path / "report.md")
+    command = Command("resnet_lab.report", finished.output_dir, "--out", tmp_path, folder=tmp_path)
+    with page.open("rb"):  # opens once the report writes to it
+        assert command.end(signum) == (128 + signum, "", "interrupted\n")
+    assert not (tmp_path / "report.json").exists()
 
 
 def raising(error: BaseException) -> Callable[[Sequence[str]], int]:
