@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from resnet_lab.model.resnet import ResNetV2
     from resnet_lab.tasks.load import load_run
 
-__version__ = "0.2.0.dev0"  # of the distribution too: pyproject.toml reads it here
 __all__ = ["ResNetV2", "complexity", "load_config", "load_run"]
 
 _HOMES = {

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from resnet_lab import __version__
 from resnet_lab.command import VERBS, main_of, run_command
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.version import __version__
 
 
 def main() -> NoReturn:

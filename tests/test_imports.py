@@ -13,14 +13,15 @@ import resnet_lab
 PACKAGE = Path(resnet_lab.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Each part and the parts that it may use, besides itself. `interrupts`, `text` and `page` serve others and use nothing;
-# `command` is what entry points share; `summary` is one of them, which needs no training; `inspect.look` loads runs,
-# which the other functions of `inspect` do not.
+# Each part and the parts that it may use, besides itself. `version`, `interrupts`, `text` and `page` serve others and
+# use nothing; `command` is what entry points share; `summary` is one of them, which needs no training; `inspect.look`
+# loads runs, which the other functions of `inspect` do not.
 MAY_IMPORT = {
+    "version": set(),
     "interrupts": set(),
     "text": set(),
     "page": set(),
-    "config": set(),
+    "config": {"version"},
     "command": {"interrupts", "config"},
     "rundir": {"text", "config"},
     "data": {"text", "config", "rundir"},
@@ -28,12 +29,12 @@ MAY_IMPORT = {
     "model": {"config", "rundir"},
     "tasks": {"config", "rundir", "data", "model"},
     "inspect": {"text", "config", "rundir", "data", "model", "tasks"},
-    "training": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect"},
+    "training": {"version", "text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect"},
     "callbacks": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training"},
     "job": {"interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training", "callbacks"},
     "sweep": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "callbacks"},
     "bench": {"text", "command", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "sweep"},
-    "__main__": {"command", "config", "job"},
+    "__main__": {"version", "command", "config", "job"},
     "summary": {"text", "command", "config", "model", "tasks"},
     "inspect.look": {
         "text",
@@ -69,8 +70,7 @@ def imported(module: Path) -> Iterator[str]:
             base = [*package[: len(package) - node.level + 1]] if node.level else []
             source = ".".join([*base, *([node.module] if node.module else [])])
             yield source
-            if source == "resnet_lab":
-                yield from (f"{source}.{alias.name}" for alias in node.names if alias.name != "__version__")
+            yield from (f"{source}.{alias.name}" for alias in node.names if source == "resnet_lab")
 
 
 def own(module: Path) -> set[str]:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_lab import __version__
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.version import __version__
 
 VERSION = 3  # of the settings, stored with each run; 1: resnet_lab 0.1, which stored none
 

@@ -7,12 +7,11 @@ import torch
 from rich.filesize import decimal
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Accelerator, Optimizer
+from resnet_lab.config.enums import Accelerator
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.config.schema import Config
 from resnet_lab.model.complexity import Complexity
-
-STATES = {Optimizer.sgd: 1, Optimizer.adam: 2, Optimizer.adamw: 2}  # numbers that an optimiser keeps per parameter
+from resnet_lab.training.schedule import STATES
 
 
 def refuse_too_large(config: Config, cost: Complexity, batch_size: int = 1) -> None:
@@ -24,7 +23,8 @@ def refuse_too_large(config: Config, cost: Complexity, batch_size: int = 1) -> N
     on_gpu = config.trainer.accelerator is not Accelerator.cpu and torch.cuda.is_available()
     device = torch.cuda.get_device_properties(0).total_memory if on_gpu else memory
     is_half = config.trainer.precision == "bf16-mixed" or (on_gpu and config.trainer.precision == "auto")
-    weights = 4 * cost.params * (2 + STATES[config.optim.name])  # weights, gradients and states
+    states = len(STATES[config.optim.name] - {"step"})
+    weights = 4 * cost.params * (2 + states)  # weights, gradients and states
     maps = (2 if is_half else 4) * cost.activations * batch_size
     needs = {
         "the parameters": (weights, device, "fewer filters or units"),

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from resnet_lab import __version__
 from resnet_lab.config.published import published
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
@@ -22,6 +21,7 @@ from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.readers import SCHEMA_VERSION
 from resnet_lab.training.module import History, best_epoch
 from resnet_lab.training.runtime import Runtime
+from resnet_lab.version import __version__
 
 PACKAGES = ("pytorch-lightning", "hydra-core", "numpy")
 

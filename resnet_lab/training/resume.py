@@ -6,7 +6,6 @@ from typing import Any
 import torch
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Optimizer
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import from_dict
@@ -15,14 +14,7 @@ from resnet_lab.rundir.identity import differences
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.load import load_checkpoint, network_weights
 from resnet_lab.training.module import best_epoch
-from resnet_lab.training.schedule import build_optimizer
-
-# What an optimiser keeps for each parameter.
-STATES = {
-    Optimizer.sgd: {"momentum_buffer"},
-    Optimizer.adam: {"step", "exp_avg", "exp_avg_sq"},
-    Optimizer.adamw: {"step", "exp_avg", "exp_avg_sq"},
-}
+from resnet_lab.training.schedule import STATES, build_optimizer
 
 
 def continuable(config: Config, directory: RunDirectory) -> dict[str, Any]:

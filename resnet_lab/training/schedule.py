@@ -9,6 +9,13 @@ from torch import Tensor, nn
 from resnet_lab.config.enums import Optimizer, Schedule
 from resnet_lab.config.optim import OptimConfig
 
+# What an optimiser keeps for each parameter: tensors of its shape, but for `step`, a single number.
+STATES = {
+    Optimizer.sgd: {"momentum_buffer"},
+    Optimizer.adam: {"step", "exp_avg", "exp_avg_sq"},
+    Optimizer.adamw: {"step", "exp_avg", "exp_avg_sq"},
+}
+
 
 def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
     """Return the learning rate of iteration `step` (from 0) of `total_steps`. It has no state, so resuming is exact.
