@@ -6,6 +6,7 @@ run learns.
 
 import math
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,10 @@ from resnet_lab.tasks.base import Task
 from resnet_lab.text import literal_text
 
 FIRST_STEPS = (0, 1, 10, 100)
-# Least number of training steps between two measurements at ends of epochs. A measurement takes about a third of the
-# time of a training step.
+# At ends of epochs, two measurements are at least so many training steps apart, and SECONDS. A measurement takes about
+# a third of the time of an eager training step; replayed ones are many times faster.
 FLOW_STEPS, WEIGHT_STEPS = 20, 100
+SECONDS = 2.0
 NUM_IMAGES = 32  # at most, per measurement of the flow
 MOST_MAPS = 64
 MOST_IMAGES = 2000  # in the confusion matrix and in the Projector
@@ -71,7 +73,8 @@ class LightDiagnostics(Observer):
         num_images = max(2, min(NUM_IMAGES, data.config.optim.batch_size // 8))  # BatchNorm needs more than one
         self.images, self.labels = prepared(data, data.train_rows[:num_images], pl_module)
         self.probe = FlowProbe(pl_module.net, pl_module.task, whole=False)
-        self.num_batches, self.measured_at = data.num_batches, -1
+        self.measured_at = -1  # step
+        self.flow_due, self.weights_due = Spacing(FLOW_STEPS, data.num_batches), Spacing(WEIGHT_STEPS, data.num_batches)
         self.first_steps = [step for step in FIRST_STEPS if step > trainer.global_step]
         if trainer.global_step == 0:
             self._flow(trainer)
@@ -84,14 +87,12 @@ class LightDiagnostics(Observer):
             self._flow(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if self._is_due(trainer, FLOW_STEPS):
-            self._flow(trainer)
-        if self._is_due(trainer, WEIGHT_STEPS):
-            self._weights(trainer, pl_module)
-
-    def _is_due(self, trainer: Trainer, steps_between: int) -> bool:
         epoch = trainer.current_epoch + 1
-        return epoch % math.ceil(steps_between / self.num_batches) == 0 or epoch == trainer.max_epochs
+        is_last = epoch == trainer.max_epochs
+        if self.flow_due(epoch) or is_last:
+            self._flow(trainer)
+        if self.weights_due(epoch) or is_last:
+            self._weights(trainer, pl_module)
 
     def _flow(self, trainer: Trainer) -> None:
         if self.measured_at == trainer.global_step:
@@ -113,6 +114,20 @@ class LightDiagnostics(Observer):
             sums = (low, limits[-1], sum(counts), histogram.total, histogram.square)
             writer.add_histogram_raw(f"weights/{name}", *sums, limits, counts, trainer.global_step)
         writer.add_images("first-layer filters", filter_pictures(pl_module.net), trainer.global_step)
+
+
+class Spacing:
+    """Decides after which epochs to measure: at most every `steps` training steps, and every SECONDS."""
+
+    def __init__(self, steps: int, num_batches: int) -> None:
+        self.epochs, self.measured = math.ceil(steps / num_batches), -math.inf
+
+    def __call__(self, epoch: int) -> bool:
+        now = time.monotonic()
+        is_due = epoch % self.epochs == 0 and now - self.measured >= SECONDS
+        if is_due:
+            self.measured = now
+        return is_due
 
 
 class FullDiagnostics(Observer):

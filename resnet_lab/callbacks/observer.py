@@ -1,5 +1,7 @@
 """The base of all callbacks that only observe a run."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from pytorch_lightning.callbacks import Checkpoint
@@ -18,4 +20,15 @@ class Observer(Checkpoint):
         super().__init_subclass__(**kwargs)
         for name, method in list(vars(cls).items()):
             if name.startswith("on_"):
-                setattr(cls, name, harmless(method))
+                setattr(cls, name, harmless(method if name.startswith("on_train_batch") else _timed(method)))
+
+
+def _timed(method: Callable[..., None]) -> Callable[..., None]:
+    """Count a hook's time as diagnostics. Those between mini-batches count as training: they wait for its steps."""
+
+    @wraps(method)
+    def timed(self: Any, trainer: Any, pl_module: Any, *args: Any) -> None:
+        with pl_module.clock.during("diagnostics"):
+            method(self, trainer, pl_module, *args)
+
+    return timed

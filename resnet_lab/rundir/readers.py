@@ -32,6 +32,8 @@ RESULT = {
     "best": Maybe(SCORES),
     "published_error": Maybe(NUMBER),
     "seconds": NUMBER,
+    "wall_seconds": Maybe(NUMBER),  # not stored by version 0.1
+    "wall": Maybe({EACH: NUMBER}),
     "peak_memory": Maybe(int),
     "device": str,
     "precision": str,

@@ -25,6 +25,7 @@ CHECKPOINT = {
     "history": [{EACH: Maybe((int, float))}],
     "global_step": int,
     "optimizer_states": [{"state": {}, "param_groups": [{}]}],
+    "wall": Maybe({EACH: (int, float)}),  # seconds by what they were spent on; not stored by version 0.1
 }
 
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -21,7 +20,6 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
 from resnet_lab.config.schema import Config
-from resnet_lab.rundir.files import write_atomically
 from resnet_lab.training.harmless import harmless
 from resnet_lab.training.runtime import Runtime
 
@@ -43,7 +41,7 @@ def make_trainer(
         limit_val_batches=1.0 if validates else 0,  # without images, the loader has one empty batch
         logger=logger,
         callbacks=[*callbacks, KeepSigtermHandler()],
-        plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # SLURM may have given the job several tasks
+        plugins=[SnapshotIO(), LightningEnvironment()],  # SLURM may have given the job several tasks
         default_root_dir=logger.save_dir,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
@@ -78,12 +76,22 @@ class KeepSigtermHandler(Callback):
             signal.signal(signal.SIGTERM, self.handler)
 
 
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Atomic writes. Lightning's own use the system's temporary folder, and are not atomic if that is another disk."""
+class SnapshotIO(TorchCheckpointIO):
+    """Keep the checkpoint instead of writing it.
+
+    Lightning would write while training waits, and not atomically if the system's temporary folder is on another disk.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write to a temporary file, fsync, rename. On a full disk, raises OSError and keeps the old checkpoint."""
-        write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
+        self.checkpoint = checkpoint
+
+
+def take_snapshot(trainer: Trainer) -> dict[str, Any]:
+    """Return what Lightning would store in a checkpoint; its tensors are those in use."""
+    checkpoint_io = trainer.strategy.checkpoint_io
+    assert isinstance(checkpoint_io, SnapshotIO)
+    trainer.save_checkpoint("", weights_only=False)
+    return checkpoint_io.checkpoint
 
 
 class EventLogger(TensorBoardLogger):

@@ -13,6 +13,7 @@ from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.schema import Config
 from resnet_lab.data.loader import Batch, memory_format
 from resnet_lab.tasks.base import task_of
+from resnet_lab.training.clock import Clock
 from resnet_lab.training.graphs import GraphCapture, GraphedStep, Step
 from resnet_lab.training.lightning import count_step
 from resnet_lab.training.log import log
@@ -67,6 +68,7 @@ class TaskModule(LightningModule):
         num_batches: int,
         hyper_parameters: dict[str, Any],
         class_weights: torch.Tensor | None = None,
+        clock: Clock | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -75,7 +77,9 @@ class TaskModule(LightningModule):
         self.total_steps = num_batches * config.trainer.max_epochs
         self.net = self.task.network().to(memory_format=memory_format(config))  # type: ignore[call-overload]
         self.history: History = []
+        self.clock = clock or Clock()
         self.has_started = False  # whether everything is restored
+        self.has_compiled = not runtime.compiles
         self.test_means: tuple[float, float] | None = None
         self.class_weights = class_weights  # in training
         self.hyper_parameters = hyper_parameters  # plain Python, as torch's safe loading of checkpoints requires
@@ -101,9 +105,11 @@ class TaskModule(LightningModule):
     def on_train_end(self) -> None:
         """Free the graphs and their memory.
 
-        The test does not replay them: its weights may be at other addresses than the recorded ones.
+        The test does not replay them: its weights may be at other addresses than the recorded ones. Nor does it need
+        gradients.
         """
         del self.take_step, self.evaluate
+        self.optimizer.zero_grad()
 
     def on_train_epoch_start(self) -> None:
         """Seed the network's random numbers (dropout) with (seed, epoch), like the batches."""
@@ -111,6 +117,7 @@ class TaskModule(LightningModule):
         torch.manual_seed(int(state[0]))
         self.totals.reset()
         self.epoch_start = time.perf_counter()
+        self.clock.switch("steps" if self.has_compiled else "compile")
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         images, labels = batch
@@ -122,12 +129,16 @@ class TaskModule(LightningModule):
                 set_learning_rate(self.optimizer, lr)
             self.take_step(images_BCHW, labels_B)
             count_step(self.trainer)
+            if not self.has_compiled:
+                self.has_compiled = True
+                self.clock.switch("steps")
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Wait for the device only once, at the end of an epoch's training."""
         if self.trainer.is_last_batch:
             loss, score = self.totals.means()
             seconds = time.perf_counter() - self.epoch_start
+            self.clock.switch("other")
             self.epoch_record: dict[str, float | None] = {
                 "epoch": self.current_epoch + 1,
                 "step": self.global_step,
@@ -140,6 +151,7 @@ class TaskModule(LightningModule):
             }
 
     def on_validation_epoch_start(self) -> None:
+        self.clock.switch("validation")
         self.evaluated.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -148,6 +160,7 @@ class TaskModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         loss, score = self.evaluated.means()
         self.epoch_record |= {"val/loss": loss, f"val/{self.score}": score}
+        self.clock.switch("other")
 
     def on_train_epoch_end(self) -> None:
         """Record and log the epoch. Raises Diverged when a loss is not finite."""
@@ -183,7 +196,9 @@ class TaskModule(LightningModule):
             for group in state["param_groups"]:
                 group["lr"] = float(group["lr"])
         checkpoint["history"] = self.history
+        checkpoint["wall"] = self.clock.read()
         checkpoint["resnet_lab"] = self.hyper_parameters
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = checkpoint["history"]
+        self.clock.add(checkpoint.get("wall") or {})  # version 0.1 stored none

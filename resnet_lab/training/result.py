@@ -43,6 +43,7 @@ def collect(
     history: History,
     test_last: Tested,
     test_best: Tested | None,
+    wall: dict[str, float],
 ) -> dict[str, Any]:
     """Return all numbers for comparing runs: scores in the unit of their task, times in seconds, memory in bytes."""
     task = TASKS.info(config.task)
@@ -66,6 +67,8 @@ def collect(
         "test": {"last": test_last.details, "best": test_best.details if best and test_best else None},
         "published_error": paper.error if paper else None,  # of this network on this data, with any recipe
         "seconds": sum(record["seconds"] or 0.0 for record in history),
+        "wall_seconds": sum(wall.values()),
+        "wall": wall,
         "images_per_second": statistics.median(record["images_per_second"] or 0.0 for record in history),
         "peak_memory": runtime.peak_memory(),
         "device": runtime.name,

@@ -26,6 +26,7 @@ from resnet_lab.tasks.load import load_checkpoint
 from resnet_lab.text import plural
 from resnet_lab.training.advice import advice
 from resnet_lab.training.checkpoint import Checkpoints
+from resnet_lab.training.clock import Clock, shares
 from resnet_lab.training.lightning import EventLogger, make_trainer
 from resnet_lab.training.log import log, log_to
 from resnet_lab.training.memory import refuse_too_large
@@ -43,8 +44,10 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     A dry run returns {}. Raises ConfigError, before anything is created, when a setting or the data is wrong; RunFailed
     when training fails or diverges; Interrupted on Ctrl-C and SIGTERM.
     """
+    clock = Clock()
     look_again()
-    config, images = identified(config)
+    with clock.during("data"):
+        config, images = identified(config)
     directory = run_directory(config)
     cost = check(config, directory, images)
     if result := directory.result():
@@ -53,11 +56,12 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
             log.info("note: the images have changed since then: %s", changes)
         return result
     runtime = Runtime.resolve(config, cost.macs)
-    job = Job(config, directory, cost, runtime, callbacks)
+    job = Job(config, directory, cost, runtime, callbacks, clock)
     if config.dry_run:
         log.info(job.description(None, job.checkpoint()))
         return {}
-    data = ImageData(config, runtime.steps_per_call)
+    with clock.during("data"):
+        data = ImageData(config, runtime.steps_per_call)
     refuse_too_large(config, cost, min(config.optim.batch_size, data.num_images))
     _refuse_single_image_batch(config, data)
     if f"val_{TASKS.info(config.task).score}" in config.objective and not len(data.validation_rows):
@@ -103,6 +107,7 @@ class Job:
     cost: Complexity
     runtime: Runtime
     callbacks: Sequence[Callback]
+    clock: Clock
 
     def checkpoint(self) -> dict[str, Any] | None:
         """Return the checkpoint to continue from, if any. Raises ConfigError when its configuration differs."""
@@ -149,6 +154,7 @@ class Job:
                 result = self.train(data, checkpoint)
             write_json(directory.result_file, result)
             directory.set_status(State.done)
+            log.info("wall time %.0f s: %s", result["wall_seconds"], shares(result["wall"]))
             return result
         except Interrupted as interrupted:
             directory.set_status(State.interrupted, str(interrupted))
@@ -180,7 +186,8 @@ class Job:
         config, directory = self.config, self.directory
         logger = EventLogger(directory.path)
         logger.take_over(last_step=checkpoint["global_step"] if checkpoint else -1)
-        callbacks = [Checkpoints(directory), *self.callbacks]  # checkpoints first, then figures
+        checkpoints = Checkpoints(directory)
+        callbacks = [checkpoints, *self.callbacks]  # checkpoints first, then figures
         trainer = make_trainer(config, self.runtime, logger, callbacks, validates=len(data.validation_rows) > 0)
         seed_everything(config.seed, verbose=False)
         facts = {
@@ -189,7 +196,7 @@ class Job:
             "std": list(data.normalise.std),
             "images": data.record(),
         }
-        module = TaskModule(config, self.runtime, data.num_batches, facts, data.class_weights())
+        module = TaskModule(config, self.runtime, data.num_batches, facts, data.class_weights(), self.clock)
         try:
             trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
         except Exception as error:
@@ -197,6 +204,9 @@ class Job:
                 why = " ".join(f"{type(error).__name__}: {error}".split())
                 raise ConfigError(f"{directory.last} is damaged, the run cannot continue ({why:.200})") from error
             raise
+        finally:
+            with self.clock.during("checkpoints"):
+                checkpoints.finish()
         history = module.history
         test_last = self._test(trainer, module, data)
         scalars = {"test/loss": test_last.loss, f"test/{module.score}": test_last.score}
@@ -207,10 +217,11 @@ class Job:
             test_best = self._test(trainer, module, data)
         logger.close()
         images = data.record() | {"changes": directory.image_changes()}
-        return collect(config, self.cost, self.runtime, images, history, test_last, test_best)
+        return collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
 
     def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Tested:
-        trainer.test(module, data, verbose=False)
+        with self.clock.during("test"):
+            trainer.test(module, data, verbose=False)
         assert module.test_means is not None
         loss, score = module.test_means
         if not math.isfinite(loss):  # the very last steps diverged

