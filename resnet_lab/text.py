@@ -1,7 +1,7 @@
 """Print external text, such as class names, literally: no control characters, math or markup."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -39,3 +39,10 @@ def plain_console(width: int | None = None, **options: Any) -> Console:
     if width and not console.is_terminal:
         console.width = width
     return console
+
+
+def shares(amounts: Mapping[str, float]) -> str:
+    """Return "steps 92 %, start-up 5 %": each amount's share of their sum, if at least 1 %, the largest first."""
+    total = sum(amounts.values())
+    large = sorted(((amount / total, name) for name, amount in amounts.items() if amount >= total / 100), reverse=True)
+    return ", ".join(f"{name.replace('_', '-')} {100 * share:.0f} %" for share, name in large)

@@ -20,11 +20,12 @@ from resnet_lab.config.registry import AUGMENTATIONS, TASKS
 # Entries of result.json that a search can minimise, in addition to the score.
 COSTS = ("macs", "params", "activations", "seconds", "peak_memory")
 
-# Lightning's names and their short forms.
+# Lightning's names and their short forms, and tf32: 32-true with products of 10-bit mantissas, on a GPU.
 PRECISIONS = {
     "auto": "auto",
     "32": "32-true",
     "32-true": "32-true",
+    "tf32": "tf32",
     "bf16": "bf16-mixed",
     "bf16-mixed": "bf16-mixed",
     "64": "64-true",

@@ -13,6 +13,7 @@ from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.comparison import Comparison, Group
 from resnet_lab.report.statistics import Difference, Summary, differences, front, summarise
 from resnet_lab.rundir.reading import StoredRun
+from resnet_lab.text import shares
 
 MEASURE = "test_last"  # the one that groups are compared by
 MEASURES = {
@@ -40,13 +41,14 @@ MANY = 8  # groups; if there are more, only the pairs with the best group are li
 
 @dataclass(slots=True)
 class Row:
-    """One group: its scores, its costs (means over its runs), and the costs for which it is on the Pareto front."""
+    """One group: its scores, means of its costs and wall times over its runs, and the costs of its Pareto fronts."""
 
     group: Group
     scoring: Scoring
     depth: float
     scores: dict[str, Summary | None]
     costs: dict[str, float]
+    wall: dict[str, float]  # seconds by what a run spends them on; {} if no run has recorded it
     published: float | None
     fronts: list[str]
 
@@ -83,6 +85,9 @@ class Analysis:
             said.append(f"{found}; only the pairs with the best group are listed")
         if alone and len(self.rows) > 1:
             said.append(f"no test is possible with fewer than 2 seeds: {', '.join(alone)}")
+        if walls := [row.wall for row in self.rows if row.wall]:
+            wall = {part: fmean(each[part] for each in walls if part in each) for part in walls[0]}
+            said.append(f"wall time of a run: {sum(wall.values()):.0f} s on average ({shares(wall)})")
         return said
 
 
@@ -140,12 +145,14 @@ def interval(summary: Summary | None, scoring: Scoring) -> str:
 def _row(group: Group, scoring: Scoring) -> Row:
     results = [run.result for run in group.runs.values()]
     published = {result["published_error"] for result in results}
+    walls = [result["wall"] for result in results if result["wall"]]
     return Row(
         group=group,
         scoring=scoring,
         depth=fmean(result["depth"] for result in results),
         scores={measure: summarise(sample(group, measure).values()) for measure in MEASURES},
         costs={cost: fmean(known) for cost in COSTS if (known := [r[cost] for r in results if r[cost] is not None])},
+        wall={part: fmean(wall.get(part, 0.0) for wall in walls) for part in (walls[0] if walls else ())},
         published=published.pop() if len(published) == 1 else None,
         fronts=[],
     )

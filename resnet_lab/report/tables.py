@@ -163,6 +163,7 @@ def _groups(analysis: Analysis, out: Path) -> Iterator[dict[str, Any]]:
             "errors": {name: dataclasses.asdict(s) if s else None for name, s in row.scores.items()},
             "details": {name: dataclasses.asdict(s) for name, s in details(row.group).items()},
             "costs": row.costs,
+            "wall": row.wall,
             "fronts": row.fronts,
             "published_error": row.published,
             "missing": row.group.missing,

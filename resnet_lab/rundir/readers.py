@@ -35,6 +35,7 @@ RESULT = {
     "wall_seconds": Maybe(NUMBER),  # not stored by version 0.1
     "wall": Maybe({EACH: NUMBER}),
     "peak_memory": Maybe(int),
+    "reserved_memory": Maybe(int),
     "device": str,
     "precision": str,
     "history": [SCORES],

@@ -21,7 +21,14 @@ PREFIX = "net."  # of the network's tensors in a checkpoint
 NUMBERS = [(int, float)]
 CHECKPOINT = {
     "state_dict": {EACH: Tensor},
-    "resnet_lab": {"mean": NUMBERS, "std": NUMBERS, "config": Maybe({}), "images": Maybe({"range": Maybe(NUMBERS)})},
+    "resnet_lab": {
+        "mean": NUMBERS,
+        "std": NUMBERS,
+        "config": Maybe({}),
+        "images": Maybe({"range": Maybe(NUMBERS)}),
+        "precision": Maybe(str),
+        "device": Maybe(str),
+    },
     "history": [{EACH: Maybe((int, float))}],
     "global_step": int,
     "optimizer_states": [{"state": {}, "param_groups": [{}]}],

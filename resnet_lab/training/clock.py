@@ -49,10 +49,3 @@ class Clock:
         """Add the seconds that an interrupted run had spent up to the checkpoint from which it continues."""
         for part, seconds in former.items():
             self.seconds[part] += seconds
-
-
-def shares(seconds: Mapping[str, float]) -> str:
-    """Describe the parts that took at least one percent, the longest first."""
-    total = sum(seconds.values())
-    parts = sorted(seconds.items(), key=lambda item: -item[1])
-    return ", ".join(f"{part.replace('_', '-')} {share:.0%}" for part, s in parts if (share := s / total) >= 0.01)

@@ -34,10 +34,8 @@ def make_trainer(
     return Trainer(
         accelerator=runtime.accelerator,
         devices=1,
-        precision=runtime.precision,  # type: ignore[arg-type]  # checked by TrainerConfig
+        precision=runtime.storage,  # type: ignore[arg-type]  # checked by TrainerConfig
         max_epochs=config.trainer.max_epochs,
-        deterministic=config.deterministic,
-        benchmark=not config.deterministic,
         limit_val_batches=1.0 if validates else 0,  # without images, the loader has one empty batch
         logger=logger,
         callbacks=[*callbacks, KeepSigtermHandler()],

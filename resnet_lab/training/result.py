@@ -71,6 +71,7 @@ def collect(
         "wall": wall,
         "images_per_second": statistics.median(record["images_per_second"] or 0.0 for record in history),
         "peak_memory": runtime.peak_memory(),
+        "reserved_memory": runtime.reserved_memory(),
         "device": runtime.name,
         "precision": runtime.precision,
         "versions": versions(),

@@ -23,10 +23,10 @@ from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
 from resnet_lab.tasks.cost import measure
 from resnet_lab.tasks.load import load_checkpoint
-from resnet_lab.text import plural
+from resnet_lab.text import plural, shares
 from resnet_lab.training.advice import advice
 from resnet_lab.training.checkpoint import Checkpoints
-from resnet_lab.training.clock import Clock, shares
+from resnet_lab.training.clock import Clock
 from resnet_lab.training.lightning import EventLogger, make_trainer
 from resnet_lab.training.log import log, log_to
 from resnet_lab.training.memory import refuse_too_large
@@ -70,7 +70,7 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     with directory.locked(), log_to(directory.log_file), runtime.set_up():
         checkpoint = job.checkpoint()
         log.info(job.description(data, checkpoint))
-        for note in [*data.notes, *job.notes(data)]:
+        for note in [*data.notes, *job.notes(data, checkpoint)]:
             log.info("note: %s", note)
         # Another process may have continued or finished the run in the meantime.
         return directory.result() or job.guarded(data, checkpoint)
@@ -133,8 +133,13 @@ class Job:
             f"{self.directory.path}: {todo}"
         )
 
-    def notes(self, data: ImageData) -> Iterator[str]:
-        """Yield what the user should know about the images of an earlier start of this run."""
+    def notes(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Iterator[str]:
+        """Yield what the user should know about an earlier start of this run: its precision and images."""
+        facts = checkpoint["resnet_lab"] if checkpoint else {}
+        precision = facts.get("precision") or self.runtime.precision  # version 0.1 stored none
+        if precision != self.runtime.precision:
+            then = f"computed in {precision} ({facts.get('device')})"
+            yield f"so far the run was {then}; it continues in {self.runtime.precision}, which gives other numbers"
         if not self.directory.config_file.exists():
             return
         if changes := self.directory.changed_images(data.source.facts):
@@ -195,6 +200,8 @@ class Job:
             "mean": list(data.normalise.mean),
             "std": list(data.normalise.std),
             "images": data.record(),
+            "precision": self.runtime.precision,
+            "device": self.runtime.name,
         }
         module = TaskModule(config, self.runtime, data.num_batches, facts, data.class_weights(), self.clock)
         try:

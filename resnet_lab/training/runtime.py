@@ -45,6 +45,7 @@ class Runtime:
 
     accelerator: str  # cpu or gpu
     precision: str
+    deterministic: bool
     graphs: bool  # replay steps as CUDA graphs
     compiles: bool  # by inductor
     steps_per_call: int  # mini-batches per call by Lightning
@@ -85,12 +86,18 @@ class Runtime:
         return cls(
             accelerator="gpu" if on_gpu else "cpu",
             precision=precision,
+            deterministic=config.deterministic,
             graphs=graphs,
             compiles=compiles,
             steps_per_call=steps,
             num_threads=threads,
             reasons=", ".join(filter(None, reasons)),
         )
+
+    @property
+    def storage(self) -> str:
+        """Lightning's precision: TF32 is a way to multiply, and stores the same 32 bits."""
+        return "32-true" if self.precision == "tf32" else self.precision
 
     @property
     def name(self) -> str:
@@ -102,7 +109,7 @@ class Runtime:
         return models[0] if models else platform.machine()
 
     def peak_memory(self) -> int:
-        """Return the peak memory in bytes: of the GPU's allocator, or of the process on the CPU."""
+        """Return the peak memory in bytes: of tensors on the GPU, or of the process on the CPU."""
         if self.accelerator == "gpu":
             return torch.cuda.max_memory_allocated()
         try:
@@ -112,9 +119,22 @@ class Runtime:
         unit = 1 if platform.system() == "Darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
+    def reserved_memory(self) -> int | None:
+        """Return the peak memory in bytes that torch reserved on the GPU, for tensors now or later; None on the CPU."""
+        return torch.cuda.max_memory_reserved() if self.accelerator == "gpu" else None
+
     @contextmanager
     def set_up(self) -> Iterator[None]:
-        """Set threads and allocator, and reset the peak memory of a GPU; restore the number of threads at the end."""
+        """Set how torch computes, threads and allocator, and reset the peak memory of a GPU.
+
+        The number of threads is restored at the end. The rest is not: whatever trains next sets its own.
+        """
+        is_tf32 = self.precision == "tf32"  # torch's default is TF32 for convolutions only
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = is_tf32
+        torch.backends.cudnn.benchmark = not self.deterministic
+        torch.use_deterministic_algorithms(self.deterministic)
+        if self.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS requires it
         if self.compiles:  # torch's default is a folder that other users can write to
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
         before = torch.get_num_threads()
@@ -132,6 +152,8 @@ class Runtime:
 
 
 def _precision(asked: str, on_gpu: bool) -> tuple[str, str]:
+    if asked == "tf32" and not (on_gpu and torch.cuda.get_device_capability() >= (8, 0)):
+        raise ConfigError("trainer.precision=tf32 needs a GPU of NVIDIA's Ampere or a later series; use 32-true")
     if asked != "auto":
         return asked, asked
     if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from pytorch_lightning import seed_everything
-from support.lab import Lab, same_weights, scalars
+from support.lab import FailsAt, Lab, same_weights, scalars
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -12,6 +12,7 @@ from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.images import ResidentImages
 from resnet_lab.data.loader import EvalLoader, TrainLoader
+from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.training.schedule import learning_rate
 
@@ -157,6 +158,19 @@ def test_precisions(lab: Lab, precision: str):
     floats = {tensor.dtype for tensor in weights(lab, *changes).values() if tensor.is_floating_point()}
     assert floats == {torch.float64 if precision == "64-true" else torch.float32}
     assert 0 < result["last"]["train_loss"] < 10
+
+
+def test_a_run_that_continues_in_another_precision_says_so(lab: Lab, caplog: pytest.LogCaptureFixture):
+    """As where `auto` has found a GPU that supports bf16, and then a machine without one."""
+    with pytest.raises(RunFailed):
+        lab.run(callbacks=[FailsAt(1)])
+    path = lab.directory().last
+    checkpoint = lab.checkpoint()
+    checkpoint["resnet_lab"] |= {"precision": "bf16-mixed", "device": "NVIDIA H100"}
+    torch.save(checkpoint, path)
+    lab.run()
+    said = "so far the run was computed in bf16-mixed (NVIDIA H100); it continues in 32-true, which gives other numbers"
+    assert f"note: {said}" in caplog.messages
 
 
 def test_half_the_precision_is_other_numbers(lab: Lab):

@@ -64,6 +64,7 @@ def test_result(finished: Lab):
         "activations": cost.activations,
         "receptive_field": cost.receptive_field,
         "precision": "32-true",
+        "reserved_memory": None,
     }
     assert {name: result[name] for name in expected} == expected
     assert set(result["versions"]) == {"python", "resnet-lab", "torch", "pytorch-lightning", "hydra-core", "numpy"}

@@ -1,7 +1,9 @@
 """What `auto` chooses, that it says why, and what it leaves behind in the process."""
 
+import dataclasses
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,6 +17,16 @@ from resnet_lab.training.runtime import CALL_STEPS_ON_GPU, Runtime
 def runtime(*overrides: str) -> Runtime:
     config = load_config(*overrides)
     return Runtime.resolve(config, measure(config).macs)
+
+
+@pytest.fixture
+def flags() -> Iterator[None]:
+    """Restore the flags of torch that a run sets."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
+    yield
+    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, deterministic = before
+    torch.use_deterministic_algorithms(deterministic)
 
 
 @pytest.fixture
@@ -56,6 +68,32 @@ def test_every_choice_can_be_made_by_hand():
     expected = "32-true, channels-first, eager steps, compiled by inductor, 5 mini-batches per call"
     assert (chosen.graphs, chosen.compiles, chosen.reasons) == (False, True, expected)
     assert runtime("trainer=cpu").accelerator == "cpu"
+
+
+@pytest.mark.usefixtures("gpu")
+def test_tf32_is_used_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch, flags: None):
+    """Torch's own default is TF32 in convolutions and not in products of matrices."""
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (8, 0))
+    for precision in ("32-true", "tf32"):
+        chosen = runtime("+experiment=cifar10_20", f"trainer.precision={precision}")
+        assert (chosen.precision, chosen.storage) == (precision, "32-true")
+        chosen = dataclasses.replace(chosen, accelerator="cpu")  # whose memory can be asked for here
+        with chosen.set_up():
+            used = {torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32}
+            assert used == {precision == "tf32"}
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (7, 5))
+    with pytest.raises(ConfigError, match=r"trainer\.precision=tf32 needs a GPU .* use 32-true"):
+        runtime("trainer.precision=tf32")
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_determinism_is_that_of_the_run(flags: None, deterministic: bool):
+    """In training and bench alike, whatever was set before."""
+    torch.use_deterministic_algorithms(not deterministic)
+    torch.backends.cudnn.benchmark = deterministic
+    with runtime("trainer=cpu", f"deterministic={deterministic}").set_up():
+        assert torch.are_deterministic_algorithms_enabled() == deterministic
+        assert torch.backends.cudnn.benchmark != deterministic
 
 
 def test_on_a_cpu():
