@@ -222,6 +222,17 @@ def test_errors_by_class_are_means_over_seeds(tmp_path: Path) -> None:
     assert stored["units=3"]["balanced_error"]["n"] == 2
 
 
+def test_what_the_time_was_spent_on_is_a_mean_over_runs(tmp_path: Path) -> None:
+    for seed, steps in enumerate([8.0, 10.0]):
+        write(tmp_path / "runs" / f"a{seed}", seed=seed, wall={"steps": steps, "validation": 1.0})
+        write(tmp_path / "runs" / f"b{seed}", seed=seed, axes={"units": [5]})  # of a version that stored none
+    out = made(tmp_path)
+    assert "- wall time of a run: 10 s on average (steps 90 %, validation 10 %)" in (out / "report.md").read_text()
+    [comparison] = read(out)["comparisons"]
+    stored = {group["group"]: group["wall"] for group in comparison["groups"]}
+    assert stored == {"units=3": {"steps": 9.0, "validation": 1.0}, "units=5": {}}
+
+
 def test_of_many_classes_the_worst_are_shown_and_all_are_stored(tmp_path: Path) -> None:
     errors = {f"class {number}": float(number) for number in range(40)}
     write(tmp_path / "runs" / "a", test={"last": {"class_errors": errors, "top5_error": 3.0}, "best": None})
