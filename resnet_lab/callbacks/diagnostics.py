@@ -36,8 +36,8 @@ from resnet_lab.tasks.base import Task
 from resnet_lab.text import literal_text
 
 FIRST_STEPS = (0, 1, 10, 100)
-# At ends of epochs, two measurements are at least so many training steps apart, and SECONDS. A measurement takes about
-# a third of the time of an eager training step; replayed ones are many times faster.
+# At ends of epochs, two measurements are at least that many training steps apart, and SECONDS. A measurement takes
+# about a third of the time of an eager training step; replayed ones are many times faster.
 FLOW_STEPS, WEIGHT_STEPS = 20, 100
 SECONDS = 2.0
 NUM_IMAGES = 32  # at most, per measurement of the flow
