@@ -1,118 +1,222 @@
-"""Replayed steps are the eager ones. Recording itself needs a GPU; all around it is the same with a stand-in here."""
+"""Replayed steps are the eager ones, bit for bit. Recording needs a GPU; here, an emulation of it records."""
 
 import dataclasses
-from collections import Counter
+import random
+from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import pytest
 import torch
-from support.lab import FailsAt, Lab, same_weights, without_times
-from torch import Tensor
+from support.graphs import MESSAGE, EmulatedCapture
+from support.lab import TINY, FailsAt, Lab, without_times
+from torch import Tensor, nn
 
+from resnet_lab.config.compose import load_config
+from resnet_lab.config.enums import Optimizer
+from resnet_lab.config.groups import options
+from resnet_lab.config.registry import SHORTCUTS
+from resnet_lab.config.schema import Config
 from resnet_lab.interrupts import RunFailed
-from resnet_lab.training import module
-from resnet_lab.training.graphs import WARM_UP, GraphedStep, Step
+from resnet_lab.model.shortcuts import Dropout
+from resnet_lab.tasks.base import task_of
+from resnet_lab.tasks.classification import Classification
+from resnet_lab.training import graphs, module
+from resnet_lab.training.graphs import WARM_UP
 from resnet_lab.training.runtime import Runtime
-from resnet_lab.training.schedule import make_recordable, set_learning_rate
+from resnet_lab.training.schedule import build_optimizer, make_recordable, set_learning_rate
+from resnet_lab.training.step import Totals
+
+CPU = torch.device("cpu")
 
 # Learning rates that float32, in which a recorded step reads them, holds exactly.
 CHANGES = (
     "optim.lr=0.125",
+    "optim.schedule=step",
     "optim.lr_factors=[0.5,0.25]",
     "optim.batch_size=10",  # four whole mini-batches an epoch, and one of 8 images
     "trainer.max_epochs=6",
     "trainer.eval_batch_size=9",
-    "shortcut=dropout",
 )
+DROPOUT = (*CHANGES, "shortcut=dropout")
 
-
-class Tape:
-    """A step on the tensors that it was recorded with, whatever it is replayed with, as a CUDA graph does it."""
-
-    def __init__(self, step: Step, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        self.step, self.images, self.labels = step, torch.empty_like(images_BCHW), torch.empty_like(labels_B)
-
-    def replay(self, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        self.images.copy_(images_BCHW)
-        self.labels.copy_(labels_B)
-        self.step(self.images, self.labels)
-
-
-class TapeRecorder:
-    """Stands for the recorder of a GPU, and counts."""
-
-    made: list["TapeRecorder"]
-
-    def __init__(self) -> None:
-        self.warmed, self.log_to = Counter[tuple[int, bool]](), Counter[tuple[int, bool]]()
-        self.made.append(self)
-
-    def warm_up(self, step: Step, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        self.warmed[len(labels_B), torch.is_grad_enabled()] += 1
-        step(images_BCHW, labels_B)
-
-    def record(self, step: Step, images_BCHW: Tensor, labels_B: Tensor) -> Tape:
-        self.log_to[len(labels_B), torch.is_grad_enabled()] += 1
-        return Tape(step, images_BCHW, labels_B)
+# Every shortcut, with whatever else changes a step. The lengths differ, so that most pairs occur.
+SELECTION = zip(
+    SHORTCUTS,
+    cycle(["optim=sgd", "optim=sgd optim.nesterov=true", "optim=adam optim.lr=0.0078125", "optim=adamw"]),
+    cycle(["head=linear", "head=mlp", "head=latent"]),
+    cycle(["trainer.precision=32", "trainer.precision=bf16-mixed", "trainer.precision=bf16-mixed"]),
+    cycle([f"optim.clip_norm={norm}" for norm in (0.5, 0, 0, 2, 0.5)]),
+    cycle(["optim.label_smoothing=0", "optim.label_smoothing=0.125", "optim.class_weights=balanced"]),
+    cycle([f"trainer.steps_per_call={steps}" for steps in (1, 3, 100, 2, 7)]),
+    strict=False,
+)
+CASES = [f"shortcut={shortcut} {' '.join(others)}" for shortcut, *others in SELECTION]
 
 
 @pytest.fixture
-def recorders(monkeypatch: pytest.MonkeyPatch) -> list[TapeRecorder]:
-    """Runs are replayed from here on; the recorders that they made."""
-    resolve = Runtime.resolve
+def captures(monkeypatch: pytest.MonkeyPatch) -> list[EmulatedCapture]:
+    """What records the runs that do not refuse it."""
+    resolve, made = Runtime.resolve, []
 
-    def replaying(*arguments: Any) -> Runtime:
-        return dataclasses.replace(resolve(*arguments), graphs=True)
+    def replaying(config: Config, macs: int) -> Runtime:
+        return dataclasses.replace(resolve(config, macs), graphs=config.trainer.graphs is not False)
 
-    TapeRecorder.made = []
+    def capture() -> EmulatedCapture:
+        made.append(EmulatedCapture())
+        return made[-1]
+
     monkeypatch.setattr(Runtime, "resolve", replaying)
-    monkeypatch.setattr(module, "GraphCapture", TapeRecorder)
-    return TapeRecorder.made
+    monkeypatch.setattr(module, "GraphCapture", capture)
+    return made
 
 
-@pytest.fixture(scope="module")
-def eager(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    lab = Lab(tmp_path_factory.mktemp("eager"))
-    lab.run(*CHANGES)
-    return lab
+def assert_same(one: Any, other: Any) -> None:
+    """The same numbers, bit for bit."""
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-def test_a_replayed_run_is_the_eager_one(lab: Lab, eager: Lab, recorders: list[TapeRecorder]):
-    result = lab.run(*CHANGES)
-    assert without_times(result) == without_times(eager.directory(*CHANGES).result())
-    one, other = lab.checkpoint(*CHANGES), eager.checkpoint(*CHANGES)
-    assert same_weights(one, other)
-    assert one["global_step"] == other["global_step"] == 6 * 5
-    moments, expected = (checkpoint["optimizer_states"][0]["state"] for checkpoint in (one, other))
-    assert all(torch.equal(moments[i]["momentum_buffer"], expected[i]["momentum_buffer"]) for i in expected)
-    [recorder] = recorders
+def assert_eager(lab: Lab, *changes: str) -> None:
+    """The run left what an eager one leaves."""
+    eager = Lab(lab.output_dir / "eager")
+    eager.run(*changes, "trainer.graphs=false")
+    result, expected = (without_times(one.directory(*changes).result()) for one in (lab, eager))
+    assert result == expected
+    left, expected = (one.checkpoint(*changes) for one in (lab, eager))
+    assert left["global_step"] == expected["global_step"]
+    assert_same(left["state_dict"], expected["state_dict"])
+    assert_same(left["optimizer_states"][0]["state"], expected["optimizer_states"][0]["state"])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_replayed_run_is_the_eager_one(lab: Lab, captures: list[EmulatedCapture], case: str):
+    changes = (*CHANGES, *case.split())
+    lab.run(*changes)
+    assert_eager(lab, *changes)
+    [capture] = captures
     # Mini-batches of 10 and 8 in training, 9 and 7 in validation: some of each warm up, and one of each is recorded.
-    assert recorder.warmed == {(10, True): WARM_UP, (8, True): WARM_UP, (9, False): WARM_UP, (7, False): WARM_UP}
-    assert recorder.log_to == dict.fromkeys(recorder.warmed, 1)
+    assert capture.warmed == {(10, True): WARM_UP, (8, True): WARM_UP, (9, False): WARM_UP, (7, False): WARM_UP}
+    assert capture.recorded == dict.fromkeys(capture.warmed, 1)
 
 
-def test_a_checkpoint_has_plain_learning_rates(lab: Lab, recorders: list[TapeRecorder]):
-    lab.run(*CHANGES)
-    [group] = lab.checkpoint(*CHANGES)["optimizer_states"][0]["param_groups"]
+def test_the_selection_covers_every_choice():
+    chosen = " ".join(CASES).split()
+    for group, names in (("optim", Optimizer.__members__), ("head", options("head"))):
+        assert {f"{group}={name}" for name in names} <= {*chosen}
+
+
+def test_a_checkpoint_has_plain_learning_rates(lab: Lab, captures: list[EmulatedCapture]):
+    lab.run(*DROPOUT)
+    [group] = lab.checkpoint(*DROPOUT)["optimizer_states"][0]["param_groups"]
     assert type(group["lr"]) is float
-    assert recorders
+    assert captures
 
 
-def test_a_replayed_run_continues(lab: Lab, eager: Lab, recorders: list[TapeRecorder]):
+def test_a_replayed_run_continues(lab: Lab, captures: list[EmulatedCapture]):
     with pytest.raises(RunFailed):
-        lab.run(*CHANGES, callbacks=[FailsAt(4)])
-    lab.run(*CHANGES)
-    assert same_weights(lab.checkpoint(*CHANGES), eager.checkpoint(*CHANGES))
-    assert len(recorders) == 2
+        lab.run(*DROPOUT, callbacks=[FailsAt(4)])
+    lab.run(*DROPOUT)
+    assert_eager(lab, *DROPOUT)
+    assert len(captures) == 2
 
 
-def test_recording_takes_no_step(recorders: list[TapeRecorder]):
-    seen: list[float] = []
-    replayed = GraphedStep(lambda images, _: seen.append(float(images[0, 0, 0, 0])), TapeRecorder())  # type: ignore[arg-type]
-    labels = torch.zeros(2, dtype=torch.long)
-    for value in range(6):
-        replayed(torch.full((2, 1, 1, 1), value), labels)
-    assert seen == [0, 1, 2, 3, 4, 5]
+def trained(capture: EmulatedCapture | None) -> Any:
+    """Everything that a few training steps leave behind."""
+    config = load_config(*TINY, *DROPOUT)
+    for seed in (torch.manual_seed, random.seed):
+        seed(0)
+    task = task_of(config)
+    net, totals = task.network(), Totals(task, CPU)
+    optimizer = build_optimizer(config.optim, net)
+    step = module.training_step(net, optimizer, config.optim, totals, Runtime.resolve(config, 1), capture)
+    for number in range(WARM_UP + 3):
+        set_learning_rate(optimizer, 0.5**number)
+        step(torch.randn(10, *config.data.image_shape), torch.arange(10) % 3)
+    return net.state_dict(), optimizer.state_dict()["state"], totals.means()
+
+
+def test_replayed_steps_are_the_eager_ones():
+    assert_same(trained(EmulatedCapture()), trained(None))
+
+
+def rate_from_python(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(module, "make_recordable", lambda *_: None)
+
+
+def no_warm_up(patch: pytest.MonkeyPatch) -> None:
+    """The momentum of SGD is allocated, and begins, in the recording."""
+    patch.setattr(graphs, "WARM_UP", 0)
+
+
+def counter_in_python(patch: pytest.MonkeyPatch) -> None:
+    def add(self: Any, loss: Tensor, *others: Any) -> None:
+        self.steps = getattr(self, "steps", 0) + 1
+        Totals_add(self, loss * self.steps, *others)
+
+    Totals_add = Totals.add
+    patch.setattr(Totals, "add", add)
+
+
+def seed_from_python(patch: pytest.MonkeyPatch) -> None:
+    def forward(self: Any, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(random.getrandbits(32))
+        return self.path(x_BCHW) * torch.rand(x_BCHW.shape[0], 1, 1, 1, generator=generator) + residual_BCHW
+
+    patch.setattr(Dropout, "forward", forward)
+
+
+def memory_of_another_graph(patch: pytest.MonkeyPatch) -> None:
+    """The loss of one step is added in the next."""
+
+    def add(self: Any, loss: Tensor, *others: Any) -> None:
+        Totals_add(self, getattr(self, "loss_before", loss), *others)
+        self.loss_before = loss.detach()
+
+    Totals_add = Totals.add
+    patch.setattr(Totals, "add", add)
+
+
+@pytest.mark.parametrize(
+    "mutant", [rate_from_python, no_warm_up, counter_in_python, seed_from_python, memory_of_another_graph]
+)
+def test_a_step_that_cannot_be_replayed_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, mutant: Callable[[pytest.MonkeyPatch], None]
+):
+    mutant(monkeypatch)
+    eager, replayed = trained(None), trained(EmulatedCapture())
+    with pytest.raises(AssertionError):
+        assert_same(replayed, eager)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        Tensor.item,
+        Tensor.tolist,
+        Tensor.cpu,
+        Tensor.numpy,
+        Tensor.nonzero,
+        lambda images: bool(images.sum() > 0),
+        lambda images: images[images > 0],
+        lambda images: images + torch.tensor(1.0),
+        lambda images: nn.functional.one_hot(images.long()),
+    ],
+)
+def test_a_recording_must_not_wait_for_the_device(wait: Callable[[Tensor], object]):
+    images, labels = torch.zeros(1, 1, 1, 1), torch.zeros(1, dtype=torch.long)
+    wait(images)
+    with pytest.raises(RuntimeError, match=MESSAGE):
+        EmulatedCapture().record(lambda images, _: wait(images) and None, images, labels)
+
+
+def test_a_run_whose_step_waits_for_the_device_names_a_way_out(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, captures: list[EmulatedCapture]
+):
+    loss = Classification.loss
+    monkeypatch.setattr(Classification, "loss", lambda *args: loss(*args) if loss(*args).item() > 0 else None)
+    with pytest.raises(RunFailed, match=rf"{MESSAGE}.*; use trainer\.graphs=false"):
+        lab.run(*CHANGES)
+    assert captures
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
