@@ -18,6 +18,10 @@ Step = Callable[[Tensor, Tensor], None]  # images (B, C, H, W) and labels
 WARM_UP = 3
 
 
+class CaptureFailed(Exception):
+    """A step could not be recorded. The cause may be hidden behind an error with which CUDA ended the recording."""
+
+
 class CudaGraph:
     """A step recorded on images and labels of one shape; recording computes nothing."""
 
@@ -69,5 +73,11 @@ class GraphedStep:
                 self.warmed[shape] += 1
                 self.recorder.warm_up(self.step, images_BCHW, labels_B)
                 return
-            self.graphs[shape] = self.recorder.record(self.step, images_BCHW, labels_B)
+            self.graphs[shape] = self._record(images_BCHW, labels_B)
         self.graphs[shape].replay(images_BCHW, labels_B)
+
+    def _record(self, images_BCHW: Tensor, labels_B: Tensor) -> CudaGraph:
+        try:
+            return self.recorder.record(self.step, images_BCHW, labels_B)
+        except Exception as error:
+            raise CaptureFailed(f"a step could not be recorded as a CUDA graph: {error}") from error

@@ -6,16 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 from pytorch_lightning import Callback
+from support.graphs import EmulatedCapture
 from support.lab import Lab
 
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.training.advice import advice
+from resnet_lab.training.graphs import WARM_UP, CaptureFailed, GraphedStep
 
-CAPTURING = (
-    "CUDA error: operation not permitted when stream is capturing",
-    "CUDA error: operation failed due to a previous error during capture",
-    "Cannot call CUDAGeneratorImpl::current_seed during CUDA graph capture.",
-)
+CAPTURING = "CUDA error: operation failed due to a previous error during capture"  # with which CUDA ends a recording
 SMALLER = "use a smaller optim.batch_size"
 NO_GRAPHS = "trainer.graphs=false"
 
@@ -37,12 +35,32 @@ def in_place_of(hidden: Exception, error: Exception, deeper: bool = False) -> Ex
         return raised
 
 
-@pytest.mark.parametrize("message", CAPTURING)
-def test_a_capture_that_failed(message: str):
-    said = advised(RuntimeError(message))
+def failed_capture(*hidden: Exception) -> Exception:
+    """The error of a step whose recording failed with these errors, each behind the next one."""
+
+    def record(*_: object) -> None:
+        *earlier, last = [*hidden, RuntimeError(CAPTURING)]
+        raise in_place_of(earlier[0], last) if earlier else last
+
+    recorder = EmulatedCapture()
+    recorder.record = record  # type: ignore[assignment]
+    step = GraphedStep(lambda *_: None, recorder)  # type: ignore[arg-type]
+    images, labels = torch.zeros(1, 1, 1, 1), torch.zeros(1)
+    for _ in range(WARM_UP):
+        step(images, labels)
+    with pytest.raises(CaptureFailed) as caught:
+        step(images, labels)
+    return caught.value
+
+
+@pytest.mark.parametrize("hidden", [(), (ValueError("of an own task"),)])
+def test_a_capture_that_failed(hidden: tuple[Exception, ...]):
+    error = failed_capture(*hidden)
+    assert CAPTURING in str(error)
+    said = advised(error)
     assert NO_GRAPHS in said
     assert SMALLER not in said
-    assert advised(in_place_of(RuntimeError(message), ValueError("other"))) == said
+    assert advised(in_place_of(error, ValueError("other"))) == said
 
 
 def test_memory_of_the_cpu_ran_out():
@@ -52,19 +70,29 @@ def test_memory_of_the_cpu_ran_out():
     assert advised(MemoryError()).startswith(SMALLER)
 
 
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+]
+
+
+@pytest.mark.parametrize("no_memory", NO_MEMORY)
 @pytest.mark.parametrize("deeper", [False, True])
-def test_memory_ran_out_while_capturing(deeper: bool):
-    """Capturing ends with an error of its own, behind which the cause is hidden."""
-    error = in_place_of(torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CAPTURING[0]), deeper)
-    said = advised(error)
+def test_memory_ran_out_while_capturing(no_memory: Exception, deeper: bool):
+    """A recording ends with an error of its own, behind which the cause is hidden."""
+    hidden = in_place_of(no_memory, RuntimeError("between"), deeper) if deeper else no_memory
+    said = advised(failed_capture(hidden))
     assert said.startswith(SMALLER)
     assert NO_GRAPHS in said
 
 
-def test_memory_ran_out():
-    said = advised(torch.OutOfMemoryError("CUDA out of memory"))
+@pytest.mark.parametrize("no_memory", NO_MEMORY)
+def test_memory_ran_out(no_memory: Exception):
+    said = advised(no_memory)
     assert said == f"{SMALLER}, or trainer.precision=bf16-mixed"
-    assert advised(in_place_of(torch.OutOfMemoryError(), RuntimeError("the step failed"), deeper=True)) == said
+    assert advised(in_place_of(no_memory, RuntimeError("the step failed"), deeper=True)) == said
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -80,12 +108,12 @@ def test_of_anything_else_there_is_the_traceback(error: Exception):
 
 
 class FailsToCapture(Callback):
-    """As on a GPU, where an operation in the step cannot be recorded for lack of memory."""
+    """As on a GPU, where there is too little memory to record a step."""
 
     def on_train_batch_start(self, *_: object) -> None:
-        raise in_place_of(torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CAPTURING[1]))
+        raise failed_capture(torch.OutOfMemoryError("CUDA out of memory"))
 
 
 def test_a_run_ends_with_the_advised(lab: Lab):
-    with pytest.raises(RunFailed, match=rf"has failed: RuntimeError: {CAPTURING[1]}; {SMALLER}, or {NO_GRAPHS}"):
+    with pytest.raises(RunFailed, match=rf"has failed: CaptureFailed: .*{CAPTURING}; {SMALLER}, or {NO_GRAPHS}"):
         lab.run(callbacks=[FailsToCapture()])
