@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from pytorch_lightning import Callback
-from support.graphs import EmulatedCapture
 from support.lab import Lab
+from support.scene import TASK
 
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.training.advice import advice
-from resnet_lab.training.graphs import WARM_UP, CaptureFailed, GraphedStep
+from resnet_lab.training.graphs import CaptureFailed, CudaGraph, GraphCapture, GraphedStep
+from resnet_lab.training.step import EvaluationStep, Totals
 
 CAPTURING = "CUDA error: operation failed due to a previous error during capture"  # with which CUDA ends a recording
 SMALLER = "use a smaller optim.batch_size"
@@ -35,21 +36,26 @@ def in_place_of(hidden: Exception, error: Exception, deeper: bool = False) -> Ex
         return raised
 
 
+class FailedCapture(GraphCapture):
+    """Recording fails with these errors, each behind the next one, and with that of CUDA."""
+
+    def __init__(self, *hidden: Exception) -> None:
+        self.hidden = hidden
+
+    def warm_up(self, *_: object) -> None:
+        pass
+
+    def record(self, *_: object) -> CudaGraph:
+        for error in self.hidden:
+            raise in_place_of(error, RuntimeError(CAPTURING))
+        raise RuntimeError(CAPTURING)
+
+
 def failed_capture(*hidden: Exception) -> Exception:
-    """The error of a step whose recording failed with these errors, each behind the next one."""
-
-    def record(*_: object) -> None:
-        *earlier, last = [*hidden, RuntimeError(CAPTURING)]
-        raise in_place_of(earlier[0], last) if earlier else last
-
-    recorder = EmulatedCapture()
-    recorder.record = record  # type: ignore[assignment]
-    step = GraphedStep(lambda *_: None, recorder)  # type: ignore[arg-type]
-    images, labels = torch.zeros(1, 1, 1, 1), torch.zeros(1)
-    for _ in range(WARM_UP):
-        step(images, labels)
+    """The error of a step that cannot be recorded."""
+    step = GraphedStep(EvaluationStep(torch.nn.Identity(), Totals(TASK, torch.device("cpu"))), FailedCapture(*hidden))
     with pytest.raises(CaptureFailed) as caught:
-        step(images, labels)
+        step(torch.zeros(1, 1, 1, 1), torch.zeros(1))
     return caught.value
 
 
