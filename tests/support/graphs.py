@@ -159,3 +159,8 @@ class CountingCapture(GraphCapture):
     def record(self, step: Step, images_BCHW: Tensor, labels_B: Tensor) -> CudaGraph:
         self.recorded[len(labels_B), torch.is_grad_enabled()] += 1
         return super().record(step, images_BCHW, labels_B)
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """The same numbers, bit for bit, in nested tensors."""
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
