@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("emulated")
 
 # Learning rates that float32, in which a recorded step reads them, holds exactly.
 CHANGES = (
+    "units=n1",
     "optim.lr=0.125",
     "optim.schedule=step",
     "optim.lr_factors=[0.5,0.25]",

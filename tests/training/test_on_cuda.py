@@ -24,6 +24,7 @@ pytestmark = [
 
 TESTS = Path(__file__).parents[1]
 CHANGES = (
+    "units=n1",
     "trainer.precision=32",
     "optim.lr=0.125",  # which float32, in which a recorded step reads it, holds exactly, like the rates below
     "optim.lr_factors=[0.5,0.25]",

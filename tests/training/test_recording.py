@@ -22,7 +22,7 @@ from resnet_lab.training.step import Totals, TrainingStep
 pytestmark = pytest.mark.usefixtures("emulated")
 
 CPU = torch.device("cpu")
-CONFIG = load_config(*TINY, "optim.batch_size=10", "shortcut=dropout")
+CONFIG = load_config(*TINY, "units=n1", "optim.batch_size=10", "shortcut=dropout")
 
 
 def trained(capture: CountingCapture | None) -> Any:
