@@ -47,9 +47,9 @@ def comparisons(results: Mapping[str, Content]) -> dict[str, dict[str, Any]]:
 def page(results: Mapping[str, Content]) -> str:
     """Return the Markdown of the whole page."""
     parts = [
-        "# Speed\n",
+        "# Performance\n",
         "Written by `python -m benchmarks.report` from the JSON in `benchmarks/results/`; "
-        "[benchmarks/README.md](../benchmarks/README.md) describes the measurements. "
+        "[benchmarks/README.md](../benchmarks/README.md) describes the implementations and the measurements. "
         "`resnet-lab bench OVERRIDES…` measures any configuration on your machine.\n",
         "## Comparison with other implementations of the same training\n",
     ]
@@ -117,9 +117,17 @@ TABLES = {"startup": startup_table, "own_images": own_images_table, "scaling": s
 
 
 def verdict_table(checks: Sequence[Mapping[str, Any]]) -> str:
-    """Return the table of claims, measured numbers, and whether the claims hold."""
-    rows = [[c["what"], f"{c['value']:.3g}" if c["value"] is not None else "", said(c["passed"])] for c in checks]
-    return table(["claim", "measured", "holds"], rows)
+    """Return the table of checks: what was measured, the number, its limit, and whether it keeps the limit."""
+    rows = [
+        [
+            check["what"],
+            f"{check['value']:.3g}" if check["value"] is not None else "",
+            f"{'≥' if check['at_least'] else '≤'} {check['limit']:g}",
+            said(check["passed"]),
+        ]
+        for check in checks
+    ]
+    return table(["check", "measured", "limit", "passed"], rows)
 
 
 def said(holds: bool) -> str:

@@ -24,7 +24,7 @@ def _main(arguments: Sequence[str]) -> int:
 
     import hydra
 
-    from resnet_lab.config.compose import prepare, with_numbers
+    from resnet_lab.config.compose import prepare, with_numbered_options
     from resnet_lab.config.groups import CONFIG_DIR
     from resnet_lab.config.hydra_private import hand_on_errors, options_first
     from resnet_lab.config.messages import COMPOSE_ERRORS, explain
@@ -33,7 +33,7 @@ def _main(arguments: Sequence[str]) -> int:
     hand_on_errors()
     try:
         sys.argv = ["resnet-lab", *prepare(options_first(arguments))]
-        with_numbers(hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(train))
+        with_numbered_options(hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(train))
     except (*COMPOSE_ERRORS, ValueError) as error:
         raise ConfigError(explain(error)) from error
     return 0

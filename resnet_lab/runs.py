@@ -17,10 +17,10 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.rundir.directory import RunDirectory, RunLocked
 from resnet_lab.rundir.identity import identity
-from resnet_lab.rundir.readers import read_result, read_status
-from resnet_lab.rundir.reading import state_of, walk
+from resnet_lab.rundir.json_schemas import read_result, read_status
 from resnet_lab.rundir.safe import Unreadable
 from resnet_lab.rundir.states import State
+from resnet_lab.rundir.stored_runs import state_of, walk
 from resnet_lab.text import plain_console, plural, printable
 
 REASONS = {

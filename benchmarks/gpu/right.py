@@ -54,7 +54,10 @@ def graphs(earlier: Content) -> Iterator[Content]:
             replayed, eager = (trained(*changes, f"trainer.graphs={graphs}") for graphs in ("true", "false"))
             different[name] = differences(replayed, eager)
             yield {"different": different}
-    checks = [identical(f"{name}: replayed steps are the eager ones", tensors) for name, tensors in different.items()]
+    checks = [
+        identical(f"{name}: tensors that differ between replayed and eager steps", tensors)
+        for name, tensors in different.items()
+    ]
     yield {"different": different, "checks": checks}
 
 

@@ -20,7 +20,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import with_numbers
+from resnet_lab.config.compose import with_numbered_options
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.hydra_private import combinations
 from resnet_lab.config.messages import needs_extra
@@ -109,7 +109,7 @@ class Grid(Sweeper):
         jobs = combinations(self.hydra_context, [*params, *arguments])
         compose = self.hydra_context.config_loader.load_sweep_config
         for overrides in _each_option_once(jobs):  # report typos before importing torch
-            with_numbers(partial(compose, self.config, overrides))
+            with_numbered_options(partial(compose, self.config, overrides))
 
         from resnet_lab.sweep.grid import sweep
 

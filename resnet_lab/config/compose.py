@@ -19,16 +19,16 @@ from resnet_lab.config.enums import Layout
 from resnet_lab.config.groups import CONFIG_DIR, GROUPS, in_range, listing, registered
 from resnet_lab.config.hydra_private import apart
 from resnet_lab.config.messages import COMPOSE_ERRORS, explain, no_such_setting, setting_names
-from resnet_lab.config.migrations import respell
+from resnet_lab.config.migrations import rename_settings
 from resnet_lab.config.registry import (
     AUGMENTATIONS,
     DATASETS,
     SHORTCUTS,
     TASKS,
     UNITS,
-    asked_for,
     imported,
     load_plugins,
+    requested_plugins,
 )
 from resnet_lab.config.schema import Config
 from resnet_lab.config.values import refuse_wrong_values
@@ -47,7 +47,7 @@ def load_config(*overrides: str) -> Config:
     search = [f"hydra.searchpath={json.dumps(_config_dirs, ensure_ascii=False)}"] if _config_dirs else []
     try:
         with apart(), initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="resnet_lab"):
-            composed = with_numbers(lambda: compose("config", overrides=[*prepared, *search]))
+            composed = with_numbered_options(lambda: compose("config", overrides=[*prepared, *search]))
     except (*COMPOSE_ERRORS, ValueError) as error:
         raise ConfigError(explain(error)) from error
     return to_config(composed)
@@ -59,18 +59,18 @@ def prepare(overrides: Sequence[str]) -> list[str]:
     Raises ConfigError if a plugin cannot be imported, or if a group is set to a list, of which Hydra would silently
     use the last option.
     """
-    load_plugins(asked_for(overrides))
+    load_plugins(requested_plugins(overrides))
     _register((*UNITS, *SHORTCUTS, *DATASETS, *TASKS, *AUGMENTATIONS))
     for override in overrides:
         group, _, option = override.lstrip("+").partition("=")
         if group in GROUPS and option.startswith("["):
             raise ConfigError(f"{override}: a group takes one option; {group} can be: {listing(group)}")
-    respelled = respell(overrides)
-    refuse_wrong_values(respelled)
-    return respelled
+    renamed = rename_settings(overrides)
+    refuse_wrong_values(renamed)
+    return renamed
 
 
-@lru_cache(maxsize=1)  # the latest call only: a name that a test has unregistered may come back
+@lru_cache(maxsize=1)  # only the latest call: a test may remove a name and add it again
 def _register(names: tuple[str, ...]) -> None:
     """Register with Hydra the schema and all options that have no YAML file; repeat when a plugin has added names."""
     store = ConfigStore.instance()
@@ -80,10 +80,10 @@ def _register(names: tuple[str, ...]) -> None:
         for name, settings in registered(group).items():
             store.store(name=name, group=group, package=package, node=settings)
     for cached in (_composed, _default):
-        cached.cache_clear()  # results lack the new names
+        cached.cache_clear()  # cached results lack the new names
 
 
-def with_numbers(composing: Callable[[], Composed]) -> Composed:
+def with_numbered_options(composing: Callable[[], Composed]) -> Composed:
     """Call `composing`; if an option such as `units=n4` is missing, register it with Hydra and retry.
 
     Registering all of them in advance, about 900, would double the time of every composition.
@@ -141,7 +141,7 @@ def _look_at_images(composed: DictConfig, required: bool) -> None:
     except ConfigError:
         if required:
             raise
-        return  # found later, when the images are needed
+        return  # reported later, when the images are needed
     composed.data.layout = layout
     if required:
         composed.data.num_classes = count
@@ -161,11 +161,11 @@ def base_of(config: Config) -> Config:
     The base is the experiment `config.name`, or the default for the run's data.
     """
     data = config.data
-    counted = [f"data.num_classes={data.num_classes}", f"data.layout={data.layout.name}"] if data.own_images else []
-    plugged = [f"plugins=[{','.join(config.plugins)}]"] if config.plugins else []
+    known = [f"data.num_classes={data.num_classes}", f"data.layout={data.layout.name}"] if data.own_images else []
+    plugins = [f"plugins=[{','.join(config.plugins)}]"] if config.plugins else []
     if is_option("experiment", config.name):
-        return _composed(f"+experiment={config.name}", *counted, *plugged)
-    return _default(config.name, data.name, config.task, *counted, *plugged)
+        return _composed(f"+experiment={config.name}", *known, *plugins)
+    return _default(config.name, data.name, config.task, *known, *plugins)
 
 
 _composed = cache(load_config)

@@ -33,7 +33,7 @@ def explain(error: Exception) -> str:
         return no_such_setting(str(cause.full_key or cause.key))
     if missing := re.search(r"Interpolation key '(.+)' not found", str(cause)):
         return f"{getattr(cause, 'full_key', None) or 'a setting'} refers to {missing[1]}, but there is no such setting"
-    if "nterpolation" in str(cause):
+    if "interpolation" in str(cause).lower():
         return f"{getattr(cause, 'full_key', None) or 'a setting'} refers to a setting whose value it cannot take"
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         hint = f"; write a list: {cause.full_key}=[…]" if "ListConfig" in str(cause) else ""

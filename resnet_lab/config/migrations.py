@@ -1,4 +1,4 @@
-"""Changes of settings between versions: one table to read the runs of earlier versions."""
+"""Settings that changed between versions: one table, by which runs of earlier versions are read."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.version import __version__
 
-VERSION = 3  # of the settings, stored with each run; 1: resnet_lab 0.1, which stored none
+VERSION = 3  # of the settings, stored with each run; 1 is that of resnet_lab 0.1, which stored none
 
 _MISSING = object()
 
@@ -17,8 +17,9 @@ _MISSING = object()
 class Migration:
     """A setting that changed in `version`.
 
-    Only `old`: removed. Both: renamed. Only `new`: the default behaviour changed, and earlier runs get the value they
-    were trained with. `convert` maps the old value, or None, to the new one.
+    With `old` alone, the setting was removed; with both, renamed. With `new` alone, the setting is new and its default
+    changes what a run does: earlier runs get the value that corresponds to their behaviour. `convert` maps the old
+    value, or None if there is no `old`, to the new one.
     """
 
     version: int
@@ -35,7 +36,8 @@ MIGRATIONS = (
     Migration(2, "data.pad", "augment.crop.pad"),
     Migration(2, "data.flip", "augment.flip.p", _probability),
     Migration(2, "model.head.classifier", None),  # only classifiers could be trained
-    # Own images: transparency was dropped, 16 bits were divided by 257, only train/<class>/* and test/<class>/* read.
+    # Own images: before version 3, transparency was dropped, 16-bit values were divided by 257, and only
+    # train/<class>/* and test/<class>/* were read.
     Migration(3, None, "data.background", lambda _: None),
     Migration(3, None, "data.range", lambda _: [0.0, 65535.0]),
     Migration(3, None, "data.layout", lambda _: "train_test"),
@@ -49,7 +51,7 @@ def stamp() -> dict[str, Any]:
 
 
 def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
-    """Convert stored settings to this version and drop their stamp. Raises ConfigError if they are newer."""
+    """Convert stored settings to this version, without the version entries. Raises ConfigError if they are newer."""
     values = copy.deepcopy(stored)
     version, writer = values.pop("settings_version", 1), values.pop("written_by", "a newer version")
     if not isinstance(version, int) or version > VERSION:
@@ -62,17 +64,17 @@ def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def respell(overrides: Sequence[str]) -> list[str]:
-    """Replace the former names of renamed settings in command-line overrides."""
-    return [_respelled(override) for override in overrides]
+def rename_settings(overrides: Sequence[str]) -> list[str]:
+    """Return command-line overrides with the current names of renamed settings."""
+    return [_renamed(override) for override in overrides]
 
 
-def _respelled(override: str) -> str:
+def _renamed(override: str) -> str:
     name, equals, value = override.lstrip("+").partition("=")
     for line in MIGRATIONS:
         if equals and line.new is not None and name == line.old:
             if "(" in value:
-                raise ConfigError(f"{override}: {line.old} is now {line.new}; give its values there")
+                raise ConfigError(f"{override}: {line.old} is now {line.new}; set that instead")
             return f"{line.new}={','.join(str(line.convert(part)) for part in value.split(','))}"
     return override
 

@@ -1,8 +1,8 @@
 """Extensible tables of units, shortcuts, data sets, tasks and augmentations, and the modules that extend them.
 
-The description of an entry is plain data: `help` says in words what it is, and options and checks use the rest. The
-entry's class, or function for data sets, is imported on first use, which keeps this module light. Your own module adds
-entries like this:
+The description of an entry is plain data: `help` is text for the user; options and checks use the other fields. The
+entry's class (for a data set, its function) is imported on first use, which keeps this module light. Your own module
+adds entries like this:
 
     @SHORTCUTS.register("halved", ShortcutInfo(help="(S + F) / 2", reads=frozenset({"resize"})))
     class Halved(Sum): …
@@ -37,8 +37,8 @@ class ShortcutInfo:
     help: str
     reads: frozenset[str] = frozenset()  # settings of `model` that only some shortcuts read
     pads: bool = False  # whether it adds zero maps when the shape changes, regardless of `model.resize`
-    crosses: bool = True  # whether the unit's input reaches its output other than through F; False for `none`
-    takes_activated: bool = False  # whether `lineage.projection_input` affects every unit, not only each stack's first
+    crosses: bool = True  # whether there is a path from the unit's input to its output besides F; False for `none`
+    takes_activated: bool = False  # whether `lineage.projection_input` affects all units, not only the first of a stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +48,12 @@ class DatasetInfo:
     help: str
     channels: int | None = None  # None: from `data.channels`
     classes: int | None = None  # None: from `data.num_classes`
-    image_size: int | None = None  # pixels; with `channels` set too, `data=<name>` needs no file
+    image_size: int | None = None  # pixels; if `channels` is set too, `data=<name>` needs no YAML file
     own_images: bool = False  # whether `data.root` determines the images
-    look: str = ""  # for own images: the function that finds their layout and the number of classes
+    look: str = ""  # for own images: the function that returns their layout and number of classes
     facts: str = ""  # for own images: the function that returns their `DataFacts`
     reads: frozenset[str] = frozenset()  # settings of `data` that only some data sets read
-    splits: bool = False  # whether the test part is drawn by `data.test_split_seed`, as none is published
+    splits: bool = False  # whether no test part is published, so that `data.test_split_seed` draws one
     made: bool = False  # whether the images are generated, `data.num_images` of them
 
 
@@ -69,11 +69,12 @@ Info = TypeVar("Info")
 
 
 class Registry(Generic[Info]):
-    """A table from names to classes. `setting` is the setting that selects an entry, for messages."""
+    """A table from names to classes. Messages name `setting`, the setting that selects an entry."""
 
     def __init__(self, setting: str, module: str, entries: dict[str, tuple[Any, Info]]) -> None:
         self.setting, self.module = setting, module
-        self._entries = entries  # each a class, "module:class", or the name of a class in `module`; and its description
+        # name → (target, description). A target is a class, "module:class", or the name of a class in `module`.
+        self._entries = entries
 
     def add(self, name: str, info: Info, target: Any) -> None:
         """Add an entry. Raises ConfigError if the name is taken."""
@@ -106,7 +107,7 @@ class Registry(Generic[Info]):
 
 
 def imported(target: str) -> Any:
-    """Return what `module:name` stands for."""
+    """Import a module and return its attribute, for a target such as `module:name`."""
     module, _, name = target.partition(":")
     return getattr(import_module(module), name)
 
@@ -126,8 +127,8 @@ def load_plugins(names: Any) -> None:
             raise ConfigError(f"plugins: cannot import {name}: {type(error).__name__}: {error}") from error
 
 
-def asked_for(overrides: Sequence[str]) -> list[str]:
-    """Return the modules of the last override `plugins=[my_lab]` or `plugins=my_lab`."""
+def requested_plugins(overrides: Sequence[str]) -> list[str]:
+    """Return the module names in the last override of the form `plugins=[my_lab]` or `plugins=my_lab`."""
     values = [override.partition("=")[2] for override in overrides if override.lstrip("+").startswith("plugins=")]
     return [name.strip() for value in values[-1:] for name in value.strip("[]").split(",") if name.strip()]
 
@@ -150,7 +151,10 @@ SHORTCUTS = Registry(
     "resnet_lab.model.shortcuts",
     {
         "projection": ("Projection", ShortcutInfo(help="S + F; S projects where the shape changes (option B)")),
-        "zero_pad": ("ZeroPadded", ShortcutInfo(help="S + F; S pads with zero maps there (option A)", pads=True)),
+        "zero_pad": (
+            "ZeroPadded",
+            ShortcutInfo(help="S + F; S adds zero maps where the shape changes (option A)", pads=True),
+        ),
         "conv": ("Convolution", ShortcutInfo(help="S + F; S projects on every unit (option C)", takes_activated=True)),
         "constant_scaling": (
             "ConstantScaling",

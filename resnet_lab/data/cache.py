@@ -1,7 +1,9 @@
-"""Decode the images of a folder once, into the user's cache folder. Jobs that need the same images wait for one.
+"""Decode the images of a folder once, into the user's cache folder.
+
+If several jobs need the same images, one decodes them and the others wait.
 
 An entry is a folder with the decoded images, `pixels-….npy`, and `index.npz`, which names them and is replaced last. A
-process that is killed leaves the previous entry and a file that the next one removes.
+killed process leaves the previous entry intact, and perhaps a file that the next process removes.
 """
 
 import errno
@@ -34,9 +36,9 @@ from resnet_lab.rundir.files import write_atomically
 from resnet_lab.text import printable
 
 INDEX, LOCK, DAMAGED = "index.npz", ".lock", "damaged.txt"
-MOST_LISTED = 10  # damaged images in a message
-CHUNK = 64  # images that a thread decodes at a time, or that are copied at a time
-UNKNOWN = np.full(3, -1)  # facts of a file that could not be read, so that it is tried again
+MAX_LISTED = 10  # damaged images in a message
+CHUNK = 64  # images that are decoded by a thread, or copied, at a time
+UNKNOWN = np.full(3, -1)  # stored as the facts of a file that could not be read, so that it is tried again
 
 log = logging.getLogger("resnet_lab")
 
@@ -51,8 +53,9 @@ def images_folder() -> Path:
 def decoded(files: Files, how: Decoding, training: Indices) -> Cached:
     """Return the images (N, C, H, W), a read-only memory map, and what is known of them. Damaged ones are black.
 
-    Only files that are new or changed are decoded. If `how.range` is None, images with more than 8 bits are scaled from
-    the least and greatest value among the images `training`. Raises ConfigError when the cache cannot be written.
+    Only files that are new or changed are decoded. If `how.range` is None, black and white of images with more than 8
+    bits are the least and greatest value in the images at the rows `training`. Raises ConfigError when the cache cannot
+    be written.
     """
     entry = _entry(files, how)
     try:
@@ -83,7 +86,7 @@ def _opened(entry: Path, files: Files, how: Decoding, training: Indices) -> Cach
 
 
 def _stored(entry: Path, how: Decoding) -> Cached | None:
-    """Return what an entry holds, of whatever files; None if that is nothing, or damaged."""
+    """Return the content of an entry, whichever files it was decoded from; None if it is empty or damaged."""
     index = Index.read(entry / INDEX)
     if index is None:
         return None
@@ -95,7 +98,7 @@ def _stored(entry: Path, how: Decoding) -> Cached | None:
 
 
 def _refuse_full_disk(entry: Path, needed: int) -> None:
-    """Raise OSError if there is less room: writing to a memory map on a full disk kills the process."""
+    """Raise OSError if fewer than `needed` bytes are free: writing to a memory map on a full disk kills the process."""
     existing = next(parent for parent in entry.parents if parent.exists())
     if shutil.disk_usage(existing).free < needed:
         raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed, but less is free")
@@ -103,7 +106,7 @@ def _refuse_full_disk(entry: Path, needed: int) -> None:
 
 @contextmanager
 def _locked(entry: Path) -> Iterator[None]:
-    """Create and lock an entry; before and after, remove what does not belong to it, as after a kill or an error."""
+    """Create and lock an entry. Before and after, remove the files that killed or failed processes left there."""
     entry.mkdir(parents=True, exist_ok=True)
     lock = FileLock(entry / LOCK)
     try:
@@ -129,7 +132,7 @@ def _remove_others(entry: Path) -> None:
 
 
 def _decode(entry: Path, files: Files, how: Decoding, training: Indices) -> Cached:
-    """Decode what the entry lacks, and replace it."""
+    """Decode the images that are missing in the entry, and replace it."""
     old, new = _stored(entry, how), Index.empty(_about(files, how), files)
     shape = (len(files.names), *how.image_shape)
     pixels = np.lib.format.open_memmap(entry / new.pixels, mode="w+", dtype=np.uint8, shape=shape)
@@ -137,9 +140,9 @@ def _decode(entry: Path, files: Files, how: Decoding, training: Indices) -> Cach
     missing = np.setdiff1d(np.arange(len(files.names)), copied)
     _decode_rows(missing, files, replace(how, range=None), new, pixels)
     new.range = new.range_for(how, training)
-    if new.range:  # known only now
-        settled = copied if old and old[1].range == new.range else copied[:0]
-        _decode_rows(np.setdiff1d(new.wide, settled), files, replace(how, range=new.range), new, pixels)
+    if new.range:  # known only after all images were decoded
+        scaled = copied if old and old[1].range == new.range else copied[:0]
+        _decode_rows(np.setdiff1d(new.wide, scaled), files, replace(how, range=new.range), new, pixels)
     pixels.flush()
     with (entry / new.pixels).open("rb") as file:
         os.fsync(file.fileno())
@@ -151,30 +154,30 @@ def list_damaged(files: Files, how: Decoding, index: Index) -> str:
     """Name the damaged images and the reasons, ten at most; if there are more, write all of them to a file."""
     lines = [f"{printable(files.names[row])} ({why})" for row, why in sorted(index.damaged.items())]
     count = f"{len(lines):,} of {len(files.names):,} images in {printable(str(files.root))} cannot be decoded"
-    if len(lines) <= MOST_LISTED:
+    if len(lines) <= MAX_LISTED:
         return f"{count}: {'; '.join(lines)}"
     full = _entry(files, how) / DAMAGED
     with suppress(OSError):
         write_atomically(full, lambda file: file.write("\n".join([*lines, ""]).encode()))
-    return f"{count}: {'; '.join(lines[:MOST_LISTED])}; all are listed in {full}"
+    return f"{count}: {'; '.join(lines[:MAX_LISTED])}; all are listed in {full}"
 
 
 def _copy(old: Cached, files: Files, new: Index, pixels: npt.NDArray[np.uint8]) -> Indices:
     """Copy the images of files that have not changed; return their rows."""
     old_pixels, before = old
-    there = store.unchanged(files, before.names, before.facts)
-    rows = np.flatnonzero(there >= 0)
+    old_rows = store.unchanged(files, before.names, before.facts)
+    rows = np.flatnonzero(old_rows >= 0)
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
-        pixels[part] = old_pixels[there[part]]
+        pixels[part] = old_pixels[old_rows[part]]
     for name in ("extremes", "composited", "reduced"):
-        getattr(new, name)[rows] = getattr(before, name)[there[rows]]
-    new.damaged = {int(row): before.damaged[int(there[row])] for row in rows if int(there[row]) in before.damaged}
+        getattr(new, name)[rows] = getattr(before, name)[old_rows[rows]]
+    new.damaged = {int(row): before.damaged[int(old_rows[row])] for row in rows if int(old_rows[row]) in before.damaged}
     return rows
 
 
 def _decode_rows(rows: Indices, files: Files, how: Decoding, index: Index, pixels: npt.NDArray[np.uint8]) -> None:
-    """Decode these files in threads, for Pillow works without Python's lock."""
+    """Decode the files of these rows in threads: Pillow releases the GIL while it decodes."""
 
     def fill(start: int) -> None:
         for row in rows[start : start + CHUNK].tolist():
@@ -195,7 +198,7 @@ def _decode_rows(rows: Indices, files: Files, how: Decoding, index: Index, pixel
 def _fill(row: int, path: Path, how: Decoding, index: Index, pixels: npt.NDArray[np.uint8]) -> None:
     try:
         image = decode_image(path, how)
-    except Exception as error:  # for a damaged file Pillow raises anything from OSError to struct.error
+    except Exception as error:  # Pillow raises anything from OSError to struct.error for a damaged file
         index.damaged[row] = _reason(error)
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):  # not the file's fault
             index.facts[row] = UNKNOWN

@@ -19,16 +19,17 @@ from resnet_lab.text import printable
 
 VERSION = 2  # increase it when the same file gives other pixels
 
-# Of the formats that Pillow opens: EPS starts Ghostscript, WMF needs Windows, the others have no decoder.
+# Pillow opens these, but starts Ghostscript for EPS, decodes WMF on Windows only, and has no decoder for the others.
 NOT_DECODED = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-LONG = 64  # times larger than what is left of a resized image: a very long one would take much memory
-MARGIN = 2  # resized pixels around a cut, which its edge depends on
-GREATEST_TEXT = 2**28  # bytes of the text in a PNG file, which is not used
+# With `fit=crop`, a very long image would take much memory before it is cut. Above LONG times the wanted pixels, only
+# the part that remains is resized, with MARGIN more pixels on each side, on which its edges depend.
+LONG, MARGIN = 64, 2
+MAX_TEXT_BYTES = 2**28  # of the text in a PNG file, which is not used
 
 Image.MAX_IMAGE_PIXELS = None  # `data.max_pixels` is the limit
-warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, which is not used
-PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = GREATEST_TEXT
+warnings.filterwarnings("ignore", module=r"PIL\.")  # warnings about damaged metadata, which is not used
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Decoding:
     image_shape: tuple[int, int, int]  # C is 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA
     fit: Fit = Fit.stretch
     background: tuple[int, int, int] | None = (255, 255, 255)  # behind transparent pixels; None: alpha is dropped
-    range: tuple[float, float] | None = None  # black and white of pixels with more than 8 bits
+    range: tuple[float, float] | None = None  # values of black and white, for images with more than 8 bits
     max_pixels: int = 2**28
 
     @classmethod
@@ -52,7 +53,7 @@ class Decoding:
         return tuple(behind.tobytes())
 
     def described(self) -> dict[str, object]:
-        """Return this as plain values, but for the range, which may not be known."""
+        """Return all settings as plain values, except the range, which may not be known yet."""
         return {
             "image_shape": self.image_shape,
             "fit": self.fit.name,
@@ -92,14 +93,14 @@ def is_readable(name: str) -> bool:
 
 
 def read_image(path: Path, how: Decoding) -> npt.NDArray[np.uint8]:
-    """Decode one image file to (C, H, W). Raises ConfigError when that fails, or it needs `how.range`."""
+    """Decode one image file to (C, H, W). Raises ConfigError when that fails, or if it needs a `how.range`."""
     try:
         pixels = decode_image(path, how).pixels
     except Exception as error:
         raise ConfigError(f"cannot decode {printable(str(path))}: {error}. Replace it") from error
     if pixels is None:
         raise ConfigError(
-            f"{printable(str(path))} has more than 8 bits, which the training images did not: set data.range"
+            f"{printable(str(path))} has more than 8 bits per value, unlike the training images: set data.range"
         )
     return pixels
 
@@ -139,7 +140,7 @@ def _decode_wide(image: Image.Image, how: Decoding) -> Decoded:
 def _with_channels(image: Image.Image, how: Decoding) -> tuple[Image.Image, bool]:
     """Convert to the wanted channels; return also whether transparent pixels were put on the background."""
     mode = MODES[how.image_shape[0]]
-    if image.mode == "LAB":  # which Pillow converts to nothing else
+    if image.mode == "LAB":  # Pillow converts it to RGB only
         image = image.convert("RGB")
     if not image.has_transparency_data:
         return image.convert(mode), False
@@ -161,7 +162,7 @@ def fitted(image: Image.Image, how: Decoding) -> Image.Image:
         return image
     size, corner = placement(image.size, (width, height), how.fit)
     bilinear = Image.Resampling.BILINEAR  # Pillow's filters are antialiased
-    if how.fit is Fit.crop and size[0] * size[1] > LONG * width * height:  # resize only what remains
+    if how.fit is Fit.crop and size[0] * size[1] > LONG * width * height:  # resize only the part that remains
         across, down = image.width / size[0], image.height / size[1]
         left, top = (max(0, -offset - MARGIN) for offset in corner)
         right = min(size[0], width - corner[0] + MARGIN)

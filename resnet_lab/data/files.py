@@ -31,7 +31,7 @@ class RemoteFile:
     checksum: str  # of the file itself, as "md5:…" or "sha256:…"
     content_sha256: str | None = None  # of the unpacked .gz, which does not depend on how it was compressed
 
-    folders: tuple[str, ...] = ()  # below data.root, where other programs put the file
+    folders: tuple[str, ...] = ()  # subfolders of data.root where other programs put the file
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def find(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> Path:
     """
     root = root.expanduser()
     home = root / spec.dataset
-    found, passed_over = local(root, spec, system)
+    found, note = local(root, spec, system)
     if found:
         return found
     try:
@@ -60,15 +60,15 @@ def find(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> Path:
             with suppress(OSError):
                 folder.rmdir()  # remove the folder only if it is empty
         raise ConfigError(
-            f"data={spec.dataset} needs {spec.name}, which is not in data.root={root}{passed_over}, and downloading "
+            f"data={spec.dataset} needs {spec.name}, which is not in data.root={root}{note}, and downloading "
             f"{spec.url} failed: {_reason(error)}. Copy it to {home}, or set data.root to the folder that contains it"
         ) from error
     return home / spec.name
 
 
 def local(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> tuple[Path | None, str]:
-    """Return the path of a file that is there, or None and a note on a file of the same name with other content."""
-    passed_over = ""
+    """Return the path of a file found on this machine; or None, and a note if a file of its name has other content."""
+    note = ""
     shared = [root, *(root / name for name in spec.folders)]  # MNIST, Fashion-MNIST and KMNIST use the same file names
     for folder in (root / spec.dataset, *shared, *system):
         for path in (folder / name for name in spec.names):
@@ -78,12 +78,12 @@ def local(root: Path, spec: RemoteFile, system: Sequence[Path] = ()) -> tuple[Pa
                 return path, ""
             if folder not in shared or spec.content_sha256 is None:
                 raise damaged(path, "wrong checksum: it is damaged, or a different file with the same name")
-            passed_over = f" ({path} has other content; for another set in this format, use data=idx)"
-    return None, passed_over
+            note = f" ({path} has other content; for another data set in this format, use data=idx)"
+    return None, note
 
 
 def unpacked(path: Path, length: int = LARGEST) -> bytes:
-    """Return the first `length` bytes of a file, unzipped if it is gzip data: a few bytes can stand for billions.
+    """Return the first `length` bytes of a file, decompressed if it is gzip data. A small one can unpack to gigabytes.
 
     Raises ConfigError when it is damaged, or not a regular file.
     """
@@ -141,9 +141,9 @@ class _Bar:
 
 
 def _reason(error: Exception) -> str:
-    """Return one line from the innermost exception; requests wraps it in three others."""
+    """Return the first line of the innermost exception; requests wraps it in three others."""
     if isinstance(error, ValueError) and not isinstance(error, OSError):
-        return "the downloaded file has another checksum"
+        return "the downloaded file has the wrong checksum"
     cause: BaseException = error
     while inner := cause.__cause__ or cause.__context__:
         cause = inner

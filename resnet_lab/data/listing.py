@@ -19,17 +19,17 @@ from resnet_lab.text import first_few, plural, printable
 
 Indices = npt.NDArray[np.int64]
 
-MOST_KINDS = 4  # of files left out, named in a line
+MAX_REASONS = 4  # for leaving files out, named in a line
 OUTSIDE = "outside of class folders"
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Image files in the order of their rows: names below `root` with forward slashes, and what the system knows."""
+    """Image files in the order of their rows: names relative to `root`, with forward slashes, and file-system facts."""
 
     root: Path
     names: tuple[str, ...]
-    facts: Indices  # (N, 3): bytes, time of the last change of the content and of the entry in ns
+    facts: Indices  # (N, 3): size in bytes, mtime and ctime in ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Listing:
 
 @dataclass(slots=True)
 class _Found:
-    """The image files of one part: name, facts and class; and names of other files by the reason to leave them out."""
+    """The files of one part: name, facts and class of images; names of other files by the reason to leave them out."""
 
     images: list[tuple[str, Facts, int]] = field(default_factory=list)
     others: dict[str, list[str]] = field(default_factory=dict)
@@ -55,7 +55,10 @@ class _Found:
 
 
 def listing_of(config: DataConfig) -> Listing:
-    """Return the listing of `config.root`. Raises ConfigError if it is none, or has not `data.num_classes` classes."""
+    """Return the listing of `config.root`.
+
+    Raises ConfigError when it is not a folder of images, or its number of classes is not `data.num_classes`.
+    """
     root = config.folder
     with reading(root):
         layout = layout_of(config)
@@ -78,7 +81,7 @@ def list_images(root: Path, layout: Layout, classes: tuple[str, ...], subfolders
     """List the images below `root`; the latest result is kept until `list_images.cache_clear()`.
 
     Class names that are not UTF-8 are made `printable`; file names keep the original bytes. Raises ConfigError when a
-    class has no images or loses most of its files, or when a class of another part is not in the training part.
+    class has no images, when most of its files would be left out, or when it is not in the training part.
     """
     folders, found = part_folders(root), dict[str, _Found]()
     for name, part in ROLES[layout].items():
@@ -103,7 +106,7 @@ def list_images(root: Path, layout: Layout, classes: tuple[str, ...], subfolders
 
 
 def _in_class_folders(root: Path, folder: Path, classes: Sequence[str], subfolders_too: bool) -> _Found:
-    """Find `<class>/**`, by class and name."""
+    """Find `<class>/**`, sorted by class and name."""
     own = class_folders(folder)
     if foreign := [name for name in own if name not in classes and folder != root]:
         spelled = {name.casefold() for name in classes}
@@ -138,7 +141,7 @@ def _in_class_folders(root: Path, folder: Path, classes: Sequence[str], subfolde
 
 
 def _annotated(root: Path, folder: Path, classes: Sequence[str]) -> _Found:
-    """Find `images/*`, with classes from the annotations: file and class in the first two columns, tabs between."""
+    """Find `images/*`; the first two tab-separated columns of the annotations are file and class."""
     rows = [line.split("\t") for line in (folder / ANNOTATIONS).read_text(errors="surrogateescape").splitlines()]
     wanted = {row[0]: row[1] for row in rows if len(row) > 1}
     if foreign := sorted(set(wanted.values()) - set(classes)):
@@ -166,18 +169,22 @@ def _why_left_out(name: str, subfolders_too: bool) -> str:
 
 
 def _refuse_lost(root: Path, folder: Path, found: _Found) -> None:
-    """Raise ConfigError if a class has no images, or if fewer than the files left out, without text and sidecars."""
+    """Raise ConfigError if a class has no images, or more files left out than images.
+
+    Files left out do not count if they are text, hidden, or named like an image except for the suffix.
+    """
     kept = {os.path.splitext(name)[0] for name, _, _ in found.images}
     others = [name for why, names in found.others.items() if why != HIDDEN for name in names]
     lost = [name for name in others if os.path.splitext(name)[0] not in kept and not is_text(name)]
-    there = f"{_kinds(found.others)} cannot be used" if found.others else ""
+    where = f"data.root={root}: {printable(str(folder))}"
+    unusable = f"{_kinds(found.others)} cannot be used"
+    if not found.images and found.others:
+        raise ConfigError(f"{where} has no images: {unusable}. Convert them or remove the folder")
     if not found.images:
-        there = f": {there}. Convert them" if there else "; add some"
-        raise ConfigError(f"data.root={root}: {printable(str(folder))} has no images{there} or remove the folder")
+        raise ConfigError(f"{where} has no images: add some or remove the folder")
     if len(lost) > len(found.images):
         raise ConfigError(
-            f"data.root={root}: most of {printable(str(folder))} would be left out, since {there}. "
-            "Convert these files, or move them out of the folder"
+            f"{where}: most files would be left out, since {unusable}. Convert them, or move them out of the folder"
         )
 
 
@@ -192,9 +199,9 @@ def _lines(found: Mapping[str, _Found]) -> Iterator[str]:
 def _kinds(others: Mapping[str, Sequence[str]]) -> str:
     """Return `90 .heic (train/cat/1.heic), 2 without suffix (…)`, the most frequent first."""
     ordered = sorted(others.items(), key=lambda item: -len(item[1]))
-    shown = [f"{len(names):,} {why} ({printable(names[0])})" for why, names in ordered[:MOST_KINDS]]
-    rest = sum(len(names) for _, names in ordered[MOST_KINDS:])
-    return ", ".join([*shown, *([f"{rest:,} of other kinds"] if rest else [])])
+    shown = [f"{len(names):,} {why} ({printable(names[0])})" for why, names in ordered[:MAX_REASONS]]
+    rest = sum(len(names) for _, names in ordered[MAX_REASONS:])
+    return ", ".join([*shown, *([f"{rest:,} for other reasons"] if rest else [])])
 
 
 def _unused(root: Path, used: Sequence[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from statistics import fmean
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.comparison import Comparison, Group
 from resnet_lab.report.statistics import Difference, Summary, differences, front, summarise
-from resnet_lab.rundir.reading import StoredRun
+from resnet_lab.rundir.stored_runs import StoredRun
 
 MEASURE = "test_last"  # the one that groups are compared by
 MEASURES = {

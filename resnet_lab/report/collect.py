@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resnet_lab.rundir import plans
-from resnet_lab.rundir.reading import StoredRun, read_run, walk
 from resnet_lab.rundir.safe import Unreadable
 from resnet_lab.rundir.states import State
+from resnet_lab.rundir.stored_runs import StoredRun, read_run, walk
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.fields import section_settings
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.tasks import Scoring
-from resnet_lab.rundir.reading import StoredRun
+from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import plural
 
 Value = Any  # a number, a string, None, or a tuple of them

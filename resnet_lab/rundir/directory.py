@@ -19,7 +19,7 @@ from resnet_lab.config.stored import from_dict, to_stored
 from resnet_lab.rundir.files import write_atomically, write_json
 from resnet_lab.rundir.identity import differences
 from resnet_lab.rundir.images import DataFacts
-from resnet_lab.rundir.readers import read_images, read_result, read_status
+from resnet_lab.rundir.json_schemas import read_images, read_result, read_status
 from resnet_lab.rundir.safe import Unreadable, read_yaml
 from resnet_lab.rundir.states import State
 
@@ -54,24 +54,24 @@ class RunDirectory:
                 "Choose another name=… or move the directory away"
             )
 
-    def refuse_other_kinds(self) -> None:
-        """Raise ConfigError if something else, such as a folder or a pipe, is in the place of a file."""
+    def refuse_irregular_files(self) -> None:
+        """Raise ConfigError if one of the run's files is not a regular file, but a folder or a pipe, for example."""
         files = (self.config_file, self.status_file, self.result_file, self.images_file, self.log_file)
         for path in (*files, self.last, self.best):
             if os.path.lexists(path) and not os.path.isfile(path):
                 raise ConfigError(f"{path} is not a regular file: move it away")
 
     def changed_images(self, now: DataFacts) -> str:
-        """Describe how the images differ from those that the run has recorded; empty if not, or if it has no record."""
+        """Describe how the images differ from the recorded ones; empty if they do not, or if there is no record."""
         if recorded := self.recorded_images():
             return recorded.changes(now)
         fingerprint = self.stored_config().data.fingerprint if self.config_file.exists() else None
-        return (
-            "" if fingerprint in (None, now.fingerprint) else f"fingerprint {fingerprint} there, {now.fingerprint} now"
-        )
+        if fingerprint in (None, now.fingerprint):
+            return ""
+        return f"the fingerprint was {fingerprint}, and is {now.fingerprint} now"
 
     def recorded_images(self) -> DataFacts | None:
-        """Return the recorded facts of the images; None if there are none, or damaged ones."""
+        """Return the recorded facts of the images; None if the record is missing or damaged."""
         try:
             return DataFacts.from_dict(read_images(self.images_file))
         except (Unreadable, TypeError, ValueError):
@@ -83,11 +83,11 @@ class RunDirectory:
         if not changes or on_change is OnChange["continue"]:
             return
         recorded = self.recorded_images()
-        ways = ["undo that", "choose another name=…"]
-        if recorded and recorded.classes == now.classes:  # otherwise the network is another one
-            ways.append("go on with the images that are there now: data.on_change=continue")
+        ways = ["undo the change", "choose another name=…"]
+        if recorded and recorded.classes == now.classes:  # otherwise the network would be a different one
+            ways.append("continue with the current images: data.on_change=continue")
         raise ConfigError(
-            f"{self.path} was begun with other images: since then, {changes}. You can {', or '.join(ways)}"
+            f"the images have changed since the run in {self.path} began: {changes}. You can {', or '.join(ways)}"
         )
 
     def image_changes(self) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ class RunDirectory:
     def set_status(self, state: State, why: str = "", epochs: int | None = None) -> None:
         """Write state, reason, number of trained epochs (None: as before), time, host and process id.
 
-        If the disk is full, write into the old file, whose space is there.
+        If the disk is full, overwrite the old file in place, which needs no further space.
         """
         epochs = (self.status().get("epochs") or 0) if epochs is None else epochs
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -151,7 +151,7 @@ class RunDirectory:
                 file.truncate()
 
     def write_config(self, config: Config) -> None:
-        """Write the resolved configuration, with an absolute path if the images are the user's own."""
+        """Write the resolved configuration, with an absolute `data.root` for the user's own images."""
         values = to_stored(config)
         if config.data.own_images:
             values["data"]["root"] = str(config.data.folder.resolve())

@@ -1,4 +1,4 @@
-"""The place of a run: a directory named after the settings that differ from a base, or where version 0.1 put it."""
+"""The path of a run's directory, named after the settings that differ from a base; version 0.1 named it otherwise."""
 
 import hashlib
 import json
@@ -20,20 +20,26 @@ from resnet_lab.rundir.identity import identity, without_fingerprint
 
 MAX_NAME = 120  # bytes; file systems allow 255 bytes for a name
 
-# Settings not in the name: the seed has its own folder, the others follow from the data.
+# Settings that no name includes: the seed has its own folder, the others follow from the data.
 UNNAMED = ("seed", "model.in_channels", "model.num_classes")
 
 # Settings named after their config group, and values named after the options of that group.
-GROUPS = {"model.num_stacks": "stacks", "model.reduction": "bottleneck", "optim.name": "optim", "data.name": "data"}
+SHORT_NAMES = {
+    "model.num_stacks": "stacks",
+    "model.reduction": "bottleneck",
+    "optim.name": "optim",
+    "data.name": "data",
+}
 PER_STACK = ("model.units", "model.filters", "model.reduction")
 STACKS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 REDUCTIONS = {1: "none", 2: "half", 4: "quarter", 8: "eighth", 16: "sixteenth"}
 
 
 def run_directory(config: Config) -> RunDirectory:
-    """Return the directory of a run. A directory that version 0.1 named after the overrides stays in place.
+    """Return the directory of a run.
 
-    So does one whose own images were in another folder when it began, or have changed since.
+    An existing directory of the run is used even if its name would be different today: version 0.1 named it after the
+    overrides, or the user's images were in another folder when the run began, or have changed since.
     """
     from resnet_lab.config.compose import base_of  # here, so that code that only reads runs needs no Hydra
 
@@ -44,20 +50,20 @@ def run_directory(config: Config) -> RunDirectory:
     if config.data.fingerprint and (elsewhere := _under_another_name(config, base, directory)):
         return elsewhere
     folder = directory.path.parents[1]
-    known = _former(folder.resolve())
-    former = known.get(identity(config)) or known.get(identity(without_fingerprint(config)))
-    return RunDirectory(folder / former) if former else directory
+    of_0_1 = _runs_of_0_1(folder.resolve())
+    old = of_0_1.get(identity(config)) or of_0_1.get(identity(without_fingerprint(config)))
+    return RunDirectory(folder / old) if old else directory
 
 
 def _under_another_name(config: Config, base: Config, expected: RunDirectory) -> RunDirectory | None:
-    """Find the same run of a folder that had another name; failing that, the run of this folder's former images."""
+    """Find the run on the same images under another folder name; failing that, the run on this folder's old images."""
     folder, name, seed = expected.path.parents[1], expected.path.parent.name, expected.path.name
     data, changed = config.data, None
-    in_base = directory_name(replace(config, data=replace(data, root=base.data.root)), base)
+    name_without_root = directory_name(replace(config, data=replace(data, root=base.data.root)), base)
     digits = f"_{data.fingerprint:.6}"
     changed_names = _names_of_changed(name, data.folder.resolve().name)
     for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-        is_moved = entry == in_base or (entry.endswith(digits) and f"root-{data.folder.name}_" not in entry)
+        is_moved = entry == name_without_root or (entry.endswith(digits) and f"root-{data.folder.name}_" not in entry)
         is_changed = changed_names.fullmatch(entry) is not None
         candidate = RunDirectory(folder / entry / seed)
         if not (is_moved or is_changed) or not candidate.config_file.exists():
@@ -65,7 +71,7 @@ def _under_another_name(config: Config, base: Config, expected: RunDirectory) ->
         try:
             stored = candidate.stored_config()
         except ConfigError:
-            continue  # listed by the report
+            continue  # a damaged run: the report lists it
         if identity(stored) == identity(config):
             return candidate
         if is_changed and stored.data.folder.resolve() == data.folder.resolve():
@@ -75,16 +81,17 @@ def _under_another_name(config: Config, base: Config, expected: RunDirectory) ->
 
 def _names_of_changed(name: str, folder: str) -> re.Pattern[str]:
     """Return a pattern of the names that a directory can have if the images had other names or contents before."""
+    # Placeholders that no name contains: * for a hexadecimal digit, % for the folder's name.
     other = re.sub(r"_[0-9a-f]{8}(_[0-9a-f]{6})$", r"_********\1", name)  # hash of a long name
     other = re.sub(r"_[0-9a-f]{6}$", "_******", other).replace(f"root-{_clean(folder)}", "root-%")
     return re.compile(re.escape(other).replace(r"\*", "[0-9a-f]").replace("%", ".+"))
 
 
 @cache
-def _former(folder: Path) -> dict[str, Path]:
+def _runs_of_0_1(folder: Path) -> dict[str, Path]:
     """Map identities to the runs of version 0.1 in `folder`; of repeated runs, keep the one that got furthest."""
     found: defaultdict[str, list[RunDirectory]] = defaultdict(list)
-    if not os.path.isdir(folder):  # also if the name is too long for the file system
+    if not os.path.isdir(folder):  # False for a name that is too long for the file system
         return {}
     for file in sorted([*folder.glob("*=*/seed-*/config.yaml"), *folder.glob("default/seed-*/config.yaml")]):
         directory = RunDirectory(file.parent)
@@ -106,21 +113,21 @@ def directory_name(config: Config, base: Config) -> str:
     """Return the units and the settings that differ from the base, as in `units-n3_filters-w16`.
 
     Units are always included, since most sweeps vary them. Settings keep the order of the schema: architecture, then
-    recipe. A name that would be too long ends with a hash of all differences. The name of an image folder is followed,
-    at the end, by six digits of the fingerprint, since several folders can have the same name.
+    recipe. A name that would be too long ends with a hash of all differences. If the name includes an image folder, it
+    ends with six digits of the fingerprint, since several folders can have the same name.
     """
     ours, theirs = canonical(without_fingerprint(config)), all_settings(base)
     differing = {
         name: value
         for name, value in ours.items()
         if name == "model.units"
-        or (name not in UNNAMED and not (name in theirs and _reads_alike(name, value, theirs[name])))
+        or (name not in UNNAMED and not (name in theirs and _looks_the_same(name, value, theirs[name])))
     }
     for name in AUGMENTATIONS:
-        if config.augment[name].active < base.augment[name].active:
+        if base.augment[name].active and not config.augment[name].active:
             differing[f"augment.{name}"] = "off"
-    # Happens with data.split_seed=${seed}. The word instead of the number lets all seeds share a folder, except seed 0,
-    # if 0 is the base's split seed too.
+    # With data.split_seed=${seed}, the word "seed" in place of the number lets all seeds share a folder, except the one
+    # that equals the base's split seed (by default 0).
     for name in ("data.split_seed", "data.test_split_seed"):
         if differing.get(name) == config.seed:
             differing[name] = "seed"
@@ -136,14 +143,14 @@ def directory_name(config: Config, base: Config) -> str:
     return "_".join(parts).encode()[:room].decode(errors="ignore") + ending + digits
 
 
-def _reads_alike(name: str, value: Any, other: Any) -> bool:
-    """Return whether two values get the same text; per-stack lists of different lengths can."""
+def _looks_the_same(name: str, value: Any, other: Any) -> bool:
+    """Return whether two values have the same text in a name, as per-stack lists of different lengths can."""
     return bool(value == other or (name in PER_STACK and _text(name, value) == _text(name, other)))
 
 
 def _word(name: str) -> str:
     """Return the short name of a setting, without its section: `lr` for `optim.lr`."""
-    return GROUPS.get(name) or name.partition(".")[2] or name
+    return SHORT_NAMES.get(name) or name.partition(".")[2] or name
 
 
 def _text(name: str, value: Any) -> str:
@@ -152,7 +159,7 @@ def _text(name: str, value: Any) -> str:
             return STACKS[value]
         case "model.units", [first, *_] if value == [first] * len(value):
             return f"n{first}"
-        case "model.filters", [first, *_] if value == [first << stack for stack in range(len(value))]:
+        case "model.filters", [first, *_] if value == [first * 2**stack for stack in range(len(value))]:
             return f"w{first}"
         case "model.reduction", [first, *_] if value == [first] * len(value):
             return REDUCTIONS.get(first, f"r{first}")

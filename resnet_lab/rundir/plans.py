@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resnet_lab.rundir.directory import RUN_FILES
 from resnet_lab.rundir.files import write_json
-from resnet_lab.rundir.readers import read_plan
+from resnet_lab.rundir.json_schemas import read_plan
 
 FOLDER = ".sweeps"  # next to the run directories
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
-LARGEST = 2**26  # bytes of a file that is read as text
+MAX_BYTES = 2**26  # of a file that is read as text
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, if PyYAML was built with it
-LARGEST_FLOAT = 1e39  # beyond float32; sums of squares stay finite
-DEEPEST = 20  # levels of YAML
-MOST = 2**63  # whole numbers are smaller; larger ones cannot become floats, or take minutes to compute with
+MAX_LEVELS = 20  # of YAML
+# Numbers must be smaller than these.
+FLOAT_LIMIT = 1e39  # above the largest float32; sums of squares of smaller numbers stay finite
+INT_LIMIT = 2**63  # larger integers can be too large for a float, or take minutes to compute with
 
 
 class Unreadable(Exception):
@@ -26,46 +27,59 @@ class Maybe:
     form: Any
 
 
-# A form describes a value: a type or several; {name: form}, where EACH stands for all names; [form] for a list.
+# A form describes a value. It is a type or a tuple of types; {key: form}, where EACH stands for every key; or [form], a
+# list whose entries all have this form.
 EACH = object()
 NUMBER = (int, float)
 
 
-def check_form(value: Any, form: Any, name: str) -> None:
-    """Raise Unreadable, with the dotted `name`, if a value does not have its form. A missing null is added."""
+def check_form(content: Any, form: Any, file_name: str) -> None:
+    """Raise Unreadable if the content of a file does not have its form. Missing keys that may be null are set to None.
+
+    The message names the file and the dotted key, as in `result.json: last lacks test_error`.
+    """
+    _check(content, form, file_name, ())
+
+
+def _check(value: Any, form: Any, file_name: str, keys: tuple[Any, ...]) -> None:
+    where = f"{file_name}: {'.'.join(map(str, keys))}" if keys else file_name
     if isinstance(form, Maybe):
         if value is not None:
-            check_form(value, form.form, name)
+            _check(value, form.form, file_name, keys)
     elif isinstance(form, dict):
-        _check_type(value, dict, name)
+        _check_type(value, dict, where)
         for key, inner in form.items():
             if key is EACH:
-                for own in value:
-                    check_form(value[own], inner, f"{name}.{own}")
+                for own, entry in value.items():
+                    _check(entry, inner, file_name, (*keys, own))
                 continue
             if isinstance(inner, Maybe):
                 value.setdefault(key, None)
             if key not in value:
-                raise Unreadable(f"{name} lacks {key}")
-            check_form(value[key], inner, f"{name}.{key}")
+                raise Unreadable(f"{where} lacks {key}")
+            _check(value[key], inner, file_name, (*keys, key))
     elif isinstance(form, list):
-        _check_type(value, list, name)
+        _check_type(value, list, where)
         for index, entry in enumerate(value):
-            check_form(entry, form[0], f"{name}.{index}")
+            _check(entry, form[0], file_name, (*keys, index))
     else:
-        _check_type(value, form, name)
+        _check_type(value, form, where)
 
 
-def _check_type(value: Any, kinds: Any, name: str) -> None:
-    is_bool = isinstance(value, bool)  # which Python counts as a whole number
-    if not isinstance(value, kinds) or (is_bool and bool not in (kinds if isinstance(kinds, tuple) else (kinds,))):
-        raise Unreadable(f"{name} is {type(value).__name__ if isinstance(value, dict | list) else repr(value):.60}")
+def _check_type(value: Any, types: type | tuple[type, ...], where: str) -> None:
+    types = types if isinstance(types, tuple) else (types,)
+    is_stray_bool = isinstance(value, bool) and bool not in types  # Python counts True and False as integers
+    if is_stray_bool or not isinstance(value, types):
+        shown = type(value).__name__ if isinstance(value, dict | list) else repr(value)
+        raise Unreadable(f"{where} has the wrong type: {shown:.60}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object with finite numbers. Raises Unreadable."""
     try:
-        content = json.loads(read_text(path), parse_constant=_refuse, parse_int=_whole, parse_float=_finite)
+        content = json.loads(
+            read_text(path), parse_constant=_refuse_constant, parse_int=_parse_int, parse_float=_parse_float
+        )
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"{path.name} cannot be read: {' '.join(str(error).split()):.200}") from error
     if not isinstance(content, dict):
@@ -87,16 +101,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _refuse_deep(path: Path, text: str) -> None:
-    """Raise Unreadable for aliases and deep nesting, at which libyaml ends the process."""
+    """Raise Unreadable for aliases, and for deep nesting, which would crash libyaml."""
     depth = 0
     for event in yaml.parse(text, Loader=LOADER):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
-            raise Unreadable(f"{path.name} is damaged: it has {'aliases' if depth <= DEEPEST else 'too many levels'}")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_LEVELS:
+            raise Unreadable(f"{path.name} is damaged: it has too many levels")
+        if isinstance(event, yaml.AliasEvent):
+            raise Unreadable(f"{path.name} is damaged: it has aliases")
 
 
 def read_text(path: Path) -> str:
-    """Read a regular file of UTF-8. Raises Unreadable."""
+    """Read a regular file as UTF-8. Raises Unreadable."""
     refuse_irregular(path)
     try:
         return path.read_bytes().decode()
@@ -104,7 +123,7 @@ def read_text(path: Path) -> str:
         raise Unreadable(f"{path.name} cannot be read: {_reason(error)}") from error
 
 
-def refuse_irregular(path: Path, largest: float = LARGEST) -> None:
+def refuse_irregular(path: Path, largest: float = MAX_BYTES) -> None:
     """Raise Unreadable unless `path` is a regular file of at most `largest` bytes: reading a pipe may never end."""
     try:
         about = path.stat()
@@ -122,18 +141,18 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
     return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or str(error)
 
 
-def _refuse(constant: str) -> None:
+def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")  # Python accepts NaN and Infinity
 
 
-def _whole(digits: str) -> int:
-    if len(digits) > 20 or abs(int(digits)) >= MOST:
+def _parse_int(digits: str) -> int:
+    if len(digits) > 20 or abs(int(digits)) >= INT_LIMIT:
         raise ValueError(f"{digits:.20}… is too large")
     return int(digits)
 
 
-def _finite(text: str) -> float:
+def _parse_float(text: str) -> float:
     value = float(text)
-    if not abs(value) < LARGEST_FLOAT:
+    if abs(value) >= FLOAT_LIMIT:
         raise ValueError(f"{text:.20} is too large")
     return value

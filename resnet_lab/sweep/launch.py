@@ -42,15 +42,15 @@ class Running:
     slot: Slot
     process: BaseProcess
     connection: Connection
-    printed: Path
+    output: Path  # file with what the job prints
     directory: RunDirectory | None  # None if its settings are invalid
-    began: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)
     returned: JobReturn | None = None
-    asked_to_end: float | None = None  # when the time limit was reached
+    terminated_at: float | None = None  # when it reached the time limit
 
 
 class Launch:
-    """Schedule jobs: at most `jobs` at once and `jobs_per_gpu` per GPU, `time_limit` minutes each, MPS if `mps`."""
+    """Schedule jobs: at most `jobs` at once and `jobs_per_gpu` per GPU, `time_limit` minutes each, `mps` to use MPS."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Launch:
     ) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
         self.slots = share(jobs, jobs_per_gpu, use_gpus=config.trainer.accelerator is not Accelerator.cpu)
-        self.seconds = time_limit and 60 * time_limit
+        self.seconds = 60 * time_limit if time_limit else None
         self.mps = mps and self.slots[0].gpu is not None
         self.context = forks()
 
@@ -74,7 +74,7 @@ class Launch:
         self.jobs, self.first_number = jobs, first_number
         self.returns: dict[int, JobReturn] = {}
         self.running: list[Running] = []
-        # Earliest start and number of each job; the start is put off if another process has locked the run.
+        # Earliest start and number of each job; the start is postponed if another process has locked the run.
         waiting = [(0.0, number) for number in range(len(jobs))]
         with ExitStack() as stack:
             self.folder = stack.enter_context(temporary_folder("resnet_lab_"))
@@ -85,7 +85,7 @@ class Launch:
                     while waiting and waiting[0][0] < time.monotonic() and (free := self._free_slots()):
                         _, number = waiting.pop(0)
                         self._start(number, free[0])
-                    waiting += [(time.monotonic() + RETRY_SECONDS, number) for number in self._follow()]
+                    waiting += [(time.monotonic() + RETRY_SECONDS, number) for number in self._poll()]
             except Interrupted as interrupted:
                 left = f"{len(jobs) - len(self.returns)} of {len(jobs)} jobs left"
                 interrupted.message = f"interrupted, {left}; run the same command again to continue them"
@@ -105,25 +105,25 @@ class Launch:
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = self.first_number + number
         job = Work(self.hydra_context, self.task_function, config, singletons(), self.environment)
-        printed = self.folder / f"{number}.txt"
+        output = self.folder / f"{number}.txt"
         directory = _directory(config)
         connection, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=work, args=(theirs, printed, slot, job))
+        process = self.context.Process(target=work, args=(theirs, output, slot, job))
         process.start()
         theirs.close()
-        self.running.append(Running(number, slot, process, connection, printed, directory))
+        self.running.append(Running(number, slot, process, connection, output, directory))
         self.board.started(number)
 
-    def _follow(self) -> list[int]:
+    def _poll(self) -> list[int]:
         """Wait briefly for messages. Return the numbers of the jobs whose run is locked by another process."""
         wait([item for job in self.running for item in (job.connection, job.process.sentinel)], REFRESH_SECONDS)
         held = []
         for job in list(self.running):
             ended = not job.process.is_alive()
-            self._hear(job)
+            self._receive(job)
             if ended:
                 self.running.remove(job)
-                returned = job.returned or self._lost(job)
+                returned = job.returned or self._without_result(job)
                 if isinstance(locked := failure(returned), RunLocked):
                     held.append(job.number)
                     self.board.held(job.number, str(locked))
@@ -131,34 +131,34 @@ class Launch:
                     self.returns[job.number] = returned
                     self.board.ended(job.number, returned, job.directory)
             else:
-                self._keep_time(job)
+                self._enforce_time_limit(job)
         self.board.refresh()
         return held
 
-    def _keep_time(self, job: Running) -> None:
+    def _enforce_time_limit(self, job: Running) -> None:
         """Terminate a job that exceeds its time limit; kill it if it does not react."""
         now = time.monotonic()
-        if self.seconds and job.asked_to_end is None and now - job.began > self.seconds:
-            job.asked_to_end = now
+        if self.seconds and job.terminated_at is None and now - job.started_at > self.seconds:
+            job.terminated_at = now
             job.process.terminate()
-        elif job.asked_to_end is not None and now - job.asked_to_end > GRACE_SECONDS:
+        elif job.terminated_at is not None and now - job.terminated_at > GRACE_SECONDS:
             job.process.kill()
 
-    def _hear(self, job: Running) -> None:
+    def _receive(self, job: Running) -> None:
         """Receive all pending messages of a job."""
         try:
             while job.connection.poll():
-                said = job.connection.recv()
-                if isinstance(said, Progress):
-                    self.board.progress(job.number, said, job.slot.gpu)
+                message = job.connection.recv()
+                if isinstance(message, Progress):
+                    self.board.progress(job.number, message, job.slot.gpu)
                 else:
-                    job.returned = said
+                    job.returned = message
         except (EOFError, ConnectionError):
             pass  # all messages were received
 
-    def _lost(self, job: Running) -> JobReturn:
+    def _without_result(self, job: Running) -> JobReturn:
         """Return the failure of a job that ended without a result, and record it in the run directory if needed."""
-        if job.asked_to_end is not None and self.seconds:
+        if job.terminated_at is not None and self.seconds:
             why = f"took longer than hydra.launcher.time_limit={self.seconds / 60:g} minutes"
         else:
             why = exit_reason(job.process.exitcode or 0)
@@ -188,14 +188,14 @@ def _directory(composed: DictConfig) -> RunDirectory | None:
 
 
 def _record(job: Running, directory: RunDirectory, why: str) -> None:
-    """Record a failure in the run directory if this job had started there and no other process continues it."""
+    """Record a failure in the run directory, unless this job never began there or another process continues the run."""
     if directory.status().get("pid") != job.process.pid:
         return
-    printed = job.printed.read_text(errors="replace")
+    output = job.output.read_text(errors="replace")
     try:
         with directory.locked():
             directory.set_status(State.failed, why)
             with directory.log_file.open("a", encoding="utf-8") as log_file:
-                log_file.write(f"{printed}{why}\n")
+                log_file.write(f"{output}{why}\n")
     except (ConfigError, OSError):
-        pass
+        pass  # another process has locked the run, or the disk is full

@@ -35,9 +35,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         refuse_irregular(path, largest=math.inf)
         with ZipFile(path) as file:
-            packed = any(entry.compress_type != ZIP_STORED for entry in file.infolist())
-        if packed:  # torch packs nothing; a few packed bytes could fill the memory
-            raise Unreadable("it holds packed data")
+            is_compressed = any(entry.compress_type != ZIP_STORED for entry in file.infolist())
+        if is_compressed:  # not by torch; a small compressed file could fill the memory
+            raise Unreadable("it is compressed")
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ConfigError(f"{path} is damaged: remove the run's directory to start again") from error
@@ -53,18 +53,18 @@ def network_weights(checkpoint: dict[str, Any], config: Config, path: Path) -> d
     stored: dict[str, Tensor] = {str(name).removeprefix(PREFIX): t for name, t in checkpoint["state_dict"].items()}
     with torch.device("meta"):
         expected = task_of(config).network().state_dict()
-    wrong = {name for name in stored.keys() & expected.keys() if not _alike(stored[name], expected[name])}
+    wrong = {name for name in stored.keys() & expected.keys() if not _fits(stored[name], expected[name])}
     wrong |= stored.keys() ^ expected.keys()
     wrong |= {str(name) for name in checkpoint["state_dict"] if not str(name).startswith(PREFIX)}
     if wrong:
-        raise ConfigError(f"{path} holds another network than config.yaml describes: its {min(wrong):.100} differs")
+        raise ConfigError(f"{path} holds another network than config.yaml describes: {min(wrong):.100} differs")
     return stored
 
 
-def _alike(stored: Tensor, expected: Tensor) -> bool:
-    """Whether a tensor has the shape, and is a plain one of the same kind: float32 or float64, or int64."""
-    kinds = (torch.float32, torch.float64) if expected.is_floating_point() else (expected.dtype,)
-    return stored.shape == expected.shape and stored.dtype in kinds and stored.layout == torch.strided
+def _fits(stored: Tensor, expected: Tensor) -> bool:
+    """Return whether a stored tensor is dense and has the expected shape and dtype; float64 can replace float32."""
+    dtypes = (torch.float32, torch.float64) if expected.is_floating_point() else (expected.dtype,)
+    return stored.shape == expected.shape and stored.dtype in dtypes and stored.layout == torch.strided
 
 
 def load_run(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2]:

@@ -4,7 +4,7 @@ Four more are in the modules where Lightning needs them:
 
 - `TrainLoader.sampler` is the loader itself: Lightning passes the epoch only to a loader's sampler.
 - `callbacks.Observer` is a `Checkpoint`: Lightning calls those last, in the order of the trainer's list.
-- `interrupts.raise_on_signals` raises no KeyboardInterrupt, which Lightning would turn into exit status 1.
+- `interrupts.raise_on_signals` prevents KeyboardInterrupt, which Lightning would turn into exit status 1.
 - `log.show_on_terminal` removes the default handlers of Lightning's loggers.
 """
 
@@ -65,8 +65,8 @@ def count_step(trainer: Trainer) -> None:
 class KeepSigtermHandler(Callback):
     """Restore the SIGTERM handler that was installed before the trainer was created.
 
-    Lightning would end the run at SIGTERM, even when SLURM only announces that it reclaims the node, and the job should
-    wait to be requeued.
+    Lightning's handler would end the run. But SLURM also sends SIGTERM to announce that it will preempt a job, which
+    should then wait to be requeued.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class KeepSigtermHandler(Callback):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Atomic writes. Lightning's own use the system's temporary folder, and are not atomic if that is another disk."""
+    """Write checkpoints atomically. Lightning moves them from a temporary folder, which may be on another disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write to a temporary file, fsync, rename. On a full disk, raises OSError and keeps the old checkpoint."""
@@ -122,16 +122,16 @@ class EventLogger(TensorBoardLogger):
         starts from scratch passes -1 for `last_step` and keeps nothing.
         """
         found = Path(self.log_dir).glob("events.out.tfevents.*")
-        former = sorted(file for file in found if file.is_file())  # reading a pipe may never end
+        old_files = sorted(file for file in found if file.is_file())  # reading a pipe may never end
         file_writer: Any = self.experiment._get_file_writer()
-        copied: set[tuple[int, str]] = set()  # a process killed while copying leaves duplicates
-        for file in former:
-            for event in LegacyEventFileLoader(str(file)).Load():  # as written, not converted to tensors
+        copied: set[tuple[int, str]] = set()  # a process that was killed while copying leaves duplicates
+        for file in old_files:
+            for event in LegacyEventFileLoader(str(file)).Load():  # EventFileLoader would convert scalars to tensors
                 tags = {(event.step, value.tag) for value in event.summary.value}
                 tested = any(tag.startswith("test/") for _, tag in tags)
                 if tags - copied and event.step <= last_step and not tested:
                     file_writer.event_writer.add_event(event)
                     copied |= tags
         self.experiment.flush()
-        for file in former:
+        for file in old_files:
             file.unlink()

@@ -1,4 +1,4 @@
-"""Refuse what cannot fit into memory before anything is created; torch would fail, or the system end the process."""
+"""Refuse what cannot fit into memory, before torch fails or the system kills the process."""
 
 import math
 
@@ -15,7 +15,7 @@ from resnet_lab.training.schedule import STATES
 
 
 def refuse_too_large(config: Config, cost: Complexity, batch_size: int = 1) -> None:
-    """Raise ConfigError, with an estimate, if the network or generated images need more memory than there is.
+    """Raise ConfigError, with an estimate, if the network or generated images need more memory than the device has.
 
     The estimate is a lower bound: only what is certain to fail is refused. `batch_size` counts images.
     """
@@ -28,11 +28,12 @@ def refuse_too_large(config: Config, cost: Complexity, batch_size: int = 1) -> N
     maps = (2 if is_half else 4) * cost.activations * batch_size
     needs = {
         "the parameters": (weights, device, "fewer filters or units"),
-        "the maps of a mini-batch": (maps, device, "a smaller optim.batch_size or data.image_size"),
+        "the feature maps of a mini-batch": (maps, device, "a smaller optim.batch_size or data.image_size"),
     }
     if DATASETS.info(config.data.name).made:
         images = math.prod(config.data.image_shape) * config.data.num_images
         needs["the images"] = (images, memory, "fewer data.num_images or a smaller data.image_size")
-    for what, (needed, there, advice) in needs.items():
-        if needed > there:
-            raise ConfigError(f"{what} need at least {decimal(needed)}, but there are {decimal(there)}: use {advice}")
+    for what, (needed, available, advice) in needs.items():
+        if needed > available:
+            sizes = f"at least {decimal(needed)}, but there is only {decimal(available)}"
+            raise ConfigError(f"{what} need {sizes}: use {advice}")

@@ -18,7 +18,7 @@ from resnet_lab.config.stored import to_dict
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.identity import identity
-from resnet_lab.rundir.readers import SCHEMA_VERSION
+from resnet_lab.rundir.json_schemas import SCHEMA_VERSION
 from resnet_lab.training.module import History, best_epoch
 from resnet_lab.training.runtime import Runtime
 from resnet_lab.version import __version__

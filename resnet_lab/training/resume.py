@@ -1,4 +1,4 @@
-"""Check a checkpoint before a run continues from it: afterwards, an error would look like one of the training."""
+"""Check a checkpoint before a run continues from it: later, a damaged one would look like a failure of training."""
 
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,14 @@ def continuable(config: Config, directory: RunDirectory) -> dict[str, Any]:
         if differing:
             raise ConfigError(f"{path} is a checkpoint of another configuration: move it away")
     network_weights(checkpoint, config, path)
-    _refuse_other_epochs(checkpoint, config, path)
+    _refuse_wrong_history(checkpoint, config, path)
     _refuse_other_optimizer(checkpoint, config, path)
     if best_epoch(checkpoint["history"], TASKS.info(config.task).score):
         network_weights(load_checkpoint(directory.best), config, directory.best)
     return checkpoint
 
 
-def _refuse_other_epochs(checkpoint: dict[str, Any], config: Config, path: Path) -> None:
+def _refuse_wrong_history(checkpoint: dict[str, Any], config: Config, path: Path) -> None:
     history, score = checkpoint["history"], TASKS.info(config.task).score
     needed = {"epoch", "step", "seconds", "images_per_second", "lr"}
     needed |= {f"{part}/{name}" for part in ("train", "val") for name in ("loss", score)}
@@ -48,18 +48,18 @@ def _refuse_other_epochs(checkpoint: dict[str, Any], config: Config, path: Path)
         and checkpoint.get("epoch") == len(history) - 1
     )
     if not is_whole:
-        raise ConfigError(f"{path} is damaged: its history, epoch and step do not fit together; move it away")
+        raise ConfigError(f"{path} is damaged: its history, epoch and step do not match; move it away")
 
 
 def _refuse_other_optimizer(checkpoint: dict[str, Any], config: Config, path: Path) -> None:
-    """Compare groups and shapes: fused optimisers trust what they are given, and would read beyond a smaller tensor."""
+    """Compare parameter groups and shapes: fused optimisers do not, and would read past the end of a smaller tensor."""
     error = ConfigError(f"{path} is damaged: it holds the state of another optimiser; move it away")
     optimizer = build_optimizer(config.optim, task_of(config).network())
     if len(checkpoint["optimizer_states"]) != 1:
         raise error
     [stored], expected = checkpoint["optimizer_states"], optimizer.state_dict()
-    groups, others = stored["param_groups"], expected["param_groups"]
-    if [group.get("params") for group in groups] != [group["params"] for group in others]:
+    groups, expected_groups = stored["param_groups"], expected["param_groups"]
+    if [group.get("params") for group in groups] != [group["params"] for group in expected_groups]:
         raise error
     if not all(isinstance(group.get("lr"), int | float) for group in groups):
         raise error

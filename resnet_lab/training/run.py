@@ -60,8 +60,9 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     data = ImageData(config, runtime.steps_per_call)
     refuse_too_large(config, cost, min(config.optim.batch_size, data.num_images))
     _refuse_single_image_batch(config, data)
-    if f"val_{TASKS.info(config.task).score}" in config.objective and not len(data.validation_rows):
-        raise ConfigError("objective: there are too few images for a validation part")
+    val_score = f"val_{TASKS.info(config.task).score}"
+    if val_score in config.objective and not len(data.validation_rows):
+        raise ConfigError(f"objective: {val_score} needs validation images: increase data.validation, or add images")
     directory.refuse_changed_images(data.source.facts, config.data.on_change)
     with directory.locked(), log_to(directory.log_file), runtime.set_up():
         checkpoint = job.checkpoint()
@@ -69,23 +70,23 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
         for note in [*data.notes, *job.notes(data)]:
             log.info("note: %s", note)
         # Another process may have continued or finished the run in the meantime.
-        return directory.result() or job.guarded(data, checkpoint)
+        return directory.result() or job.train_and_record(data, checkpoint)
 
 
 def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> Complexity:
     """Check the settings and the run's directory; return the cost of the network. Reads no images, and creates nothing.
 
-    `images` are the facts of own images.
+    `images` are the facts of the user's own images, None for other data sets.
 
-    Raises ConfigError when a setting is wrong, or the directory holds another run or one with other images, RunFailed
-    when the run has diverged.
+    Raises ConfigError when a setting is wrong, when the directory holds another run, or when the images have changed;
+    RunFailed when the run has diverged before.
     """
     cost = measure(config)
     refuse_too_large(config, cost)
-    if not os.path.isfile(directory.result_file):  # a finished run may be in a read-only place
+    if not os.path.isfile(directory.result_file):  # a finished run may be in a read-only folder
         refuse_unwritable(directory.path)
-    directory.refuse_other_kinds()
-    if images:  # first, since other images can mean another number of classes, or other parts
+    directory.refuse_irregular_files()
+    if images:  # before the settings, which can depend on the images: the number of classes, the layout
         directory.refuse_changed_images(images, config.data.on_change)
     directory.refuse_other_run(config)
     status = directory.status()
@@ -105,7 +106,7 @@ class Job:
     callbacks: Sequence[Callback]
 
     def checkpoint(self) -> dict[str, Any] | None:
-        """Return the checkpoint to continue from, if any. Raises ConfigError when its configuration differs."""
+        """Return the checkpoint to continue from, if any. Raises ConfigError when the run cannot continue from it."""
         if not self.directory.last.exists():
             return None
         return continuable(self.config, self.directory)
@@ -129,16 +130,16 @@ class Job:
         )
 
     def notes(self, data: ImageData) -> Iterator[str]:
-        """Yield what the user should know about the images of an earlier start of this run."""
+        """Yield notes on how the images differ from those with which this run was started earlier."""
         if not self.directory.config_file.exists():
             return
         if changes := self.directory.changed_images(data.source.facts):
-            yield f"the images have changed since the run began, and it continues with those there now: {changes}"
+            yield f"the images have changed since the run began; it continues with the current ones: {changes}"
         if not self.directory.images_file.exists():
-            yield "an earlier version began this run without a record of its images; they are recorded from now on"
+            yield "an earlier version started this run without a record of its images; they are recorded from now on"
 
-    def guarded(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
-        """Train and test; record the outcome in status.json in any case."""
+    def train_and_record(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
+        """Train and test, write result.json, and record in status.json how the run ended, whatever happens."""
         directory = self.directory
         try:
             epochs = len(checkpoint["history"]) if checkpoint else 0
@@ -155,7 +156,7 @@ class Job:
             interrupted.message = "interrupted; run the same command again to continue after the last full epoch"
             log.debug(interrupted.message)
             raise
-        except SystemExit:  # submitit requeues a job that SLURM reclaims, and then ends it in this way
+        except SystemExit:  # raised by submitit after it has requeued a preempted job
             directory.set_status(State.interrupted, "the process was asked to exit")
             log.debug("interrupted")
             raise
@@ -171,16 +172,16 @@ class Job:
             why = f"{type(error).__name__}: {error}"
             try:
                 directory.set_status(State.failed, why)
-            except OSError:  # the disk may be what failed
+            except OSError:  # the disk itself may have failed
                 log.warning("status.json could not be written either")
             raise RunFailed(f"{directory.path} has failed: {why}; {advice(error, directory.log_file)}") from error
 
     def train(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
-        """Fit, then test: with the last weights and, if there is a validation part, with those of the best epoch."""
+        """Train, then test the last weights and, if there is a validation part, those of the best epoch."""
         config, directory = self.config, self.directory
         logger = EventLogger(directory.path)
         logger.take_over(last_step=checkpoint["global_step"] if checkpoint else -1)
-        callbacks = [Checkpoints(directory), *self.callbacks]  # checkpoints first, then figures
+        callbacks = [Checkpoints(directory), *self.callbacks]  # checkpoints before figures
         trainer = make_trainer(config, self.runtime, logger, callbacks, validates=len(data.validation_rows) > 0)
         seed_everything(config.seed, verbose=False)
         facts = {
@@ -221,12 +222,12 @@ class Job:
 
 
 def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
-    """Refuse a mini-batch of one image whose last map is one pixel: BatchNorm cannot normalise a single value."""
+    """Refuse a mini-batch of one image with one pixel in the last feature map: BatchNorm cannot normalise one value."""
     _, *size = config.data.image_shape
     alone = data.num_images % config.optim.batch_size == 1 or config.optim.batch_size == 1
     if alone and config.model.batch_norm and max(size) <= math.prod(config.model.strides):
         raise ConfigError(
             f"optim.batch_size={config.optim.batch_size} gives a mini-batch with a single image (of "
-            f"{data.num_images}), and its last map has a single pixel: BatchNorm needs more than one value; "
+            f"{data.num_images}), and the last feature map has a single pixel: BatchNorm needs more than one value; "
             "use another batch size"
         )

@@ -24,24 +24,24 @@ from resnet_lab.text import plural
 # running, waiting for that thread costs far more than the work that it takes over.
 SMALL_MACS = 1_000_000_000
 
-THREADS_PER_CORE = 8  # at most: with very many, OpenMP ends the process
+MAX_THREADS_PER_CORE = 8  # with very many threads, OpenMP ends the process
 
-# Lightning takes about 1 ms per call. To keep this below 1 %, a call should last about 0.1 s: on a CPU, with about
-# 10^10 MACs per second and thread, CALL_MACS in forward passes (three times as many with the backward passes); on a
-# GPU, CALL_STEPS_ON_GPU steps.
+# Lightning takes about 1 ms per call. In a call of about 0.1 s, that is 1 % or less. On a CPU, a call has CALL_MACS in
+# its forward passes, and three times as many with the backward passes; a thread computes about 10^10 MACs per second.
+# On a GPU, a call has CALL_STEPS_ON_GPU steps.
 CALL_MACS = 500_000_000
 CALL_STEPS_ON_GPU = 128
-CALL_BYTES = 2**28  # at most, of images as float32
+CALL_BYTES = 2**28  # maximum per call, of images as float32
 
-# glibc's parameters (malloc.h). By default it returns every block above 32 MB to the system, and gets new zeroed pages
-# in every step: for large activations this takes as long as computing them.
+# Parameters of glibc's malloc (malloc.h). By default, it returns every freed block above 32 MB to the system and gets
+# new zeroed pages in the next step: for large activations, this takes as long as computing them.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The device and how it computes. Each choice is a setting of `trainer`, or made here."""
+    """The device and how it computes. What the settings of `trainer` leave open is chosen here."""
 
     accelerator: str  # cpu or gpu
     precision: str
@@ -64,13 +64,13 @@ class Runtime:
         needs_gpu = {"accelerator=gpu": trainer.accelerator is Accelerator.gpu, "graphs=true": trainer.graphs}
         for name, asked in needs_gpu.items():
             if asked and not has_gpu:
-                where = "torch finds no CUDA GPU here, and no other accelerator is supported"
-                raise ConfigError(f"trainer.{name}: {where}; use trainer=auto or trainer=cpu")
+                why = "torch finds no CUDA GPU here, and no other accelerator is supported"
+                raise ConfigError(f"trainer.{name}: {why}; use trainer=auto or trainer=cpu")
         if trainer.graphs and trainer.accelerator is Accelerator.cpu:
             raise ConfigError("trainer.graphs=true: CUDA graphs need a GPU; use trainer=auto or trainer.graphs=false")
         cores = os.cpu_count() or 1
-        if (trainer.num_threads or 1) > THREADS_PER_CORE * cores:
-            most = f"use at most {THREADS_PER_CORE * cores}"
+        if (trainer.num_threads or 1) > MAX_THREADS_PER_CORE * cores:
+            most = f"use at most {MAX_THREADS_PER_CORE * cores}"
             raise ConfigError(f"trainer.num_threads={trainer.num_threads}: this machine has {cores} cores; {most}")
         on_gpu = {Accelerator.auto: has_gpu, Accelerator.gpu: True, Accelerator.cpu: False}[trainer.accelerator]
         batch_macs = macs * config.optim.batch_size
@@ -144,12 +144,13 @@ def _graphs(asked: bool | None, on_gpu: bool, precision: str) -> tuple[bool, str
     if asked and is_double:
         why = "torch's optimisers read the learning rate of a recorded step as float32"
         raise ConfigError(f"trainer.graphs=true: {why}, and trainer.precision is 64-true; use trainer.graphs=false")
-    graphs = on_gpu and not is_double if asked is None else asked
-    reason = " (launching kernels one by one is slower)" if graphs else " (CUDA graphs need a GPU)"
-    if on_gpu and is_double:
-        reason = " (a recorded step reads the learning rate as float32)"
-    why = "" if asked is not None else reason
-    return graphs, ("steps replayed as CUDA graphs" if graphs else "eager steps") + why
+    if asked is not None:
+        return asked, "steps replayed as CUDA graphs" if asked else "eager steps"
+    if not on_gpu:
+        return False, "eager steps (CUDA graphs need a GPU)"
+    if is_double:
+        return False, "eager steps (a recorded step reads the learning rate as float32)"
+    return True, "steps replayed as CUDA graphs (launching kernels one by one is slower)"
 
 
 def _steps_per_call(config: Config, on_gpu: bool, batch_macs: int) -> tuple[int, str]:
@@ -167,10 +168,11 @@ def physical_cores() -> int:
 
 
 def _threads(asked: int | None, on_gpu: bool, batch_macs: int) -> tuple[int, str]:
-    most = min(torch.get_num_threads(), physical_cores())  # a job of a sweep starts with its share of them
+    available = min(torch.get_num_threads(), physical_cores())  # in a job of a sweep, torch starts with its share
     if on_gpu:
-        return asked or most, ""
-    small = batch_macs < SMALL_MACS
-    threads = asked or (1 if small else most)
-    why = "" if asked else " (the network is small)" if small else " (the cores that this process may use)"
-    return threads, f"{plural(threads, 'thread')}{why}"
+        return asked or available, ""
+    if asked:
+        return asked, plural(asked, "thread")
+    if batch_macs < SMALL_MACS:
+        return 1, "1 thread (the network is small)"
+    return available, f"{plural(available, 'thread')} (the cores that this process may use)"

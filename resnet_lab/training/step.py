@@ -1,4 +1,4 @@
-"""One mini-batch: the optimiser step in training; sums of loss and penalty in training and evaluation.
+"""The computation for one mini-batch: an optimiser step in training, and sums of loss and penalty.
 
 Steps neither wait for the device nor branch on values stored there, so a CUDA graph can record them.
 """
@@ -19,11 +19,11 @@ Forward = Callable[[Tensor], Tensor]  # images (B, C, H, W) → outputs (B, …)
 
 
 class Totals:
-    """Sums of loss and penalty on the device, so that nothing waits for it until an epoch ends."""
+    """Sums of loss and penalty (see `Task.penalty`), on the device, so that nothing waits for it within an epoch."""
 
     def __init__(self, task: Task, device: torch.device, detailed: bool = False) -> None:
         self.task, self.detailed = task, detailed
-        self.counts: Tensor | None = None  # of the task, if `detailed`
+        self.counts: Tensor | None = None  # of `Task.counts`, if `detailed`
         self.loss, self.penalty, self.count = (torch.zeros((), dtype=torch.float64, device=device) for _ in range(3))
 
     def reset(self) -> None:
@@ -47,9 +47,9 @@ class Totals:
 
 
 class TrainingStep:
-    """Forward, loss, backward, clipping and update for one mini-batch; `totals` sums loss and penalty before it.
+    """Forward, loss, backward, clipping and update for one mini-batch; loss and penalty are added to `totals`.
 
-    `compiled` computes full mini-batches, if given; `net` itself computes smaller ones, for which nothing is compiled.
+    If `compiled` is given, it computes full mini-batches. A smaller one is not compiled: `net` itself computes it.
     """
 
     def __init__(
@@ -63,10 +63,11 @@ class TrainingStep:
     ) -> None:
         self.net, self.optimizer, self.optim, self.totals = net, optimizer, optim, totals
         self.forward, self.compiled = OneCast(net), compiled
-        self.weights = {} if class_weights is None else {"weights": class_weights}  # own tasks may not take them
+        # Passed only if there are any: a user's task may not accept `weights`.
+        self.weights = {} if class_weights is None else {"weights": class_weights}
         norms = [module for module in net.modules() if isinstance(module, BatchNorm)]
         for norm in norms:
-            norm.counts = False
+            norm.counts = False  # __call__ counts for all layers at once
         self.counters = [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None]
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor) -> None:
@@ -126,12 +127,13 @@ def fresh_casts(device: torch.device) -> AbstractContextManager[object]:
 class OneCast:
     """A network whose weights are cast for autocast in one operation, and their gradients in another.
 
-    Autocast takes two for each layer, many for a GPU. The numbers are the same if the network uses each weight once;
-    gradients of several uses are summed in the lower precision.
+    Autocast itself launches two operations for each layer, which slows a GPU down. The results are the same if the
+    network uses each weight once; if it uses one several times, its gradients are summed in the lower precision.
     """
 
     def __init__(self, net: nn.Module) -> None:
-        layers = [module for module in net.modules() if type(module) in (nn.Conv2d, nn.Linear)]  # which autocast casts
+        # Autocast casts the weights of these layers.
+        layers = [module for module in net.modules() if type(module) in (nn.Conv2d, nn.Linear)]
         cast = {id(parameter) for layer in layers for parameter in layer.parameters()}
         self.net = net
         self.weights = {name: parameter for name, parameter in net.named_parameters() if id(parameter) in cast}
@@ -150,13 +152,13 @@ class _Cast(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dtype: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.dtype = tensors[0].dtype
-        ctx.set_materialize_grads(False)  # what has no gradient is not updated
+        ctx.set_materialize_grads(False)  # None instead of zeros: the optimiser skips a weight without a gradient
         return _cast(tensors, dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        there = [gradient for gradient in gradients if gradient is not None]
-        cast = iter(_cast(there, ctx.dtype))
+        present = [gradient for gradient in gradients if gradient is not None]
+        cast = iter(_cast(present, ctx.dtype))
         return None, *(None if gradient is None else next(cast) for gradient in gradients)
 
 

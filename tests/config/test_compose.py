@@ -15,7 +15,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import claimed_depth
 from resnet_lab.config.enums import Activation, Diagnostics, Downsample, Resize
 from resnet_lab.config.groups import ARCHITECTURE_GROUPS, CONFIG_DIR, GROUPS, options, registered
-from resnet_lab.config.migrations import respell
+from resnet_lab.config.migrations import rename_settings
 from resnet_lab.config.registry import DATASETS, SHORTCUTS, UNITS
 from resnet_lab.config.stored import from_dict, to_dict, to_stored
 from resnet_lab.tasks.cost import measure
@@ -184,8 +184,8 @@ def test_settings_of_the_command_line_are_known_by_their_old_names(old: str, new
 
 
 def test_old_names_are_swept_too() -> None:
-    assert respell(["data.pad=0,2", "+data.flip=true,false", "-m", "units=n3", "data.root=pad"]) == [
+    assert rename_settings(["data.pad=0,2", "+data.flip=true,false", "-m", "units=n3", "data.root=pad"]) == [
         "augment.crop.pad=0,2", "augment.flip.p=0.5,0.0", "-m", "units=n3", "data.root=pad",
     ]  # fmt: skip
-    with pytest.raises(ConfigError, match=r"data\.flip is now augment\.flip\.p; give its values there"):
-        respell(["data.flip=choice(true,false)"])
+    with pytest.raises(ConfigError, match=r"data\.flip is now augment\.flip\.p; set that instead"):
+        rename_settings(["data.flip=choice(true,false)"])

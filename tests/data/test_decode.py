@@ -274,7 +274,7 @@ def test_a_range_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
     result = decode_image(path, Decoding((1, 1, 2)))
     assert result.pixels is None
     assert (result.low, result.high) == (-3, 5)
-    with pytest.raises(ConfigError, match=r"a\.tif has more than 8 bits, .*: set data\.range$"):
+    with pytest.raises(ConfigError, match=r"a\.tif has more than 8 bits per value, .*: set data\.range$"):
         read(path, 1)
     small = decode_image(save(tmp_path / "a.png", GREY), Decoding((1, 2, 3), range=(0, 9)))
     assert np.array_equal(small.pixels, GREY[None])  # 8-bit files are taken as they are

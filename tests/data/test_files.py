@@ -58,7 +58,7 @@ def test_a_download_with_another_checksum_is_refused_and_not_kept(serve: Serve, 
     data = gzipped(CONTENT)
     served = {"flipped": data[:-1] + bytes([data[-1] ^ 1]), "cut": data[:500], "404": data}[flaw]
     published = put(tmp_path / "www", served, "other" if flaw == "404" else NAME)
-    with pytest.raises(ConfigError, match="404" if flaw == "404" else "another checksum"):
+    with pytest.raises(ConfigError, match="404" if flaw == "404" else "wrong checksum"):
         find(tmp_path / "data", remote(serve(published.parent)))
     assert files_in(tmp_path / "data") == []
 

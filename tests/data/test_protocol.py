@@ -65,5 +65,7 @@ def test_no_validation_part_is_told_and_refused_where_one_is_needed(tmp_path: Pa
     assert (result["best"], result["last"]["val_error"]) == (None, None)
     assert note in result["images"]["notes"]
     assert note in lab.directory(*own).log_file.read_text()
-    with pytest.raises(ConfigError, match=r"^objective: there are too few images for a validation part$"):
+    with pytest.raises(
+        ConfigError, match=r"^objective: val_error needs validation images: increase data\.validation, or add"
+    ):
         lab.run(*own, "objective=[val_error]", "seed=1")

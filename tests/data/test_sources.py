@@ -186,7 +186,7 @@ def test_a_corrupted_archive_on_the_server_is_refused(
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
-    with pytest.raises(ConfigError, match="another checksum"):
+    with pytest.raises(ConfigError, match="wrong checksum"):
         read(config("cifar10", tmp_path / "data"))
     assert not (tmp_path / "data" / "cifar10" / archive.name).exists()
 
@@ -325,7 +325,7 @@ def test_fashion_mnist_is_not_taken_for_mnist(
         (tmp_path / file.name).symlink_to(file)
     offline = tuple(dataclasses.replace(file, url=closed_port) for file in known.FILES["mnist"])
     monkeypatch.setitem(known.FILES, "mnist", offline)
-    with pytest.raises(ConfigError, match=r"has other content; for another set in this format, use data=idx"):
+    with pytest.raises(ConfigError, match=r"has other content; for another data set in this format, use data=idx"):
         read(config("mnist", tmp_path))
 
 

@@ -14,8 +14,8 @@ from runs import AXES, result, write
 from resnet_lab import load_config
 from resnet_lab.report.analysis import score
 from resnet_lab.report.collect import collect
+from resnet_lab.rundir.json_schemas import RESULT
 from resnet_lab.rundir.plans import FOLDER
-from resnet_lab.rundir.readers import RESULT
 from resnet_lab.training.run import run
 
 
@@ -57,7 +57,7 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path):
         ("status.json", None, "status.json is missing"),
         ("status.json", "{", "status.json cannot be read"),
         ("status.json", '{"state": "lost"}', "unknown state"),
-        ("status.json", '{"state": []}', "status.json.state is list"),
+        ("status.json", '{"state": []}', "status.json: state has the wrong type: list"),
         ("config.yaml", None, "it has no config.yaml"),
         ("config.yaml", "a: [", "config.yaml is damaged"),
         ("config.yaml", "", "config.yaml is damaged"),
@@ -67,11 +67,19 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path):
         ("result.json", "[]", "holds no JSON object"),
         ("result.json", "\xff", "result.json cannot be read"),
         ("result.json", '{"schema_version": 99}', "schema version 99"),
-        ("result.json", '{"schema_version": 1}', "lacks name"),
-        ("result.json", '{"schema_version": 1, "name": 3}', "name is 3"),
-        ("result.json", json.dumps(result(0, 1.0, AXES, last={})), "result.json.last lacks test_error"),
-        ("result.json", json.dumps(result(0, 1.0, AXES, last={"test_error": "abc"})), "last.test_error is 'abc'"),
-        ("result.json", json.dumps(result(0, 1.0, AXES, last={"test_error": True})), "last.test_error is True"),
+        ("result.json", '{"schema_version": 1}', "result.json lacks name"),
+        ("result.json", '{"schema_version": 1, "name": 3}', "result.json: name has the wrong type: 3"),
+        ("result.json", json.dumps(result(0, 1.0, AXES, last={})), "result.json: last lacks test_error"),
+        (
+            "result.json",
+            json.dumps(result(0, 1.0, AXES, last={"test_error": "abc"})),
+            "result.json: last.test_error has the wrong type: 'abc'",
+        ),
+        (
+            "result.json",
+            json.dumps(result(0, 1.0, AXES, last={"test_error": True})),
+            "result.json: last.test_error has the wrong type: True",
+        ),
     ],
 )
 def test_damaged_is_named_and_skipped(tmp_path: Path, file: str, content: str | None, why: str):

@@ -184,7 +184,7 @@ def test_a_checkpoint_of_anything(copied: Lab, key: str):
             assert any("last.ckpt" in message for message in messages)
 
 
-HISTORY = "its history, epoch and step do not fit together"
+HISTORY = "its history, epoch and step do not match"
 OPTIMIZER = "it holds the state of another optimiser"
 NETWORK = "holds another network than config.yaml describes"
 # A checkpoint that could be loaded, and would ruin the run, or end it with an error of another kind.

@@ -21,7 +21,7 @@ from resnet_lab.config.compose import load_config
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.images import DataFacts
-from resnet_lab.rundir.place import _former
+from resnet_lab.rundir.place import _runs_of_0_1
 from resnet_lab.training.run import Result, run
 
 SMALL = (
@@ -404,7 +404,7 @@ def test_a_damaged_record_is_no_reason_to_forget_the_images(home: Home) -> None:
     for damage in ("", "[]", "{", '{"by_class": {"train": 3}, "classes": []}'):
         directory.images_file.write_text(damage)
         add(home.pets)
-        with pytest.raises(ConfigError, match=r"fingerprint \w{16} there, \w{16} now"):
+        with pytest.raises(ConfigError, match=r"the fingerprint was \w{16}, and is \w{16} now"):
             home.run()
     for path in (home.pets / "train" / "cat").glob("[1-9][0-9][0-9]*.png"):
         path.unlink()
@@ -432,7 +432,7 @@ def test_a_run_without_a_record_gets_one_and_says_so_once(home: Home, said: list
     [old] = home.runs()
     directory = RunDirectory(old)
     directory.last.unlink()  # its checkpoint would know
-    _former.cache_clear()  # of a process that saw the folder when it was empty
+    _runs_of_0_1.cache_clear()  # of a process that saw the folder when it was empty
     said.clear()
 
     home.run(*former, stop=True)

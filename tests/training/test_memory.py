@@ -14,7 +14,7 @@ from resnet_lab.training.memory import refuse_too_large
 def test_images_that_are_too_many(tmp_path: Path) -> None:
     lab = Lab(tmp_path / "outputs")
     with pytest.raises(
-        ConfigError, match=r"the images need at least 192\.0 GB, but there are .*: use fewer data\.num_im"
+        ConfigError, match=r"the images need at least 192\.0 GB, but there is only .*: use fewer data\.num_im"
     ):
         lab.run("data.num_images=1000000000")
     assert list(tmp_path.iterdir()) == []
@@ -31,11 +31,11 @@ def test_the_estimate_grows_with_batch_and_parameters(monkeypatch: pytest.Monkey
     most = Memory.total // (4 * cost.activations)
     refuse_too_large(config, cost, most)
     with pytest.raises(
-        ConfigError, match=r"the maps of a mini-batch need at least .*: use a smaller optim\.batch_size"
+        ConfigError, match=r"the feature maps of a mini-batch need at least .*: use a smaller optim\.batch_size"
     ):
         refuse_too_large(config, cost, most + 1)
     Memory.total -= 1
     with pytest.raises(
-        ConfigError, match=r"the parameters need at least 3\.5 MB, but there are 3\.5 MB: use fewer filt"
+        ConfigError, match=r"the parameters need at least 3\.5 MB, but there is only 3\.5 MB: use fewer filt"
     ):
         refuse_too_large(config, cost)

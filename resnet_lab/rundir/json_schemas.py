@@ -1,4 +1,4 @@
-"""The readers of a run's JSON files. Each raises Unreadable if a file is missing or damaged."""
+"""The schemas of a run's JSON files, and functions to read them: Unreadable means that a file is missing or damaged."""
 
 import copy
 from pathlib import Path
@@ -51,9 +51,9 @@ PLAN = {"jobs": [{"label": str, "path": Maybe(str), "why": Maybe(str)}]}
 
 
 def read_status(path: Path) -> dict[str, Any]:
-    """Read status.json; its `state` is one of State."""
+    """Read status.json; its `state` is the value of a State."""
     status = _checked(path, STATUS)
-    if status["state"] not in [*State]:
+    if status["state"] not in list(State):
         raise Unreadable(f"{path.name}: unknown state {status['state']!r:.60}")
     return status
 
@@ -66,7 +66,7 @@ def read_result(path: Path) -> dict[str, Any]:
     check_form(result, RESULT, path.name)
     score = f"test_{result['task']['score']}"
     if score not in result["last"]:
-        raise Unreadable(f"{path.name}.last lacks {score}")
+        raise Unreadable(f"{path.name}: last lacks {score}")
     return result
 
 

@@ -1,4 +1,4 @@
-"""Find run directories, and read them in any state."""
+"""Find run directories, and read runs in any state."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from psutil import pid_exists
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
 from resnet_lab.rundir.directory import RUN_FILES, RunDirectory
-from resnet_lab.rundir.readers import read_result, read_status
+from resnet_lab.rundir.json_schemas import read_result, read_status
 from resnet_lab.rundir.safe import Unreadable
 from resnet_lab.rundir.states import State
 
