@@ -20,8 +20,8 @@ from resnet_lab.model.resnet import ResNetV2
 class Task:
     """A configured task. Images are (B, C, H, W), normalised; labels are (B, …), in the data set's format.
 
-    CUDA graphs record `targets`, `loss` and `penalty`: none of them may wait for the device or branch on the
-    values that it holds.
+    CUDA graphs record `targets`, `loss` and `penalty`: none of them may wait for the device, branch on the values that
+    it holds, or keep state. Nor may the network keep any, other than parameters and buffers.
     """
 
     def __init__(self, config: Config) -> None:

@@ -7,20 +7,18 @@ from pathlib import Path
 import torch
 
 from resnet_lab.interrupts import causes
+from resnet_lab.training.graphs import CaptureFailed
 
-CAPTURING = re.compile(r"\bcaptur(e|ing)\b")  # "… when stream is capturing", "… a previous error during capture"
-NO_MEMORY = "can't allocate memory"  # torch's allocator of the CPU raises a RuntimeError
+# What torch raises as a RuntimeError when its allocator of the CPU, CUDA itself, cuBLAS or cuDNN finds no memory.
+NO_MEMORY = re.compile(r"can't allocate memory|CUDA error: out of memory|STATUS_ALLOC_FAILED")
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def advice(error: Exception, log_file: Path) -> str:
-    """Return what helps against an error or any error that it hides; if nothing is known, the place of the traceback.
-
-    A failed capture of a CUDA graph raises an error of its own, which hides the cause.
-    """
+    """Return what helps against an error or any that it hides; if nothing is known, the place of the traceback."""
     chain = list(causes(error))
-    captures = any(isinstance(each, RuntimeError) and CAPTURING.search(str(each)) for each in chain)
-    if any(isinstance(each, torch.OutOfMemoryError | MemoryError) or NO_MEMORY in str(each) for each in chain):
+    captures = any(isinstance(each, CaptureFailed) for each in chain)
+    if any(isinstance(each, torch.OutOfMemoryError | MemoryError) or NO_MEMORY.search(str(each)) for each in chain):
         other = "trainer.graphs=false (graphs need extra memory)" if captures else "trainer.precision=bf16-mixed"
         return f"use a smaller optim.batch_size, or {other}"
     if any(isinstance(each, OSError) and each.errno in DISK_IS_FULL for each in chain):

@@ -4,25 +4,37 @@ A step of a small network is a thousand kernels of a few microseconds each. Pyth
 GPU runs them; a graph launches them all at once.
 """
 
-from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 Step = Callable[[Tensor, Tensor], None]  # images (B, C, H, W) and labels
 
-# Mini-batches of each shape that run eagerly before one is recorded. They are regular steps, in which cuDNN selects
-# its algorithms and the optimiser allocates its buffers; a recording must contain neither.
+# Steps that run eagerly before one is recorded, and are undone. In them cuDNN selects its algorithms and the optimiser
+# allocates its buffers; a recording must contain neither.
 WARM_UP = 3
+
+
+class CaptureFailed(Exception):
+    """A step could not be recorded. The cause may be hidden behind an error with which CUDA ended the recording."""
+
+
+class Recordable(Protocol):
+    """A step that knows every tensor that it changes, apart from gradients."""
+
+    def __call__(self, images_BCHW: Tensor, labels: Tensor, /) -> None: ...
+
+    def state(self) -> Iterable[Tensor]: ...
 
 
 class CudaGraph:
     """A step recorded on images and labels of one shape; recording computes nothing."""
 
     def __init__(self, step: Step, images_BCHW: Tensor, labels_B: Tensor, stream: torch.cuda.Stream, pool: Any) -> None:
-        self.images_BCHW, self.labels_B = torch.empty_like(images_BCHW), torch.empty_like(labels_B)
+        self.images_BCHW, self.labels_B = images_BCHW.clone(), labels_B.clone()
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, pool=pool, stream=stream):
             step(self.images_BCHW, self.labels_B)
@@ -55,19 +67,44 @@ class GraphCapture:
 
 
 class GraphedStep:
-    """A step that is recorded once per shape, after `WARM_UP` eager steps, and replayed from then on."""
+    """A step that is recorded before its first mini-batch of each shape, and replayed for all of them.
 
-    def __init__(self, step: Step, recorder: GraphCapture) -> None:
+    Every shape occurs in the first epoch, so a run that gets through it does not run out of memory for graphs later.
+    """
+
+    def __init__(self, step: Recordable, recorder: GraphCapture) -> None:
         self.step, self.recorder = step, recorder
-        self.warmed: Counter[torch.Size] = Counter()
         self.graphs: dict[torch.Size, CudaGraph] = {}
 
     def __call__(self, images_BCHW: Tensor, labels_B: Tensor) -> None:
         shape = images_BCHW.shape
         if shape not in self.graphs:
-            if self.warmed[shape] < WARM_UP:
-                self.warmed[shape] += 1
-                self.recorder.warm_up(self.step, images_BCHW, labels_B)
-                return
-            self.graphs[shape] = self.recorder.record(self.step, images_BCHW, labels_B)
+            self.graphs[shape] = self._recorded(images_BCHW, labels_B)
         self.graphs[shape].replay(images_BCHW, labels_B)
+
+    def _recorded(self, images_BCHW: Tensor, labels_B: Tensor) -> CudaGraph:
+        with undone(self.step, images_BCHW.device):
+            for _ in range(WARM_UP):
+                self.recorder.warm_up(self.step, images_BCHW, labels_B)
+        try:
+            return self.recorder.record(self.step, images_BCHW, labels_B)
+        except Exception as error:
+            raise CaptureFailed(f"a step could not be recorded as a CUDA graph: {error}") from error
+
+
+@contextmanager
+def undone(step: Recordable, device: torch.device) -> Iterator[None]:
+    """Give what the step changes, and the random numbers of the device, their former state again at the end.
+
+    What an optimiser has allocated in between becomes zero. Momentum and moments begin like that: the first step with
+    a buffer of zeros gives the same numbers as the step that makes the buffer.
+    """
+    before = {tensor: tensor.to("cpu", copy=True) for tensor in step.state()}  # on the host, to need no memory of a GPU
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+    with torch.no_grad():
+        for tensor in step.state():
+            if tensor in before:
+                tensor.copy_(before[tensor])
+            else:
+                tensor.zero_()

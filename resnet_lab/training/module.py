@@ -116,11 +116,12 @@ class TaskModule(LightningModule):
         state = np.random.SeedSequence([self.config.seed, self.current_epoch, 1]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
         self.totals.reset()
-        self.epoch_start = time.perf_counter()
+        self.num_images, self.epoch_start = 0, time.perf_counter()
         self.clock.switch("steps" if self.has_compiled else "compile")
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         images, labels = batch
+        self.num_images += len(labels)
         size = self.config.optim.batch_size
         for images_BCHW, labels_B in zip(images.split(size), labels.split(size), strict=True):
             lr = learning_rate(self.config.optim, self.global_step, self.total_steps)
@@ -147,7 +148,7 @@ class TaskModule(LightningModule):
                 "val/loss": None,
                 f"val/{self.score}": None,
                 "lr": self.lr,
-                "images_per_second": self.totals.count.item() / seconds,
+                "images_per_second": self.num_images / seconds,
             }
 
     def on_validation_epoch_start(self) -> None:
@@ -194,7 +195,7 @@ class TaskModule(LightningModule):
         """
         for state in checkpoint["optimizer_states"]:
             for group in state["param_groups"]:
-                group["lr"] = float(group["lr"])
+                group["lr"] = self.lr
         checkpoint["history"] = self.history
         checkpoint["wall"] = self.clock.read()
         checkpoint["resnet_lab"] = self.hyper_parameters

@@ -3,7 +3,7 @@
 Steps neither wait for the device nor branch on values stored there, so a CUDA graph can record them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -27,7 +27,7 @@ class Totals:
         self.loss, self.penalty, self.count = (torch.zeros((), dtype=torch.float64, device=device) for _ in range(3))
 
     def reset(self) -> None:
-        for total in (self.loss, self.penalty, self.count):
+        for total in self.state():
             total.zero_()
 
     def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
@@ -37,9 +37,12 @@ class Totals:
         if self.detailed and (counts := self.task.counts(outputs.detach(), targets)) is not None:
             self.counts = counts if self.counts is None else self.counts + counts
 
+    def state(self) -> tuple[Tensor, ...]:
+        return self.loss, self.penalty, self.count
+
     def means(self) -> tuple[float, float]:
         """Return the mean loss and the score so far; wait for the device."""
-        loss, penalty, count = torch.stack([self.loss, self.penalty, self.count]).tolist()
+        loss, penalty, count = torch.stack(self.state()).tolist()
         return loss / count, self.task.score(penalty, count)
 
 
@@ -84,6 +87,14 @@ class TrainingStep:
             torch._foreach_add_(self.counters, 1)
         self.totals.add(loss, outputs, targets)
 
+    def state(self) -> Iterator[Tensor]:
+        """Yield every tensor that a step changes, apart from gradients."""
+        yield from self.net.parameters()
+        yield from self.net.buffers()
+        yield from self.totals.state()
+        for kept in self.optimizer.state.values():
+            yield from (value for value in kept.values() if isinstance(value, Tensor))
+
 
 class EvaluationStep:
     """Forward and sums for one batch, without label smoothing."""
@@ -96,6 +107,9 @@ class EvaluationStep:
         with fresh_casts(images_BCHW.device):
             outputs, targets = self.net(images_BCHW), task.targets(images_BCHW, labels)
             self.totals.add(task.loss(outputs, targets), outputs, targets)
+
+    def state(self) -> tuple[Tensor, ...]:
+        return self.totals.state()
 
 
 def fresh_casts(device: torch.device) -> AbstractContextManager[object]:

@@ -1,6 +1,7 @@
 """The service is asked to start and to end, and its absence is survived."""
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,20 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(f'#!/bin/sh\necho "$1 $(cat) $CUDA_MPS_PIPE_DIRECTORY" >> {calls}\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    client(monkeypatch, "import os; os.environ['CUDA_MPS_PIPE_DIRECTORY']")
     return calls
+
+
+def client(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """The program that stands for the first one to use a GPU through the service."""
+    monkeypatch.setattr(mps, "CLIENT", (sys.executable, "-c", program))
+
+
+def said(caplog: pytest.LogCaptureFixture) -> str:
+    """The only message, a warning, however many handlers have seen it."""
+    [record] = {id(record): record for record in caplog.records}.values()
+    assert record.levelname == "WARNING"
+    return record.getMessage()
 
 
 def test_begins_and_ends(calls: Path, tmp_path: Path):
@@ -45,9 +59,35 @@ def test_an_end_that_fails_is_a_warning(
     with service(tmp_path) as environment:
         assert environment
         monkeypatch.setattr(mps, "ANSWER_SECONDS", 0.1)
-    [record] = {id(record): record for record in caplog.records}.values()  # one, however many handlers have seen it
-    assert record.levelname == "WARNING"
-    assert f"{CONTROL} did not stop" in record.getMessage()
+    assert f"{CONTROL} did not stop" in said(caplog)
+
+
+CANNOT = "raise RuntimeError('CUDA error: MPS client failed to connect to the MPS control daemon\\nFor debugging …')"
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        (CANNOT, "(RuntimeError: CUDA error: MPS client failed to connect to the MPS control daemon)"),
+        ("import os; os._exit(3)", "exit status 3"),
+        ("import select; select.select([], [], [])", "timed out"),
+    ],
+)
+def test_clients_that_cannot_connect_are_said_once(
+    calls: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    program: str,
+    reason: str,
+):
+    client(monkeypatch, program)
+    monkeypatch.setattr(mps, "CLIENT_SECONDS", 0.1 if reason == "timed out" else 60.0)
+    monkeypatch.setattr(logging.getLogger("resnet_lab"), "propagate", True)
+    with service(tmp_path) as environment:
+        assert environment == {}
+    assert reason in said(caplog)
+    assert "quit" in calls.read_text()
 
 
 def test_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):

@@ -7,15 +7,14 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 from support.lab import Lab
+from support.scene import TASK
 
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.training.advice import advice
+from resnet_lab.training.graphs import CaptureFailed, CudaGraph, GraphCapture, GraphedStep
+from resnet_lab.training.step import EvaluationStep, Totals
 
-CAPTURING = (
-    "CUDA error: operation not permitted when stream is capturing",
-    "CUDA error: operation failed due to a previous error during capture",
-    "Cannot call CUDAGeneratorImpl::current_seed during CUDA graph capture.",
-)
+CAPTURING = "CUDA error: operation failed due to a previous error during capture"  # with which CUDA ends a recording
 SMALLER = "use a smaller optim.batch_size"
 NO_GRAPHS = "trainer.graphs=false"
 
@@ -37,12 +36,37 @@ def in_place_of(hidden: Exception, error: Exception, deeper: bool = False) -> Ex
         return raised
 
 
-@pytest.mark.parametrize("message", CAPTURING)
-def test_a_capture_that_failed(message: str):
-    said = advised(RuntimeError(message))
+class FailedCapture(GraphCapture):
+    """Recording fails with these errors, each behind the next one, and with that of CUDA."""
+
+    def __init__(self, *hidden: Exception) -> None:
+        self.hidden = hidden
+
+    def warm_up(self, *_: object) -> None:
+        pass
+
+    def record(self, *_: object) -> CudaGraph:
+        for error in self.hidden:
+            raise in_place_of(error, RuntimeError(CAPTURING))
+        raise RuntimeError(CAPTURING)
+
+
+def failed_capture(*hidden: Exception) -> Exception:
+    """The error of a step that cannot be recorded."""
+    step = GraphedStep(EvaluationStep(torch.nn.Identity(), Totals(TASK, torch.device("cpu"))), FailedCapture(*hidden))
+    with pytest.raises(CaptureFailed) as caught:
+        step(torch.zeros(1, 1, 1, 1), torch.zeros(1))
+    return caught.value
+
+
+@pytest.mark.parametrize("hidden", [(), (ValueError("of an own task"),)])
+def test_a_capture_that_failed(hidden: tuple[Exception, ...]):
+    error = failed_capture(*hidden)
+    assert CAPTURING in str(error)
+    said = advised(error)
     assert NO_GRAPHS in said
     assert SMALLER not in said
-    assert advised(in_place_of(RuntimeError(message), ValueError("other"))) == said
+    assert advised(in_place_of(error, ValueError("other"))) == said
 
 
 def test_memory_of_the_cpu_ran_out():
@@ -52,19 +76,29 @@ def test_memory_of_the_cpu_ran_out():
     assert advised(MemoryError()).startswith(SMALLER)
 
 
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+]
+
+
+@pytest.mark.parametrize("no_memory", NO_MEMORY)
 @pytest.mark.parametrize("deeper", [False, True])
-def test_memory_ran_out_while_capturing(deeper: bool):
-    """Capturing ends with an error of its own, behind which the cause is hidden."""
-    error = in_place_of(torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CAPTURING[0]), deeper)
-    said = advised(error)
+def test_memory_ran_out_while_capturing(no_memory: Exception, deeper: bool):
+    """A recording ends with an error of its own, behind which the cause is hidden."""
+    hidden = in_place_of(no_memory, RuntimeError("between"), deeper) if deeper else no_memory
+    said = advised(failed_capture(hidden))
     assert said.startswith(SMALLER)
     assert NO_GRAPHS in said
 
 
-def test_memory_ran_out():
-    said = advised(torch.OutOfMemoryError("CUDA out of memory"))
+@pytest.mark.parametrize("no_memory", NO_MEMORY)
+def test_memory_ran_out(no_memory: Exception):
+    said = advised(no_memory)
     assert said == f"{SMALLER}, or trainer.precision=bf16-mixed"
-    assert advised(in_place_of(torch.OutOfMemoryError(), RuntimeError("the step failed"), deeper=True)) == said
+    assert advised(in_place_of(no_memory, RuntimeError("the step failed"), deeper=True)) == said
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -80,12 +114,12 @@ def test_of_anything_else_there_is_the_traceback(error: Exception):
 
 
 class FailsToCapture(Callback):
-    """As on a GPU, where an operation in the step cannot be recorded for lack of memory."""
+    """As on a GPU, where there is too little memory to record a step."""
 
     def on_train_batch_start(self, *_: object) -> None:
-        raise in_place_of(torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CAPTURING[1]))
+        raise failed_capture(torch.OutOfMemoryError("CUDA out of memory"))
 
 
 def test_a_run_ends_with_the_advised(lab: Lab):
-    with pytest.raises(RunFailed, match=rf"has failed: RuntimeError: {CAPTURING[1]}; {SMALLER}, or {NO_GRAPHS}"):
+    with pytest.raises(RunFailed, match=rf"has failed: CaptureFailed: .*{CAPTURING}; {SMALLER}, or {NO_GRAPHS}"):
         lab.run(callbacks=[FailsToCapture()])

@@ -1,126 +1,117 @@
-"""Replayed steps are the eager ones. Recording itself needs a GPU; all around it is the same with a stand-in here."""
+"""Replayed steps are the eager ones, bit for bit. Recording needs a GPU; here, an emulation of it records."""
 
 import dataclasses
-from collections import Counter
-from typing import Any
+from itertools import cycle
 
 import pytest
-import torch
-from support.lab import FailsAt, Lab, same_weights, without_times
-from torch import Tensor
+from support.graphs import REFUSED, CountingCapture, assert_same
+from support.lab import FailsAt, Lab, without_times
 
+from resnet_lab.config.enums import Optimizer
+from resnet_lab.config.groups import options
+from resnet_lab.config.registry import SHORTCUTS
+from resnet_lab.config.schema import Config
 from resnet_lab.interrupts import RunFailed
+from resnet_lab.tasks.classification import Classification
 from resnet_lab.training import module
-from resnet_lab.training.graphs import WARM_UP, GraphedStep, Step
+from resnet_lab.training.graphs import WARM_UP
 from resnet_lab.training.runtime import Runtime
-from resnet_lab.training.schedule import make_recordable, set_learning_rate
+
+pytestmark = pytest.mark.usefixtures("emulated")
 
 # Learning rates that float32, in which a recorded step reads them, holds exactly.
 CHANGES = (
+    "units=n1",
     "optim.lr=0.125",
+    "optim.schedule=step",
     "optim.lr_factors=[0.5,0.25]",
     "optim.batch_size=10",  # four whole mini-batches an epoch, and one of 8 images
-    "trainer.max_epochs=6",
+    "trainer.max_epochs=2",
     "trainer.eval_batch_size=9",
-    "shortcut=dropout",
 )
+SHAPES = [(10, True), (8, True), (9, False), (7, False)]  # in training, and in validation
+DROPOUT = (*CHANGES, "shortcut=dropout")
 
-
-class Tape:
-    """A step on the tensors that it was recorded with, whatever it is replayed with, as a CUDA graph does it."""
-
-    def __init__(self, step: Step, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        self.step, self.images, self.labels = step, torch.empty_like(images_BCHW), torch.empty_like(labels_B)
-
-    def replay(self, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        self.images.copy_(images_BCHW)
-        self.labels.copy_(labels_B)
-        self.step(self.images, self.labels)
-
-
-class TapeRecorder:
-    """Stands for the recorder of a GPU, and counts."""
-
-    made: list["TapeRecorder"]
-
-    def __init__(self) -> None:
-        self.warmed, self.log_to = Counter[tuple[int, bool]](), Counter[tuple[int, bool]]()
-        self.made.append(self)
-
-    def warm_up(self, step: Step, images_BCHW: Tensor, labels_B: Tensor) -> None:
-        self.warmed[len(labels_B), torch.is_grad_enabled()] += 1
-        step(images_BCHW, labels_B)
-
-    def record(self, step: Step, images_BCHW: Tensor, labels_B: Tensor) -> Tape:
-        self.log_to[len(labels_B), torch.is_grad_enabled()] += 1
-        return Tape(step, images_BCHW, labels_B)
+# Every shortcut, with whatever else changes a step. The lengths differ, so that most pairs occur.
+SELECTION = zip(
+    SHORTCUTS,
+    cycle(["optim=sgd", "optim=sgd optim.nesterov=true", "optim=adam optim.lr=0.0078125", "optim=adamw"]),
+    cycle(["head=linear", "head=mlp", "head=latent"]),
+    cycle([f"trainer.precision={precision}" for precision in ("32", "bf16", "bf16", "32", "bf16")]),
+    cycle([f"optim.clip_norm={norm}" for norm in (0.5, 0)]),
+    cycle(["optim.label_smoothing=0", "optim.label_smoothing=0.125", "optim.class_weights=balanced"]),
+    cycle([f"trainer.steps_per_call={steps}" for steps in (1, 3, 100, 2, 1, 7, 4)]),
+    strict=False,
+)
+CASES = [f"shortcut={shortcut} {' '.join(others)}" for shortcut, *others in SELECTION]
 
 
 @pytest.fixture
-def recorders(monkeypatch: pytest.MonkeyPatch) -> list[TapeRecorder]:
-    """Runs are replayed from here on; the recorders that they made."""
-    resolve = Runtime.resolve
+def captures(monkeypatch: pytest.MonkeyPatch) -> list[CountingCapture]:
+    """What records the runs that do not refuse it."""
+    resolve, made = Runtime.resolve, []
 
-    def replaying(*arguments: Any) -> Runtime:
-        return dataclasses.replace(resolve(*arguments), graphs=True)
+    def replaying(config: Config, macs: int) -> Runtime:
+        return dataclasses.replace(resolve(config, macs), graphs=config.trainer.graphs is not False)
 
-    TapeRecorder.made = []
+    def capture() -> CountingCapture:
+        made.append(CountingCapture())
+        return made[-1]
+
     monkeypatch.setattr(Runtime, "resolve", replaying)
-    monkeypatch.setattr(module, "GraphCapture", TapeRecorder)
-    return TapeRecorder.made
+    monkeypatch.setattr(module, "GraphCapture", capture)
+    return made
 
 
-@pytest.fixture(scope="module")
-def eager(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    lab = Lab(tmp_path_factory.mktemp("eager"))
-    lab.run(*CHANGES)
-    return lab
+def assert_eager(lab: Lab, *changes: str) -> None:
+    """The run left what an eager one leaves."""
+    eager = Lab(lab.output_dir / "eager")
+    eager.run(*changes, "trainer.graphs=false")
+    result, expected = (without_times(one.directory(*changes).result()) for one in (lab, eager))
+    assert result == expected
+    left, expected = (one.checkpoint(*changes) for one in (lab, eager))
+    assert left["global_step"] == expected["global_step"]
+    assert_same(left["state_dict"], expected["state_dict"])
+    assert_same(left["optimizer_states"][0]["state"], expected["optimizer_states"][0]["state"])
 
 
-def test_a_replayed_run_is_the_eager_one(lab: Lab, eager: Lab, recorders: list[TapeRecorder]):
-    result = lab.run(*CHANGES)
-    assert without_times(result) == without_times(eager.directory(*CHANGES).result())
-    one, other = lab.checkpoint(*CHANGES), eager.checkpoint(*CHANGES)
-    assert same_weights(one, other)
-    assert one["global_step"] == other["global_step"] == 6 * 5
-    moments, expected = (checkpoint["optimizer_states"][0]["state"] for checkpoint in (one, other))
-    assert all(torch.equal(moments[i]["momentum_buffer"], expected[i]["momentum_buffer"]) for i in expected)
-    [recorder] = recorders
-    # Mini-batches of 10 and 8 in training, 9 and 7 in validation: some of each warm up, and one of each is recorded.
-    assert recorder.warmed == {(10, True): WARM_UP, (8, True): WARM_UP, (9, False): WARM_UP, (7, False): WARM_UP}
-    assert recorder.log_to == dict.fromkeys(recorder.warmed, 1)
+@pytest.mark.parametrize("case", CASES)
+def test_a_replayed_run_is_the_eager_one(lab: Lab, captures: list[CountingCapture], case: str):
+    changes = (*CHANGES, *case.split())
+    lab.run(*changes)
+    assert_eager(lab, *changes)
+    [capture] = captures
+    assert capture.warmed == dict.fromkeys(SHAPES, WARM_UP)
+    assert capture.recorded == dict.fromkeys(SHAPES, 1)
 
 
-def test_a_checkpoint_has_plain_learning_rates(lab: Lab, recorders: list[TapeRecorder]):
-    lab.run(*CHANGES)
-    [group] = lab.checkpoint(*CHANGES)["optimizer_states"][0]["param_groups"]
+def test_the_selection_covers_every_choice():
+    chosen = " ".join(CASES).split()
+    for group, names in (("optim", Optimizer.__members__), ("head", options("head"))):
+        assert {f"{group}={name}" for name in names} <= {*chosen}
+
+
+def test_a_checkpoint_has_plain_learning_rates(lab: Lab, captures: list[CountingCapture]):
+    lab.run(*DROPOUT)
+    [group] = lab.checkpoint(*DROPOUT)["optimizer_states"][0]["param_groups"]
     assert type(group["lr"]) is float
-    assert recorders
+    assert captures
 
 
-def test_a_replayed_run_continues(lab: Lab, eager: Lab, recorders: list[TapeRecorder]):
+def test_a_replayed_run_continues(lab: Lab, captures: list[CountingCapture]):
     with pytest.raises(RunFailed):
-        lab.run(*CHANGES, callbacks=[FailsAt(4)])
-    lab.run(*CHANGES)
-    assert same_weights(lab.checkpoint(*CHANGES), eager.checkpoint(*CHANGES))
-    assert len(recorders) == 2
+        lab.run(*DROPOUT, callbacks=[FailsAt(1)])
+    lab.run(*DROPOUT)
+    assert_eager(lab, *DROPOUT)
+    former, later = captures
+    assert former.recorded == later.recorded == dict.fromkeys(SHAPES, 1)  # in one epoch
 
 
-def test_recording_takes_no_step(recorders: list[TapeRecorder]):
-    seen: list[float] = []
-    replayed = GraphedStep(lambda images, _: seen.append(float(images[0, 0, 0, 0])), TapeRecorder())  # type: ignore[arg-type]
-    labels = torch.zeros(2, dtype=torch.long)
-    for value in range(6):
-        replayed(torch.full((2, 1, 1, 1), value), labels)
-    assert seen == [0, 1, 2, 3, 4, 5]
-
-
-@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
-def test_learning_rates_of_a_recordable_optimizer_stay_in_their_place(kind: Any):
-    optimizer = kind([torch.nn.Parameter(torch.ones(3))], lr=0.5, fused=True)
-    make_recordable(optimizer, torch.device("cpu"))
-    [group] = optimizer.param_groups
-    place = group["lr"].data_ptr()
-    set_learning_rate(optimizer, 0.25)
-    assert (group["lr"].item(), group["lr"].data_ptr()) == (0.25, place)
-    assert group.get("capturable", True)
+def test_a_run_whose_step_waits_for_the_device_names_a_way_out(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, captures: list[CountingCapture]
+):
+    loss = Classification.loss
+    monkeypatch.setattr(Classification, "loss", lambda *args: loss(*args) if loss(*args).item() > 0 else None)
+    with pytest.raises(RunFailed, match=rf"{REFUSED}.*; use trainer\.graphs=false"):
+        lab.run(*CHANGES)
+    assert captures

@@ -1,0 +1,12 @@
+"""CUDA graphs for tests of training."""
+
+import pytest
+import torch
+from support.graphs import EMULATED
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA graphs can be recorded, and replayed, without a GPU."""
+    for name, stand_in in EMULATED.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
