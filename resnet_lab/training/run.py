@@ -160,7 +160,7 @@ class Job:
                 result = self.train(data, checkpoint)
             write_json(directory.result_file, result)
             directory.set_status(State.done)
-            log.info("wall time %.0f s: %s", result["wall_seconds"], shares(result["wall"]))
+            log.info("wall time %.3g s: %s", result["wall_seconds"], shares(result["wall"]))
             return result
         except Interrupted as interrupted:
             directory.set_status(State.interrupted, str(interrupted))

@@ -32,7 +32,7 @@ TINY = (
 )
 
 # What differs between two runs of the same configuration.
-TIMES = ("seconds", "wall_seconds", "wall", "images_per_second", "peak_memory")
+TIMES = ("seconds", "wall_seconds", "wall", "images_per_second", "peak_memory", "reserved_memory")
 
 
 class Lab:
