@@ -16,6 +16,7 @@ from resnet_lab.config.canonical import architecture
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Layout
+from resnet_lab.config.grammar import refuse_malformed
 from resnet_lab.config.groups import CONFIG_DIR, GROUPS, in_range, listing, registered
 from resnet_lab.config.hydra_private import apart
 from resnet_lab.config.messages import COMPOSE_ERRORS, explain, no_such_setting, setting_names
@@ -66,6 +67,7 @@ def prepare(overrides: Sequence[str]) -> list[str]:
         if group in GROUPS and option.startswith("["):
             raise ConfigError(f"{override}: a group takes one option; {group} can be: {listing(group)}")
     respelled = respell(overrides)
+    refuse_malformed(respelled)
     refuse_wrong_values(respelled)
     return respelled
 
