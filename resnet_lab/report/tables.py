@@ -79,6 +79,7 @@ def troubles(found: Collected, analyses: Sequence[Analysis]) -> list[str]:
     said += [
         f"{title}: {row.group.label} lacks {', '.join(row.group.missing)}" for title, row in rows if row.group.missing
     ]
+    said += filter(None, [found.skipped])
     return [*map(visible, said)]
 
 
