@@ -60,6 +60,7 @@ def prepare(overrides: Sequence[str]) -> list[str]:
     Raises ConfigError if a plugin cannot be imported, or if a group is set to a list, of which Hydra would silently
     use the last option.
     """
+    refuse_wrong_values([override for override in overrides if override.startswith("plugins=")])
     load_plugins(asked_for(overrides))
     _register((*UNITS, *SHORTCUTS, *DATASETS, *TASKS, *AUGMENTATIONS))
     for override in overrides:

@@ -39,6 +39,8 @@ REFUSED = {
     "data.image_size=100000000000000000000000": "data.image_size must be at most 16384, got 1000000000000",
     "augment.crop.pad=1e20": "augment.crop.pad must be a whole number, got 1e+20",
     "objective=x": "objective must be a list, as in [a,b], got x",
+    "plugins=null": "plugins must be a list, as in [a,b], got null",
+    "plugins={a:1}": "plugins must be a list, as in [a,b], got {'a': 1}",
     "seed=": "seed must be a whole number, got nothing",
     "": "an empty argument: overrides are written setting=value, as in seed=1",
     "+": "+: overrides are written setting=value",
