@@ -26,13 +26,14 @@ def _main(arguments: Sequence[str]) -> int:
 
     from resnet_lab.config.compose import prepare, with_numbered_options
     from resnet_lab.config.groups import CONFIG_DIR
-    from resnet_lab.config.hydra_private import hand_on_errors, options_first
+    from resnet_lab.config.hydra_private import hand_on_errors, options_apart
     from resnet_lab.config.messages import COMPOSE_ERRORS, explain
     from resnet_lab.job import train
 
     hand_on_errors()
     try:
-        sys.argv = ["resnet-lab", *prepare(options_first(arguments))]
+        options, overrides = options_apart(arguments)
+        sys.argv = ["resnet-lab", *options, *prepare(overrides)]
         with_numbered_options(hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(train))
     except (*COMPOSE_ERRORS, ValueError) as error:
         raise ConfigError(explain(error)) from error

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.interrupts import RunFailed, exit_on_signals, signals_kept, unexpected
+from resnet_lab.text import Parser, brief
 
 Main = Callable[[Sequence[str]], int]  # arguments -> exit status
 
@@ -27,7 +28,7 @@ VERBS = {
 
 def parser(verb: str) -> argparse.ArgumentParser:
     """Return a parser with the name and description of a verb."""
-    return argparse.ArgumentParser(prog=f"resnet-lab {verb}", description=VERBS[verb], allow_abbrev=False)
+    return Parser(prog=f"resnet-lab {verb}", description=VERBS[verb], allow_abbrev=False)
 
 
 def confirmed(question: str, option: str, yes: bool) -> bool:
@@ -69,7 +70,7 @@ def exit_status(main: Main, arguments: Sequence[str]) -> int:
         with signals_kept():
             return main(arguments)
     except (ConfigError, RunFailed, OSError) as error:
-        print(error, file=sys.stderr)
+        print(brief(str(error)), file=sys.stderr)
     except Exception as error:
-        print(unexpected(error), file=sys.stderr)
+        print(brief(unexpected(error)), file=sys.stderr)
     return 1

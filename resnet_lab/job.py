@@ -11,6 +11,7 @@ from resnet_lab.config.compose import to_config, use_config_dirs
 from resnet_lab.config.hydra_private import app
 from resnet_lab.config.schema import Config
 from resnet_lab.interrupts import RunFailed, unexpected
+from resnet_lab.text import brief, visible
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -36,11 +37,11 @@ def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective
         result = run(config, callbacks(config, progress))
     except Exception as error:
         if app().mode is RunMode.RUN:  # if raised, Hydra would print more lines
-            sys.exit(str(error) if isinstance(error, (ConfigError, RunFailed, OSError)) else unexpected(error))
+            sys.exit(brief(str(error) if isinstance(error, (ConfigError, RunFailed, OSError)) else unexpected(error)))
         raise
     if not result:
         return None
-    print(format_result(result))
+    print(visible(format_result(result)))
     return objective(result, config.objective)
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from resnet_lab.text import visible
 
 _TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
@@ -25,10 +28,15 @@ def markdown(text: str) -> str:
     return re.sub(r"[\\`*_\[\]<>|&$~]", r"\\\g<0>", text)
 
 
+def _visible(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 _PAGES = Environment(
     loader=PackageLoader(__package__, ""),
     autoescape=select_autoescape(),
     undefined=StrictUndefined,
+    finalize=_visible,  # of every value that a template shows
     trim_blocks=True,
     lstrip_blocks=True,
     keep_trailing_newline=True,

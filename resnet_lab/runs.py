@@ -1,7 +1,6 @@
 """`resnet-lab runs [PATH]`: list runs, print commands to repeat them, remove checkpoints that are not needed."""
 
 import argparse
-import shlex
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -21,7 +20,7 @@ from resnet_lab.rundir.json_schemas import read_result, read_status
 from resnet_lab.rundir.safe import Unreadable
 from resnet_lab.rundir.states import State
 from resnet_lab.rundir.stored_runs import state_of, walk
-from resnet_lab.text import plain_console, plural, printable
+from resnet_lab.text import brief, plain_console, plural, printable, shell_quoted, visible
 
 REASONS = {
     "done": "the run is done (but resnet-lab inspect needs its checkpoints)",
@@ -139,9 +138,9 @@ def command_for(path: Path) -> str:
         config = RunDirectory(path).stored_config()
         place = path.parents[2]  # where it lies now
         config.output_dir = str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
-        return shlex.join(["resnet-lab", *overrides_of(config)])
-    except ConfigError as error:
-        return f"# {path}: {' '.join(str(error).split())}"
+        return shell_quoted(["resnet-lab", *overrides_of(config)])
+    except (ConfigError, UnicodeEncodeError) as error:
+        return f"# {printable(str(path))}: {brief(' '.join(str(error).split()))}"
 
 
 def prune(listed: Sequence[Listed], reasons: Sequence[str], yes: bool) -> None:
@@ -162,7 +161,7 @@ def prune(listed: Sequence[Listed], reasons: Sequence[str], yes: bool) -> None:
                     directory.last.unlink(missing_ok=True)
                     directory.best.unlink(missing_ok=True)
         except RunLocked as locked:
-            print(f"skipped: {locked}")
+            print(visible(f"skipped: {locked}"))
 
 
 def prunable(listed: Sequence[Listed], reasons: Sequence[str]) -> list[tuple[Listed, str, Path | None]]:

@@ -1,19 +1,74 @@
-"""Print external text, such as class names, literally: no control characters, math or markup."""
+"""Print external text, such as class names, literally: no control characters, math or markup; and not at any length."""
 
+import argparse
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.text import Text
 
-# Non-UTF-8 bytes in file names, as Python decodes them; control characters; a backslash that looks like an escape.
-_UNPRINTABLE = re.compile(r"[\udc80-\udcff\x00-\x1f\x7f]|\\(?=x)")
+# Bytes of file names that are not UTF-8, as Python decodes them, and other surrogates; control characters; separators
+# of lines; marks that reverse the direction of the text.
+_UNPRINTABLE = re.compile(r"[\ud800-\udfff\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_LIKE_ESCAPES = re.compile(r"\\(?=x|u[0-9a-f]{4})")
+
+# A list or a word of more than LONGEST_WORD characters.
+LONGEST_WORD, LONGEST_LINE = 200, 1000
+_LONG = re.compile(rf"\[[^\[\]]{{{LONGEST_WORD},}}\]|\S{{{LONGEST_WORD + 1},}}")
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""Return text with unprintable characters escaped (`caf\xe9`), except those in `keep`; never escapes twice."""
+    return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code & 0xFF:02x}" if code < 0x80 or 0xDC80 <= code < 0xDD00 else f"\\u{code:04x}"
 
 
 def printable(name: str) -> str:
     r"""Return a file name with unprintable parts escaped (`caf\xe9`); different names stay different."""
-    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
+    return visible(_LIKE_ESCAPES.sub(r"\\x5c", name))
+
+
+def shell_quoted(words: Sequence[str]) -> str:
+    r"""Return a command for a shell, in one line: words with unprintable characters are written as `$'a\x1b'`.
+
+    Raises UnicodeEncodeError if no command line can hold a word.
+    """
+    return " ".join(shlex.quote(word) if visible(word) == word else _ansi_quoted(word) for word in words)
+
+
+def _ansi_quoted(word: str) -> str:
+    special = {ord("'"), ord("\\")}
+    encoded = word.encode(errors="surrogateescape")  # as Python decodes the arguments of commands
+    shown = (chr(byte) if 0x20 <= byte < 0x7F and byte not in special else f"\\x{byte:02x}" for byte in encoded)
+    return f"$'{''.join(shown)}'"
+
+
+def brief(message: str) -> str:
+    """Return an error message as it is printed: without unprintable characters, and with long words and lines cut."""
+    return "\n".join(
+        _cut(_LONG.sub(lambda found: _cut(found[0], LONGEST_WORD), visible(line)), LONGEST_LINE)
+        for line in message.split("\n")
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    """Leave out the middle of a long text: its end often says most, as that of a path or of a message does."""
+    return text if len(text) <= most else f"{text[: most * 3 // 4]}…{text[-most // 4 :]}"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of options whose errors repeat arguments as `brief` does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and exit with status 2."""
+        super().error(brief(message))
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -35,7 +90,7 @@ def literal_text() -> AbstractContextManager[None]:
 
 def plain_console(width: int | None = None, **options: Any) -> Console:
     """Return a console without markup and emoji, `width` characters wide if it is not a terminal."""
-    console = Console(markup=False, emoji=False, **options)
+    console = _LiteralConsole(markup=False, emoji=False, **options)
     if width and not console.is_terminal:
         console.width = width
     return console
@@ -46,3 +101,10 @@ def shares(amounts: Mapping[str, float]) -> str:
     total = sum(amounts.values())
     large = sorted(((amount / total, name) for name, amount in amounts.items() if amount >= total / 100), reverse=True)
     return ", ".join(f"{name.replace('_', '-')} {100 * share:.0f} %" for share, name in large)
+
+
+class _LiteralConsole(Console):
+    """Shows unprintable characters, also those in the cells of tables, instead of sending them to the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text, keep="\n"), **options)

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.command import command
 from support.lab import Lab
 
 from resnet_lab.callbacks.dashboard import Dashboard
 from resnet_lab.callbacks.progress import ProgressBar
 from resnet_lab.training.log import LIBRARIES
+
+__all__ = ["command"]  # a fixture
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 torch.set_num_threads(1)

@@ -1,24 +1,18 @@
 """The command line, as a person meets it who gets something wrong."""
 
-import logging
 import os
 import re
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
-from hydra.core.global_hydra import GlobalHydra
+from support.command import Command, Ended
 
-from resnet_lab import __main__ as entry_point
 from resnet_lab.config.compose import load_config
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.tasks.cost import measure
-from resnet_lab.training.log import LIBRARIES
 
 pytestmark = pytest.mark.slow
 
@@ -34,51 +28,10 @@ TINY = (
 )
 
 
-@dataclass
-class Ended:
-    status: int
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Ended]
-
-
 def process(*arguments: str, cwd: Path) -> Ended:
     """The command as a process of its own."""
     ended = subprocess.run([sys.executable, "-m", "resnet_lab", *arguments], cwd=cwd, capture_output=True, text=True)
     return Ended(ended.returncode, ended.stdout, ended.stderr)
-
-
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """The command in this process, which need not import torch again, in an empty folder."""
-    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    loggers = [logging.getLogger(name) for name in ("resnet_lab", *LIBRARIES)]
-    logged = [(logger, logger.handlers, logger.propagate) for logger in loggers]
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # as main() does, so that it is taken back
-
-    def run(*arguments: str) -> Ended:
-        GlobalHydra.instance().clear()
-        monkeypatch.setattr(sys, "argv", ["resnet_lab", *arguments])
-        capsys.readouterr()
-        code: str | int | None = None
-        try:
-            entry_point.main()
-        except SystemExit as ended:
-            code = ended.code
-        printed = capsys.readouterr()
-        if isinstance(code, str):  # the interpreter prints it, and exits with 1
-            return Ended(1, printed.out, f"{printed.err}{code}\n")
-        return Ended(code or 0, printed.out, printed.err)
-
-    yield run
-    for signum, handler in handlers.items():
-        signal.signal(signum, handler)
-    for logger, handlers_before, propagate in logged:
-        logger.handlers, logger.propagate = handlers_before, propagate
-    logging.captureWarnings(False)
 
 
 MISTAKES = {

@@ -13,16 +13,16 @@ import resnet_lab
 PACKAGE = Path(resnet_lab.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Each part and the parts that it may use, besides itself. `version`, `interrupts`, `text` and `page` serve others and
-# use nothing; `command` is what entry points share; `summary` is one of them, which needs no training; `inspect.look`
-# loads runs, which the other functions of `inspect` do not.
+# Each part and the parts that it may use, besides itself. `version`, `interrupts` and `text` serve others and use
+# nothing, `page` only `text`; `command` is what entry points share; `summary` is one of them, which needs no training;
+# `inspect.look` loads runs, which the other functions of `inspect` do not.
 MAY_IMPORT = {
     "version": set(),
     "interrupts": set(),
     "text": set(),
-    "page": set(),
-    "config": {"version"},
-    "command": {"interrupts", "config"},
+    "page": {"text"},
+    "config": {"version", "text"},
+    "command": {"text", "interrupts", "config"},
     "rundir": {"text", "config"},
     "data": {"text", "config", "rundir"},
     "data.__main__": {"text", "command", "config", "data"},
@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "inspect": {"text", "config", "rundir", "data", "model", "tasks"},
     "training": {"version", "text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect"},
     "callbacks": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training"},
-    "job": {"interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training", "callbacks"},
+    "job": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training", "callbacks"},
     "sweep": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "callbacks"},
     "bench": {"text", "command", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "sweep"},
     "__main__": {"version", "command", "config", "job"},

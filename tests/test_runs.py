@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from resnet_lab.config.canonical import canonical
 from resnet_lab.config.compose import load_config
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.runs import look, main, size
+from resnet_lab.text import visible
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +69,24 @@ def test_one_run_says_how_to_make_it_again(runs: Path, lab: Lab, capsys: pytest.
     lines = capsys.readouterr().out.splitlines()
     assert lines.count(f"resnet-lab {said}") == 3
     assert [line.split(":")[0] for line in lines if line.startswith("#")] == [f"# {runs}/fake/damaged/seed-0"]
+
+
+def test_a_command_can_be_pasted_whatever_the_names_are(lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    lab.run(*SHORT)
+    moved = tmp_path / "a\x1b[31m\nrm 'x'"
+    shutil.move(lab.output_dir, moved)
+    shutil.copytree(moved / "fake", moved / "damaged\nrm x")
+    for file in (moved / "damaged\nrm x").rglob("config.yaml"):
+        file.write_text("- ]")
+    assert exit_status(main, [str(moved)]) == 0
+    assert exit_status(main, [str(moved), "--commands"]) == 0
+    *_, why, command = (said := capsys.readouterr().out).splitlines()
+    assert visible(said, keep="\n") == said
+    assert why.startswith("# ")
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True).stdout.split(
+        "\0"
+    )
+    assert load_config(*words[1:-1]).output_dir == str(moved)
 
 
 def test_a_size_counts_a_file_with_two_names_once(tmp_path: Path):

@@ -1,6 +1,10 @@
 """Helpers to validate settings."""
 
+from dataclasses import fields
 from typing import Any
+
+LONGEST_LIST = 100  # entries of a setting
+LONGEST_TEXT = 4096  # characters of a setting, as many as a path can have on Linux
 
 
 class ConfigError(ValueError):
@@ -11,6 +15,20 @@ def require(condition: bool, message: str) -> None:
     """Raise ConfigError with `message` unless `condition` holds."""
     if not condition:
         raise ConfigError(message)
+
+
+def require_bounded(section: Any, prefix: str) -> None:
+    """Raise ConfigError if a setting of `section` is a list or a text that is too long, or contains a NUL character."""
+    for item in fields(section):
+        value, name = getattr(section, item.name), f"{prefix}{item.name}"
+        entries = value if isinstance(value, list) else [value]
+        require(len(entries) <= LONGEST_LIST, f"{name} must have at most {LONGEST_LIST} entries, got {len(entries)}")
+        for text in entries:
+            if isinstance(text, str):
+                require(
+                    len(text) <= LONGEST_TEXT, f"{name} must have at most {LONGEST_TEXT} characters, got {len(text)}"
+                )
+                require("\0" not in text, f"{name} must not contain a NUL character, got {text!r}")
 
 
 def require_within(section: Any, prefix: str, **bounds: tuple[float, float]) -> None:

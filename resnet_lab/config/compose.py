@@ -16,6 +16,7 @@ from resnet_lab.config.canonical import architecture
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Layout
+from resnet_lab.config.grammar import refuse_malformed
 from resnet_lab.config.groups import CONFIG_DIR, GROUPS, in_range, listing, registered
 from resnet_lab.config.hydra_private import apart
 from resnet_lab.config.messages import COMPOSE_ERRORS, explain, no_such_setting, setting_names
@@ -59,6 +60,7 @@ def prepare(overrides: Sequence[str]) -> list[str]:
     Raises ConfigError if a plugin cannot be imported, or if a group is set to a list, of which Hydra would silently
     use the last option.
     """
+    refuse_wrong_values([override for override in overrides if override.startswith("plugins=")])
     load_plugins(requested_plugins(overrides))
     _register((*UNITS, *SHORTCUTS, *DATASETS, *TASKS, *AUGMENTATIONS))
     for override in overrides:
@@ -66,6 +68,7 @@ def prepare(overrides: Sequence[str]) -> list[str]:
         if group in GROUPS and option.startswith("["):
             raise ConfigError(f"{override}: a group takes one option; {group} can be: {listing(group)}")
     renamed = rename_settings(overrides)
+    refuse_malformed(renamed)
     refuse_wrong_values(renamed)
     return renamed
 

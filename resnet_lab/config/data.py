@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import ImageColor
 
-from resnet_lab.config.checks import ConfigError, require, require_within
+from resnet_lab.config.checks import ConfigError, require, require_bounded, require_within
 from resnet_lab.config.enums import Fit, Layout, OnChange, Sampler
 from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import DATASETS
@@ -30,6 +30,9 @@ class TableConfig:
     label: str = setting("class", used=_reads_table)
     # Column with train, val or test (or 0, 1, 2). If there is none, data.test of the images are the test part.
     part: str = setting("part", used=_reads_table)
+
+    def __post_init__(self) -> None:
+        require_bounded(self, "data.table.")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,6 +84,7 @@ class DataConfig:
     num_images: int = setting(1024, used=lambda data: DATASETS.info(data.name).made)
 
     def __post_init__(self) -> None:
+        require_bounded(self, "data.")
         DATASETS.info(self.name)
         size = self.image_size
         sizes = size if isinstance(size, list) else [size]

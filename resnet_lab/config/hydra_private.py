@@ -26,11 +26,21 @@ from omegaconf import DictConfig
 from omegaconf.basecontainer import BaseContainer
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.text import Parser
 
 
 def hand_on_errors() -> None:
     """Let Hydra raise errors instead of printing its own message and exiting."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
+
+
+def can_be_parsed(override: str) -> bool:
+    """Return whether Hydra's grammar takes an override."""
+    try:
+        OverridesParser.create().parse_overrides([override])
+    except HydraException:
+        return False
+    return True
 
 
 def parsed_values(override: str) -> list[Any]:
@@ -46,13 +56,13 @@ def parsed_values(override: str) -> list[Any]:
     return [own.text if isinstance(own, QuotedString) else own for own in values if not isinstance(own, Sweep)]
 
 
-def options_first(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a command with Hydra's options before the overrides, wherever they stood.
+def options_apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's options among the arguments of a command, and the overrides, wherever they stood.
 
-    Hydra's own parser takes all overrides from the first group of them, so that an option in between cuts it off.
+    Hydra's own parser takes all overrides from the first group of them: an option in between would cut it off.
     Raises ConfigError for the option that would unpickle a file; argparse exits with status 2 at a wrong option.
     """
-    given = get_args_parser().parse_intermixed_args(list(arguments))
+    given = Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args(list(arguments))
     if given.experimental_rerun is not None:
         raise ConfigError(
             "--experimental-rerun loads a pickle file, which can run any code: to repeat a run, use the command that "
@@ -65,7 +75,7 @@ def options_first(arguments: Sequence[str]) -> list[str]:
             left.remove(argument)
         else:
             options.append(argument)
-    return [*options, *given.overrides]
+    return options, given.overrides
 
 
 @contextmanager

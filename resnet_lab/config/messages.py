@@ -13,6 +13,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from resnet_lab.config.groups import GROUPS, listing
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
+from resnet_lab.text import visible
 
 # Options of Lightning's Trainer for training on several devices.
 ONE_DEVICE = ("trainer.strategy", "trainer.devices", "trainer.num_nodes")
@@ -35,19 +36,24 @@ def explain(error: Exception) -> str:
         return f"{getattr(cause, 'full_key', None) or 'a setting'} refers to {missing[1]}, but there is no such setting"
     if "interpolation" in str(cause).lower():
         return f"{getattr(cause, 'full_key', None) or 'a setting'} refers to a setting whose value it cannot take"
+    if "is not a subclass of" in str(cause):
+        return f"{getattr(cause, 'full_key', None) or 'a setting'} is a group of settings, not a value"
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         hint = f"; write a list: {cause.full_key}=[…]" if "ListConfig" in str(cause) else ""
         return f"{cause.full_key}: {_first_line(cause)}{hint}"
     if optional := re.search(r"Could not override '(experiment|sweep)'", str(error)):
         return f"write +{optional[1]}=… with a plus: the default configuration has no {optional[1]}"
     if isinstance(error, OverrideParseException):
-        setting, equals, value = str(error.override).partition("=")
-        hint = f"""a value with special characters needs quotes: '{setting}="{value}"'"""
-        return f"{error.override}: {hint if equals else 'overrides are written setting=value'}"
+        override = visible(str(error.override))
+        setting, _, value = override.partition("=")
+        return f"""{override}: a value with special characters needs quotes: '{setting}="{value}"'"""
+    if several := re.search(r"'(.+?)'(?: requires --multirun|\n1\. To use it as a list)", str(error)):
+        return f"{several[1]}: to run several values, add -m"
+    if "null byte" in str(error):
+        return "a folder in hydra.run, hydra.sweep or hydra.searchpath contains a NUL character, which no path can"
     if "Config group override" in str(error):
         return "set a group to one of its options, as in units=n3, or a value by its dotted name, as in model.units=[3]"
-    hint = "; to run several values, add -m" if "Ambiguous value" in str(error) else ""
-    return f"{_first_line(error)}{hint}"
+    return _first_line(error)
 
 
 def needs_extra(name: str) -> str:
@@ -64,7 +70,9 @@ def no_such_setting(name: str) -> str:
             "jobs on each"
         )
     known = [*setting_names(), *GROUPS]
-    close = difflib.get_close_matches(name, known, n=3) or [other for other in known if other.endswith("." + name)]
+    close = [*dict.fromkeys(difflib.get_close_matches(name, known, n=4))][:3] or [
+        other for other in known if other.endswith("." + name)
+    ]
     hint = f"similar names: {', '.join(close)}" if close else "--help lists the groups, --cfg job the settings"
     return f"there is no setting {name}; {hint}"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from resnet_lab.config.checks import require, require_probability, require_within
+from resnet_lab.config.checks import require, require_bounded, require_probability, require_within
 from resnet_lab.config.enums import Activation, Downsample, Init, ProjectionInput, Resize, StrideOn
 from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import SHORTCUTS, UNITS
@@ -59,6 +59,7 @@ class HeadConfig:
     latent_dim: int | None = None  # None: no latent layer
 
     def __post_init__(self) -> None:
+        require_bounded(self, "model.head.")
         require_within(self, "model.head", hidden=(1, 10**6), latent_dim=(1, 10**6))
 
 
@@ -109,6 +110,7 @@ class ModelConfig:
     lineage: LineageConfig = field(default_factory=LineageConfig)
 
     def __post_init__(self) -> None:
+        require_bounded(self, "model.")
         require(1 <= self.in_channels <= 4, f"data.channels must be 1 to 4, got {self.in_channels}")
         require_within(self, "data", num_classes=(1, 10**6))
         require(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from resnet_lab.config.checks import require, require_probability, require_within
+from resnet_lab.config.checks import require, require_bounded, require_probability, require_within
 from resnet_lab.config.enums import ClassWeights, Optimizer, Schedule
 from resnet_lab.config.fields import setting
 
@@ -41,6 +41,7 @@ class OptimConfig:
     clip_norm: float = 0.0  # maximum norm of the whole gradient; 0: no clipping
 
     def __post_init__(self) -> None:
+        require_bounded(self, "optim.")
         require_within(self, "optim", batch_size=(1, 2**20), lr=(0, 1e38), warmup_lr=(0, 1e38))
         require_within(self, "optim", weight_decay=(0, 10**6), clip_norm=(0, 10**12), warmup_iterations=(0, 10**12))
         require_probability(self, "optim", "momentum", "label_smoothing")

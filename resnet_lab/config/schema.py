@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_lab.config.checks import require, require_within
+from resnet_lab.config.checks import require, require_bounded, require_within
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Accelerator, ClassWeights, Compile, Diagnostics, Sampler
 from resnet_lab.config.fields import setting
@@ -54,6 +54,7 @@ class TrainerConfig:
     num_threads: int | None = setting(None, identity=False)  # None: one for small networks, else all cores
 
     def __post_init__(self) -> None:
+        require_bounded(self, "trainer.")
         require_within(self, "trainer", max_epochs=(1, 10**6), max_batches=(1, 10**9), steps_per_call=(1, 10**6))
         require_within(self, "trainer", eval_batch_size=(1, 10**6), num_threads=(1, 4096))
         require(
@@ -83,6 +84,7 @@ class Config:
     output_dir: str = setting("outputs", identity=False)
 
     def __post_init__(self) -> None:
+        require_bounded(self, "")
         self.name = self.name or self.data.name
         require(
             0 < len(self.name) <= 100 and self.name[0] != "." and "/" not in self.name and self.name.isprintable(),

@@ -84,4 +84,4 @@ def _words(kind: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "null" if value is None else f"{value!s:.60}"
+    return "null" if value is None else f"{value!s:.60}" or "nothing"

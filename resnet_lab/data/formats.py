@@ -1,5 +1,6 @@
 """Parsers of published formats: IDX (MNIST and relatives), and CIFAR in its binary and its Python version."""
 
+import hashlib
 import math
 import struct
 import tarfile
@@ -38,6 +39,7 @@ class CifarLayout:
     num_label_bytes: int = 0  # per record of the binary version; the last one is the class, after the superclass
     num_train: int = 50_000
     num_test: int = 10_000
+    md5s: tuple[str, ...] = ()  # of the unpacked files: train, test, class names; published for the Python version
 
 
 CIFAR10 = CifarLayout(
@@ -53,6 +55,15 @@ CIFAR10_PYTHON = CifarLayout(
     test=("test_batch",),
     class_names="batches.meta",
     key=b"labels",
+    md5s=(
+        "c99cafc152244af753f735de768cd75f",
+        "d4bba439e000b95fd0a9bffe97cbabec",
+        "54ebc095f3ab1f0389bbae665268c751",
+        "634d18415352ddfa80567beed471001a",
+        "482c414d41f54cd18b22e5b47cb7c3cb",
+        "40351d587109b95175f43aff81a1287e",
+        "5ff9c542aee3614f3951f8cda6e48888",
+    ),
 )
 CIFAR100 = CifarLayout(
     folder="cifar-100-binary",
@@ -62,7 +73,12 @@ CIFAR100 = CifarLayout(
     num_label_bytes=2,
 )
 CIFAR100_PYTHON = CifarLayout(
-    folder="cifar-100-python", train=("train",), test=("test",), class_names="meta", key=b"fine_labels"
+    folder="cifar-100-python",
+    train=("train",),
+    test=("test",),
+    class_names="meta",
+    key=b"fine_labels",
+    md5s=("16019d7e3df5f24257cddd939b257f8d", "f0ef6b0ae62326f3e7ffdfab6717acfc", "7973b15100ade9c7d40fb424638fde48"),
 )
 
 
@@ -84,8 +100,8 @@ def read_idx(images: Path, labels: Path, num_classes: int) -> Labelled:
 def read_cifar(path: Path, layout: CifarLayout) -> tuple[tuple[str, ...], Labelled, Labelled]:
     """Read class names, training part and test part, images (N, 3, 32, 32), from an archive or its unpacked folder.
 
-    Raises ConfigError, naming the file, when data is missing or truncated, the number of images is not the published
-    one, or a label is not a class.
+    Raises ConfigError, naming the file, when data is missing or truncated, an unpacked file has another checksum than
+    the published one, the number of images is not the published one, or a label is not a class.
     """
     files = _cifar_files(path, layout)
     names = _class_names(path, files[layout.class_names], layout)
@@ -126,7 +142,18 @@ def _cifar_files(path: Path, layout: CifarLayout) -> dict[str, bytes]:
         raise damaged(path, str(error)) from error
     if missing := sorted(wanted - files.keys()):
         raise damaged(path, f"it has no {', '.join(missing)}")
+    if path.is_dir():  # the checksum of an archive was found right before
+        _check_unpacked(path, layout, files)
     return files
+
+
+def _check_unpacked(path: Path, layout: CifarLayout, files: dict[str, bytes]) -> None:
+    for name, md5 in zip((*layout.train, *layout.test, layout.class_names), layout.md5s, strict=bool(layout.md5s)):
+        if hashlib.md5(files[name], usedforsecurity=False).hexdigest() != md5:
+            raise ConfigError(
+                f"{path / name} has another checksum than the published file: it is damaged, or a different file; "
+                f"unpack the archive again, or remove the folder {path} to have the data downloaded"
+            )
 
 
 def _tar_members(path: Path, wanted: set[str]) -> dict[str, bytes]:

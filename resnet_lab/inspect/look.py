@@ -25,7 +25,7 @@ from resnet_lab.rundir.files import write_atomically
 from resnet_lab.rundir.identity import without_fingerprint
 from resnet_lab.tasks.cost import measure
 from resnet_lab.tasks.load import load_run
-from resnet_lab.text import literal_text, plain_console, printable
+from resnet_lab.text import literal_text, plain_console, printable, visible
 from resnet_lab.training.runtime import Runtime
 
 DPI = 110
@@ -72,7 +72,7 @@ def _sections(inspected: InspectContext, options: argparse.Namespace, progress: 
                 sections.append(section)
                 progress.advance(whole)
                 line = Text(f"{section.name:<10} {section.seconds:6.1f} s  ")
-                line.append(f"failed: {section.failure}" if section.failure else "", style="red")
+                line.append(visible(f"failed: {section.failure}") if section.failure else "", style="red")
                 progress.console.print(line)
     except Interrupted as interrupted:
         interrupted.message = f"interrupted after {len(sections)} of {len(what)} parts"

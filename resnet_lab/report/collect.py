@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resnet_lab.rundir import plans
+from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.safe import Unreadable
 from resnet_lab.rundir.states import State
 from resnet_lab.rundir.stored_runs import StoredRun, read_run, walk
+from resnet_lab.text import first_few, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,18 @@ class Collected:
     unfinished: list[StoredRun] = field(default_factory=list)  # failed, diverged, interrupted or running
     damaged: list[Damaged] = field(default_factory=list)
     not_begun: list[str] = field(default_factory=list)  # sweep jobs without a run directory, with the reason if known
+    hidden: list[Path] = field(default_factory=list)  # run directories in hidden folders, which are skipped
 
     @property
     def empty(self) -> bool:
         return not (self.done or self.unfinished or self.damaged or self.not_begun)
+
+    @property
+    def skipped(self) -> str:
+        """A sentence on what was skipped; empty if nothing."""
+        if not self.hidden:
+            return ""
+        return f"skipped {plural(len(self.hidden), 'run')} in hidden folders: {first_few([*map(str, self.hidden)])}"
 
 
 def collect(directories: Iterable[Path]) -> Collected:
@@ -37,6 +47,8 @@ def collect(directories: Iterable[Path]) -> Collected:
     found = Collected()
     folders = {path: is_run for directory in directories for path, is_run in walk(directory)}
     for path, is_run in sorted(folders.items()):
+        if not is_run:
+            found.hidden += [run for folder in sorted(path.glob(".*/")) for run in _runs(folder)]
         try:
             if is_run:
                 run = read_run(path)
@@ -49,3 +61,8 @@ def collect(directories: Iterable[Path]) -> Collected:
             except Unreadable as error:
                 found.damaged.append(Damaged(plan, str(error)))
     return found
+
+
+def _runs(folder: Path) -> list[Path]:
+    """Return the run directories below a folder that have begun; any program may have a config.yaml."""
+    return sorted(path for path, is_run in walk(folder) if is_run and RunDirectory(path).status_file.is_file())

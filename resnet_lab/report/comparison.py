@@ -12,7 +12,7 @@ from resnet_lab.config.fields import section_settings
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.rundir.stored_runs import StoredRun
-from resnet_lab.text import plural
+from resnet_lab.text import plural, visible
 
 Value = Any  # a number, a string, None, or a tuple of them
 Fields = dict[str, Value]  # by dotted name
@@ -85,12 +85,12 @@ def label(fields: Fields) -> str:
 
 
 def text(value: Value) -> str:
-    """Format a value as on the command line."""
+    """Format a value as on the command line, without unprintable characters."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)
+        return ",".join(map(text, value)) or "none"
+    return "none" if value is None else visible(str(value))
 
 
 def order(value: Value) -> tuple[Any, ...]:
@@ -145,7 +145,7 @@ def _title(shared: Fields, differing: list[str], run: StoredRun) -> str:
     where = f" {data.folder.name}" if data.own_images else ""
     epochs = plural(shared["epochs"], "epoch")
     others = {name: shared.get(name) for name in differing if name not in ("data.name", "epochs")}
-    return ", ".join(filter(None, [f"{data.name}{where}", epochs, label(others)]))
+    return visible(", ".join(filter(None, [f"{data.name}{where}", epochs, label(others)])))
 
 
 def _comparison(
@@ -159,7 +159,7 @@ def _comparison(
     notes: list[str] = []
     for run in runs:
         fields = {name: architectures[run.path].get(name) for name in axes}
-        group = groups.setdefault(_key(fields), Group(label(fields) or run.result["name"], fields))
+        group = groups.setdefault(_key(fields), Group(label(fields) or visible(run.result["name"]), fields))
         rest = label({name: architectures[run.path].get(name) for name in others})
         block = " ".join(filter(None, [f"seed={run.result['seed']}", rest]))
         rests[block] = rest
@@ -178,7 +178,7 @@ def _comparison(
     if len(devices) > 1:
         notes.append(f"seconds and memory were measured on different devices: {', '.join(devices)}")
     in_order = sorted(groups.values(), key=lambda group: [order(value) for value in group.fields.values()])
-    return Comparison(title, axes, in_order, notes, not others, Scoring.of(runs[0].result))
+    return Comparison(title, axes, in_order, [*map(visible, notes)], not others, Scoring.of(runs[0].result))
 
 
 def _chosen(by: Sequence[str], architectures: Iterable[Fields]) -> list[str] | None:

@@ -16,6 +16,7 @@ from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.analysis import COSTS, MEASURE, MEASURES, Analysis, Row, basis, interval, score
 from resnet_lab.report.collect import Collected
 from resnet_lab.report.details import details
+from resnet_lab.text import visible
 
 HEADINGS = (
     "group", "n", "test {score}, last", "sd", "median", "validation, last", "test, best", "validation, best",
@@ -78,7 +79,8 @@ def troubles(found: Collected, analyses: Sequence[Analysis]) -> list[str]:
     said += [
         f"{title}: {row.group.label} lacks {', '.join(row.group.missing)}" for title, row in rows if row.group.missing
     ]
-    return said
+    said += filter(None, [found.skipped])
+    return [*map(visible, said)]
 
 
 def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> None:

@@ -28,7 +28,8 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
     refuse_unwritable(out.absolute(), "--out")
     found = collect(directories)
     if found.empty:
-        raise ConfigError(f"no run directories under {', '.join(map(str, directories))}")
+        skipped = f"; {found.skipped}" if found.skipped else ""
+        raise ConfigError(f"no run directories under {', '.join(map(str, directories))}{skipped}")
     axes = [axis for words in by for axis in words.split(",") if axis]
     analyses = [analyse(number, comparison) for number, comparison in enumerate(compare(found.done, axes), 1)]
     try:

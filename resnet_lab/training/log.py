@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.logging import RichHandler
 
-from resnet_lab.text import plain_console
+from resnet_lab.text import plain_console, visible
 
 console = plain_console(stderr=True)  # shared with the progress bar, so that log lines appear above it
 log = logging.getLogger("resnet_lab")
@@ -25,12 +25,20 @@ def show_on_terminal(level: int = logging.INFO) -> None:
     plain = logging.StreamHandler(sys.stderr)
     handler = rich if console.is_terminal else plain
     handler.setLevel(level)
+    handler.setFormatter(_Visible())
     log.handlers = [handler]
     log.propagate = False
     logging.captureWarnings(True)
     for name in LIBRARIES:
         logging.getLogger(name).handlers = [logging.NullHandler()]
         logging.getLogger(name).propagate = False
+
+
+class _Visible(logging.Formatter):
+    """Escapes unprintable characters, such as those in the names of files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), keep="\n\t")
 
 
 class _RunLog(logging.FileHandler):
@@ -48,7 +56,7 @@ class _RunLog(logging.FileHandler):
 def log_to(path: Path) -> Iterator[None]:
     """Append everything that is logged within the context to the file at `path`."""
     handler = _RunLog(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Visible("%(asctime)s %(levelname)s %(message)s"))
     loggers = [log, *(logging.getLogger(name) for name in LIBRARIES)]
     for logger in loggers:
         logger.addHandler(handler)

@@ -11,8 +11,15 @@ from support.lab import Lab, events
 
 from resnet_lab.inspect.__main__ import main
 from resnet_lab.job import callbacks
+from resnet_lab.text import visible
 
-NAMES = {b"caf\xe9": r"caf\xe9", b"$1_to_$5": "$1_to_$5", b"$6_to_$9": "$6_to_$9", b'<b>&"[bold]': '<b>&"[bold]'}
+NAMES = {
+    b"caf\xe9": r"caf\xe9",
+    b"$1_to_$5": "$1_to_$5",
+    b"$6_to_$9": "$6_to_$9",
+    b'<b>&"[bold]': '<b>&"[bold]',
+    b"\x1b[31m\nz": r"\x1b[31m\x0az",
+}
 
 
 @pytest.fixture
@@ -36,7 +43,9 @@ def test_training_and_inspect(lab: Lab, folder: Path, capsys: pytest.CaptureFixt
     changes = (*changes, "trainer.max_epochs=1", "diagnostics=full")
     lab.run(*changes, callbacks=callbacks(lab.config(*changes)))
     directory = lab.directory(*changes)
-    assert "failed" not in directory.log_file.read_text()
+    log = directory.log_file.read_text()
+    assert "failed" not in log
+    assert visible(log, keep="\n") == log
     assert "inside/confusion" in events(directory.path).Tags()["images"]
     [labels] = directory.path.glob("*/features/metadata.tsv")
     assert set(labels.read_text().splitlines()) == set(NAMES.values())

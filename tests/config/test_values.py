@@ -2,12 +2,14 @@
 
 import random
 from itertools import product
+from pathlib import Path
 
 import pytest
 
+from resnet_lab.__main__ import main
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import load_config
-from resnet_lab.config.hydra_private import options_first
+from resnet_lab.config.hydra_private import options_apart
 from resnet_lab.config.messages import setting_types
 
 REFUSED = {
@@ -37,6 +39,36 @@ REFUSED = {
     "data.image_size=100000000000000000000000": "data.image_size must be at most 16384, got 1000000000000",
     "augment.crop.pad=1e20": "augment.crop.pad must be a whole number, got 1e+20",
     "objective=x": "objective must be a list, as in [a,b], got x",
+    "plugins=null": "plugins must be a list, as in [a,b], got null",
+    "plugins={a:1}": "plugins must be a list, as in [a,b], got {'a': 1}",
+    "seed=": "seed must be a whole number, got nothing",
+    "": "an empty argument: overrides are written setting=value, as in seed=1",
+    "+": "+: overrides are written setting=value",
+    "seed": "seed: overrides are written setting=value",
+    "/": "/: overrides are written setting=value, as in seed=1; a folder of runs is for resnet-lab runs, ",
+    "=3": "=3: '' is not the name of a setting",
+    "+…=": "+…=: '…' is not the name of a setting",
+    "a b=3": "a b=3: 'a b' is not the name of a setting",
+    "a\nb=3": r"a\x0ab=3: 'a\nb' is not the name of a setting",
+    "+++seed=3": "+++seed=3: 'seed' is not the name of a setting",
+    "units@model=n3": "units@model=n3: 'units@model' is not the name of a setting",
+    f"{'x' * 300}=1": f"{'x' * 300}=1: '{'x' * 300}' is not the name of a setting",
+    "~": "~: a setting cannot be removed",
+    "~optim.lr": "~optim.lr: a setting cannot be removed",
+    "+seed=1": "+seed=1: write it without the plus: seed is there",
+    "+units=n3": "+units=n3: write it without the plus: units is there",
+    "seed=[1": "seed=[1: a bracket or quote is in the wrong place",
+    "seed=range(1,3)": "seed=range(1,3): to run several values, add -m",
+    "seed=1,2": "seed=1,2: to run several values, add -m",
+    f"units={'n' * 300}": f"there is no units={'n' * 300}; units can be: n111, ",
+    "hydra.run=3": "hydra.run is a group of settings, not a value",
+    "data.root=a\0b": r"data.root must not contain a NUL character, got 'a\x00b'",
+    'hydra.run.dir="a\0b"': "hydra.run.dir must not contain a NUL character",
+    f"data.root={'x' * 5000}": "data.root must have at most 4096 characters, got 5000",
+    f"model.units={[1] * 500}": "model.units must have at most 100 entries, got 500",
+    f"model.head.hidden={[1] * 500}": "model.head.hidden must have at most 100 entries, got 500",
+    f"optim.milestones={[1] * 500}": "optim.milestones must have at most 100 entries, got 500",
+    f"objective={['x'] * 500}": "objective must have at most 100 entries, got 500",
 }
 
 
@@ -45,6 +77,30 @@ def test_the_message_names_setting_value_and_what_is_right(override: str) -> Non
     with pytest.raises(ConfigError) as caught:
         load_config(override)
     assert str(caught.value).startswith(REFUSED[override])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('data: {root: "a\\0b"}', "data.root must not contain a NUL character"),
+        ('data: {table: {file: "a\\0b"}}', "data.table.file must not contain a NUL character"),
+        ('output_dir: "a\\0b"', "output_dir must not contain a NUL character"),
+        ('hydra: {run: {dir: "a\\0b"}}', "a folder in hydra.run, hydra.sweep or hydra.searchpath contains a NUL"),
+    ],
+)
+def test_no_path_in_a_file_has_a_nul(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str, message: str
+) -> None:
+    folder = tmp_path / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "bad.yaml").write_text(f"# @package _global_\n{content}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["resnet-lab", "--config-dir", "mine", "+experiment=bad"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert (said.err or str(ended.value.code)).startswith(message)
+    assert [*tmp_path.iterdir()] == [tmp_path / "mine"]
 
 
 @pytest.mark.parametrize(
@@ -96,11 +152,11 @@ def test_more_random_values(part: int) -> None:
 
 
 def test_options_of_hydra_may_stand_anywhere() -> None:
-    assert options_first(["data=fake", "-m", "seed=1,2"]) == ["-m", "data=fake", "seed=1,2"]
-    assert options_first(["seed=1", "--cfg", "job", "units=n3"]) == ["--cfg", "job", "seed=1", "units=n3"]
-    assert options_first(["seed=1", "seed=1", "--config-dir=x"]) == ["--config-dir=x", "seed=1", "seed=1"]
+    assert options_apart(["data=fake", "-m", "seed=1,2"]) == (["-m"], ["data=fake", "seed=1,2"])
+    assert options_apart(["seed=1", "--cfg", "job", "units=n3"]) == (["--cfg", "job"], ["seed=1", "units=n3"])
+    assert options_apart(["seed=1", "seed=1", "--config-dir=x"]) == (["--config-dir=x"], ["seed=1", "seed=1"])
 
 
 def test_the_option_that_unpickles_a_file_is_refused() -> None:
     with pytest.raises(ConfigError, match="--experimental-rerun loads a pickle file, which can run any code"):
-        options_first(["--experimental-rerun", "config.pickle"])
+        options_apart(["--experimental-rerun", "config.pickle"])

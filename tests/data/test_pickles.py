@@ -1,6 +1,7 @@
 """The Python version of CIFAR: read as published; whatever else a pickle file asks for is refused."""
 
 import dataclasses
+import hashlib
 import io
 import os
 import pickle
@@ -19,8 +20,8 @@ from resnet_lab.data.pickles import unpickled
 RNG = np.random.default_rng(0)
 TRAIN, TEST = (RNG.integers(0, 256, (count, 3, 32, 32), dtype=np.uint8) for count in (50, 10))
 TRAIN_LABELS, TEST_LABELS = RNG.integers(0, 10, 50), RNG.integers(0, 10, 10)
-SMALL10 = dataclasses.replace(CIFAR10_PYTHON, num_train=50, num_test=10)
-SMALL100 = dataclasses.replace(CIFAR100_PYTHON, num_train=50, num_test=10)
+SMALL10 = dataclasses.replace(CIFAR10_PYTHON, num_train=50, num_test=10, md5s=())
+SMALL100 = dataclasses.replace(CIFAR100_PYTHON, num_train=50, num_test=10, md5s=())
 
 
 def python2(content: dict[str, Any]) -> bytes:
@@ -180,3 +181,22 @@ def test_a_broken_file_is_refused_by_name(tmp_path: Path, flaw: str, name: str) 
         read_cifar(path, SMALL10)
     assert str(caught.value).startswith(f"{path} cannot be used (")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["data_batch_3", "test_batch", "batches.meta"])
+def test_an_unpacked_file_has_the_published_checksum(tmp_path: Path, name: str) -> None:
+    files = cifar10_files(python2)
+    in_order = (*SMALL10.train, *SMALL10.test, SMALL10.class_names)
+    layout = dataclasses.replace(SMALL10, md5s=tuple(hashlib.md5(files[file]).hexdigest() for file in in_order))
+    path = cifar_copy(tmp_path, layout.folder, files, unpack=True)
+    read_cifar(path, layout)
+    (path / name).write_bytes(files[name] + b"\n")  # which unpickling would not notice
+    read_cifar(path, SMALL10)
+    with pytest.raises(ConfigError, match=rf"^{path / name} has another checksum .* remove the folder {path} to have"):
+        read_cifar(path, layout)
+
+
+@pytest.mark.parametrize("layout", [CIFAR10_PYTHON, CIFAR100_PYTHON])
+def test_every_published_file_has_a_checksum(layout: CifarLayout) -> None:
+    assert len(layout.md5s) == len(set(layout.md5s)) == len(layout.train) + 2
+    assert all(len(bytes.fromhex(md5)) == 16 for md5 in layout.md5s)

@@ -124,7 +124,9 @@ def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     files |= {"batches.meta.txt": b"airplane automobile bird cat deer dog frog horse ship truck ".replace(b" ", b"\n")}
     (tmp_path / "www").mkdir()
     cifar_archive(tmp_path / "www" / "cifar-10-binary.tar.gz", "cifar-10-batches-bin", files)
-    layouts = tuple(dataclasses.replace(layout, num_train=50, num_test=10) for layout in known.LAYOUTS["cifar10"])
+    layouts = tuple(
+        dataclasses.replace(layout, num_train=50, num_test=10, md5s=()) for layout in known.LAYOUTS["cifar10"]
+    )
     monkeypatch.setitem(known.LAYOUTS, "cifar10", layouts)
     return {
         "train": np.stack([pixels[n::6].reshape(10, -1) for n in range(5)]),

@@ -12,8 +12,11 @@ import pytest
 from runs import AXES, result, write
 
 from resnet_lab import load_config
+from resnet_lab.config.checks import ConfigError
 from resnet_lab.report.analysis import score
 from resnet_lab.report.collect import collect
+from resnet_lab.report.tables import troubles
+from resnet_lab.report.write import report
 from resnet_lab.rundir.json_schemas import RESULT
 from resnet_lab.rundir.plans import FOLDER
 from resnet_lab.training.run import run
@@ -96,10 +99,19 @@ def test_damaged_is_named_and_skipped(tmp_path: Path, file: str, content: str | 
     assert why in damaged.why
 
 
-def test_nothing_is_found_in_nothing(tmp_path: Path):
+def test_nothing_is_found_in_hidden_folders_but_they_are_named(tmp_path: Path):
     (tmp_path / ".hidden").mkdir()
-    write(tmp_path / ".hidden" / "run")
-    assert collect([tmp_path]).empty
+    run = write(tmp_path / ".hidden" / "run")
+    (tmp_path / ".other").mkdir()
+    (tmp_path / ".other" / "config.yaml").write_text("a: 1")
+    found = collect([tmp_path])
+    assert found.empty
+    assert found.skipped == f"skipped 1 run in hidden folders: {run}"
+    with pytest.raises(ConfigError, match=rf"no run directories under .*; skipped 1 run in hidden folders: {run}"):
+        report([tmp_path], [], tmp_path / "out")
+    write(tmp_path / "run")
+    assert troubles(collect([tmp_path]), []) == [found.skipped]
+    assert not collect([tmp_path / "run"]).skipped
 
 
 def test_it_reads_what_training_writes(tmp_path: Path):

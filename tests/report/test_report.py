@@ -16,6 +16,8 @@ from resnet_lab.command import exit_status
 from resnet_lab.config.registry import SHORTCUTS, ShortcutInfo
 from resnet_lab.report.__main__ import main
 from resnet_lab.report.tables import number
+from resnet_lab.rundir.plans import FOLDER
+from resnet_lab.text import visible
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +74,26 @@ def test_every_output_has_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixt
     assert [float(row["test_last_mean"]) for row in rows] == pytest.approx([8.0, 6.0, 3.0])
     assert [float(row["val_best_mean"]) for row in rows] == pytest.approx([9.5, 7.5, 4.5])
     assert rows[0]["test_last_half"] == ""
+
+
+EVIL = "a\x1b[31m\n# b\u202e\x9b"
+
+
+def test_no_text_from_outside_commands_a_terminal_or_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    test = {"last": {"class_errors": {EVIL: 1.0}}, "best": None}
+    for seed in (0, 1):
+        path = tmp_path / "runs" / f"{EVIL}{seed}"
+        write(path, seed, name=EVIL, device=f"{EVIL}{seed}", test=test)
+    write(tmp_path / "runs" / "bad", state="failed", why=EVIL)
+    write(tmp_path / "runs" / "lost" / EVIL).joinpath("result.json").unlink()
+    (tmp_path / "runs" / FOLDER).mkdir()
+    (tmp_path / "runs" / FOLDER / "a.json").write_text(json.dumps({"jobs": [{"label": EVIL}]}))
+    out = made(tmp_path)
+    outputs = [capsys.readouterr().out, *((out / f"report.{kind}").read_text() for kind in ("md", "html", "csv"))]
+    for shown in outputs:
+        assert r"a\x1b[31m\x0a# b\u202e\u009b" in shown.replace("\\[", "[").replace("\\\\", "\\")
+        assert visible(shown, keep="\n\r\t") == shown
+        assert "\n# b" not in shown
 
 
 def test_figures_are_drawn(tmp_path: Path):

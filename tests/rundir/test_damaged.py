@@ -17,6 +17,7 @@ import yaml
 from support.lab import FailsAt, Lab
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import load_config
 from resnet_lab.config.schema import Config
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.report.collect import collect
@@ -54,8 +55,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 
 @pytest.fixture
-def copied(done: Lab, tmp_path: Path) -> Lab:
+def copied(done: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A copy of the finished run, to be damaged, in a folder with another run that is whole."""
+    monkeypatch.setattr("resnet_lab.config.overrides.load_config", cache(load_config))  # takes most of the time
     folder = tmp_path / "outputs"
     shutil.copytree(done.output_dir, folder)
     path = done.directory().path
