@@ -121,22 +121,36 @@ def bare_step(config: Config) -> Iterator[tuple[Callable[[], None], torch.device
     images = images.contiguous(memory_format=memory_format(config))
     labels = torch.from_numpy(ImageData(on_random_images(config, 1, "")).source.train.labels).to(device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=runtime.precision == "bf16-mixed")
-    with runtime.set_up(), autocast:
+    with runtime.set_up(), _algorithms(config.deterministic), autocast:
         yield lambda: step(images, labels), device
+
+
+@contextmanager
+def _algorithms(deterministic: bool) -> Iterator[None]:
+    """Let torch select algorithms as Lightning does: repeatable ones, or else cuDNN's fastest."""
+    before = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.use_deterministic_algorithms(deterministic)
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before[0]
+        torch.use_deterministic_algorithms(before[1])
 
 
 def bare_seconds(config: Config, rounds: int = 5) -> float:
     """Return the seconds per step on images already on the device: the median of rounds of about half a second."""
     with bare_step(config) as (step, device):
+        seconds_per_step(step, WARM_UP + 1, device)
+        steps = max(1, round(0.5 / seconds_per_step(step, 1, device)))
+        return statistics.median(seconds_per_step(step, steps, device) for _ in range(rounds))
 
-        def seconds(steps: int) -> float:
-            roofs.wait(device)
-            start = time.perf_counter()
-            for _ in range(steps):
-                step()
-            roofs.wait(device)
-            return (time.perf_counter() - start) / steps
 
-        seconds(WARM_UP + 1)
-        steps = max(1, round(0.5 / seconds(1)))
-        return statistics.median(seconds(steps) for _ in range(rounds))
+def seconds_per_step(step: Callable[[], None], steps: int, device: torch.device) -> float:
+    """Take that many steps, and wait for the device before and after them."""
+    roofs.wait(device)
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    roofs.wait(device)
+    return (time.perf_counter() - start) / steps

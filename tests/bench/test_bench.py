@@ -93,6 +93,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
         (["--jobs="], "--jobs must be whole numbers above 0, as in 1,2,4, got "),
         (["--seconds=nan"], "--seconds must be a number above 0, got nan"),
         (["--seconds=0"], "--seconds must be a number above 0, got 0"),
+        (["--profile", "--jobs=2"], "--profile looks at one step of one job: leave out --jobs and --mps, or --profile"),
+        (
+            ["--profile", *TINY, "trainer.compile=inductor"],
+            "--profile: the profiler does not see what inductor compiles",
+        ),
         (["--json=/nowhere/at/all.json"], "--json: there is no folder /nowhere/at"),
     ],
 )

@@ -142,18 +142,6 @@ def test_a_rounds_of_measurements_continue(monkeypatch: pytest.MonkeyPatch):
     assert rounds == [{"roof": 2.0, "lab": 2.0}, {"lab": 2.0, "roof": 1.0}, {"roof": 1.0, "lab": 1.0}]
 
 
-def test_kinds_of_kernels():
-    names = {
-        "void at::native::batch_norm_collect_statistics_channels_last_kernel<…>": "BatchNorm",
-        "void at::native::vectorized_elementwise_kernel<8, …launch_clamp_scalar(at::T…": "ReLU",
-        "sm80_xmma_wgrad_implicit_gemm_indexed_bf16bf16_bf16f32": "weight gradient",
-        "void cutlass__5x_cudnn::Kernel<cutlass_tensorop_bf16_s16816dgrad_optimized": "input gradient",
-        "nvjet_sm90_tst_64x512_64x2_1x2_h_bz_coopB_TNT": "convolution",
-        "void at::native::(anonymous namespace)::nll_loss_forward_reduce": "others",
-    }
-    assert {name: fast.kind(name) for name in names} == names
-
-
 def test_a_word_of_only_that_names_nothing_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
