@@ -7,6 +7,7 @@ waits for.
 
 import os
 import re
+import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from resnet_lab.config.schema import Config
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.training.graphs import WARM_UP
 
-ROUNDS = 10  # of which the fastest counts, which other processes disturb least
+ROUNDS = 10  # each kind of operation has its median, since other processes prolong some operations of some rounds
 MOST_STEPS = 20  # in a round, since the profiler keeps all their operations in memory
 
 INPUT_GRADIENTS, WEIGHT_GRADIENTS = "convolutions, input gradients", "convolutions, weight gradients"
@@ -65,10 +66,9 @@ class Operations:
 def profile(config: Config, seconds: float) -> dict[str, Any]:
     """Profile training steps, on images already on the device, for about that many seconds.
 
-    Return the `device`, the number of `steps` in the fastest round, the milliseconds of a step under the profiler
-    (`step_ms`) and without it (`bare_ms`), and `kinds`: operations and milliseconds per step, and the share of
-    `step_ms`; the shares sum to 1. Raises ConfigError if inductor compiles for a CPU, and RunFailed if the profiler
-    sees nothing.
+    Return the `device`, the milliseconds of a step under the profiler (`step_ms`) and without it (`bare_ms`), medians
+    over rounds, and `kinds`: operations and milliseconds per step, and the share of `step_ms`. Raises ConfigError
+    if inductor compiles for a CPU, and RunFailed if the profiler sees nothing.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler tells stderr of every start and stop otherwise
     with bare_step(config) as (step, device):
@@ -84,35 +84,42 @@ def profile(config: Config, seconds: float) -> dict[str, Any]:
             bare.append(seconds_per_step(step, steps, device))
             with torch.profiler.profile(activities=[activity]) as seen:
                 wall = seconds_per_step(step, steps, device)
-            profiled.append((wall, seen))
+            profiled.append((seen, wall))
             if device.type == "cpu":
                 with GradientClock() as clock:
                     step()
                 clocks.append(clock)
-    wall, seen = min(profiled, key=lambda pair: pair[0])
-    operations = split(operators(seen), clocks) if clocks else kernels(seen)
-    if not operations.count:
+    found = [(split(operators(seen), clocks) if clocks else kernels(seen), wall) for seen, wall in profiled]
+    if not found[0][0].count:
         raise RunFailed("--profile: the profiler saw nothing run; with KINETO_LOG_LEVEL=0 it says why")
+    wall = statistics.median(wall for _, wall in profiled)
     return {
         "device": device.type,
-        "steps": steps,
         "step_ms": 1000 * wall,
-        "bare_ms": 1000 * min(bare),
-        "kinds": shares(operations, steps, wall),
+        "bare_ms": 1000 * statistics.median(bare),
+        "kinds": shares([by_kind(operations, steps, wall) for operations, wall in found], wall),
     }
 
 
-def shares(operations: Operations, steps: int, wall: float) -> dict[str, dict[str, float]]:
-    """Sum up operations of `steps` steps by kind, the longest first; the host has what they leave of `wall` seconds."""
-    counts: Counter[str] = Counter()
-    seconds = {HOST: max(0.0, wall - sum(operations.seconds.values()) / steps)}
+Kinds = dict[str, tuple[float, float]]  # operations and seconds of each kind in a step
+
+
+def by_kind(operations: Operations, steps: int, wall: float) -> Kinds:
+    """Sum up the operations of `steps` steps by kind; the host has what they leave of a step's `wall` seconds."""
+    kinds = {HOST: (0.0, max(0.0, wall - sum(operations.seconds.values()) / steps))}
     for name, count in operations.count.items():
-        counts[kind(name)] += count
-        seconds[kind(name)] = seconds.get(kind(name), 0.0) + operations.seconds[name] / steps
-    total = sum(seconds.values())
+        number, seconds = kinds.get(kind(name), (0.0, 0.0))
+        kinds[kind(name)] = (number + count / steps, seconds + operations.seconds[name] / steps)
+    return kinds
+
+
+def shares(rounds: Sequence[Kinds], wall: float) -> dict[str, dict[str, float]]:
+    """Return the median of each kind over rounds, scaled to sum up to `wall` seconds, and its share; largest first."""
+    medians = {name: statistics.median(kinds[name][1] for kinds in rounds) for name in rounds[0]}
+    total = sum(medians.values())
     return {
-        name: {"operations": counts[name] / steps, "ms": 1000 * taken, "share": taken / total}
-        for name, taken in sorted(seconds.items(), key=lambda item: -item[1])
+        name: {"operations": rounds[0][name][0], "ms": 1000 * wall * seconds / total, "share": seconds / total}
+        for name, seconds in sorted(medians.items(), key=lambda item: -item[1])
     }
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity
 
 from resnet_lab.bench.__main__ import main
-from resnet_lab.bench.profile import BACKWARD, HOST, GradientClock, Operations, kind, operators, shares, split
+from resnet_lab.bench.profile import BACKWARD, HOST, GradientClock, Operations, by_kind, kind, operators, shares, split
 from resnet_lab.config.compose import load_config
 from resnet_lab.model.resnet import ResNetV2
 
@@ -45,12 +45,16 @@ def test_kinds():
 
 def test_the_host_has_what_operations_leave():
     operations = Operations(Counter({"aten::add": 4, "aten::add_": 2}), {"aten::add": 0.3, "aten::add_": 0.1})
-    found = shares(operations, steps=2, wall=0.5)
-    assert list(found) == [HOST, "additions"]
-    assert found["additions"] == pytest.approx({"operations": 3, "ms": 200, "share": 0.4})
-    assert found[HOST] == pytest.approx({"operations": 0, "ms": 300, "share": 0.6})
-    overlapping = shares(operations, steps=2, wall=0.1)
-    assert (overlapping["additions"]["share"], overlapping[HOST]["share"]) == (1, 0)
+    assert by_kind(operations, steps=2, wall=0.5) == {HOST: (0, pytest.approx(0.3)), "additions": (3, 0.2)}
+    assert by_kind(operations, steps=2, wall=0.1)[HOST] == (0, 0)  # of kernels that overlap
+
+
+def test_a_round_in_which_an_operation_was_interrupted_changes_nothing():
+    usual, interrupted = {HOST: (0.0, 0.1), "ReLU": (2.0, 0.3)}, {HOST: (0.0, 0.1), "ReLU": (2.0, 9.0)}
+    found = shares([usual, interrupted, usual], wall=0.5)
+    assert list(found) == ["ReLU", HOST]
+    assert found["ReLU"] == pytest.approx({"operations": 2, "ms": 375, "share": 0.75})
+    assert found[HOST] == pytest.approx({"operations": 0, "ms": 125, "share": 0.25})
 
 
 def test_only_outermost_operators_count_and_no_range_does():
