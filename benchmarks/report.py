@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.facts import RESULTS, load
+from benchmarks.gpu import packing
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, FIGURE = DOCS / "performance.md", DOCS / "figures" / "performance.png"
@@ -74,6 +75,8 @@ def page(results: Mapping[str, Content]) -> str:
                 ]
     else:
         parts += ["## On a GPU\n", "Not measured yet: run `python -m benchmarks.gpu` on a machine with a GPU.\n"]
+    if not any(name.startswith("gpu/packing") for name in results):
+        parts += ["Several runs on one GPU are not measured yet: `python -m benchmarks.gpu --only packing`.\n"]
     return "\n".join([*parts, "## Machines and commands\n", *(origin(name, results[name]) for name in results)])
 
 
@@ -133,6 +136,19 @@ def profile_table(content: Content) -> list[str]:
     return [table(["share of a step", *networks], [*rows, total])]
 
 
+def packing_table(content: Content) -> list[str]:
+    """Return the table of the total images/s of several seeds on one GPU, and their gain over one after the other."""
+    speeds, gains, counts = content["images_per_second"], content["gains"], [*content["fastest"]]
+    ways = dict.fromkeys(name.partition(", ")[2] for name in [*gains, *content["failed"]] if ", " in name)
+
+    def cell(name: str) -> str:
+        return f"{speeds[name]['median']:,.0f} ({gains[name]['median']:.2f} ×)" if name in gains else "failed"
+
+    alone = [packing.ALONE, *[f"{speeds[packing.ALONE]['median']:,.0f}"] * len(counts)]
+    rows = [alone, *([way, *(cell(f"{count} seeds, {way}") for count in counts)] for way in ways)]
+    return [table(["images/s in total", *(f"{count} seeds" for count in counts)], rows)]
+
+
 SECTIONS = {
     "profile-cpu": "Where a training step spends its time",
     "startup": "Start-up",
@@ -142,6 +158,7 @@ SECTIONS = {
 TABLES = {
     "profile-cpu": profile_table,
     "gpu/fast-kernels": profile_table,
+    **{f"gpu/packing-{network}": packing_table for network in packing.NETWORKS},
     "startup": startup_table,
     "own_images": own_images_table,
     "scaling": scaling_table,

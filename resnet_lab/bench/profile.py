@@ -71,7 +71,8 @@ def profile(config: Config, seconds: float) -> dict[str, Any]:
     if inductor compiles for a CPU, and RunFailed if the profiler sees nothing.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler tells stderr of every start and stop otherwise
-    with bare_step(config) as (step, device):
+    with bare_step(config) as (step, totals):
+        device = totals.loss.device
         if device.type == "cpu" and config.trainer.compile is Compile.inductor:
             what = "the profiler does not see what inductor compiles for a CPU"
             raise ConfigError(f"--profile: {what}; use trainer.compile=off")
