@@ -7,11 +7,9 @@ waits for.
 
 import os
 import re
-import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,7 +23,7 @@ from resnet_lab.config.schema import Config
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.training.graphs import WARM_UP
 
-ROUNDS = 10  # each kind of operation has its median, since other processes prolong some operations of some rounds
+ROUNDS = 6
 MOST_STEPS = 20  # in a round, since the profiler keeps all their operations in memory
 
 INPUT_GRADIENTS, WEIGHT_GRADIENTS = "convolutions, input gradients", "convolutions, weight gradients"
@@ -55,19 +53,14 @@ def kind(name: str) -> str:
     return next((kind for kind, pattern in KINDS.items() if re.search(pattern, name)), OTHERS)
 
 
-@dataclass
-class Operations:
-    """How often each operation ran, by name, and for how many seconds."""
-
-    count: Counter[str]
-    seconds: dict[str, float]
+Operations = dict[str, list[float]]  # by name, the seconds of each operation, in the order in which they began
 
 
 def profile(config: Config, seconds: float) -> dict[str, Any]:
     """Profile training steps, on images already on the device, for about that many seconds.
 
-    Return the `device`, the milliseconds of a step under the profiler (`step_ms`) and without it (`bare_ms`), medians
-    over rounds, and `kinds`: operations and milliseconds per step, and the share of `step_ms`. Raises ConfigError
+    Return the `device`, the milliseconds of a step under the profiler (`step_ms`) and without it (`bare_ms`), of the
+    fastest rounds, and `kinds`: operations and milliseconds per step, and the share of `step_ms`. Raises ConfigError
     if inductor compiles for a CPU, and RunFailed if the profiler sees nothing.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler tells stderr of every start and stop otherwise
@@ -80,58 +73,63 @@ def profile(config: Config, seconds: float) -> dict[str, Any]:
         seconds_per_step(step, WARM_UP + 1, device)
         steps = round(seconds / ROUNDS / 2 / seconds_per_step(step, 1, device))
         steps = max(1, min(MOST_STEPS, steps))
-        bare, profiled, clocks = [], [], []
+        bare, walls, rounds, clocks = [], [], [], []
         for _ in range(ROUNDS):
             bare.append(seconds_per_step(step, steps, device))
             with torch.profiler.profile(activities=[activity]) as seen:
-                wall = seconds_per_step(step, steps, device)
-            profiled.append((seen, wall))
+                walls.append(seconds_per_step(step, steps, device))
+            rounds.append(kernels(seen) if device.type == "cuda" else operators(seen))
             if device.type == "cpu":
                 with GradientClock() as clock:
                     step()
                 clocks.append(clock)
-    found = [(split(operators(seen), clocks) if clocks else kernels(seen), wall) for seen, wall in profiled]
-    if not found[0][0].count:
+    if not rounds[0]:
         raise RunFailed("--profile: the profiler saw nothing run; with KINETO_LOG_LEVEL=0 it says why")
-    wall = statistics.median(wall for _, wall in profiled)
+    operations = split(fastest(rounds), fastest([clock.taken for clock in clocks]))
+    host = min(wall - total(each) / steps for wall, each in zip(walls, rounds, strict=True))
     return {
         "device": device.type,
-        "step_ms": 1000 * wall,
-        "bare_ms": 1000 * statistics.median(bare),
-        "kinds": shares([by_kind(operations, steps, wall) for operations, wall in found], wall),
+        "step_ms": 1000 * min(walls),
+        "bare_ms": 1000 * min(bare),
+        "kinds": shares(operations, steps, max(0.0, host), min(walls)),
     }
 
 
-Kinds = dict[str, tuple[float, float]]  # operations and seconds of each kind in a step
+def fastest(rounds: Sequence[Operations]) -> Operations:
+    """Return the least time of each operation over rounds, since other processes prolong some in each."""
+    names = dict.fromkeys(name for each in rounds for name in each)
+    return {name: [*map(min, zip(*(each.get(name, []) for each in rounds), strict=False))] for name in names}
 
 
-def by_kind(operations: Operations, steps: int, wall: float) -> Kinds:
-    """Sum up the operations of `steps` steps by kind; the host has what they leave of a step's `wall` seconds."""
-    kinds = {HOST: (0.0, max(0.0, wall - sum(operations.seconds.values()) / steps))}
-    for name, count in operations.count.items():
-        number, seconds = kinds.get(kind(name), (0.0, 0.0))
-        kinds[kind(name)] = (number + count / steps, seconds + operations.seconds[name] / steps)
-    return kinds
+def total(operations: Operations) -> float:
+    """Return the seconds of all operations."""
+    return sum(map(sum, operations.values()))
 
 
-def shares(rounds: Sequence[Kinds], wall: float) -> dict[str, dict[str, float]]:
-    """Return the median of each kind over rounds, scaled to sum up to `wall` seconds, and its share; largest first."""
-    medians = {name: statistics.median(kinds[name][1] for kinds in rounds) for name in rounds[0]}
-    total = sum(medians.values())
+def shares(operations: Operations, steps: int, host: float, wall: float) -> dict[str, dict[str, float]]:
+    """Return operations and milliseconds in one of `steps` steps, and its share, for each kind; the largest first.
+
+    The seconds of operations, and of the host in a step, are scaled to sum up to a step's `wall` seconds.
+    """
+    count, seconds = Counter[str](), {HOST: host}
+    for name, times in operations.items():
+        count[kind(name)] += len(times)
+        seconds[kind(name)] = seconds.get(kind(name), 0.0) + sum(times) / steps
+    whole = sum(seconds.values())
     return {
-        name: {"operations": rounds[0][name][0], "ms": 1000 * wall * seconds / total, "share": seconds / total}
-        for name, seconds in sorted(medians.items(), key=lambda item: -item[1])
+        name: {"operations": count[name] / steps, "ms": 1000 * wall * taken / whole, "share": taken / whole}
+        for name, taken in sorted(seconds.items(), key=lambda item: -item[1])
     }
 
 
 def kernels(seen: torch.profiler.profile) -> Operations:
     """Return everything that ran on the GPU."""
-    return _summed([event for event in seen.events() or [] if event.device_type.name == "CUDA"])
+    return _times([event for event in seen.events() or [] if event.device_type.name == "CUDA"])
 
 
 def operators(seen: torch.profiler.profile) -> Operations:
     """Return the outermost operators on the CPU; the time of an operator includes those that it calls."""
-    return _summed([event for event in seen.events() or [] if _is_operator(event) and not _within_operator(event)])
+    return _times([event for event in seen.events() or [] if _is_operator(event) and not _within_operator(event)])
 
 
 def _is_operator(event: Any) -> bool:
@@ -146,29 +144,26 @@ def _within_operator(event: Any) -> bool:
     return False
 
 
-def _summed(events: list[Any]) -> Operations:
-    found = Operations(Counter(), {})
-    for event in events:
-        found.count[event.name] += 1
-        found.seconds[event.name] = found.seconds.get(event.name, 0.0) + event.time_range.elapsed_us() / 1e6
+def _times(events: list[Any]) -> Operations:
+    found: Operations = {}
+    for event in sorted(events, key=lambda event: event.time_range.start):
+        found.setdefault(event.name, []).append(event.time_range.elapsed_us() / 1e6)
     return found
 
 
 class GradientClock(TorchDispatchMode):
-    """Computes the gradients of convolutions one after the other: `dgrad`, `wgrad`, and how many calls wanted either.
+    """Computes the gradients of convolutions one after the other, and takes the time of each: `dgrad` and `wgrad`.
 
     On a CPU, one call for both gradients runs the same two kernels, also one after the other.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.taken = Operations(Counter(), {"dgrad": 0.0, "wgrad": 0.0})
-        self.calls = 0
+        self.taken: Operations = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is not torch.ops.aten.convolution_backward.default:
             return func(*args, **(kwargs or {}))
-        self.calls += 1
         *others, (needs_input, needs_weight, needs_bias) = args
         of_input, _, _ = self._timed("dgrad", others, [needs_input, False, False])
         _, of_weight, of_bias = self._timed("wgrad", others, [False, needs_weight, needs_bias])
@@ -179,22 +174,19 @@ class GradientClock(TorchDispatchMode):
             return None, None, None
         began = time.perf_counter()
         gradients = torch.ops.aten.convolution_backward.default(*others, mask)
-        self.taken.seconds[name] += time.perf_counter() - began
-        self.taken.count[name] += 1
+        self.taken.setdefault(name, []).append(time.perf_counter() - began)
         return gradients
 
 
 BACKWARD = "aten::convolution_backward"
 
 
-def split(operations: Operations, clocks: Sequence[GradientClock]) -> Operations:
-    """Split the operator that computes both gradients of convolutions, in the ratio of the fastest clock."""
-    if BACKWARD not in operations.count:
+def split(operations: Operations, gradients: Operations) -> Operations:
+    """Split the operator for both gradients of convolutions in the ratio of the times that a GradientClock took."""
+    if not (times := operations.pop(BACKWARD, [])):
         return operations
-    fastest = min(clocks, key=lambda clock: sum(clock.taken.seconds.values()))
-    count, seconds = operations.count.pop(BACKWARD), operations.seconds.pop(BACKWARD)
-    total = sum(fastest.taken.seconds.values())
-    for name, taken in fastest.taken.seconds.items():
-        operations.count[f"{BACKWARD} {name}"] = count * fastest.taken.count[name] // fastest.calls
-        operations.seconds[f"{BACKWARD} {name}"] = seconds * taken / total
+    calls = max(map(len, gradients.values()))
+    for name, taken in gradients.items():
+        share, count = sum(taken) / total(gradients), len(times) * len(taken) // calls
+        operations[f"{BACKWARD} {name}"] = [sum(times) * share / count] * count
     return operations

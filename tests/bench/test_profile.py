@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity
 
 from resnet_lab.bench.__main__ import main
-from resnet_lab.bench.profile import BACKWARD, HOST, GradientClock, Operations, by_kind, kind, operators, shares, split
+from resnet_lab.bench.profile import BACKWARD, HOST, GradientClock, fastest, kind, operators, shares, split, total
 from resnet_lab.config.compose import load_config
 from resnet_lab.model.resnet import ResNetV2
 
@@ -43,18 +42,15 @@ def test_kinds():
     assert {name: kind(name) for name in names} == names
 
 
-def test_the_host_has_what_operations_leave():
-    operations = Operations(Counter({"aten::add": 4, "aten::add_": 2}), {"aten::add": 0.3, "aten::add_": 0.1})
-    assert by_kind(operations, steps=2, wall=0.5) == {HOST: (0, pytest.approx(0.3)), "additions": (3, 0.2)}
-    assert by_kind(operations, steps=2, wall=0.1)[HOST] == (0, 0)  # of kernels that overlap
+def test_the_host_has_its_share_and_all_sum_up_to_the_wall_time():
+    found = shares({"aten::add": [0.1, 0.1], "aten::add_": [0.2, 0.0]}, steps=2, host=0.3, wall=1.0)
+    assert list(found) == [HOST, "additions"]
+    assert found["additions"] == pytest.approx({"operations": 2, "ms": 400, "share": 0.4})
+    assert found[HOST] == pytest.approx({"operations": 0, "ms": 600, "share": 0.6})
 
 
-def test_a_round_in_which_an_operation_was_interrupted_changes_nothing():
-    usual, interrupted = {HOST: (0.0, 0.1), "ReLU": (2.0, 0.3)}, {HOST: (0.0, 0.1), "ReLU": (2.0, 9.0)}
-    found = shares([usual, interrupted, usual], wall=0.5)
-    assert list(found) == ["ReLU", HOST]
-    assert found["ReLU"] == pytest.approx({"operations": 2, "ms": 375, "share": 0.75})
-    assert found[HOST] == pytest.approx({"operations": 0, "ms": 125, "share": 0.25})
+def test_an_operation_that_was_prolonged_in_a_round_counts_as_in_another():
+    assert fastest([{"a": [1.0, 9.0], "b": [3.0]}, {"a": [9.0, 2.0], "b": [3.0]}]) == {"a": [1.0, 2.0], "b": [3.0]}
 
 
 def test_only_outermost_operators_count_and_no_range_does():
@@ -65,10 +61,10 @@ def test_only_outermost_operators_count_and_no_range_does():
             conv(torch.ones(2, 3, 8, 8)).relu_().sum().backward()
         seconds = time.perf_counter() - began
     found = operators(seen)
-    assert {"aten::conv2d", "aten::relu_", BACKWARD, "aten::threshold_backward"} <= set(found.count)
-    assert not {"mine", "aten::convolution", "aten::clamp_min_", "ConvolutionBackward0"} & set(found.count)
-    assert not [name for name in found.count if name.startswith(("autograd::", "torch::"))]
-    assert 0 < sum(found.seconds.values()) < seconds
+    assert {"aten::conv2d", "aten::relu_", BACKWARD, "aten::threshold_backward"} <= set(found)
+    assert not {"mine", "aten::convolution", "aten::clamp_min_", "ConvolutionBackward0"} & set(found)
+    assert not [name for name in found if name.startswith(("autograd::", "torch::"))]
+    assert 0 < total(found) < seconds
 
 
 def test_gradients_one_after_the_other_are_those_of_one_call():
@@ -83,21 +79,17 @@ def test_gradients_one_after_the_other_are_those_of_one_call():
     with GradientClock() as clock:
         found = gradients()
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
-    assert clock.calls == 2
-    assert clock.taken.count == {"dgrad": 1, "wgrad": 2}  # the image needs no gradient
-    assert all(seconds > 0 for seconds in clock.taken.seconds.values())
+    assert {name: len(times) for name, times in clock.taken.items()} == {"wgrad": 2, "dgrad": 1}  # none for the image
+    assert total(clock.taken) > 0
 
 
-def test_both_gradients_have_the_time_of_the_operator_in_the_fastest_ratio():
-    slow, fast = GradientClock(), GradientClock()
-    slow.calls, slow.taken = 2, Operations(Counter(dgrad=1, wgrad=2), {"dgrad": 5.0, "wgrad": 5.0})
-    fast.calls, fast.taken = 2, Operations(Counter(dgrad=1, wgrad=2), {"dgrad": 1.0, "wgrad": 3.0})
-    found = split(Operations(Counter({BACKWARD: 20}), {BACKWARD: 0.8}), [slow, fast])
-    assert {kind(name): count for name, count in found.count.items()} == {
-        "convolutions, input gradients": 10,
-        "convolutions, weight gradients": 20,
+def test_both_gradients_share_the_time_of_the_operator():
+    found = split({BACKWARD: [0.1] * 8, "aten::add": [0.5]}, {"wgrad": [2.0, 1.0], "dgrad": [1.0]})
+    assert {kind(name): (len(times), sum(times)) for name, times in found.items()} == {
+        "additions": (1, 0.5),
+        "convolutions, weight gradients": (8, pytest.approx(0.6)),
+        "convolutions, input gradients": (4, pytest.approx(0.2)),
     }
-    assert [*found.seconds.values()] == pytest.approx([0.2, 0.6])
 
 
 def test_the_command_profiles_the_step_of_the_network(
