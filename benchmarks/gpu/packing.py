@@ -3,7 +3,6 @@
 All train the same bare steps, so that only the way of sharing differs; `fast/jobs` measures whole trainings.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -68,7 +67,6 @@ def throughput(way: str, count: int, steps: int, overrides: Sequence[str]) -> fl
 
 def different(overrides: Sequence[str]) -> int:
     """Return for how many of two seeds the losses in one process are not bit-identical with those in two."""
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     repeatable = [*overrides, "deterministic=true"]
     [shared] = at_once([streams.command([0, 1], CHECKED_STEPS, repeatable)])
     alone = at_once([streams.command([seed], CHECKED_STEPS, repeatable) for seed in (0, 1)])

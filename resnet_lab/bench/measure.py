@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import statistics
 import tempfile
 import time
@@ -132,6 +133,8 @@ def _algorithms(deterministic: bool) -> Iterator[None]:
     before = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
     torch.backends.cudnn.benchmark = not deterministic
     torch.use_deterministic_algorithms(deterministic)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS refuses
     try:
         yield
     finally:

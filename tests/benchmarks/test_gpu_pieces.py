@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import decide, report
 from benchmarks.checks import TINY
-from benchmarks.gpu import Content, fast, packing, right, streams
+from benchmarks.gpu import Content, fast, packing, promise, right, streams
 from benchmarks.gpu import __main__ as gpu
 from resnet_lab.interrupts import RunFailed
 
@@ -82,6 +82,28 @@ def test_a_gpu_part_stops_before_a_step_that_would_not_fit_and_continues_there(
     assert (clock.now, gpu.written(parts, tmp_path)["c/z"]) == (40, {})
     assert gpu.perform(parts, tmp_path, FOREVER) == 0
     assert clock.now == 90
+
+
+def test_the_sweep_that_is_done_is_not_repeated(monkeypatch: pytest.MonkeyPatch):
+    """The sweeps are given here; which of them run, and the verdicts, are the program's."""
+    commands: list[list[str]] = []
+
+    def given(command: list[str], **how: Any) -> None:
+        commands.append(command)
+        [folder] = [word.partition("=")[2] for word in command if word.startswith("output_dir=")]
+        for seed in range(promise.SEEDS):
+            Path(folder, str(seed)).mkdir()
+            Path(folder, str(seed), "result.json").touch()
+
+    monkeypatch.setattr(promise.subprocess, "run", given)
+    monkeypatch.setattr(promise, "interrupted", lambda *how: 130)
+    monkeypatch.setattr(promise, "on_gpu", lambda: {"1"})
+    first = next(promise.seeds({}))
+    assert "checks" not in first
+    last = [*promise.seeds(copy.deepcopy(first))][-1]
+    assert [command[-1] for command in commands] == ["hydra.launcher.mps=false", "hydra.launcher.mps=true"]
+    assert last["interrupted"] == {"status": 130, "left": 0}
+    assert [check["passed"] for check in last["checks"]] == [True] * 5
 
 
 def test_gpu_verdicts():
