@@ -85,7 +85,7 @@ def profile(config: Config, seconds: float) -> dict[str, Any]:
                 clocks.append(clock)
     if not rounds[0]:
         raise RunFailed("--profile: the profiler saw nothing run; with KINETO_LOG_LEVEL=0 it says why")
-    operations = split(fastest(rounds), fastest([clock.taken for clock in clocks]))
+    operations = split(fastest(rounds), fastest([clock.times for clock in clocks]))
     host = min(wall - total(each) / steps for wall, each in zip(walls, rounds, strict=True))
     return {
         "device": device.type,
@@ -159,7 +159,7 @@ class GradientClock(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.taken: Operations = {}
+        self.times: Operations = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is not torch.ops.aten.convolution_backward.default:
@@ -174,7 +174,7 @@ class GradientClock(TorchDispatchMode):
             return None, None, None
         began = time.perf_counter()
         gradients = torch.ops.aten.convolution_backward.default(*others, mask)
-        self.taken.setdefault(name, []).append(time.perf_counter() - began)
+        self.times.setdefault(name, []).append(time.perf_counter() - began)
         return gradients
 
 

@@ -79,8 +79,8 @@ def test_gradients_one_after_the_other_are_those_of_one_call():
     with GradientClock() as clock:
         found = gradients()
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
-    assert {name: len(times) for name, times in clock.taken.items()} == {"wgrad": 2, "dgrad": 1}  # none for the image
-    assert total(clock.taken) > 0
+    assert {name: len(times) for name, times in clock.times.items()} == {"wgrad": 2, "dgrad": 1}  # none for the image
+    assert total(clock.times) > 0
 
 
 def test_both_gradients_share_the_time_of_the_operator():
