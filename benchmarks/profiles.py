@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, on a CPU: `python -m benchmarks.profiles` writes profile-cpu.json.
+"""Where the time of a training step goes, on one thread of a CPU: `python -m benchmarks.profiles` writes profile-cpu.json.
 
 On a GPU, `python -m benchmarks.gpu --only fast/kernels` measures the same.
 """
@@ -14,6 +14,8 @@ from resnet_lab.bench.profile import HOST, profile
 from resnet_lab.config.compose import load_config
 
 NETWORKS = ("cifar10_v1_20", "cifar10_20", "cifar10_56", "cifar10_164")
+# Threads wait for each other whenever another process runs on a core, which distorts the shares.
+ON_ONE_THREAD = ("trainer=cpu", "trainer.num_threads=1")
 LEAST_BUSY = 0.9  # share of a step in which operations run
 
 
@@ -25,14 +27,14 @@ def main() -> None:
     options = parser.parse_args()
     networks = {}
     for network in options.networks:
-        networks[network] = profiled(network, "cpu", options.seconds)
+        networks[network] = profiled(network, options.seconds, *ON_ONE_THREAD)
         print(f"{network}: {networks[network]['step_ms']:.0f} ms per step", flush=True)
     write(options.out, facts("benchmarks.profiles") | {"networks": networks, "checks": checks(networks)})
 
 
-def profiled(network: str, trainer: str, seconds: float) -> dict[str, Any]:
+def profiled(network: str, seconds: float, *overrides: str) -> dict[str, Any]:
     """Profile the training step of an experiment on random images."""
-    return profile(load_config(f"+experiment={network}", "data=fake", f"trainer={trainer}"), seconds)
+    return profile(load_config(f"+experiment={network}", "data=fake", *overrides), seconds)
 
 
 def checks(networks: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

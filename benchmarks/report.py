@@ -150,7 +150,7 @@ def packing_table(content: Content) -> list[str]:
 
 
 SECTIONS = {
-    "profile-cpu": "Where a training step spends its time",
+    "profile-cpu": "Where a training step spends its time, on one CPU thread",
     "startup": "Start-up",
     "own_images": "Own images",
     "scaling": "More images, more layers",

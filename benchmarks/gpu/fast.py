@@ -46,7 +46,7 @@ def kernels(earlier: Content) -> Iterator[Content]:
     networks: dict[str, Any] = dict(earlier.get("networks", {}))
     for network in PROFILED:
         if network not in networks:
-            networks[network] = profiles.profiled(network, "gpu", PROFILE_SECONDS)
+            networks[network] = profiles.profiled(network, PROFILE_SECONDS, "trainer=gpu")
             yield {"networks": networks}
     yield {"networks": networks, "checks": profiles.checks(networks)}
 
