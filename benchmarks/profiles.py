@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, on one thread of a CPU: `python -m benchmarks.profiles` writes profile-cpu.json.
+"""Where the time of a training step goes, on one CPU thread: `python -m benchmarks.profiles` writes profile-cpu.json.
 
 On a GPU, `python -m benchmarks.gpu --only fast/kernels` measures the same.
 """
