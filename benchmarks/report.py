@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.facts import RESULTS, load
+from benchmarks.gpu import packing
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, FIGURE = DOCS / "performance.md", DOCS / "figures" / "performance.png"
@@ -64,10 +65,18 @@ def page(results: Mapping[str, Content]) -> str:
     if gpu := {name: content for name, content in results.items() if name.startswith("gpu/") and "checks" in content}:
         parts += ["## On a GPU\n"]
         for name, content in gpu.items():
-            failed = f"`{name}` could not be measured: {content['error']}\n" if "error" in content else ""
-            parts += [failed or f"`{name}`\n\n{verdict_table(content['checks'])}"]
+            if "error" in content:
+                parts += [f"`{name}` could not be measured: {content['error']}\n"]
+            else:
+                parts += [
+                    f"`{name}`\n",
+                    *(TABLES[name](content) if name in TABLES else []),
+                    verdict_table(content["checks"]),
+                ]
     else:
         parts += ["## On a GPU\n", "Not measured yet: run `python -m benchmarks.gpu` on a machine with a GPU.\n"]
+    if not any(name.startswith("gpu/packing") for name in results):
+        parts += ["Several runs on one GPU are not measured yet: `python -m benchmarks.gpu --only packing`.\n"]
     return "\n".join([*parts, "## Machines and commands\n", *(origin(name, results[name]) for name in results)])
 
 
@@ -112,8 +121,48 @@ def own_images_table(content: Content) -> list[str]:
     return [table(["what", "seconds"], [[names[name], spread(s, ".2f")] for name, s in content["spread"].items()])]
 
 
-SECTIONS = {"startup": "Start-up", "own_images": "Own images", "scaling": "More images, more layers"}
-TABLES = {"startup": startup_table, "own_images": own_images_table, "scaling": scaling_table}
+def profile_table(content: Content) -> list[str]:
+    """Return the table of the shares of a training step, a column for each network."""
+    networks = content["networks"]
+    kinds = dict.fromkeys(kind for network in networks.values() for kind in network["kinds"])
+    shares = {
+        kind: [network["kinds"].get(kind, {"share": 0})["share"] for network in networks.values()] for kind in kinds
+    }
+    rows = [
+        [kind, *(f"{share:.1%}" for share in of_kind)]
+        for kind, of_kind in sorted(shares.items(), key=lambda item: -sum(item[1]))
+    ]
+    total = ["milliseconds per step", *(f"{network['step_ms']:,.1f}" for network in networks.values())]
+    return [table(["share of a step", *networks], [*rows, total])]
+
+
+def packing_table(content: Content) -> list[str]:
+    """Return the table of the total images/s of several seeds on one GPU, and their gain over one after the other."""
+    speeds, gains, counts = content["images_per_second"], content["gains"], [*content["fastest"]]
+    ways = dict.fromkeys(name.partition(", ")[2] for name in [*gains, *content["failed"]] if ", " in name)
+
+    def cell(name: str) -> str:
+        return f"{speeds[name]['median']:,.0f} ({gains[name]['median']:.2f} ×)" if name in gains else "failed"
+
+    alone = [packing.ALONE, *[f"{speeds[packing.ALONE]['median']:,.0f}"] * len(counts)]
+    rows = [alone, *([way, *(cell(f"{count} seeds, {way}") for count in counts)] for way in ways)]
+    return [table(["images/s in total", *(f"{count} seeds" for count in counts)], rows)]
+
+
+SECTIONS = {
+    "profile-cpu": "Where a training step spends its time, on one CPU thread",
+    "startup": "Start-up",
+    "own_images": "Own images",
+    "scaling": "More images, more layers",
+}
+TABLES = {
+    "profile-cpu": profile_table,
+    "gpu/fast-kernels": profile_table,
+    **{f"gpu/packing-{network}": packing_table for network in packing.NETWORKS},
+    "startup": startup_table,
+    "own_images": own_images_table,
+    "scaling": scaling_table,
+}
 
 
 def verdict_table(checks: Sequence[Mapping[str, Any]]) -> str:

@@ -1,7 +1,5 @@
 """How fast is it: images/s in comparison, the kernels of a step, time outside of the steps, several runs at once."""
 
-import itertools
-import re
 import statistics
 import subprocess
 import tempfile
@@ -10,33 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.profiler import ProfilerActivity, profile
-
-from benchmarks import decide
+from benchmarks import decide, profiles
 from benchmarks.facts import load
 from benchmarks.gpu import Content
 from benchmarks.gpu.command import lab, result_of
 from benchmarks.train import comparison, rounds_measured
-from resnet_lab.bench.measure import bare_step
-from resnet_lab.config.compose import load_config
 
 EPOCH_IMAGES = 50_000
 EPOCH_SECONDS = {"cifar10_basic_56": 0.6, "cifar10_164": 1.8}  # upper limits
 PROFILED = ("cifar10_56", "cifar10_164")
-REPLAYS = 5
-
-# The kind of a kernel, by the first pattern that its name matches.
-KINDS = {
-    "BatchNorm": r"batch_norm|for_multi_outputs|FillFunctor<int>",
-    "ReLU": r"clamp|threshold",
-    "casts and copies": r"copy_kernel|Memcpy|CopyFunctor",
-    "additions": r"CUDAFunctor_add",
-    "weight gradient": r"wgrad",
-    "input gradient": r"dgrad",
-    "convolution": r"fprop|[Cc]onv|nvjet|gemm|splitK|cudnn|cutlass|nhwc|Padding",
-    "optimiser and counters": r"multi_tensor|[Ff]used|FunctorOnSelf",
-}
+PROFILE_SECONDS = 5
 
 SHARE_OF_STEPS = 0.95  # of an epoch's wall time, at least
 EPOCHS = 5
@@ -61,49 +42,13 @@ def epoch_checks(network: str, speeds: Mapping[str, Mapping[str, float]]) -> lis
 
 
 def kernels(earlier: Content) -> Iterator[Content]:
-    """Profile replays of the bare step: kernels, the share of each kind, and the time in which none runs."""
+    """Profile replays of the bare step: the share of each kind of kernel, and of the time in which none runs."""
     networks: dict[str, Any] = dict(earlier.get("networks", {}))
     for network in PROFILED:
         if network not in networks:
-            networks[network] = profiled(network)
+            networks[network] = profiles.profiled(network, PROFILE_SECONDS, "trainer=gpu")
             yield {"networks": networks}
-    what = "kernels run for at least 0.9 of the time of a replay of {}"
-    checks = [decide.verdict(what.format(name), found["busy_share"], 0.9) for name, found in networks.items()]
-    yield {"networks": networks, "checks": checks}
-
-
-def profiled(network: str) -> dict[str, Any]:
-    """Profile the replayed step of a network; times are in microseconds per step."""
-    torch.backends.cudnn.benchmark = True
-    with bare_step(load_config(f"+experiment={network}", "data=fake")) as (step, _):
-        for _ in range(10):
-            step()
-        with profile(activities=[ProfilerActivity.CUDA]) as seen:
-            for _ in range(REPLAYS):
-                step()
-            torch.cuda.synchronize()
-    events = [event for event in seen.events() or [] if event.device_type.name == "CUDA"]
-    times = sorted((event.time_range.start, event.time_range.end) for event in events)
-    busy = sum(end - start for start, end in times)
-    by_kind: dict[str, dict[str, float]] = {}
-    for event in events:
-        of_kind = by_kind.setdefault(kind(event.name), {"kernels": 0.0, "us": 0.0})
-        of_kind["kernels"] += 1 / REPLAYS
-        of_kind["us"] += event.time_range.elapsed_us() / REPLAYS
-    gaps = [following[0] - previous[1] for previous, following in itertools.pairwise(times)]
-    return {
-        "kernels": len(events) / REPLAYS,
-        "kernel_us": busy / len(events),
-        "median_gap_us": statistics.median(gaps),
-        "busy_us": busy / REPLAYS,
-        "busy_share": busy / (times[-1][1] - times[0][0]),
-        "kinds": dict(sorted(by_kind.items(), key=lambda item: -item[1]["us"])),
-    }
-
-
-def kind(name: str) -> str:
-    """Return the kind of a kernel."""
-    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, name)), "others")
+    yield {"networks": networks, "checks": profiles.checks(networks)}
 
 
 def epochs(earlier: Content) -> Iterator[Content]:

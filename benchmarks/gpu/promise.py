@@ -37,29 +37,32 @@ def too_large(earlier: Content) -> Iterator[Content]:
         said[f"batches of {batch}"] = last = ended.stderr.strip().rpartition("\n")[2]
         advised = ended.returncode == 1 and "optim.batch_size" in last and "Traceback" not in ended.stderr
         checks.append(decide.verdict(f"batches of {batch} cannot fit, and the run ends with advice", advised, 1))
-    yield {"said": said, "checks": [*checks, nothing_left(before)]}
+    yield {"said": said, "checks": [*checks, nothing_left(left_over(before))]}
 
 
 def seeds(earlier: Content) -> Iterator[Content]:
     """Train eight seeds, four at once, without and with MPS; the second sweep is interrupted and started again."""
-    content: Content = {"seconds": {}, "checks": []}
-    before = on_gpu()
+    content: Content = {name: dict(earlier.get(name, {})) for name in ("seconds", "done", "interrupted", "left")}
     for mps in ("false", "true"):
+        name = f"mps={mps}"
+        if name in content["left"]:
+            continue
+        before = on_gpu()
         with tempfile.TemporaryDirectory() as folder:
             sweep = [f"+experiment={NETWORK}", "data=fake", "data.num_images=20000", f"trainer.max_epochs={EPOCHS}"]
             sweep += [f"output_dir={folder}", "-m", f"seed=range({SEEDS})"]
-            sweep += ["hydra.launcher.jobs_per_gpu=4", f"hydra.launcher.mps={mps}"]
+            sweep += ["hydra.launcher.jobs_per_gpu=4", f"hydra.launcher.{name}"]
             start = time.perf_counter()
             if mps == "true":
-                content["interrupted"] = interrupted(sweep, Path(folder))
-                content["checks"].append(nothing_left(before))
+                content["interrupted"] = {"status": interrupted(sweep, Path(folder)), "left": left_over(before)}
             subprocess.run(lab(*sweep), check=True, capture_output=True, text=True)
-            content["seconds"][f"mps={mps}"] = time.perf_counter() - start
-            done = len([*Path(folder).rglob("result.json")])
-            content["checks"].append(decide.verdict(f"all seeds are done, mps={mps}", done, SEEDS))
-            if mps == "false":
-                yield {name: value for name, value in content.items() if name != "checks"}
-    yield content | {"checks": [*content["checks"], nothing_left(before)]}
+            content["seconds"][name] = time.perf_counter() - start
+            content["done"][name] = len([*Path(folder).rglob("result.json")])
+        content["left"][name] = left_over(before)
+        yield content
+    checks = [decide.verdict(f"all seeds are done, {name}", done, SEEDS) for name, done in content["done"].items()]
+    left = [content["interrupted"]["left"], *content["left"].values()]
+    yield content | {"checks": [*checks, *map(nothing_left, left)]}
 
 
 def interrupted(sweep: list[str], folder: Path) -> int:
@@ -78,9 +81,14 @@ def on_gpu() -> set[str]:
     return {*subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()}
 
 
-def nothing_left(before: set[str]) -> dict[str, Any]:
+def left_over(before: set[str]) -> int:
+    """Return the number of new processes on the GPU."""
+    return len(on_gpu() - before)
+
+
+def nothing_left(count: int) -> dict[str, Any]:
     """Check that no new process is on the GPU."""
-    return decide.verdict("no process is left on the GPU", len(on_gpu() - before), 0, at_least=False)
+    return decide.verdict("no process is left on the GPU", count, 0, at_least=False)
 
 
 def training(folder: str | None, earlier: Content) -> Iterator[Content]:

@@ -106,8 +106,8 @@ def on_random_images(config: Config, steps: int, folder: str) -> Config:
 
 
 @contextmanager
-def bare_step(config: Config) -> Iterator[tuple[Callable[[], None], torch.device]]:
-    """Set the machine up for training, and yield a step on images already on the device, and the device."""
+def bare_step(config: Config) -> Iterator[tuple[Callable[[], None], Totals]]:
+    """Set the machine up for training; yield a step on images already on the device, and what it adds its loss to."""
     runtime = Runtime.resolve(config, measure(config).macs)
     device = torch.device("cuda" if runtime.accelerator == "gpu" else "cpu")
     dtype = torch.float64 if runtime.precision == "64-true" else torch.float32
@@ -116,27 +116,30 @@ def bare_step(config: Config) -> Iterator[tuple[Callable[[], None], torch.device
     net = net.to(memory_format=memory_format(config))
     optimizer = build_optimizer(config.optim, net)
     recorder = GraphCapture() if runtime.graphs else None
-    step = training_step(net, optimizer, config.optim, Totals(task, device), runtime, recorder)
+    totals = Totals(task, device)
+    step = training_step(net, optimizer, config.optim, totals, runtime, recorder)
     images = torch.randn(config.optim.batch_size, *config.data.image_shape, device=device, dtype=dtype)
     images = images.contiguous(memory_format=memory_format(config))
     labels = torch.from_numpy(ImageData(on_random_images(config, 1, "")).source.train.labels).to(device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=runtime.precision == "bf16-mixed")
     with runtime.set_up(), autocast:
-        yield lambda: step(images, labels), device
+        yield lambda: step(images, labels), totals
 
 
 def bare_seconds(config: Config, rounds: int = 5) -> float:
     """Return the seconds per step on images already on the device: the median of rounds of about half a second."""
-    with bare_step(config) as (step, device):
+    with bare_step(config) as (step, totals):
+        device = totals.loss.device
+        seconds_per_step(step, WARM_UP + 1, device)
+        steps = max(1, round(0.5 / seconds_per_step(step, 1, device)))
+        return statistics.median(seconds_per_step(step, steps, device) for _ in range(rounds))
 
-        def seconds(steps: int) -> float:
-            roofs.wait(device)
-            start = time.perf_counter()
-            for _ in range(steps):
-                step()
-            roofs.wait(device)
-            return (time.perf_counter() - start) / steps
 
-        seconds(WARM_UP + 1)
-        steps = max(1, round(0.5 / seconds(1)))
-        return statistics.median(seconds(steps) for _ in range(rounds))
+def seconds_per_step(step: Callable[[], None], steps: int, device: torch.device) -> float:
+    """Take that many steps, and wait for the device before and after them."""
+    roofs.wait(device)
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    roofs.wait(device)
+    return (time.perf_counter() - start) / steps

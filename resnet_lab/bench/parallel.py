@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.sweep.mps import service
@@ -23,13 +24,28 @@ def together(overrides: Sequence[str], jobs: int, steps: int, mps: bool) -> dict
     when a job fails.
     """
     command = [sys.executable, "-m", "resnet_lab.bench", f"--worker={steps}", *overrides]
+    return {"jobs": jobs, "images_per_second": images_per_second(at_once([command] * jobs, mps))}
+
+
+def images_per_second(ended: Sequence[Mapping[str, float]]) -> float:
+    """Return the total throughput of jobs that began at the same time, by the `images` and `seconds` of each."""
+    return sum(job["images"] for job in ended) / max(job["seconds"] for job in ended)
+
+
+def at_once(commands: Sequence[Sequence[str]], mps: bool = False) -> list[dict[str, Any]]:
+    """Start a process for each command, wait until all call `when_told`, and let them go on at the same time.
+
+    Return what each printed then, as JSON. Several share a GPU by MPS if `mps`. Raises RunFailed when one fails.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment = stack.enter_context(service(folder)) if mps else {}
-        if mps and not environment:
+        needs_service = mps and len(commands) > 1
+        environment = stack.enter_context(service(folder)) if needs_service else {}
+        if needs_service and not environment:
             raise RunFailed("--mps: NVIDIA's Multi-Process Service could not be started")
-        environment = {**os.environ, **environment, "OMP_NUM_THREADS": str(max(1, physical_cores() // jobs))}
-        workers = [stack.enter_context(_worker(command, environment)) for _ in range(jobs)]
+        threads = str(max(1, physical_cores() // len(commands)))
+        environment = {**os.environ, **environment, "OMP_NUM_THREADS": threads}
+        workers = [stack.enter_context(_worker(command, environment)) for command in commands]
         for worker in workers:
             assert worker.stdout
             if worker.stdout.readline().strip() != READY:
@@ -42,8 +58,7 @@ def together(overrides: Sequence[str], jobs: int, steps: int, mps: bool) -> dict
             if worker.returncode:
                 raise RunFailed(f"a job failed: {errors.strip()}")
             ended.append(json.loads(output))
-    images = sum(job["images"] for job in ended)
-    return {"jobs": jobs, "images_per_second": images / max(job["seconds"] for job in ended)}
+    return ended
 
 
 def when_told() -> None:

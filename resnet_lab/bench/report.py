@@ -29,10 +29,7 @@ def report(config: Config, seconds: float) -> dict[str, Any]:
         "macs": 3 * cost.macs * config.optim.batch_size,  # one product forward, two backward
         "bytes": roofs.step_bytes(net, config.data.image_shape, config.optim.batch_size, dtype.itemsize),
     }
-    return {
-        "network": cost.totals() | {"name": config.name, "batch_size": config.optim.batch_size},
-        "machine": {"name": runtime.name, "cores": physical_cores(), "how": runtime.reasons, **versions()},
-        "git_commit": git_commit(),
+    return subject(config) | {
         "speed": asdict(reached) | {"host_share": reached.host_share},
         "roofs": {
             what: {"per_second": peak, "per_step": needs[what], "share": needs[what] / peak / seconds_per_step}
@@ -41,12 +38,21 @@ def report(config: Config, seconds: float) -> dict[str, Any]:
     }
 
 
+def subject(config: Config) -> dict[str, Any]:
+    """Describe what is measured: network, machine and version."""
+    cost = measure(config)
+    runtime = Runtime.resolve(config, cost.macs)
+    return {
+        "network": cost.totals() | {"name": config.name, "batch_size": config.optim.batch_size},
+        "machine": {"name": runtime.name, "cores": physical_cores(), "how": runtime.reasons, **versions()},
+        "git_commit": git_commit(),
+    }
+
+
 def table(facts: dict[str, Any]) -> Table:
     """Format the numbers for the terminal."""
-    made = Table(show_header=False, box=None, pad_edge=False)
-    reached, network = facts["speed"], facts["network"]
-    made.add_row("network", f"{network['name']}, depth {network['depth']}, batches of {network['batch_size']}")
-    made.add_row("machine", f"{facts['machine']['name']}: {facts['machine']['how']}")
+    made = _subject_table(facts)
+    reached = facts["speed"]
     made.add_row("training", f"{reached['images_per_second']:,.0f} images/s, {reached['step_ms']:.2f} ms per step")
     made.add_row("step alone", f"{reached['bare_ms']:.2f} ms; the host takes {reached['host_share']:.1%}")
     made.add_row("peak memory", f"{reached['peak_memory'] / 2**20:,.0f} MiB")
@@ -57,4 +63,27 @@ def table(facts: dict[str, Any]) -> Table:
     for job in facts["jobs"]:
         gain = f"{job['images_per_second'] / facts['jobs'][0]['images_per_second']:.2f} × the first row"
         made.add_row(f"{job['jobs']} at once", f"{job['images_per_second']:,.0f} images/s in total, {gain}")
+    return made
+
+
+def profile_tables(facts: dict[str, Any]) -> tuple[Table, Table]:
+    """Format what was profiled, and a line for each kind of operation."""
+    profile = facts["profile"]
+    about = _subject_table(facts)
+    about.add_row("step", f"{profile['step_ms']:.2f} ms under the profiler, {profile['bare_ms']:.2f} ms without it")
+    shares = Table(box=None, pad_edge=False, show_footer=True)
+    shares.add_column("of a step", "sum")
+    columns = {"share": "100.0%", "ms": f"{profile['step_ms']:.2f}", "operations": ""}
+    for heading, total in columns.items():
+        shares.add_column(heading, total, justify="right")
+    for name, of_kind in profile["kinds"].items():
+        operations = f"{of_kind['operations']:,.0f}" if of_kind["operations"] else ""
+        shares.add_row(name, f"{of_kind['share']:.1%}", f"{of_kind['ms']:.2f}", operations)
+    return about, shares
+
+
+def _subject_table(facts: dict[str, Any]) -> Table:
+    made, network = Table(show_header=False, box=None, pad_edge=False), facts["network"]
+    made.add_row("network", f"{network['name']}, depth {network['depth']}, batches of {network['batch_size']}")
+    made.add_row("machine", f"{facts['machine']['name']}: {facts['machine']['how']}")
     return made

@@ -23,7 +23,7 @@ from resnet_lab.rundir.directory import RunDirectory, RunLocked
 from resnet_lab.rundir.files import temporary_folder
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
-from resnet_lab.sweep.mps import service
+from resnet_lab.sweep.mps import service_for
 from resnet_lab.sweep.plan import labels
 from resnet_lab.sweep.progress_table import ProgressTable
 from resnet_lab.sweep.slots import Slot, share
@@ -65,7 +65,7 @@ class Launch:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
         self.slots = share(jobs, jobs_per_gpu, use_gpus=config.trainer.accelerator is not Accelerator.cpu)
         self.seconds = 60 * time_limit if time_limit else None
-        self.mps = mps and self.slots[0].gpu is not None
+        self.mps = mps
         self.context = forks()
 
     def run(self, jobs: Sequence[list[str]], first_number: int) -> list[JobReturn]:
@@ -78,7 +78,8 @@ class Launch:
         waiting = [(0.0, number) for number in range(len(jobs))]
         with ExitStack() as stack:
             self.folder = stack.enter_context(temporary_folder("resnet_lab_"))
-            self.environment = stack.enter_context(service(self.folder)) if self.mps else {}
+            used = self.slots[: len(jobs)]
+            self.environment = stack.enter_context(service_for(used, self.folder)) if self.mps else {}
             self.board = stack.enter_context(ProgressTable(labels(jobs, self.config.hydra.overrides.task)))
             try:
                 while waiting or self.running:

@@ -3,16 +3,26 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
+from resnet_lab.sweep.slots import Slot
 from resnet_lab.training.log import log
 
 CONTROL = "nvidia-cuda-mps-control"
 ANSWER_SECONDS = 30.0  # timeout to start or stop the daemon
 CLIENT = (sys.executable, "-c", "import torch; torch.zeros(1, device='cuda')")
 CLIENT_SECONDS = 120.0  # timeout for it; importing torch from a network drive may take a minute
+
+
+def service_for(slots: Sequence[Slot], folder: Path) -> AbstractContextManager[dict[str, str]]:
+    """Return `service` if two of the slots share a GPU; otherwise say that it is not needed, and return {} at once."""
+    gpus = [slot.gpu for slot in slots if slot.gpu is not None]
+    if len(set(gpus)) < len(gpus):
+        return service(folder)
+    log.info("hydra.launcher.mps: not started, since no two jobs share a GPU")
+    return nullcontext({})
 
 
 @contextmanager

@@ -65,6 +65,19 @@ def test_the_bare_step_is_in_the_precision_of_the_run(monkeypatch: pytest.Monkey
         seen.clear()
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_the_bare_step_runs_the_algorithms_of_the_run(deterministic: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+    def selected() -> tuple[bool, bool]:
+        return torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+
+    before = selected()
+    with measure.bare_step(load_config(*TINY, f"deterministic={str(deterministic).lower()}")):
+        assert selected() == (deterministic, not deterministic)
+    assert selected() == before
+
+
 @pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
@@ -93,6 +106,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
         (["--jobs="], "--jobs must be whole numbers above 0, as in 1,2,4, got "),
         (["--seconds=nan"], "--seconds must be a number above 0, got nan"),
         (["--seconds=0"], "--seconds must be a number above 0, got 0"),
+        (["--profile", "--jobs=2"], "--profile looks at one step of one job: leave out --jobs and --mps, or --profile"),
+        (
+            ["--profile", *TINY, "trainer.compile=inductor"],
+            "--profile: the profiler does not see what inductor compiles",
+        ),
         (["--json=/nowhere/at/all.json"], "--json: there is no folder /nowhere/at"),
     ],
 )

@@ -1,30 +1,22 @@
-"""The programs: an implementation in a process, the GPU checks without a GPU, and the page that is made of results."""
+"""The programs: an implementation in a process, comparisons, and the page that is made of results."""
 
-import copy
-import json
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from benchmarks import decide, report, train
+from benchmarks import report, train
 from benchmarks.checks import TINY
 from benchmarks.facts import RESULTS, facts
-from benchmarks.gpu import Content, fast, right
-from benchmarks.gpu import __main__ as gpu
 from benchmarks.startup import epoch_logged
 from benchmarks.worker import ImplementationFailed, measure
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-FOREVER = float("inf")
 
 
 @pytest.mark.parametrize("name", ["roof", "lab"])
@@ -76,63 +68,6 @@ def test_without_a_gpu_there_is_one_message(program: str):
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "torch finds no GPU here\n")
 
 
-def checked(passed: bool) -> Content:
-    return {"checks": [decide.verdict("x", float(passed), 1)]}
-
-
-def test_gpu_parts_are_written_one_by_one_and_a_broken_one_stops_no_other(tmp_path: Path):
-    def broken(earlier: Content) -> Iterator[Content]:
-        yield {"half": 1}
-        raise RuntimeError("no such kernel")
-
-    parts = {"a/x": broken, "a/y": lambda _: iter([checked(True)]), "b/z": lambda _: iter([checked(False)])}
-    assert gpu.perform(parts, tmp_path, FOREVER) == 1
-    written = {file.stem: json.loads(file.read_text()) for file in tmp_path.iterdir()}
-    assert "RuntimeError: no such kernel" in written["a-x"]["error"]
-    assert {name: decide.passed(content["checks"]) for name, content in written.items()} == {
-        "a-x": False,
-        "a-y": True,
-        "b-z": False,
-    }
-    assert gpu.perform({"a/y": broken}, tmp_path, FOREVER) == 0  # done: it is not repeated
-    assert gpu.perform({"a/x": lambda _: iter([checked(True)])}, tmp_path, FOREVER) == 0  # an error is
-
-
-def test_a_gpu_part_that_has_no_time_left_continues_where_it_stopped(tmp_path: Path):
-    def counting(earlier: Content) -> Iterator[Content]:
-        for number in range(earlier.get("number", 0) + 1, 4):
-            yield {"number": number}
-        yield {"number": 3} | checked(True)
-
-    for number in (1, 2, 3):
-        # Now is before the end, and after the next step the end has passed.
-        assert gpu.finished(counting, tmp_path / "x.json", time.monotonic() + 0.001)["number"] == number
-    assert "checks" not in json.loads((tmp_path / "x.json").read_text())
-    assert gpu.finished(counting, tmp_path / "x.json", time.monotonic() - 1)["number"] == 3
-    assert decide.passed(gpu.finished(counting, tmp_path / "x.json", FOREVER)["checks"])
-
-
-def test_gpu_verdicts():
-    [check] = fast.epoch_checks("cifar10_basic_56", {"lab": {"median": 100_000.0}})
-    assert (check["value"], check["passed"]) == (0.5, True)
-    assert not fast.epoch_checks("cifar10_164", {"lab": {"median": 20_000.0}})[0]["passed"]
-    assert fast.epoch_checks("cifar10_20", {"lab": {"median": 1.0}}) == []
-    one, two = {"jobs": 1, "images_per_second": 100.0}, {"jobs": 2, "images_per_second": 130.0}
-    assert fast.jobs_check("x", [one, two])["passed"]
-    assert not fast.jobs_check("x", [one, {**two, "images_per_second": 100.0}])["passed"]
-
-
-def test_a_checkpoint_differs_where_a_tensor_does():
-    one = {"weights": {"a": torch.ones(2), "b": torch.zeros(1)}, "groups": [{"lr": torch.ones(())}], "epoch": 1}
-    assert right.differences(one, copy.deepcopy(one)) == []
-    other = copy.deepcopy(one)
-    other["weights"]["b"] += 1e-7
-    other["groups"][0]["lr"] = 1.0
-    assert right.differences(one, other) == [".groups.0.lr", ".weights.b"]
-    del other["weights"]["a"]
-    assert ".weights.a" in right.differences(one, other)
-
-
 def test_a_rounds_of_measurements_continue(monkeypatch: pytest.MonkeyPatch):
     asked: list[str] = []
     monkeypatch.setattr(train, "measure", lambda name, *how: asked.append(name) or 1.0)
@@ -140,27 +75,6 @@ def test_a_rounds_of_measurements_continue(monkeypatch: pytest.MonkeyPatch):
     assert len([*train.rounds_measured(rounds, "cifar10_20", ["roof", "lab"], 3, 1, 1, "cpu")]) == 3
     assert asked == ["roof", "roof", "lab"]
     assert rounds == [{"roof": 2.0, "lab": 2.0}, {"lab": 2.0, "roof": 1.0}, {"roof": 1.0, "lab": 1.0}]
-
-
-def test_kinds_of_kernels():
-    names = {
-        "void at::native::batch_norm_collect_statistics_channels_last_kernel<…>": "BatchNorm",
-        "void at::native::vectorized_elementwise_kernel<8, …launch_clamp_scalar(at::T…": "ReLU",
-        "sm80_xmma_wgrad_implicit_gemm_indexed_bf16bf16_bf16f32": "weight gradient",
-        "void cutlass__5x_cudnn::Kernel<cutlass_tensorop_bf16_s16816dgrad_optimized": "input gradient",
-        "nvjet_sm90_tst_64x512_64x2_1x2_h_bz_coopB_TNT": "convolution",
-        "void at::native::(anonymous namespace)::nll_loss_forward_reduce": "others",
-    }
-    assert {name: fast.kind(name) for name in names} == names
-
-
-def test_a_word_of_only_that_names_nothing_is_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(sys, "argv", ["benchmarks.gpu", "--only", "right", "rigth"])
-    assert gpu.main() == 2
-    assert "there is no rigth; use some of right/graphs, right/resume" in capsys.readouterr().err
 
 
 def test_the_first_step_is_read_off_the_log():

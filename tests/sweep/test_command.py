@@ -9,9 +9,11 @@ pytestmark = pytest.mark.slow
 
 
 def test_jobs_live_where_single_runs_live(tmp_path: Path):
-    status, said = Sweep(tmp_path, "+sweep=stack_shortcut", "seed=0,1", "trainer.max_epochs=1").end()
+    words = ("+sweep=stack_shortcut", "seed=0,1", "trainer.max_epochs=1", "hydra.launcher.mps=true")
+    status, said = Sweep(tmp_path, *words).end()
     assert status == 0
     assert said.startswith("4 jobs: 4 to do\n")
+    assert "hydra.launcher.mps: not started, since no two jobs share a GPU\n" in said
     assert "to compare: resnet-lab report outputs/swept\n" in said
     assert len(runs(tmp_path)) == 4
     assert {Path(path).name for path in runs(tmp_path)} == {"seed-0", "seed-1"}

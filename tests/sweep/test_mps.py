@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.sweep import mps
-from resnet_lab.sweep.mps import CONTROL, service
+from resnet_lab.sweep.mps import CONTROL, service, service_for
+from resnet_lab.sweep.slots import Slot
 
 
 @pytest.fixture
@@ -44,6 +45,24 @@ def test_ends_after_an_interruption(calls: Path, tmp_path: Path):
     with pytest.raises(KeyboardInterrupt), service(tmp_path):
         raise KeyboardInterrupt
     assert "quit" in calls.read_text()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "starts"),
+    [(["0"], False), (["0", "1"], False), ([None, None], False), (["0", "0"], True), (["0", "1", "0"], True)],
+)
+def test_it_starts_only_if_two_jobs_share_a_gpu(
+    calls: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    gpus: list[str | None],
+    starts: bool,
+):
+    monkeypatch.setattr(logging.getLogger("resnet_lab"), "propagate", True)
+    with caplog.at_level("INFO"), service_for([Slot(gpu, 1) for gpu in gpus], tmp_path) as environment:
+        assert bool(environment) == calls.exists() == starts
+    assert ("no two jobs share a GPU" in caplog.text) == (not starts)
 
 
 SILENT, FAILS = "exec tail -f /dev/null", "exit 1"
