@@ -17,9 +17,10 @@ from resnet_lab.bench import roofs
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.loader import memory_format
-from resnet_lab.interrupts import Interrupted
+from resnet_lab.interrupts import Interrupted, RunFailed
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.cost import measure
+from resnet_lab.training.advice import advice
 from resnet_lab.training.graphs import WARM_UP, GraphCapture
 from resnet_lab.training.module import training_step
 from resnet_lab.training.run import run
@@ -107,7 +108,10 @@ def on_random_images(config: Config, steps: int, folder: str) -> Config:
 
 @contextmanager
 def bare_step(config: Config) -> Iterator[tuple[Callable[[], None], Totals]]:
-    """Set the machine up for training; yield a step on images already on the device, and what it adds its loss to."""
+    """Set the machine up for training; yield a step on images already on the device, and what it adds its loss to.
+
+    Raises RunFailed, with advice, when memory runs out or the step cannot be recorded as a CUDA graph.
+    """
     runtime = Runtime.resolve(config, measure(config).macs)
     device = torch.device("cuda" if runtime.accelerator == "gpu" else "cpu")
     dtype = torch.float64 if runtime.precision == "64-true" else torch.float32
@@ -122,8 +126,13 @@ def bare_step(config: Config) -> Iterator[tuple[Callable[[], None], Totals]]:
     images = images.contiguous(memory_format=memory_format(config))
     labels = torch.from_numpy(ImageData(on_random_images(config, 1, "")).source.train.labels).to(device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=runtime.precision == "bf16-mixed")
-    with runtime.set_up(), autocast:
-        yield lambda: step(images, labels), totals
+    try:
+        with runtime.set_up(), autocast:
+            yield lambda: step(images, labels), totals
+    except Exception as error:
+        if what_helps := advice(error):
+            raise RunFailed(f"{type(error).__name__}: {error}; {what_helps}") from error
+        raise
 
 
 def bare_seconds(config: Config, rounds: int = 5) -> float:

@@ -2,7 +2,6 @@
 
 import errno
 import re
-from pathlib import Path
 
 import torch
 
@@ -14,8 +13,8 @@ NO_MEMORY = re.compile(r"can't allocate memory|CUDA error: out of memory|STATUS_
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def advice(error: Exception, log_file: Path) -> str:
-    """Return what helps against an error or any that it hides; if nothing is known, the place of the traceback."""
+def advice(error: Exception) -> str:
+    """Return what helps against an error, or against any error that it hides; empty if nothing is known."""
     chain = list(causes(error))
     captures = any(isinstance(each, CaptureFailed) for each in chain)
     if any(isinstance(each, torch.OutOfMemoryError | MemoryError) or NO_MEMORY.search(str(each)) for each in chain):
@@ -25,4 +24,4 @@ def advice(error: Exception, log_file: Path) -> str:
         return "free some disk space and run the same command again: it continues after the last full epoch"
     if captures:
         return "use trainer.graphs=false: the steps could not be recorded as a CUDA graph"
-    return f"the traceback is in {log_file}; run the same command again to continue after the last full epoch"
+    return ""

@@ -185,7 +185,9 @@ class Job:
                 directory.set_status(State.failed, why)
             except OSError:  # the disk itself may have failed
                 log.warning("status.json could not be written either")
-            raise RunFailed(f"{directory.path} has failed: {why}; {advice(error, directory.log_file)}") from error
+            again = "run the same command again to continue after the last full epoch"
+            what_helps = advice(error) or f"the traceback is in {directory.log_file}; {again}"
+            raise RunFailed(f"{directory.path} has failed: {why}; {what_helps}") from error
 
     def train(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
         """Train, then test the last weights and, if there is a validation part, those of the best epoch."""

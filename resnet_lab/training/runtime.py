@@ -125,14 +125,10 @@ class Runtime:
 
     @contextmanager
     def set_up(self) -> Iterator[None]:
-        """Set how torch computes, threads and allocator, and reset the peak memory of a GPU.
+        """Set algorithms, threads and allocator, and reset the peak memory of a GPU.
 
-        The number of threads is restored at the end. The rest is not: whatever trains next sets its own.
+        Algorithms and the number of threads are restored at the end.
         """
-        is_tf32 = self.precision == "tf32"  # torch's default is TF32 for convolutions only
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = is_tf32
-        torch.backends.cudnn.benchmark = not self.deterministic
-        torch.use_deterministic_algorithms(self.deterministic)
         if self.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS requires it
         if self.compiles:  # torch's default is a folder that other users can write to
@@ -146,9 +142,24 @@ class Runtime:
             libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
             libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
         try:
-            yield
+            with _algorithms(self.precision == "tf32", self.deterministic):
+                yield
         finally:
             torch.set_num_threads(before)
+
+
+@contextmanager
+def _algorithms(tf32: bool, deterministic: bool) -> Iterator[None]:
+    """Use TF32 or not (torch uses it for convolutions by default), and repeatable algorithms or the fastest."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
+    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = tf32, tf32, not deterministic
+    torch.use_deterministic_algorithms(deterministic)
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, was_deterministic = before
+        torch.use_deterministic_algorithms(was_deterministic)
 
 
 def _precision(asked: str, on_gpu: bool) -> tuple[str, str]:

@@ -1,12 +1,11 @@
 """What is said of a failure follows from what caused it, however deep that is hidden."""
 
 import errno
-from pathlib import Path
 
 import pytest
 import torch
 from pytorch_lightning import Callback
-from support.lab import Lab
+from support.lab import FailsAt, Lab
 from support.scene import TASK
 
 from resnet_lab.interrupts import RunFailed
@@ -17,10 +16,6 @@ from resnet_lab.training.step import EvaluationStep, Totals
 CAPTURING = "CUDA error: operation failed due to a previous error during capture"  # with which CUDA ends a recording
 SMALLER = "use a smaller optim.batch_size"
 NO_GRAPHS = "trainer.graphs=false"
-
-
-def advised(error: Exception) -> str:
-    return advice(error, Path("run.log"))
 
 
 def in_place_of(hidden: Exception, error: Exception, deeper: bool = False) -> Exception:
@@ -63,17 +58,17 @@ def failed_capture(*hidden: Exception) -> Exception:
 def test_a_capture_that_failed(hidden: tuple[Exception, ...]):
     error = failed_capture(*hidden)
     assert CAPTURING in str(error)
-    said = advised(error)
+    said = advice(error)
     assert NO_GRAPHS in said
     assert SMALLER not in said
-    assert advised(in_place_of(error, ValueError("other"))) == said
+    assert advice(in_place_of(error, ValueError("other"))) == said
 
 
 def test_memory_of_the_cpu_ran_out():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**58, dtype=torch.uint8)  # more than any address space
-    assert advised(caught.value).startswith(SMALLER)
-    assert advised(MemoryError()).startswith(SMALLER)
+    assert advice(caught.value).startswith(SMALLER)
+    assert advice(MemoryError()).startswith(SMALLER)
 
 
 NO_MEMORY = [
@@ -89,28 +84,30 @@ NO_MEMORY = [
 def test_memory_ran_out_while_capturing(no_memory: Exception, deeper: bool):
     """A recording ends with an error of its own, behind which the cause is hidden."""
     hidden = in_place_of(no_memory, RuntimeError("between"), deeper) if deeper else no_memory
-    said = advised(failed_capture(hidden))
+    said = advice(failed_capture(hidden))
     assert said.startswith(SMALLER)
     assert NO_GRAPHS in said
 
 
 @pytest.mark.parametrize("no_memory", NO_MEMORY)
 def test_memory_ran_out(no_memory: Exception):
-    said = advised(no_memory)
+    said = advice(no_memory)
     assert said == f"{SMALLER}, or trainer.precision=bf16-mixed"
-    assert advised(in_place_of(no_memory, RuntimeError("the step failed"), deeper=True)) == said
+    assert advice(in_place_of(no_memory, RuntimeError("the step failed"), deeper=True)) == said
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk(number: int):
     """`torch.save` says something about positions in the file instead."""
-    said = advised(in_place_of(OSError(number, "full", "/capture/last.ckpt"), RuntimeError("unexpected pos 64 vs 0")))
+    said = advice(in_place_of(OSError(number, "full", "/capture/last.ckpt"), RuntimeError("unexpected pos 64 vs 0")))
     assert said.startswith("free some disk space")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of luck"), OSError(errno.EIO, "broken")])
-def test_of_anything_else_there_is_the_traceback(error: Exception):
-    assert advised(error).startswith("the traceback is in run.log; ")
+def test_of_anything_else_there_is_the_traceback(lab: Lab, error: Exception):
+    assert advice(error) == ""
+    with pytest.raises(RunFailed, match=r"; the traceback is in .*run\.log; run the same command again"):
+        lab.run(callbacks=[FailsAt(0, error)])
 
 
 class FailsToCapture(Callback):
@@ -120,6 +117,6 @@ class FailsToCapture(Callback):
         raise failed_capture(torch.OutOfMemoryError("CUDA out of memory"))
 
 
-def test_a_run_ends_with_the_advised(lab: Lab):
+def test_a_run_ends_with_the_advice(lab: Lab):
     with pytest.raises(RunFailed, match=rf"has failed: CaptureFailed: .*{CAPTURING}; {SMALLER}, or {NO_GRAPHS}"):
         lab.run(callbacks=[FailsToCapture()])

@@ -3,7 +3,6 @@
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -17,16 +16,6 @@ from resnet_lab.training.runtime import CALL_STEPS_ON_GPU, Runtime
 def runtime(*overrides: str) -> Runtime:
     config = load_config(*overrides)
     return Runtime.resolve(config, measure(config).macs)
-
-
-@pytest.fixture
-def flags() -> Iterator[None]:
-    """Restore the flags of torch that a run sets."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
-    yield
-    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, deterministic = before
-    torch.use_deterministic_algorithms(deterministic)
 
 
 @pytest.fixture
@@ -71,7 +60,7 @@ def test_every_choice_can_be_made_by_hand():
 
 
 @pytest.mark.usefixtures("gpu")
-def test_tf32_is_used_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch, flags: None):
+def test_tf32_is_used_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch):
     """Torch's own default is TF32 in convolutions and not in products of matrices."""
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (8, 0))
     for precision in ("32-true", "tf32"):
@@ -84,16 +73,6 @@ def test_tf32_is_used_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch, fl
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (7, 5))
     with pytest.raises(ConfigError, match=r"trainer\.precision=tf32 needs a GPU .* use 32-true"):
         runtime("trainer.precision=tf32")
-
-
-@pytest.mark.parametrize("deterministic", [True, False])
-def test_determinism_is_that_of_the_run(flags: None, deterministic: bool):
-    """In training and bench alike, whatever was set before."""
-    torch.use_deterministic_algorithms(not deterministic)
-    torch.backends.cudnn.benchmark = deterministic
-    with runtime("trainer=cpu", f"deterministic={deterministic}").set_up():
-        assert torch.are_deterministic_algorithms_enabled() == deterministic
-        assert torch.backends.cudnn.benchmark != deterministic
 
 
 def test_on_a_cpu():
