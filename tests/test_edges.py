@@ -34,8 +34,10 @@ PUBLIC_NAMES = (
     *("_foreach_add_", "_foreach_copy_"),  # torch's operations on lists of tensors, which have no other name
 )
 
-# Engines that are extras, each in its own module, which gives the reason.
+# In these modules, which give the reason: engines that are extras, and
+# torch's only way to see the operations of a backward pass.
 ENGINES = {
+    "bench/profile.py": "torch.utils._python_dispatch.TorchDispatchMode",
     "resnet_lab_sweep/_ray.py": "hydra_plugins.hydra_ray_launcher._launcher_util.",
     "resnet_lab_sweep/_search.py": "hydra_plugins.hydra_optuna_sweeper._impl.",
 }

@@ -154,7 +154,8 @@ def _times(events: list[Any]) -> Operations:
 class GradientClock(TorchDispatchMode):
     """Computes the gradients of convolutions one after the other, and takes the time of each: `dgrad` and `wgrad`.
 
-    On a CPU, one call for both gradients runs the same two kernels, also one after the other.
+    On a CPU, one call for both gradients runs the same two kernels, also one after the other. Only torch's dispatch
+    modes, which its notes on extending describe, see the operations of a backward pass.
     """
 
     def __init__(self) -> None:
