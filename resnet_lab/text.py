@@ -98,7 +98,7 @@ def plain_console(width: int | None = None, **options: Any) -> Console:
 
 def shares(amounts: Mapping[str, float]) -> str:
     """Return "steps 92 %, start-up 5 %": each amount's share of their sum, if at least 1 %, the largest first."""
-    total = sum(amounts.values())
+    total = sum(amounts.values()) or 1.0
     large = sorted(((amount / total, name) for name, amount in amounts.items() if amount >= total / 100), reverse=True)
     return ", ".join(f"{name.replace('_', '-')} {100 * share:.0f} %" for share, name in large)
 
