@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "training": {"version", "text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect"},
     "callbacks": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training"},
     "job": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training", "callbacks"},
+    "use": {"text", "interrupts", "config", "rundir", "data", "model", "tasks"},
     "sweep": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "callbacks"},
     "bench": {"text", "command", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "sweep"},
     "__main__": {"version", "command", "config", "job"},

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.rundir.directory import RunDirectory
@@ -25,7 +26,7 @@ CHECKPOINT = {
         "mean": NUMBERS,
         "std": NUMBERS,
         "config": Maybe({}),
-        "images": Maybe({"range": Maybe(NUMBERS)}),
+        "images": Maybe({"range": Maybe(NUMBERS), "classes": Maybe([str])}),
         "precision": Maybe(str),
         "device": Maybe(str),
     },
@@ -81,13 +82,22 @@ def load_run(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, Res
     `checkpoint` is "last" or "best" (lowest validation score). In the configuration, `data.mean` and `data.std` are the
     values that normalised the images. Raises ConfigError when there is no such run.
     """
+    config, net, _ = load_with_classes(run_dir, checkpoint)
+    return config, net
+
+
+def load_with_classes(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2, tuple[str, ...]]:
+    """Return what `load_run` does, and the class names in label order; () if the task's labels are not classes."""
     directory = RunDirectory(Path(run_dir))
     config = directory.stored_config()
     path = directory.checkpoints / f"{checkpoint}.ckpt"
     stored = load_checkpoint(path)
     facts = stored["resnet_lab"]
-    low_high = (facts["images"] or {}).get("range")  # not stored by version 0.1
+    images = facts["images"] or {}  # not stored by version 0.1
+    low_high = images.get("range")
     data = dataclasses.replace(config.data, mean=facts["mean"], std=facts["std"], range=low_high or config.data.range)
     net = task_of(config).network()
     net.load_state_dict(network_weights(stored, config, path))
-    return dataclasses.replace(config, data=data), net.eval()
+    numbers = map(str, range(config.data.num_classes or 0))
+    classes = tuple(images.get("classes") or numbers) if TASKS.info(config.task).weighs else ()
+    return dataclasses.replace(config, data=data), net.eval(), classes

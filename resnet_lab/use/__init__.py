@@ -1,0 +1,1 @@
+"""Use trained networks: predict, evaluate, export."""

@@ -1,0 +1,70 @@
+"""A trained network, with all that it needs to be used on other images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from resnet_lab.config.schema import Config
+from resnet_lab.data.decode import Decoding, read_image
+from resnet_lab.data.images import Normalisation
+from resnet_lab.data.loader import memory_format
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.tasks.base import Task, task_of
+from resnet_lab.tasks.load import load_with_classes
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A network in eval mode, and how files become its inputs: decoded and normalised as in its training."""
+
+    config: Config
+    net: ResNetV2
+    classes: tuple[str, ...]  # empty if labels are not classes
+
+    @classmethod
+    def load(cls, run_dir: Path, checkpoint: str = "last") -> Self:
+        """Load a run onto a GPU, if there is one. Raises ConfigError when there is no such run."""
+        config, net, classes = load_with_classes(run_dir, checkpoint)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        net = net.to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
+        return cls(config, net, classes)
+
+    @property
+    def task(self) -> Task:
+        return task_of(self.config)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
+    @property
+    def decoding(self) -> Decoding:
+        """How files become pixels; `range` is the one of the training images, also where it was measured."""
+        return Decoding.of(self.config.data)
+
+    @property
+    def normalise(self) -> Normalisation:
+        mean, std = self.config.data.mean, self.config.data.std
+        assert mean  # `load_run` sets both
+        assert std
+        return Normalisation(tuple(mean), tuple(std))
+
+    def read(self, file: Path) -> npt.NDArray[np.uint8]:
+        """Decode an image file to (C, H, W). Raises ConfigError when that fails."""
+        return read_image(file, self.decoding)
+
+    @torch.inference_mode()
+    def outputs(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
+        """Return the network's outputs (B, …) for uint8 pixels, in float32 on the CPU."""
+        pixels = torch.as_tensor(pixels_BCHW, device=self.device)
+        images_BCHW = self.normalise(pixels).contiguous(memory_format=memory_format(self.config))
+        return self.net(images_BCHW).float().cpu()
+
+    def probabilities(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
+        """Return the probability of each class (B, K) for uint8 pixels, on the CPU."""
+        return self.outputs(pixels_BCHW).softmax(dim=1)
