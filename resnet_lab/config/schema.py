@@ -11,7 +11,7 @@ from typing import Any
 
 from resnet_lab.config.checks import require, require_bounded, require_within
 from resnet_lab.config.data import DataConfig
-from resnet_lab.config.enums import Accelerator, ClassWeights, Compile, Diagnostics, Sampler
+from resnet_lab.config.enums import Accelerator, ClassWeights, Compile, Diagnostics, EpochLog, Sampler
 from resnet_lab.config.fields import setting
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.optim import OptimConfig
@@ -52,6 +52,7 @@ class TrainerConfig:
     max_batches: int | None = None  # per epoch; None: all
     eval_batch_size: int = setting(1000, identity=False)
     num_threads: int | None = setting(None, identity=False)  # None: one for small networks, else all cores
+    log: EpochLog = setting(EpochLog.auto, identity=False)  # what is shown while training
 
     def __post_init__(self) -> None:
         require_bounded(self, "trainer.")

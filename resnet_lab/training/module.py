@@ -16,7 +16,7 @@ from resnet_lab.tasks.base import task_of
 from resnet_lab.training.clock import Clock
 from resnet_lab.training.graphs import GraphCapture, GraphedStep, Step
 from resnet_lab.training.lightning import count_step
-from resnet_lab.training.log import log
+from resnet_lab.training.log import epoch_line, log
 from resnet_lab.training.runtime import Runtime
 from resnet_lab.training.schedule import build_optimizer, learning_rate, make_recordable, set_learning_rate
 from resnet_lab.training.step import EvaluationStep, Totals, TrainingStep
@@ -175,8 +175,7 @@ class TaskModule(LightningModule):
         assert self.logger is not None
         scalars = {name: value for name, value in record.items() if value is not None and name not in ("epoch", "step")}
         self.logger.log_metrics(scalars, step=self.global_step)
-        line = ", ".join(f"{name} {value:.5g}" for name, value in scalars.items())
-        log.debug("epoch %d: %s", record["epoch"], line)
+        log.debug(epoch_line(record, self.config.trainer.max_epochs, self.task.info))
 
     def on_test_epoch_start(self) -> None:
         self.evaluated = Totals(self.task, self.device, detailed=True)
