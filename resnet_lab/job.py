@@ -11,7 +11,7 @@ from resnet_lab.config.compose import to_config, use_config_dirs
 from resnet_lab.config.enums import EpochLog
 from resnet_lab.config.hydra_private import app
 from resnet_lab.config.schema import Config
-from resnet_lab.interrupts import RunFailed, unexpected
+from resnet_lab.interrupts import RunFailed, TimeUp, unexpected
 from resnet_lab.text import brief, visible
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective
             config.trainer.log = EpochLog.off
         result = run(config, callbacks(config, progress))
     except Exception as error:
+        if isinstance(error, TimeUp) and app().mode is RunMode.RUN:
+            print(brief(str(error)), file=sys.stderr)
+            sys.exit(TimeUp.exit_status)
         if app().mode is RunMode.RUN:  # if raised, Hydra would print more lines
             sys.exit(brief(str(error) if isinstance(error, (ConfigError, RunFailed, OSError)) else unexpected(error)))
         raise

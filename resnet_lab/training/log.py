@@ -17,8 +17,8 @@ console = plain_console(stderr=True)  # shared with the progress bar, so that lo
 log = logging.getLogger("resnet_lab")
 log.setLevel(logging.DEBUG)  # run.log gets everything, also from runs in a notebook
 
-# Libraries whose warnings belong in run.log, not on the terminal. Below that level they name devices that are not there,
-# repeat settings, and advertise other products.
+# Libraries whose warnings belong in run.log, not on the terminal. Below that level they name devices that are not
+# there, repeat settings, and advertise other products.
 LIBRARIES = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric", "py.warnings")
 
 
