@@ -43,12 +43,6 @@ MISTAKES = {
     "misspelt key": ("optim.learning_rate=1", r"there is no setting optim\.learning_rate"),
     "misspelt key, added": ("+optim.lrr=1", r"there is no setting optim\.lrr; similar names: optim\.lr"),
     "setting of other tools": ("epochs=5", r"there is no setting epochs; use trainer\.max_epochs=5"),
-    "the same, added": (
-        "+trainer.learning_rate=0.1",
-        r"there is no setting trainer\.learning_rate; use optim\.lr=0\.1",
-    ),
-    "model": ("model=resnet50", r"model is a group of settings, .* \+experiment=imagenet_50"),
-    "nothing to set": ("logger=wandb", "there is no setting logger: every run writes files for TensorBoard"),
     "several devices": ("trainer.strategy=ddp", r"no setting trainer\.strategy: a run trains on one device, without"),
     "several devices, added": ("+trainer.devices=2", r"trainer\.devices: .* hydra\.launcher\.jobs_per_gpu"),
     "number for a group": ("units=3", "set a group to one of its options, as in units=n3"),

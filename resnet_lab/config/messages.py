@@ -97,16 +97,15 @@ def needs_extra(name: str) -> str:
 
 def known_elsewhere(name: str) -> bool:
     """Return whether a name that is no setting here is one in other tools."""
-    return name.rpartition(".")[2] in {**ELSEWHERE, **INSTEAD} and not name.startswith("hydra.")
+    return not name.startswith("hydra.") and name.rpartition(".")[2] in {**ELSEWHERE, **INSTEAD}
 
 
 def no_such_setting(name: str, value: str = "…") -> str:
     """Return the message for an unknown setting: what it is called here, or similar names."""
-    last = name.rpartition(".")[2]
-    if last in ELSEWHERE:
-        return f"there is no setting {name}; use {ELSEWHERE[last]}={visible(value)}"
-    if last in INSTEAD:
-        return f"there is no setting {name}: {INSTEAD[last]}"
+    if known_elsewhere(name):
+        last = name.rpartition(".")[2]
+        hint = f": {INSTEAD[last]}" if last in INSTEAD else f"; use {ELSEWHERE[last]}={visible(value)}"
+        return f"there is no setting {name}{hint}"
     known = [*setting_names(), *GROUPS]
     close = [*dict.fromkeys(difflib.get_close_matches(name, known, n=4))][:3] or [
         other for other in known if other.endswith("." + name)

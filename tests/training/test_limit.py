@@ -116,11 +116,11 @@ def test_a_run_ends_early_and_says_so(impatient: Lab):
 def test_an_interrupted_run_ends_at_the_same_epoch(
     lab: Lab, impatient: Lab, monkeypatch: pytest.MonkeyPatch, epoch: int | str
 ):
-    with monkeypatch.context() as patch, pytest.raises(RunFailed):
+    with monkeypatch.context() as patch:
         if epoch == "test":
             patch.setattr("resnet_lab.training.run.Job._test", lambda *_: 1 // 0)
-            lab.run(*PATIENT)
-        lab.run(*PATIENT, callbacks=[FailsAt(1)])
+        with pytest.raises(RunFailed):
+            lab.run(*PATIENT, callbacks=[FailsAt(1)] if epoch == 1 else [])
     assert without_times(lab.run(*PATIENT)) == without_times(impatient.directory(*PATIENT).result())
     assert same_weights(lab.checkpoint(*PATIENT), impatient.checkpoint(*PATIENT))
 
