@@ -13,6 +13,12 @@ class RunFailed(Exception):
     """A run or a job failed. The message is shown to the user."""
 
 
+class TimeUp(RunFailed):
+    """A run has reached trainer.max_time. The same command continues it."""
+
+    exit_status = 124  # as of timeout(1)
+
+
 class Interrupted(BaseException):
     """A signal asked the process to end. Handlers of ordinary exceptions do not catch it.
 

@@ -8,9 +8,10 @@ from omegaconf import DictConfig
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import to_config, use_config_dirs
+from resnet_lab.config.enums import EpochLog
 from resnet_lab.config.hydra_private import app
 from resnet_lab.config.schema import Config
-from resnet_lab.interrupts import RunFailed, unexpected
+from resnet_lab.interrupts import RunFailed, TimeUp, unexpected
 from resnet_lab.text import brief, visible
 
 if TYPE_CHECKING:
@@ -34,8 +35,13 @@ def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective
         from resnet_lab.training.run import run
 
         show_on_terminal()
+        if app().mode is RunMode.MULTIRUN and config.trainer.log is EpochLog.auto:  # the sweep shows progress
+            config.trainer.log = EpochLog.off
         result = run(config, callbacks(config, progress))
     except Exception as error:
+        if isinstance(error, TimeUp) and app().mode is RunMode.RUN:
+            print(brief(str(error)), file=sys.stderr)
+            sys.exit(TimeUp.exit_status)
         if app().mode is RunMode.RUN:  # if raised, Hydra would print more lines
             sys.exit(brief(str(error) if isinstance(error, (ConfigError, RunFailed, OSError)) else unexpected(error)))
         raise
@@ -51,7 +57,7 @@ def callbacks(config: Config, progress: "Callback | None" = None) -> list["Callb
     from resnet_lab.callbacks.diagnostics import diagnostics
     from resnet_lab.callbacks.progress import ProgressBar
 
-    return [Dashboard(config), *diagnostics(config), progress or ProgressBar()]
+    return [Dashboard(config), *diagnostics(config), progress or ProgressBar(config.trainer.log)]
 
 
 def objective(result: dict[str, Any], names: list[str]) -> Objective:

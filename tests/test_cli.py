@@ -42,6 +42,7 @@ MISTAKES = {
     "misspelt group": ("unitz=n3", "there is no setting unitz; similar names: unit"),
     "misspelt key": ("optim.learning_rate=1", r"there is no setting optim\.learning_rate"),
     "misspelt key, added": ("+optim.lrr=1", r"there is no setting optim\.lrr; similar names: optim\.lr"),
+    "setting of other tools": ("epochs=5", r"there is no setting epochs; use trainer\.max_epochs=5"),
     "several devices": ("trainer.strategy=ddp", r"no setting trainer\.strategy: a run trains on one device, without"),
     "several devices, added": ("+trainer.devices=2", r"trainer\.devices: .* hydra\.launcher\.jobs_per_gpu"),
     "number for a group": ("units=3", "set a group to one of its options, as in units=n3"),
@@ -173,7 +174,11 @@ def test_from_any_folder_in_a_real_process(tmp_path: Path):
     ended = process(*TINY, "output_dir=here", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
     assert ended.stdout.startswith("fake seed 0: test error ")
-    assert len(ended.stderr.splitlines()) == 5  # network, data, device, directory; a note on classes
+    assert ": train 1 epoch\nnote: " in ended.stderr
+    assert len(ended.stderr.splitlines()) == 7  # network, data, device, directory; a note on classes; epoch; time
+    log = next(tmp_path.rglob("run.log")).read_text()
+    assert [line for line in ended.stderr.splitlines() if line not in log] == []  # nor is there more than the lab's own
+    assert len(log.splitlines()) == 7
     assert os.listdir(tmp_path) == ["here"]
 
 

@@ -51,7 +51,8 @@ class Command(subprocess.Popen[str]):
 
 @SIGNALS
 def test_a_training(tmp_path: Path, signum: signal.Signals):
-    command = Command("resnet_lab", *TINY, "trainer.max_epochs=100000", "diagnostics=off", folder=tmp_path)
+    long = ("trainer.max_epochs=100000", "trainer.log=off", "diagnostics=off")
+    command = Command("resnet_lab", *TINY, *long, folder=tmp_path)
     command.wait_for(": train 100,000 epochs", command.stderr)
     status, stdout, stderr = command.end(signum)
     assert (status, stdout) == (128 + signum, "")

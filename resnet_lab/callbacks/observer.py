@@ -20,11 +20,11 @@ class Observer(Checkpoint):
         super().__init_subclass__(**kwargs)
         for name, method in list(vars(cls).items()):
             if name.startswith("on_"):
-                setattr(cls, name, harmless(method if name.startswith("on_train_batch") else _timed(method)))
+                setattr(cls, name, harmless(method if "_batch_" in name else _timed(method)))
 
 
 def _timed(method: Callable[..., None]) -> Callable[..., None]:
-    """Count a hook's time as diagnostics. Those between mini-batches count as training: they wait for its steps."""
+    """Count a hook's time as diagnostics. Those between mini-batches wait for the steps, and count as them."""
 
     @wraps(method)
     def timed(self: Any, trainer: Any, pl_module: Any, *args: Any) -> None:

@@ -91,6 +91,14 @@ class Diagnostics(Enum):
     full = "also feature maps, gradient flow over depth, confusion matrix and the Projector"
 
 
+class EpochLog(Enum):
+    """What a command shows while it trains; run.log has a line for each epoch in any case."""
+
+    auto = "a progress bar on a terminal; elsewhere, a line for each epoch, except in the jobs of a sweep"
+    epochs = "a line for each epoch; on a terminal, the bar too"
+    off = "nothing"
+
+
 class Layout(Enum):
     """Where the images of an own folder are; `auto` looks."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.groups import GROUPS, listing
 from resnet_lab.config.hydra_private import can_be_parsed
-from resnet_lab.config.messages import setting_types
+from resnet_lab.config.messages import known_elsewhere, no_such_setting, setting_types
 from resnet_lab.text import visible
 
 HOW = "overrides are written setting=value, as in seed=1"
@@ -34,6 +34,8 @@ def refuse_malformed(overrides: Sequence[str]) -> None:
             raise ConfigError(f"there is no {typed}; {name} can be: {listing(name)}")
         is_there = name in types or name in GROUPS
         require(plus != "+" or not is_there or name in _ADDED, f"{typed}: write it without the plus: {name} is there")
+        if not is_there and known_elsewhere(name):
+            raise ConfigError(no_such_setting(name, value))
         if any(mark in value for mark in "[]{}()'\"") and not can_be_parsed(override):
             raise ConfigError(
                 f"{typed}: a bracket or quote is in the wrong place; lists are written [1,2], and text with special "

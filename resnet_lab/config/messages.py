@@ -16,7 +16,41 @@ from resnet_lab.config.schema import Config
 from resnet_lab.text import visible
 
 # Options of Lightning's Trainer for training on several devices.
-ONE_DEVICE = ("trainer.strategy", "trainer.devices", "trainer.num_nodes")
+# What people know from other tools, by the last part of its name: the setting here, or what to do instead.
+ELSEWHERE = {
+    "epochs": "trainer.max_epochs",
+    "num_epochs": "trainer.max_epochs",
+    "max_epochs": "trainer.max_epochs",
+    "learning_rate": "optim.lr",
+    "lr": "optim.lr",
+    "batch_size": "optim.batch_size",
+    "weight_decay": "optim.weight_decay",
+    "momentum": "optim.momentum",
+    "optimizer": "optim",
+    "dataset": "data",
+    "accelerator": "trainer.accelerator",
+    "precision": "trainer.precision",
+    "limit_train_batches": "trainer.max_batches",
+}
+_NETWORK = "choose a published network, as in +experiment=imagenet_50, or build one: stacks=four units=n3"
+_CONTINUES = "the same command again continues a run after its last full epoch"
+_ONE_DEVICE = (
+    "a run trains on one device, without ddp, which would start the whole command again in each process; to use all "
+    "GPUs, sweep with -m, which runs hydra.launcher.jobs_per_gpu jobs on each"
+)
+INSTEAD = {
+    "model": _NETWORK,
+    "arch": _NETWORK,
+    "fast_dev_run": "trainer=debug trains two mini-batches, to see whether everything works",
+    "logger": "every run writes files for TensorBoard into its directory",
+    "ckpt_path": _CONTINUES,
+    "resume": _CONTINUES,
+    "num_workers": "the images are in memory, so no other processes need to load them",
+    "strategy": _ONE_DEVICE,
+    "devices": _ONE_DEVICE,
+    "gpus": _ONE_DEVICE,
+    "num_nodes": _ONE_DEVICE,
+}
 
 # Raised by Hydra and OmegaConf for invalid settings; `explain` translates them.
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException)
@@ -61,14 +95,17 @@ def needs_extra(name: str) -> str:
     return f"required packages are missing: pip install 'resnet-lab[{name}]'; see docs/clusters.md"
 
 
-def no_such_setting(name: str) -> str:
-    """Return the message for an unknown setting, with similar names."""
-    if name in ONE_DEVICE:
-        return (
-            f"there is no setting {name}: a run trains on one device, without ddp, which would start the whole "
-            "command again in each process; to use all GPUs, sweep with -m, which runs hydra.launcher.jobs_per_gpu "
-            "jobs on each"
-        )
+def known_elsewhere(name: str) -> bool:
+    """Return whether a name that is no setting here is one in other tools."""
+    return not name.startswith("hydra.") and name.rpartition(".")[2] in {**ELSEWHERE, **INSTEAD}
+
+
+def no_such_setting(name: str, value: str = "…") -> str:
+    """Return the message for an unknown setting: what it is called here, or similar names."""
+    if known_elsewhere(name):
+        last = name.rpartition(".")[2]
+        hint = f": {INSTEAD[last]}" if last in INSTEAD else f"; use {ELSEWHERE[last]}={visible(value)}"
+        return f"there is no setting {name}{hint}"
     known = [*setting_names(), *GROUPS]
     close = [*dict.fromkeys(difflib.get_close_matches(name, known, n=4))][:3] or [
         other for other in known if other.endswith("." + name)

@@ -11,7 +11,7 @@ from typing import Any
 
 from resnet_lab.config.checks import require, require_bounded, require_within
 from resnet_lab.config.data import DataConfig
-from resnet_lab.config.enums import Accelerator, ClassWeights, Compile, Diagnostics, Sampler
+from resnet_lab.config.enums import Accelerator, ClassWeights, Compile, Diagnostics, EpochLog, Sampler
 from resnet_lab.config.fields import setting
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.optim import OptimConfig
@@ -50,13 +50,20 @@ class TrainerConfig:
     # Mini-batches per call by Lightning. None: about 0.1 s of training on a CPU, 128 on a GPU, fewer of large images.
     steps_per_call: int | None = setting(None, identity=False)
     max_batches: int | None = None  # per epoch; None: all
+    patience: int | None = None  # epochs without a lower validation score after which a run ends; None: never
+    max_time: float | None = setting(None, identity=False)  # minutes, after which a run stops to be continued
     eval_batch_size: int = setting(1000, identity=False)
     num_threads: int | None = setting(None, identity=False)  # None: one for small networks, else all cores
+    log: EpochLog = setting(EpochLog.auto, identity=False)  # what is shown while training
 
     def __post_init__(self) -> None:
         require_bounded(self, "trainer.")
         require_within(self, "trainer", max_epochs=(1, 10**6), max_batches=(1, 10**9), steps_per_call=(1, 10**6))
-        require_within(self, "trainer", eval_batch_size=(1, 10**6), num_threads=(1, 4096))
+        require_within(self, "trainer", eval_batch_size=(1, 10**6), num_threads=(1, 4096), patience=(1, 10**6))
+        require(
+            self.max_time is None or 0 < self.max_time <= 10**9,
+            f"trainer.max_time must be a number of minutes above 0, got {self.max_time}",
+        )
         require(
             self.precision in PRECISIONS,
             f"trainer.precision must be one of {', '.join(PRECISIONS)}, got {self.precision}",
@@ -113,6 +120,10 @@ class Config:
         require(
             score not in self.objective or self.data.validation > 0,
             f"objective=[{score}] needs a validation part, but data.validation is 0",
+        )
+        require(
+            self.trainer.patience is None or self.data.validation > 0,
+            f"trainer.patience={self.trainer.patience} needs a validation part, but data.validation is 0",
         )
         self._check_map_sizes()
 

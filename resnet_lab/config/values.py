@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.hydra_private import parsed_values
-from resnet_lab.config.messages import setting_types
+from resnet_lab.config.messages import INSTEAD, setting_types
 
 TRUTHS = ("true", "false", "yes", "no", "on", "off", "y", "n", "1", "0")
 WORDS: dict[Any, str] = {
@@ -67,6 +67,8 @@ def _fits(kind: Any, value: Any) -> bool:
 
 def _message(name: str, kind: Any, value: Any) -> str:
     if is_dataclass(kind) or get_origin(kind) is dict:
+        if name in INSTEAD:
+            return f"{name} is a group of settings, not a value: {INSTEAD[name]}"
         own = [other for other in setting_types() if other.rpartition(".")[0] == name]
         return f"{name} is a group of settings, not a value: set one of {', '.join(own)}"
     return f"{name} must be {_words(kind)}, got {_shown(value)}"

@@ -18,7 +18,7 @@ Value = Any  # a number, a string, None, or a tuple of them
 Fields = dict[str, Value]  # by dotted name
 
 # Sections and settings that must be equal for runs to be compared.
-COMPARABLE = ("task", "data", "optim", "augment", "trainer.max_batches")
+COMPARABLE = ("task", "data", "optim", "augment", "trainer.max_batches", "trainer.patience")
 
 SPLITS = ("data.split_seed", "data.test_split_seed")
 
@@ -104,7 +104,9 @@ def settings(run: StoredRun) -> Fields:
     """Return the settings that must be equal for two runs to be compared."""
     ours = canonical(run.config)
     shared = {name: ours[name] for name in ours if not {name, name.partition(".")[0]}.isdisjoint(COMPARABLE)}
-    return {**_hashable(shared), "epochs": run.result["epochs"], "precision": run.result["precision"]}
+    trainer = run.config.trainer
+    epochs = trainer.max_epochs if trainer.patience else run.result["epochs"]
+    return {**_hashable(shared), "epochs": epochs, "precision": run.result["precision"]}
 
 
 def _comparable(runs: list[StoredRun]) -> list[tuple[Fields, list[StoredRun]]]:

@@ -32,7 +32,8 @@ RESULT = {
     "best": Maybe(SCORES),
     "published_error": Maybe(NUMBER),
     "seconds": NUMBER,
-    "wall_seconds": Maybe(NUMBER),  # not stored by version 0.1
+    "stopped_early": Maybe(bool),  # not stored by version 0.1, nor are the next four
+    "wall_seconds": Maybe(NUMBER),
     "wall": Maybe({EACH: NUMBER}),
     "peak_memory": Maybe(int),
     "reserved_memory": Maybe(int),

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -14,7 +14,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import use_config_dirs
 from resnet_lab.config.hydra_private import failure
 from resnet_lab.data.fingerprint import look_again
-from resnet_lab.interrupts import RunFailed
+from resnet_lab.interrupts import RunFailed, TimeUp
 from resnet_lab.rundir.plans import write_plan
 from resnet_lab.sweep.plan import UNFINISHED, JobState, examine, labels, listing, without_repetitions
 from resnet_lab.text import plain_console, plural
@@ -30,7 +30,7 @@ def sweep(
 
     `config` is what Hydra composed for the whole sweep. Before any job starts, raises an error of Hydra if a job names
     an unknown option, and ConfigError if no job can run, all for the same reason. Raises RunFailed with a list if jobs
-    failed or cannot run.
+    failed, cannot run or have reached trainer.max_time.
     """
     show_on_terminal()
     look_again()
@@ -55,15 +55,21 @@ def sweep(
         log.warning("cannot store the plan, so reports will not list missing jobs: %s", error)
     left = sorted((job for job in plan if job.state in UNFINISHED), key=lambda job: -job.work)
     returns = launcher.launch([job.overrides for job in left], initial_job_idx=0) if left else []
+    errors = {job.label: error for job, error in zip(left, map(failure, returns), strict=True) if error}
+    stopped = {label: str(error) for label, error in errors.items() if isinstance(error, TimeUp)}
     failures = {job.label: job.why for job in plan if job.why}
-    failed = zip(left, map(failure, returns), strict=True)
-    failures |= {job.label: str(error) for job, error in failed if error}
+    failures |= {label: str(error) for label, error in errors.items() if label not in stopped}
     folders = sorted({str(job.path.parents[1]) for job in plan if job.path})
     log.info("to compare: resnet-lab report %s", " ".join(map(shlex.quote, folders)))
-    if failures:
-        labelled_by: dict[str, list[str]] = {}  # one line for a mistake that several jobs share
-        for label, why in failures.items():
-            labelled_by.setdefault(why, []).append(label)
-        lines = [f"  {', '.join(shared)}: {why}" for why, shared in labelled_by.items()]
-        raise RunFailed("\n".join([f"{len(failures)} of {len(plan)} jobs failed:", *lines]))
+    summary = [*_shared(failures, len(plan), "failed"), *_shared(stopped, len(plan), "stopped, to be continued")]
+    if summary:
+        raise RunFailed("\n".join(summary))
     return returns
+
+
+def _shared(reasons: dict[str, str], num_jobs: int, what: str) -> Iterator[str]:
+    """Yield a heading, and one line for each reason with all jobs that share it; nothing without reasons."""
+    if reasons:
+        yield f"{len(reasons)} of {num_jobs} jobs {what}:"
+    for why in dict.fromkeys(reasons.values()):
+        yield f"  {', '.join(label for label in reasons if reasons[label] == why)}: {why}"

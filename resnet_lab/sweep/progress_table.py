@@ -11,6 +11,7 @@ from rich.text import Text
 
 from resnet_lab.callbacks.reporter import Progress
 from resnet_lab.config.hydra_private import failure
+from resnet_lab.interrupts import TimeUp
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.text import plural
 from resnet_lab.training.log import console, log
@@ -23,7 +24,7 @@ class ProgressTable:
     def __init__(self, labels: list[str]) -> None:
         self.labels = labels
         self.progressed: dict[int, Progress | None] = {}  # of the running jobs
-        self.num_ended = self.num_failed = 0
+        self.num_ended = self.num_failed = self.num_stopped = 0
         self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -54,7 +55,11 @@ class ProgressTable:
     def ended(self, number: int, returned: JobReturn, directory: RunDirectory | None) -> None:
         del self.progressed[number]
         self.num_ended += 1
-        if error := failure(returned):
+        error = failure(returned)
+        if isinstance(error, TimeUp):
+            self.num_stopped += 1
+            outcome = str(error)
+        elif error:
             self.num_failed += 1
             outcome = f"failed: {error}"
         else:
@@ -87,11 +92,11 @@ class ProgressTable:
 
     def _totals(self) -> Text:
         waiting = len(self.labels) - self.num_ended - len(self.progressed)
-        done = self.num_ended - self.num_failed
+        ended = f"{self.num_ended - self.num_failed - self.num_stopped} done, {self.num_failed} failed"
+        if self.num_stopped:
+            ended += f", {self.num_stopped} stopped"
         passed = _clock(time.monotonic() - self.begun)
-        return Text(
-            f"{done} done, {self.num_failed} failed, {len(self.progressed)} running, {waiting} waiting · {passed}"
-        )
+        return Text(f"{ended}, {len(self.progressed)} running, {waiting} waiting · {passed}")
 
 
 def _clock(seconds: float) -> str:

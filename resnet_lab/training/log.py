@@ -3,19 +3,22 @@
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.logging import RichHandler
 
+from resnet_lab.config.tasks import Scoring
 from resnet_lab.text import plain_console, visible
 
 console = plain_console(stderr=True)  # shared with the progress bar, so that log lines appear above it
 log = logging.getLogger("resnet_lab")
 log.setLevel(logging.DEBUG)  # run.log gets everything, also from runs in a notebook
 
-# Libraries whose messages belong in run.log, not on the terminal.
+# Libraries whose warnings belong in run.log, not on the terminal. Below that level they name devices that are not
+# there, repeat settings, and advertise other products.
 LIBRARIES = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric", "py.warnings")
 
 
@@ -32,6 +35,19 @@ def show_on_terminal(level: int = logging.INFO) -> None:
     for name in LIBRARIES:
         logging.getLogger(name).handlers = [logging.NullHandler()]
         logging.getLogger(name).propagate = False
+    # Lightning calls functions that torch will remove; no user can change that.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning|lightning_fabric|torch")
+
+
+def epoch_line(record: Mapping[str, float | None], epochs: int, scoring: Scoring) -> str:
+    """Return one line for an epoch in the history of a run of `epochs`, with loss and score of each part."""
+    parts = []
+    for part in ("train", "val"):
+        loss, score = record[f"{part}/loss"], record[f"{part}/{scoring.score}"]
+        if loss is not None and score is not None:
+            parts.append(f"{part} loss {loss:.4g}, {part} {scoring.score} {scoring.text(score)}")
+    speed = f"lr {record['lr']:.4g}, {record['images_per_second']:,.0f} images/s, {record['seconds']:.3g} s"
+    return ", ".join([f"epoch {record['epoch']}/{epochs}: {parts[0]}", *parts[1:], speed])
 
 
 class _Visible(logging.Formatter):
@@ -39,6 +55,11 @@ class _Visible(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record), keep="\n\t")
+
+
+def _matters(record: logging.LogRecord) -> bool:
+    """Keep all messages of the lab, and warnings of the libraries."""
+    return record.name == log.name or record.levelno >= logging.WARNING
 
 
 class _RunLog(logging.FileHandler):
@@ -58,6 +79,7 @@ def log_to(path: Path) -> Iterator[None]:
     handler = _RunLog(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_Visible("%(asctime)s %(levelname)s %(message)s"))
     loggers = [log, *(logging.getLogger(name) for name in LIBRARIES)]
+    handler.addFilter(_matters)
     for logger in loggers:
         logger.addHandler(handler)
     before, threading.excepthook = threading.excepthook, _thread_failed

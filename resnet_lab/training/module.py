@@ -13,10 +13,11 @@ from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.schema import Config
 from resnet_lab.data.loader import Batch, memory_format
 from resnet_lab.tasks.base import task_of
+from resnet_lab.text import plural
 from resnet_lab.training.clock import Clock
 from resnet_lab.training.graphs import GraphCapture, GraphedStep, Step
 from resnet_lab.training.lightning import count_step
-from resnet_lab.training.log import log
+from resnet_lab.training.log import epoch_line, log
 from resnet_lab.training.runtime import Runtime
 from resnet_lab.training.schedule import build_optimizer, learning_rate, make_recordable, set_learning_rate
 from resnet_lab.training.step import EvaluationStep, Totals, TrainingStep
@@ -33,6 +34,12 @@ def best_epoch(history: History, score: str) -> dict[str, float | None] | None:
 
 class Diverged(Exception):
     """The loss is no longer finite."""
+
+
+def out_of_patience(history: History, score: str, patience: int | None) -> bool:
+    """Return whether the last `patience` epochs have brought no lower validation score; None never ends."""
+    best = best_epoch(history, score)
+    return patience is not None and best is not None and len(history) - (best["epoch"] or 0) >= patience
 
 
 def training_step(
@@ -175,8 +182,16 @@ class TaskModule(LightningModule):
         assert self.logger is not None
         scalars = {name: value for name, value in record.items() if value is not None and name not in ("epoch", "step")}
         self.logger.log_metrics(scalars, step=self.global_step)
-        line = ", ".join(f"{name} {value:.5g}" for name, value in scalars.items())
-        log.debug("epoch %d: %s", record["epoch"], line)
+        log.debug(epoch_line(record, self.config.trainer.max_epochs, self.task.info))
+        self._stop_without_patience()
+
+    def _stop_without_patience(self) -> None:
+        """The learning rate still follows max_epochs. The history alone decides, so a run that continues stops, too."""
+        trainer = self.config.trainer
+        if out_of_patience(self.history, self.score, trainer.patience):
+            self.trainer.should_stop = True
+            text = "no lower validation %s in %s (trainer.patience): training ends after epoch %d of %d"
+            log.info(text, self.score, plural(trainer.patience or 0, "epoch"), len(self.history), trainer.max_epochs)
 
     def on_test_epoch_start(self) -> None:
         self.evaluated = Totals(self.task, self.device, detailed=True)
@@ -203,3 +218,4 @@ class TaskModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = checkpoint["history"]
         self.clock.add(checkpoint.get("wall") or {})  # version 0.1 stored none
+        self._stop_without_patience()  # if the run was interrupted in its test

@@ -61,6 +61,7 @@ def collect(
         "augment": to_dict(config)["augment"],
         "task": task.described(config.task),
         "epochs": len(history),
+        "stopped_early": len(history) < config.trainer.max_epochs,  # by trainer.patience
         **cost.totals(),
         "last": _epoch(history[-1], test_last, task.score),
         "best": _epoch(best, test_best, task.score) if best and test_best else None,

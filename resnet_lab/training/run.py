@@ -14,7 +14,7 @@ from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_stored
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.fingerprint import identified, look_again
-from resnet_lab.interrupts import Interrupted, RunFailed, signals_kept
+from resnet_lab.interrupts import Interrupted, RunFailed, TimeUp, signals_kept
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
 from resnet_lab.rundir.files import write_json
@@ -28,6 +28,7 @@ from resnet_lab.training.advice import advice
 from resnet_lab.training.checkpoint import Checkpoints
 from resnet_lab.training.clock import Clock
 from resnet_lab.training.lightning import EventLogger, make_trainer
+from resnet_lab.training.limit import TimeLimit
 from resnet_lab.training.log import log, log_to
 from resnet_lab.training.memory import refuse_too_large
 from resnet_lab.training.module import Diverged, TaskModule, best_epoch
@@ -42,9 +43,11 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     """Train the configured run or continue it, unless it is done; return the content of its result.json.
 
     A dry run returns {}. Raises ConfigError, before anything is created, when a setting or the data is wrong; RunFailed
-    when training fails or diverges; Interrupted on Ctrl-C and SIGTERM.
+    when training fails or diverges; TimeUp, a RunFailed, after `trainer.max_time`; Interrupted on Ctrl-C and SIGTERM.
     """
     clock = Clock()
+    if config.trainer.max_time:
+        callbacks = [*callbacks, TimeLimit(config.trainer.max_time)]
     look_again()
     with clock.during("data"):
         config, images = identified(config)
@@ -65,8 +68,9 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     refuse_too_large(config, cost, min(config.optim.batch_size, data.num_images))
     _refuse_single_image_batch(config, data)
     val_score = f"val_{TASKS.info(config.task).score}"
-    if val_score in config.objective and not len(data.validation_rows):
-        raise ConfigError(f"objective: {val_score} needs validation images: increase data.validation, or add images")
+    for name, needs in (("objective", val_score in config.objective), ("trainer.patience", config.trainer.patience)):
+        if needs and not len(data.validation_rows):
+            raise ConfigError(f"{name}: {val_score} needs validation images: increase data.validation, or add images")
     directory.refuse_changed_images(data.source.facts, config.data.on_change)
     with directory.locked(), log_to(directory.log_file), runtime.set_up():
         checkpoint = job.checkpoint()
@@ -170,6 +174,10 @@ class Job:
         except SystemExit:  # raised by submitit after it has requeued a preempted job
             directory.set_status(State.interrupted, "the process was asked to exit")
             log.debug("interrupted")
+            raise
+        except TimeUp as ended:
+            directory.set_status(State.interrupted, str(ended))
+            log.debug(ended)
             raise
         except ConfigError as error:
             directory.set_status(State.failed, str(error))

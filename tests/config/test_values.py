@@ -9,8 +9,9 @@ import pytest
 from resnet_lab.__main__ import main
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import load_config
+from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.hydra_private import options_apart
-from resnet_lab.config.messages import setting_types
+from resnet_lab.config.messages import ELSEWHERE, INSTEAD, setting_names, setting_types
 
 REFUSED = {
     "trainer.max_epochs=abc": "trainer.max_epochs must be a whole number, got abc",
@@ -26,7 +27,20 @@ REFUSED = {
     "optim.lr=nan": "optim.lr must be at least 0, got nan",
     "optim.lr=inf": "optim.lr must be at most 1e+38, got inf",
     "optim.milestones=0.5": "optim.milestones must be a list, as in [0.5,0.5], got 0.5",
-    "model=resnet18": "model is a group of settings, not a value: set one of model.in_channels, ",
+    "epochs=5": "there is no setting epochs; use trainer.max_epochs=5",
+    "epochs=5,6": "there is no setting epochs; use trainer.max_epochs=5,6",
+    "optim.learning_rate=0.1": "there is no setting optim.learning_rate; use optim.lr=0.1",
+    "+trainer.lr=0.1": "there is no setting trainer.lr; use optim.lr=0.1",
+    "data.batch_size=64": "there is no setting data.batch_size; use optim.batch_size=64",
+    "weight_decay=0": "there is no setting weight_decay; use optim.weight_decay=0",
+    "model=resnet18": "model is a group of settings, not a value: choose a published network, as in +experiment=",
+    "trainer.fast_dev_run=true": "there is no setting trainer.fast_dev_run: trainer=debug trains two mini-batches",
+    "logger=wandb": "there is no setting logger: every run writes files for TensorBoard",
+    "trainer.devices=2": "there is no setting trainer.devices: a run trains on one device",
+    "trainer.gpus=1": "there is no setting trainer.gpus: a run trains on one device",
+    "ckpt_path=last.ckpt": "there is no setting ckpt_path: the same command again continues a run",
+    "num_workers=4": "there is no setting num_workers: the images are in memory",
+    "hydra.launcher.num_nodes=2": "there is no setting hydra.launcher.num_nodes; ",
     "model.stem=3": "model.stem is a group of settings, not a value: set one of model.stem.kernel, ",
     "model.stem=${seed}": "model.stem is a group of settings, not a value: set one of model.stem.kernel, ",
     "augment=[]": "augment is a group of settings, not a value: set one of augment.crop, augment.flip",
@@ -160,3 +174,10 @@ def test_options_of_hydra_may_stand_anywhere() -> None:
 def test_the_option_that_unpickles_a_file_is_refused() -> None:
     with pytest.raises(ConfigError, match="--experimental-rerun loads a pickle file, which can run any code"):
         options_apart(["--experimental-rerun", "config.pickle"])
+
+
+def test_what_other_tools_have_is_a_setting_here() -> None:
+    """The table names settings and groups that exist, and none of its own names is one."""
+    known = {*setting_names(), *GROUPS}
+    assert known.issuperset(ELSEWHERE.values())
+    assert not known.intersection({**ELSEWHERE, **INSTEAD}) - {"model"}

@@ -87,6 +87,8 @@ OTHERS = {
     "trainer.max_batches": 2,
     "model.head.latent_dim": 2,
     "trainer.num_threads": 2,
+    "trainer.patience": 2,
+    "trainer.max_time": 2.0,
 }
 OWN = ["data=image_folder", "data.num_classes=2"]
 READERS = {  # what makes something read a setting that nothing reads by default

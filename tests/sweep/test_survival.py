@@ -143,7 +143,7 @@ def test_the_same_sweep_twice_at_once(tmp_path: Path, straight: Path):
     assert [status for status, _ in ended] == [0, 0], ended
     assert_same(tmp_path / "outputs", straight)
     logs = [RunDirectory(tmp_path / path).log_file.read_text() for path in runs(tmp_path)]
-    assert all(log.count("epoch 3: ") == 1 for log in logs)
+    assert all(log.count("epoch 3/3: ") == 1 for log in logs)
 
 
 def test_jobs_end_with_their_sweep(tmp_path: Path):
