@@ -31,6 +31,7 @@ from resnet_lab.training.lightning import EventLogger, make_trainer
 from resnet_lab.training.log import log, log_to
 from resnet_lab.training.memory import refuse_too_large
 from resnet_lab.training.module import Diverged, TaskModule, best_epoch
+from resnet_lab.training.prolong import beginning, copy_beginning
 from resnet_lab.training.result import Tested, collect
 from resnet_lab.training.resume import continuable
 from resnet_lab.training.runtime import Runtime
@@ -112,9 +113,12 @@ class Job:
 
     def checkpoint(self) -> dict[str, Any] | None:
         """Return the checkpoint to continue from, if any. Raises ConfigError when the run cannot continue from it."""
-        if not self.directory.last.exists():
-            return None
-        return continuable(self.config, self.directory)
+        if self.directory.last.exists():
+            return continuable(self.config, self.directory)
+        checkpoint, why_none = beginning(self.config, self.directory)
+        if why_none:
+            log.info("note: %s", why_none)
+        return checkpoint
 
     def description(self, data: ImageData | None, checkpoint: dict[str, Any] | None) -> str:
         """Describe in four lines what will be done, and how; omit the number of images if no data was read."""
@@ -127,6 +131,8 @@ class Job:
         todo = f"train {plural(epochs, 'epoch')}"
         if checkpoint:
             todo = f"continue after epoch {len(checkpoint['history'])} of {epochs}"
+            if begun := checkpoint["resnet_lab"].get("continued_from"):
+                todo += f"; epochs 1 to {begun['epochs']} are those of {begun['run']}"
         return (
             f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs per image\n"
             f"{self.config.data.name}{images}\n"
@@ -156,6 +162,8 @@ class Job:
             directory.write_images(data.record(), data.source.facts, epochs)
             directory.write_config(self.config)
             directory.set_status(State.running, epochs=epochs)
+            if checkpoint and not directory.last.exists():
+                copy_beginning(checkpoint, directory)
             with signals_kept():
                 result = self.train(data, checkpoint)
             write_json(directory.result_file, result)
@@ -193,7 +201,9 @@ class Job:
         """Train, then test the last weights and, if there is a validation part, those of the best epoch."""
         config, directory = self.config, self.directory
         logger = EventLogger(directory.path)
-        logger.take_over(last_step=checkpoint["global_step"] if checkpoint else -1)
+        continued_from = checkpoint["resnet_lab"].get("continued_from") if checkpoint else None
+        shorter = directory.path.parents[1] / continued_from["run"] if continued_from else None
+        logger.take_over(checkpoint["global_step"] if checkpoint else -1, shorter)
         checkpoints = Checkpoints(directory)
         callbacks = [checkpoints, *self.callbacks]  # checkpoints first, then figures
         trainer = make_trainer(config, self.runtime, logger, callbacks, validates=len(data.validation_rows) > 0)
@@ -205,6 +215,7 @@ class Job:
             "images": data.record(),
             "precision": self.runtime.precision,
             "device": self.runtime.name,
+            "continued_from": continued_from,
         }
         module = TaskModule(config, self.runtime, data.num_batches, facts, data.class_weights(), self.clock)
         try:
@@ -227,7 +238,8 @@ class Job:
             test_best = self._test(trainer, module, data)
         logger.close()
         images = data.record() | {"changes": directory.image_changes()}
-        return collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
+        result = collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
+        return result | {"continued_from": continued_from}
 
     def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Tested:
         with self.clock.during("test"):
