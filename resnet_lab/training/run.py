@@ -13,7 +13,6 @@ from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_stored
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.data.fingerprint import identified, look_again
 from resnet_lab.interrupts import Interrupted, RunFailed, signals_kept
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
@@ -23,6 +22,7 @@ from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
 from resnet_lab.tasks.cost import measure
 from resnet_lab.tasks.load import load_checkpoint
+from resnet_lab.tasks.pretrained import Pretrained, identified, look_again
 from resnet_lab.text import plural, shares
 from resnet_lab.training.advice import advice
 from resnet_lab.training.checkpoint import Checkpoints
@@ -65,6 +65,7 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
         data = ImageData(config, runtime.steps_per_call)
     refuse_too_large(config, cost, min(config.optim.batch_size, data.num_images))
     _refuse_single_image_batch(config, data)
+    Pretrained.of(config, data.source.classes)  # raises an error before anything is created
     val_score = f"val_{TASKS.info(config.task).score}"
     if val_score in config.objective and not len(data.validation_rows):
         raise ConfigError(f"objective: {val_score} needs validation images: increase data.validation, or add images")
@@ -141,7 +142,9 @@ class Job:
         )
 
     def notes(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Iterator[str]:
-        """Yield what the user should know about an earlier start of this run: its precision and images."""
+        """Yield what the user should know about where the run starts: its weights, its former precision and images."""
+        if not checkpoint and (pretrained := Pretrained.of(self.config, data.source.classes)):
+            yield pretrained.note
         facts = checkpoint["resnet_lab"] if checkpoint else {}
         precision = facts.get("precision") or self.runtime.precision  # version 0.1 stored none
         if precision != self.runtime.precision:
@@ -208,6 +211,7 @@ class Job:
         callbacks = [checkpoints, *self.callbacks]  # checkpoints first, then figures
         trainer = make_trainer(config, self.runtime, logger, callbacks, validates=len(data.validation_rows) > 0)
         seed_everything(config.seed, verbose=False)
+        pretrained = Pretrained.of(config, data.source.classes)
         facts = {
             "config": to_stored(config),
             "mean": list(data.normalise.mean),
@@ -216,8 +220,10 @@ class Job:
             "precision": self.runtime.precision,
             "device": self.runtime.name,
             "continued_from": continued_from,
+            "pretrained": pretrained.record() if pretrained else None,
         }
-        module = TaskModule(config, self.runtime, data.num_batches, facts, data.class_weights(), self.clock)
+        weights = data.class_weights()
+        module = TaskModule(config, self.runtime, data.num_batches, facts, weights, self.clock, pretrained)
         try:
             trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
         except Exception as error:
@@ -239,7 +245,7 @@ class Job:
         logger.close()
         images = data.record() | {"changes": directory.image_changes()}
         result = collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
-        return result | {"continued_from": continued_from}
+        return result | {name: facts[name] for name in ("continued_from", "pretrained")}
 
     def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Tested:
         with self.clock.during("test"):
