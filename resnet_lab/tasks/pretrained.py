@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -127,7 +128,7 @@ def _trained(chosen: PretrainedConfig) -> Trained:
     key = chosen.run, chosen.checkpoint.name
     if key not in _known:
         try:
-            config, net, classes = load_with_classes(str(chosen.run), chosen.checkpoint.name)
+            config, net, classes = load_with_classes(Path(chosen.run or "").expanduser(), chosen.checkpoint.name)
         except ConfigError as error:
             raise ConfigError(f"pretrained.run: {error}") from error
         digest = hashlib.sha256(json.dumps([config.task, classes]).encode(errors="surrogateescape"))

@@ -38,7 +38,7 @@ def beginning(config: Config, directory: RunDirectory) -> tuple[Snapshot | None,
             return _as_own(checkpoint, config, facts), ""
         reasons.append(
             f"this run starts at epoch 1, since optim.schedule={config.optim.schedule.name} gives its first {epochs} "
-            f"other learning rates than those of {shorter.path}"
+            f"other learning rates than those of {shorter.path}; pretrained.run={shorter.path} would use its weights"
         )
     return None, next(iter(reasons), "")
 
@@ -69,7 +69,7 @@ def _shorter_runs(config: Config, directory: RunDirectory) -> list[RunDirectory]
 
 
 def _is_same(shorter: RunDirectory, config: Config, epochs: int) -> bool:
-    """Return whether a run is `config` with so many epochs, trained with the same images throughout."""
+    """Return whether a run is `config` with that many epochs, trained with the same images throughout."""
     expected = replace(config, trainer=replace(config.trainer, max_epochs=epochs))
     try:
         return identity(shorter.stored_config()) == identity(expected) and not shorter.image_changes()

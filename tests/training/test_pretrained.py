@@ -87,10 +87,11 @@ def test_classes_of_other_names_have_outputs_of_their_own(lab: Lab, trained: Pat
     assert lab.run(*starting_from(copy))["pretrained"]["new"] == ["head.classifier"]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_frozen_parts_stay_to_the_last_bit_and_nothing_else(lab: Lab, trained: Path, optimizer: str):
+@pytest.mark.parametrize(("optimizer", "precision"), [("sgd", "32-true"), ("adamw", "bf16-mixed")])
+def test_frozen_parts_stay_to_the_last_bit_and_nothing_else(lab: Lab, trained: Path, optimizer: str, precision: str):
     frozen = ("stem", "stacks.0.units.0")
     changes = starting_from(trained, f"pretrained.freeze=[{','.join(frozen)}]", f"optim={optimizer}")
+    changes = (*changes, f"trainer.precision={precision}")
     lab.run(*changes)
     weights, before = weights_of(lab, *changes), load_run(trained)[1].state_dict()
     same = {name for name in weights if torch.equal(weights[name], before[name])}
