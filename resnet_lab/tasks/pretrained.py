@@ -20,7 +20,6 @@ from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.rundir.images import DataFacts
 from resnet_lab.tasks.cost import on_meta
 from resnet_lab.tasks.load import load_with_classes
-from resnet_lab.text import plural
 
 OUTPUTS = "head.classifier"  # the layer that has an output for each class
 # May differ: the outputs are compared by their classes, and the other settings only concern random weights.
@@ -173,5 +172,5 @@ def _difference(trained: Trained, config: Config, classes: Sequence[str]) -> str
     if trained.config.task != config.task:
         return f"task was {trained.config.task}"
     if len(trained.classes) != len(classes):
-        return f"network was trained with {plural(len(trained.classes), 'class', 'classes')}"
+        return f"network was trained with {len(trained.classes)} classes"
     return f"classes have other names ({trained.classes[0]}, … before, {classes[0]}, … now)"
