@@ -32,13 +32,24 @@ class Dashboard(Observer):
         self.config = config
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        if trainer.global_step > 0:
-            return
-        cost, task = measure(self.config), TASKS.info(self.config.task)
+        continued_from = pl_module.hyper_parameters.get("continued_from") or {"step": 0}
         writer: Any = trainer.loggers[0].experiment  # type: ignore[attr-defined]
-        summary = io.StringIO()
-        plain_console(100, file=summary).print(tree(self.config, cost))
+        if trainer.global_step == continued_from["step"]:  # a shorter run had other settings
+            self._describe_settings(writer)
+        if trainer.global_step == 0:
+            self._describe_network(trainer, writer)
+
+    def _describe_settings(self, writer: Any) -> None:
+        cost, task = measure(self.config), TASKS.info(self.config.task)
         writer.add_text("config", as_code(yaml.safe_dump(to_dict(self.config), sort_keys=False)), 0)
+        values = hyper_parameters(self.config) | {"depth": cost.depth, "params": cost.params, "macs": cost.macs}
+        experiment, *session = hparams(values, {f"val/{task.score}": None, f"test/{task.score}": None})
+        for hparam_summary in (_marked(experiment), *session):
+            writer.file_writer.add_summary(hparam_summary, 0)
+
+    def _describe_network(self, trainer: Trainer, writer: Any) -> None:
+        task, summary = TASKS.info(self.config.task), io.StringIO()
+        plain_console(100, file=summary).print(tree(self.config, measure(self.config)))
         writer.add_text("summary", as_code(summary.getvalue()), 0)
         charts = {task.label(task.score): task.score, "loss": "loss"}
         lines = {title: ["Multiline", [f"train/{name}", f"val/{name}"]] for title, name in charts.items()}
@@ -47,10 +58,6 @@ class Dashboard(Observer):
         images, _ = next(iter(data.train_dataloader()))
         shown = PixelRange.of(data.normalise, images.device).pictures(images[:GRID])
         writer.add_images("augmented training images", shown, 0)
-        values = hyper_parameters(self.config) | {"depth": cost.depth, "params": cost.params, "macs": cost.macs}
-        experiment, *session = hparams(values, {f"val/{task.score}": None, f"test/{task.score}": None})
-        for hparam_summary in (_marked(experiment), *session):
-            writer.file_writer.add_summary(hparam_summary, 0)
 
 
 def hyper_parameters(config: Config) -> dict[str, Any]:

@@ -125,6 +125,13 @@ OnChange = Enum(
 OnChange.__doc__ = "What to do if the images of a run have changed since it began."
 
 
+class Weights(Enum):
+    """Which weights of a trained network."""
+
+    last = "last epoch"
+    best = "epoch with the lowest validation score"
+
+
 class Accelerator(Enum):
     """Device to train on; `auto` uses a GPU if available."""
 

@@ -15,7 +15,6 @@ from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 from resnet_lab.text import visible
 
-# Options of Lightning's Trainer for training on several devices.
 # What people know from other tools, by the last part of its name: the setting here, or what to do instead.
 ELSEWHERE = {
     "epochs": "trainer.max_epochs",

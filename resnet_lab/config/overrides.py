@@ -20,6 +20,9 @@ _DEFAULT_ROOT = next(item.default for item in fields(DataConfig) if item.name ==
 # Derived from other settings.
 _IMPLIED = {"plugins", "model.in_channels", "model.num_classes"}
 
+# No part of what identifies a run, but needed to find its weights and its place.
+ALSO = {"name", "output_dir", "pretrained.run", "pretrained.checkpoint"}
+
 
 def overrides_of(config: Config) -> list[str]:
     """Return command-line overrides from which `load_config` gives the same run in the same place.
@@ -29,7 +32,7 @@ def overrides_of(config: Config) -> list[str]:
     """
     typed, base = _beginning(config)
     ours, theirs = all_settings(config), all_settings(base)
-    wanted = {item.name for item in settings_of(config) if item.identity} | {"name", "output_dir"}
+    wanted = {item.name for item in settings_of(config) if item.identity} | ALSO
     differing = [name for name in ours if name in wanted - _IMPLIED and ours[name] != theirs[name]]
     return [*typed, *(f"{name}={_value(ours[name])}" for name in differing)]
 

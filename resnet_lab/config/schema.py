@@ -6,7 +6,7 @@ trained.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from resnet_lab.config.checks import require, require_bounded, require_within
@@ -15,6 +15,7 @@ from resnet_lab.config.enums import Accelerator, ClassWeights, Compile, Diagnost
 from resnet_lab.config.fields import setting
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.optim import OptimConfig
+from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.registry import AUGMENTATIONS, TASKS
 
 # Entries of result.json that a search can minimise, in addition to the score.
@@ -83,6 +84,7 @@ class Config:
     augment: dict[str, Any] = setting(factory=_augmentations)  # by name, in registry order
     trainer: TrainerConfig
     data: DataConfig
+    pretrained: PretrainedConfig = field(default_factory=PretrainedConfig)
     seed: int = 0
     deterministic: bool = False  # bit-identical on the CPU with the same number of threads
     diagnostics: Diagnostics = setting(Diagnostics.light, identity=False)  # what TensorBoard shows about the network

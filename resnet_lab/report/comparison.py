@@ -18,7 +18,7 @@ Value = Any  # a number, a string, None, or a tuple of them
 Fields = dict[str, Value]  # by dotted name
 
 # Sections and settings that must be equal for runs to be compared.
-COMPARABLE = ("task", "data", "optim", "augment", "trainer.max_batches", "trainer.patience")
+COMPARABLE = ("task", "data", "optim", "augment", "pretrained", "trainer.max_batches", "trainer.patience")
 
 SPLITS = ("data.split_seed", "data.test_split_seed")
 

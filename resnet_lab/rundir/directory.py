@@ -151,10 +151,12 @@ class RunDirectory:
                 file.truncate()
 
     def write_config(self, config: Config) -> None:
-        """Write the resolved configuration, with an absolute `data.root` for the user's own images."""
+        """Write the resolved configuration, with absolute paths of own images and of a pretrained network."""
         values = to_stored(config)
         if config.data.own_images:
             values["data"]["root"] = str(config.data.folder.resolve())
+        if config.pretrained.run is not None:
+            values["pretrained"]["run"] = str(Path(config.pretrained.run).expanduser().resolve())
         text = yaml.safe_dump(values, sort_keys=False)
         write_atomically(self.config_file, lambda file: file.write(text.encode()))
 

@@ -42,6 +42,7 @@ RESULT = {
     "history": [SCORES],
     "task": {"name": str, "score": str, "unit": str, "most": Maybe(NUMBER)},
     "images": {"fingerprint": Maybe(str)},
+    "continued_from": Maybe({"run": str, "epochs": int, "step": int}),
     "test": {"last": {}, "best": Maybe({})},
 }
 

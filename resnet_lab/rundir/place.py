@@ -29,6 +29,7 @@ SHORT_NAMES = {
     "model.reduction": "bottleneck",
     "optim.name": "optim",
     "data.name": "data",
+    "pretrained.digest": "pretrained",
 }
 PER_STACK = ("model.units", "model.filters", "model.reduction")
 STACKS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}

@@ -13,10 +13,10 @@ from rich.progress import track
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import use_config_dirs
 from resnet_lab.config.hydra_private import failure
-from resnet_lab.data.fingerprint import look_again
 from resnet_lab.interrupts import RunFailed, TimeUp
 from resnet_lab.rundir.plans import write_plan
 from resnet_lab.sweep.plan import UNFINISHED, JobState, examine, labels, listing, without_repetitions
+from resnet_lab.tasks.pretrained import look_again
 from resnet_lab.text import plain_console, plural
 from resnet_lab.training.log import console, log, show_on_terminal
 

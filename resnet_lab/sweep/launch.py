@@ -17,7 +17,6 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import to_config, use_config_dirs
 from resnet_lab.config.enums import Accelerator
 from resnet_lab.config.hydra_private import failed, failure, singletons
-from resnet_lab.data.fingerprint import identified
 from resnet_lab.interrupts import Interrupted, RunFailed, exit_reason
 from resnet_lab.rundir.directory import RunDirectory, RunLocked
 from resnet_lab.rundir.files import temporary_folder
@@ -28,6 +27,7 @@ from resnet_lab.sweep.plan import labels
 from resnet_lab.sweep.progress_table import ProgressTable
 from resnet_lab.sweep.slots import Slot, share
 from resnet_lab.sweep.worker import Work, forks, work
+from resnet_lab.tasks.pretrained import identified
 
 REFRESH_SECONDS = 0.5
 RETRY_SECONDS = 5.0  # between checks whether another process has released a run

@@ -10,13 +10,13 @@ from rich.table import Table
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import prepare, to_config
 from resnet_lab.config.schema import Config
-from resnet_lab.data.fingerprint import identified
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.plans import PlannedJob
 from resnet_lab.rundir.states import State
+from resnet_lab.tasks.pretrained import identified
 from resnet_lab.training.run import check
 
 

@@ -23,7 +23,7 @@ def measure(config: Config) -> Complexity:
     """
     key = f"{config.task} {config.model} {config.data.image_shape}"
     try:
-        cost = _measured[key] if key in _measured else complexity(_on_meta(config), config.data.image_shape)
+        cost = _measured[key] if key in _measured else complexity(on_meta(config), config.data.image_shape)
     except (RuntimeError, ValueError) as error:  # numbers that torch rejects
         raise ConfigError(f"the network cannot be built: {str(error).splitlines()[0]}") from error
     _measured[key] = cost
@@ -40,7 +40,7 @@ def tree(config: Config, cost: Complexity) -> Table:
     table.add_column("part", no_wrap=True)
     for column in ("kernel", "stride", "map size", "filters", "params", "MACs"):
         table.add_column(column, justify="right", no_wrap=True)
-    for row in _rows(_on_meta(config), cost.layers, path="", level=0):
+    for row in _rows(on_meta(config), cost.layers, path="", level=0):
         table.add_row(*row)
     table.add_section()
     table.add_row("total", "", "", "", "", f"{cost.params:,}", f"{cost.macs:,}")
@@ -54,7 +54,8 @@ def tree(config: Config, cost: Complexity) -> Table:
     return table
 
 
-def _on_meta(config: Config) -> ResNetV2:
+def on_meta(config: Config) -> ResNetV2:
+    """Build the network on the `meta` device."""
     with torch.device("meta"):
         return task_of(config).network()
 

@@ -29,6 +29,8 @@ CHECKPOINT = {
         "images": Maybe({"range": Maybe(NUMBERS), "classes": Maybe([str])}),
         "precision": Maybe(str),
         "device": Maybe(str),
+        "pretrained": Maybe({"new": [str]}),
+        "continued_from": Maybe({"run": str, "epochs": int, "step": int}),
     },
     "history": [{EACH: Maybe((int, float))}],
     "global_step": int,

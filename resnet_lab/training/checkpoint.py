@@ -68,15 +68,15 @@ class Checkpoints(Checkpoint):
 
     def _write(self, last: Snapshot, best: Snapshot | None) -> None:
         if best is not None:
-            _save(best, self.directory.best)
+            save(best, self.directory.best)
         if best is last:
             copy_atomically(self.directory.best, self.directory.last)
         else:
-            _save(last, self.directory.last)
+            save(last, self.directory.last)
         self.directory.set_status(State.running, epochs=len(last["history"]))
 
 
-def _save(snapshot: Snapshot, path: Path) -> None:
+def save(snapshot: Snapshot, path: Path) -> None:
     """Write a file that holds each tensor on its own. On a full disk, raise OSError and keep the old file."""
     checkpoint = apply_to_collection(snapshot, Tensor, torch.clone)
     write_atomically(path, lambda file: torch.save(checkpoint, file))

@@ -23,6 +23,8 @@ from resnet_lab.config.schema import Config
 from resnet_lab.training.harmless import harmless
 from resnet_lab.training.runtime import Runtime
 
+ABOUT_SETTINGS = ("config/", "_hparams_/")  # tags of what the dashboard writes of a run's settings
+
 
 def make_trainer(
     config: Config, runtime: Runtime, logger: "EventLogger", callbacks: Sequence[Callback], validates: bool
@@ -121,23 +123,30 @@ class EventLogger(TensorBoardLogger):
         self.experiment.close()
 
     @harmless
-    def take_over(self, last_step: int) -> None:
+    def take_over(self, last_step: int, shorter: Path | None = None) -> None:
         """Copy the events up to `last_step` from earlier event files into this run's new one, and remove the old files.
 
         Events after the checkpoint that a run continues from will be recorded again, and so will the test. A run that
-        starts from scratch passes -1 for `last_step` and keeps nothing.
+        starts from scratch passes -1 for `last_step` and keeps nothing. `shorter` is the directory of the shorter run
+        with which this one began: its files stay, and what they say of its settings is not copied.
         """
-        found = Path(self.log_dir).glob("events.out.tfevents.*")
-        old_files = sorted(file for file in found if file.is_file())  # reading a pipe may never end
+        old_files = _event_files(Path(self.log_dir))
+        others = _event_files(shorter) if shorter else []
         file_writer: Any = self.experiment._get_file_writer()
         copied: set[tuple[int, str]] = set()  # a process that was killed while copying leaves duplicates
-        for file in old_files:
+        for file in [*old_files, *others]:
+            unwanted = ("test/", *(ABOUT_SETTINGS if file in others else ()))
             for event in LegacyEventFileLoader(str(file)).Load():  # EventFileLoader would convert scalars to tensors
                 tags = {(event.step, value.tag) for value in event.summary.value}
-                tested = any(tag.startswith("test/") for _, tag in tags)
-                if tags - copied and event.step <= last_step and not tested:
+                is_wanted = not any(tag.startswith(unwanted) for _, tag in tags)
+                if tags - copied and event.step <= last_step and is_wanted:
                     file_writer.event_writer.add_event(event)
                     copied |= tags
         self.experiment.flush()
         for file in old_files:
             file.unlink()
+
+
+def _event_files(folder: Path) -> list[Path]:
+    found = folder.glob("events.out.tfevents.*")
+    return sorted(file for file in found if file.is_file())  # reading a pipe may never end

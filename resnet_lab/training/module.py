@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.schema import Config
 from resnet_lab.data.loader import Batch, memory_format
 from resnet_lab.tasks.base import task_of
+from resnet_lab.tasks.pretrained import Pretrained, freeze, lr_factors
 from resnet_lab.text import plural
 from resnet_lab.training.clock import Clock
 from resnet_lab.training.graphs import GraphCapture, GraphedStep, Step
@@ -76,6 +77,7 @@ class TaskModule(LightningModule):
         hyper_parameters: dict[str, Any],
         class_weights: torch.Tensor | None = None,
         clock: Clock | None = None,
+        pretrained: Pretrained | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -83,6 +85,9 @@ class TaskModule(LightningModule):
         self.score = self.task.info.score
         self.total_steps = num_batches * config.trainer.max_epochs
         self.net = self.task.network().to(memory_format=memory_format(config))  # type: ignore[call-overload]
+        if pretrained:
+            pretrained.apply(self.net)
+            freeze(self.net, config.pretrained.freeze)
         self.history: History = []
         self.clock = clock or Clock()
         self.has_started = False  # whether everything is restored
@@ -92,10 +97,19 @@ class TaskModule(LightningModule):
         self.hyper_parameters = hyper_parameters  # plain Python, as torch's safe loading of checkpoints requires
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return build_optimizer(self.config.optim, self.net)
+        new = (self.hyper_parameters.get("pretrained") or {}).get("new", [])
+        return build_optimizer(self.config.optim, self.net, lr_factors(self.net, self.config.pretrained, new))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all parts but the frozen ones, which stay in eval mode."""
+        super().train(mode)
+        for part in self.config.pretrained.freeze:
+            self.net.get_submodule(part).eval()
+        return self
 
     def on_train_start(self) -> None:
         """Build the steps, now that network, optimiser and checkpoint are on the device."""
+        self.train()
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         self.optimizer, self.lr = optimizer, math.nan  # a resumed run sets the rate, too
@@ -210,7 +224,7 @@ class TaskModule(LightningModule):
         """
         for state in checkpoint["optimizer_states"]:
             for group in state["param_groups"]:
-                group["lr"] = self.lr
+                group["lr"] = self.lr * group.get("lr_factor", 1.0)
         checkpoint["history"] = self.history
         checkpoint["wall"] = self.clock.read()
         checkpoint["resnet_lab"] = self.hyper_parameters

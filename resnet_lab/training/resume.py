@@ -13,6 +13,7 @@ from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.identity import differences
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.load import load_checkpoint, network_weights
+from resnet_lab.tasks.pretrained import freeze, lr_factors
 from resnet_lab.training.module import best_epoch
 from resnet_lab.training.schedule import STATES, build_optimizer
 
@@ -54,7 +55,9 @@ def _refuse_wrong_history(checkpoint: dict[str, Any], config: Config, path: Path
 def _refuse_other_optimizer(checkpoint: dict[str, Any], config: Config, path: Path) -> None:
     """Compare parameter groups and shapes: fused optimisers do not, and would read past the end of a smaller tensor."""
     error = ConfigError(f"{path} is damaged: it holds the state of another optimiser; move it away")
-    optimizer = build_optimizer(config.optim, task_of(config).network())
+    net, new = task_of(config).network(), (checkpoint["resnet_lab"].get("pretrained") or {}).get("new", [])
+    freeze(net, config.pretrained.freeze)
+    optimizer = build_optimizer(config.optim, net, lr_factors(net, config.pretrained, new))
     if len(checkpoint["optimizer_states"]) != 1:
         raise error
     [stored], expected = checkpoint["optimizer_states"], optimizer.state_dict()

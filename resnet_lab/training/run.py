@@ -13,7 +13,6 @@ from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_stored
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.data.fingerprint import identified, look_again
 from resnet_lab.interrupts import Interrupted, RunFailed, TimeUp, signals_kept
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
@@ -23,6 +22,7 @@ from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
 from resnet_lab.tasks.cost import measure
 from resnet_lab.tasks.load import load_checkpoint
+from resnet_lab.tasks.pretrained import Pretrained, identified, look_again
 from resnet_lab.text import plural, shares
 from resnet_lab.training.advice import advice
 from resnet_lab.training.checkpoint import Checkpoints
@@ -32,6 +32,7 @@ from resnet_lab.training.limit import TimeLimit
 from resnet_lab.training.log import log, log_to
 from resnet_lab.training.memory import refuse_too_large
 from resnet_lab.training.module import Diverged, TaskModule, best_epoch
+from resnet_lab.training.prolong import beginning, copy_beginning
 from resnet_lab.training.result import Tested, collect
 from resnet_lab.training.resume import continuable
 from resnet_lab.training.runtime import Runtime
@@ -67,6 +68,7 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
         data = ImageData(config, runtime.steps_per_call)
     refuse_too_large(config, cost, min(config.optim.batch_size, data.num_images))
     _refuse_single_image_batch(config, data)
+    Pretrained.of(config, data.source.classes)  # raises an error before anything is created
     val_score = f"val_{TASKS.info(config.task).score}"
     for name, needs in (("objective", val_score in config.objective), ("trainer.patience", config.trainer.patience)):
         if needs and not len(data.validation_rows):
@@ -116,9 +118,12 @@ class Job:
 
     def checkpoint(self) -> dict[str, Any] | None:
         """Return the checkpoint to continue from, if any. Raises ConfigError when the run cannot continue from it."""
-        if not self.directory.last.exists():
-            return None
-        return continuable(self.config, self.directory)
+        if self.directory.last.exists():
+            return continuable(self.config, self.directory)
+        checkpoint, why_none = beginning(self.config, self.directory)
+        if why_none:
+            log.info("note: %s", why_none)
+        return checkpoint
 
     def description(self, data: ImageData | None, checkpoint: dict[str, Any] | None) -> str:
         """Describe in four lines what will be done, and how; omit the number of images if no data was read."""
@@ -131,6 +136,8 @@ class Job:
         todo = f"train {plural(epochs, 'epoch')}"
         if checkpoint:
             todo = f"continue after epoch {len(checkpoint['history'])} of {epochs}"
+            if begun := checkpoint["resnet_lab"].get("continued_from"):
+                todo += f"; epochs 1 to {begun['epochs']} are those of {begun['run']}"
         return (
             f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs per image\n"
             f"{self.config.data.name}{images}\n"
@@ -139,7 +146,9 @@ class Job:
         )
 
     def notes(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Iterator[str]:
-        """Yield what the user should know about an earlier start of this run: its precision and images."""
+        """Yield what the user should know about where the run starts: its weights, its former precision and images."""
+        if not checkpoint and (pretrained := Pretrained.of(self.config, data.source.classes)):
+            yield pretrained.note
         facts = checkpoint["resnet_lab"] if checkpoint else {}
         precision = facts.get("precision") or self.runtime.precision  # version 0.1 stored none
         if precision != self.runtime.precision:
@@ -160,6 +169,8 @@ class Job:
             directory.write_images(data.record(), data.source.facts, epochs)
             directory.write_config(self.config)
             directory.set_status(State.running, epochs=epochs)
+            if checkpoint and not directory.last.exists():
+                copy_beginning(checkpoint, directory)
             with signals_kept():
                 result = self.train(data, checkpoint)
             write_json(directory.result_file, result)
@@ -201,11 +212,14 @@ class Job:
         """Train, then test the last weights and, if there is a validation part, those of the best epoch."""
         config, directory = self.config, self.directory
         logger = EventLogger(directory.path)
-        logger.take_over(last_step=checkpoint["global_step"] if checkpoint else -1)
+        continued_from = checkpoint["resnet_lab"].get("continued_from") if checkpoint else None
+        shorter = directory.path.parents[1] / continued_from["run"] if continued_from else None
+        logger.take_over(checkpoint["global_step"] if checkpoint else -1, shorter)
         checkpoints = Checkpoints(directory)
         callbacks = [checkpoints, *self.callbacks]  # checkpoints first, then figures
         trainer = make_trainer(config, self.runtime, logger, callbacks, validates=len(data.validation_rows) > 0)
         seed_everything(config.seed, verbose=False)
+        pretrained = Pretrained.of(config, data.source.classes)
         facts = {
             "config": to_stored(config),
             "mean": list(data.normalise.mean),
@@ -213,8 +227,11 @@ class Job:
             "images": data.record(),
             "precision": self.runtime.precision,
             "device": self.runtime.name,
+            "continued_from": continued_from,
+            "pretrained": pretrained.record() if pretrained else None,
         }
-        module = TaskModule(config, self.runtime, data.num_batches, facts, data.class_weights(), self.clock)
+        weights = data.class_weights()
+        module = TaskModule(config, self.runtime, data.num_batches, facts, weights, self.clock, pretrained)
         try:
             trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
         except Exception as error:
@@ -235,7 +252,8 @@ class Job:
             test_best = self._test(trainer, module, data)
         logger.close()
         images = data.record() | {"changes": directory.image_changes()}
-        return collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
+        result = collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
+        return result | {name: facts[name] for name in ("continued_from", "pretrained")}
 
     def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Tested:
         with self.clock.during("test"):

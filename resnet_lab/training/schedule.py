@@ -1,6 +1,8 @@
 """The learning rate and the optimiser that an `OptimConfig` describes."""
 
 import math
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, assert_never
 
 import torch
@@ -41,16 +43,14 @@ def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
             assert_never(optim.schedule)
 
 
-def build_optimizer(optim: OptimConfig, net: nn.Module) -> torch.optim.Optimizer:
-    """Build the optimiser for all parameters of the network, with fused kernels."""
-    parameters = list(net.parameters())
-    if optim.decay_all:
-        groups: list[dict[str, Any]] = [{"params": parameters}]
-    else:  # vectors (BatchNorm's parameters and biases) do not decay
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+def build_optimizer(
+    optim: OptimConfig, net: nn.Module, lr_factors: Mapping[str, float] | None = None
+) -> torch.optim.Optimizer:
+    """Build the optimiser for all parameters of the network that are not frozen, with fused kernels.
+
+    `lr_factors` multiply the learning rate of the parameters of these names.
+    """
+    groups = _groups(optim, net, lr_factors or {})
     lr, decay, betas = optim.lr, optim.weight_decay, (optim.betas[0], optim.betas[1])
     match optim.name:
         case Optimizer.sgd:
@@ -64,13 +64,29 @@ def build_optimizer(optim: OptimConfig, net: nn.Module) -> torch.optim.Optimizer
             assert_never(optim.name)
 
 
+def _groups(optim: OptimConfig, net: nn.Module, lr_factors: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Group parameters by the factor of their learning rate and by whether they decay, the largest factor first."""
+    members: defaultdict[tuple[float, bool], list[nn.Parameter]] = defaultdict(list)
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            decays = optim.decay_all or parameter.ndim > 1  # vectors are BatchNorm's parameters and biases
+            members[lr_factors.get(name, 1.0), decays].append(parameter)
+    groups = []
+    for lr_factor, decays in sorted(members, reverse=True):
+        group: dict[str, Any] = {"params": members[lr_factor, decays]}
+        group |= {} if decays else {"weight_decay": 0.0}
+        groups.append(group | ({} if lr_factor == 1 else {"lr_factor": lr_factor}))
+    return groups
+
+
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Set the rate of the next step. A tensor, as from `make_recordable`, is changed in place."""
     for group in optimizer.param_groups:
+        rate = lr * group.get("lr_factor", 1.0)
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(lr)
+            group["lr"].fill_(rate)
         else:
-            group["lr"] = lr
+            group["lr"] = rate
 
 
 def make_recordable(optimizer: torch.optim.Optimizer, device: torch.device) -> None:

@@ -68,7 +68,8 @@ class TrainingStep:
         norms = [module for module in net.modules() if isinstance(module, BatchNorm)]
         for norm in norms:
             norm.counts = False  # __call__ counts for all layers at once
-        self.counters = [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None]
+        trained = [norm for norm in norms if norm.weight.requires_grad]  # others are frozen, and so are their counters
+        self.counters = [norm.num_batches_tracked for norm in trained if norm.num_batches_tracked is not None]
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor) -> None:
         optim, task = self.optim, self.totals.task
@@ -136,11 +137,13 @@ class OneCast:
         layers = [module for module in net.modules() if type(module) in (nn.Conv2d, nn.Linear)]
         cast = {id(parameter) for layer in layers for parameter in layer.parameters()}
         self.net = net
-        self.weights = {name: parameter for name, parameter in net.named_parameters() if id(parameter) in cast}
+        # Frozen weights are left to autocast: no gradient of theirs is computed.
+        trained = ((name, parameter) for name, parameter in net.named_parameters() if parameter.requires_grad)
+        self.weights = {name: parameter for name, parameter in trained if id(parameter) in cast}
 
     def __call__(self, images_BCHW: Tensor) -> Tensor:
         device = images_BCHW.device.type
-        if not torch.is_autocast_enabled(device):
+        if not (self.weights and torch.is_autocast_enabled(device)):
             return self.net(images_BCHW)
         copies = _Cast.apply(torch.get_autocast_dtype(device), *self.weights.values())
         return functional_call(self.net, dict(zip(self.weights, copies, strict=True)), (images_BCHW,))

@@ -10,9 +10,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from resnet_lab.config.compose import load_config
 from resnet_lab.config.schema import Config
-from resnet_lab.data.fingerprint import identified
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.place import run_directory
+from resnet_lab.tasks.pretrained import identified
 from resnet_lab.training.run import Result, run
 
 # A network of 14 layers on 48 random images, 3 mini-batches an epoch, and 16 images held out.

@@ -131,7 +131,7 @@ def test_best_is_written_before_last(tmp_path: Path):
 def test_training_does_not_wait_for_the_disk(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     """While the disk is stuck, all epochs are trained; then it gets the first and the newest."""
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
-    stuck, save, saved = threading.Event(), checkpoint._save, []
+    stuck, save, saved = threading.Event(), checkpoint.save, []
 
     def slow(snapshot: dict[str, Any], path: Path) -> None:
         assert stuck.wait(60)
@@ -142,7 +142,7 @@ def test_training_does_not_wait_for_the_disk(lab: Lab, monkeypatch: pytest.Monke
         def on_train_end(self, trainer: Any, pl_module: Any) -> None:
             stuck.set()
 
-    monkeypatch.setattr(checkpoint, "_save", slow)
+    monkeypatch.setattr(checkpoint, "save", slow)
     result = lab.run(*LONG, "data.validation=0", callbacks=[Release()])
     assert result["epochs"] == 5
     assert saved == [("last.ckpt", 1), ("last.ckpt", 5)]

@@ -1,0 +1,176 @@
+"""Start from a trained network: what is taken of it, and what is new."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from resnet_lab.config.canonical import architecture
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.pretrained import PretrainedConfig
+from resnet_lab.config.schema import Config
+from resnet_lab.config.stored import to_dict
+from resnet_lab.data import fingerprint
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.rundir.images import DataFacts
+from resnet_lab.tasks.cost import on_meta
+from resnet_lab.tasks.load import load_with_classes
+
+OUTPUTS = "head.classifier"  # the layer that has an output for each class
+# May differ: the outputs are compared by their classes, and the other settings only concern random weights.
+MAY_DIFFER = ("num_classes", "lineage.init", "gate_bias")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A trained network, and a digest of all that a run takes from it."""
+
+    config: Config
+    net: ResNetV2
+    classes: tuple[str, ...]
+    digest: str
+
+
+_known: dict[tuple[str | None, str], Origin] = {}  # by run and checkpoint, until `look_again`
+
+
+def look_again() -> None:
+    """Forget all images and trained networks, since files may have changed."""
+    fingerprint.look_again()
+    _known.clear()
+
+
+def identified(config: Config) -> tuple[Config, DataFacts | None]:
+    """Return a configuration with the fingerprint of its images and the digest of its pretrained weights.
+
+    The facts are those of the user's own images. Raises ConfigError when images or weights cannot be used, or are not
+    those that the configuration names.
+    """
+    config, facts = fingerprint.identified(config)
+    chosen = config.pretrained
+    if not chosen.active:
+        return config, facts
+    trained = _trained(chosen)
+    if chosen.digest not in (None, trained.digest):
+        raise ConfigError(
+            f"pretrained.digest={chosen.digest}, but the weights of {chosen.run} have digest {trained.digest}: they "
+            "are others. Omit pretrained.digest to use them"
+        )
+    _refuse_other_architecture(trained.config.model, config.model, str(chosen.run))
+    _refuse_unknown_parts(config)
+    return replace(config, pretrained=replace(chosen, digest=trained.digest)), facts
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """What a run takes from a trained network: tensors by name; `new` names the layers of which none is taken."""
+
+    config: PretrainedConfig
+    weights: dict[str, Tensor]
+    new: tuple[str, ...]
+    note: str
+
+    @classmethod
+    def of(cls, config: Config, classes: Sequence[str]) -> "Pretrained | None":
+        """Return what a run with these classes takes; None if it starts from random weights.
+
+        Layers are taken by name. The output layer is new if the classes or the task differ. Raises ConfigError if a new
+        layer would be frozen.
+        """
+        if not config.pretrained.active:
+            return None
+        trained, state = _trained(config.pretrained), on_meta(config).state_dict()
+        stored = trained.net.state_dict()
+        new = {_layer(name) for name in state if name not in stored or stored[name].shape != state[name].shape}
+        same_outputs = config.task == trained.config.task and tuple(classes) == (trained.classes or tuple(classes))
+        new |= set() if same_outputs else {OUTPUTS}
+        for part in config.pretrained.freeze:
+            if inside := [layer for layer in sorted(new) if f"{layer}.".startswith(f"{part}.")]:
+                raise ConfigError(f"pretrained.freeze: {part} cannot stay as it is, since {inside[0]} is new")
+        weights = {name: tensor for name, tensor in stored.items() if name in state and _layer(name) not in new}
+        parameters = dict(trained.net.named_parameters())
+        count = sum(parameters[name].numel() for name in weights if name in parameters)
+        note = f"{count:,} params are those of {config.pretrained.run} ({config.pretrained.checkpoint.value})"
+        if new:
+            why = "" if same_outputs else f", since the {_difference(trained, config, classes)}"
+            note += f"; new: {', '.join(sorted(new))}{why}"
+        return cls(config.pretrained, weights, tuple(sorted(new)), note)
+
+    def record(self) -> dict[str, Any]:
+        """Return what a run stores of it."""
+        return to_dict(self.config) | {"new": list(self.new)}
+
+    def apply(self, net: nn.Module) -> None:
+        """Set the weights that are taken."""
+        net.load_state_dict(self.weights, strict=False)
+
+
+def freeze(net: nn.Module, parts: Sequence[str]) -> None:
+    """Exclude the parameters of these parts from training."""
+    for part in parts:
+        net.get_submodule(part).requires_grad_(False)
+
+
+def lr_factors(net: nn.Module, config: PretrainedConfig, new: Sequence[str]) -> dict[str, float]:
+    """Return by which number the learning rate of a parameter is multiplied, if any."""
+    if not config.active or config.lr_factor == 1:
+        return {}
+    return {name: config.lr_factor for name, _ in net.named_parameters() if _layer(name) not in new}
+
+
+def _trained(chosen: PretrainedConfig) -> Origin:
+    key = chosen.run, chosen.checkpoint.name
+    if key not in _known:
+        try:
+            config, net, classes = load_with_classes(Path(chosen.run or "").expanduser(), chosen.checkpoint.name)
+        except ConfigError as error:
+            raise ConfigError(f"pretrained.run: {error}") from error
+        digest = hashlib.sha256(json.dumps([config.task, classes]).encode(errors="surrogateescape"))
+        for name, tensor in sorted(net.state_dict().items()):
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+        _known[key] = Origin(config, net, classes, digest.hexdigest()[:16])
+    return _known[key]
+
+
+def _refuse_other_architecture(there: ModelConfig, here: ModelConfig, run: str) -> None:
+    one, other = architecture(there), architecture(here)
+    differing = [
+        f"model.{name} is {one.get(name, 'not used')} there, {other.get(name, 'not used')} here"
+        for name in sorted(one.keys() | other.keys())
+        if name not in MAY_DIFFER and one.get(name, ...) != other.get(name, ...)
+    ]
+    if differing:
+        raise ConfigError(f"pretrained.run: {run} holds another network: {'; '.join(differing)}")
+
+
+def _refuse_unknown_parts(config: Config) -> None:
+    net = on_meta(config)
+    parts = [name for name, module in net.named_modules() if name and any(True for _ in module.parameters())]
+    for part in config.pretrained.freeze:
+        if part not in parts:
+            large = [name for name in parts if name.count(".") == name.startswith("stacks.")]
+            raise ConfigError(
+                f"pretrained.freeze: there is no part {part}; choose from {', '.join(large)}, or parts of these"
+            )
+    freeze(net, config.pretrained.freeze)
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        raise ConfigError("pretrained.freeze leaves nothing to train: omit head")
+
+
+def _layer(name: str) -> str:
+    """Return the layer to which a tensor belongs."""
+    return name.rpartition(".")[0]
+
+
+def _difference(trained: Origin, config: Config, classes: Sequence[str]) -> str:
+    if trained.config.task != config.task:
+        return f"task was {trained.config.task}"
+    if len(trained.classes) != len(classes):
+        return f"network was trained with {len(trained.classes)} classes"
+    return f"classes have other names ({trained.classes[0]}, … before, {classes[0]}, … now)"
