@@ -22,6 +22,7 @@ from resnet_lab.config.migrations import MIGRATIONS
 from resnet_lab.data.__main__ import parser as data_parser
 from resnet_lab.inspect.__main__ import parser as inspect_parser
 from resnet_lab.inspect.sections import PARTS
+from resnet_lab.predict import parser as predict_parser
 from resnet_lab.report.__main__ import parser as report_parser
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.runs import parser as runs_parser
@@ -41,6 +42,7 @@ PARSERS = {
     "runs": runs_parser,
     "report": report_parser,
     "inspect": inspect_parser,
+    "predict": predict_parser,
     "bench": bench_parser,
 }
 
