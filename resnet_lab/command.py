@@ -24,6 +24,7 @@ VERBS = {
     "report": "compare runs, with error bars",
     "inspect": "look inside a trained network",
     "predict": "classify images with a trained network",
+    "evaluate": "test trained networks, also on other or corrupted images, and compare them",
     "bench": "measure how fast a configuration trains, and how fast it could",
 }
 

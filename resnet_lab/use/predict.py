@@ -1,7 +1,6 @@
 """Classify files with a stored network, batch by batch."""
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -9,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.text import brief, plain_console, plural
+from resnet_lab.text import plain_console, plural
 from resnet_lab.use.calibration import calibrate, calibrated
 from resnet_lab.use.find import find_images
 from resnet_lab.use.outputs import Add, Prediction, csv_rows, json_list, sorted_into, table
+from resnet_lab.use.terminal import progress_bar, say
 from resnet_lab.use.trained import Trained
 
 WIDTH = 200  # characters, if the output is not a terminal
@@ -29,10 +28,10 @@ def predict(options: argparse.Namespace) -> int:
     run_dir, checkpoint = options.run_dir, options.checkpoint
     trained = Trained.load_classifier(run_dir, checkpoint)
     if options.calibrate:
-        made = calibrate(run_dir, checkpoint, trained, options.out or run_dir)
-        changes = [f"{name.upper()} {made[name]['before']:.4g} → {made[name]['after']:.4g}" for name in ("ece", "nll")]
-        images = plural(made["images"], "validation image")
-        say(f"temperature {made['temperature']:.4g}, fitted on {images}: {', '.join(changes)}")
+        fitted = calibrate(run_dir, checkpoint, trained, options.out or run_dir)
+        ece, nll = ("{before:.4g} → {after:.4g}".format(**fitted[name]) for name in ("ece", "nll"))
+        images = plural(fitted["images"], "validation image")
+        say(f"temperature {fitted['temperature']:.4g}, fitted on {images}: ECE {ece}, NLL {nll}")
     if not options.inputs:
         return 0
     trained, how = calibrated(trained, run_dir, checkpoint, options.out)
@@ -45,7 +44,9 @@ def predict(options: argparse.Namespace) -> int:
     failures = len(found.failed)
     with ExitStack() as stack:
         outputs = [stack.enter_context(output) for output in _outputs(options, trained, top)]
-        for one in _shown(predictions(trained, found.files, options.batch_size, top), len(found.files)):
+        progress = stack.enter_context(progress_bar())
+        made = predictions(trained, found.files, options.batch_size, top)
+        for one in progress.track(made, total=len(found.files), description="classifying"):
             if one.failure:
                 say(one.failure)
                 failures += 1
@@ -92,17 +93,3 @@ def _outputs(options: argparse.Namespace, trained: Trained, top: int) -> Iterato
         yield sorted_into(options.sort_into, trained.classes, options.inputs, options.copy)
     if not (options.csv or options.json or options.sort_into):
         yield table(plain_console(WIDTH).print, top)
-
-
-def _shown(made: Iterator[Prediction], total: int) -> Iterator[Prediction]:
-    """Show a progress bar on the terminal, if there is one; stdout is for the data alone."""
-    console = plain_console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden, redirect_stdout=False) as progress:
-        yield from progress.track(made, total=total, description="classifying")
-
-
-def say(line: str) -> None:
-    """Print a line that is no data to stderr."""
-    print(brief(line), file=sys.stderr)
