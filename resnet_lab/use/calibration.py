@@ -75,7 +75,7 @@ def fit_temperature(logits_NK: Tensor, labels_N: Tensor) -> float:
     if share == 1 or not 1.01 * LEAST < found < MOST / 1.01:  # if all are right, the best one is 0
         raise ConfigError(
             f"--calibrate: no temperature from {LEAST:g} to {MOST:g} minimises the NLL of the {len(labels_N)} "
-            f"validation images, of which {100 * share:.0f} % are classified correctly: hold out more, or train better"
+            f"validation images, of which {100 * share:.0f} % are classified correctly: hold out more (data.validation)"
         )
     return found
 

@@ -44,7 +44,7 @@ def predict(options: argparse.Namespace) -> int:
     failures = len(found.failed)
     with ExitStack() as stack:
         outputs = [stack.enter_context(output) for output in _outputs(options, trained, top)]
-        progress = stack.enter_context(progress_bar())
+        progress = stack.enter_context(progress_bar(with_data="-" in (options.csv, options.json)))
         made = predictions(trained, found.files, options.batch_size, top)
         for one in progress.track(made, total=len(found.files), description="classifying"):
             if one.failure:

@@ -7,11 +7,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from resnet_lab.text import brief, plain_console
 
 
-def progress_bar() -> Progress:
-    """Return a progress bar on the terminal, which shows nothing if there is none."""
+def progress_bar(with_data: bool = False) -> Progress:
+    """Return a progress bar on the terminal; it shows nothing if there is none, or data is printed there, too."""
     console = plain_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    hidden = not console.is_terminal
+    hidden = not console.is_terminal or (with_data and sys.stdout.isatty())
     return Progress(*columns, console=console, transient=True, disable=hidden, redirect_stdout=False)
 
 
