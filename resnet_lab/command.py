@@ -4,6 +4,7 @@ A command's module imports nothing heavy before its options are parsed, so that 
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -22,6 +23,8 @@ VERBS = {
     "data": "list decoded images in the cache, and remove them",
     "report": "compare runs, with error bars",
     "inspect": "look inside a trained network",
+    "predict": "classify images with a trained network",
+    "evaluate": "test trained networks, also on other or corrupted images, and compare them",
     "bench": "measure how fast a configuration trains, and how fast it could",
 }
 
@@ -62,13 +65,18 @@ def run_command(main: Main) -> NoReturn:
 
 
 def exit_status(main: Main, arguments: Sequence[str]) -> int:
-    """Return the status of `main`; for errors, print one message to stderr and return 1.
+    """Return the status of `main`; for errors, print one message to stderr and return 1, for a closed pipe none.
 
     The traceback of an error that nobody expected goes to a file, which the message names. Raises Interrupted.
     """
     try:
         with signals_kept():
-            return main(arguments)
+            status = main(arguments)
+            sys.stdout.flush()
+            return status
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # of what is flushed at the exit
+        return 1
     except (ConfigError, RunFailed, OSError) as error:
         print(brief(str(error)), file=sys.stderr)
     except Exception as error:

@@ -20,8 +20,10 @@ from resnet_lab.config.compose import load_config
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.migrations import MIGRATIONS
 from resnet_lab.data.__main__ import parser as data_parser
+from resnet_lab.evaluate import parser as evaluate_parser
 from resnet_lab.inspect.__main__ import parser as inspect_parser
 from resnet_lab.inspect.sections import PARTS
+from resnet_lab.predict import parser as predict_parser
 from resnet_lab.report.__main__ import parser as report_parser
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.runs import parser as runs_parser
@@ -41,6 +43,8 @@ PARSERS = {
     "runs": runs_parser,
     "report": report_parser,
     "inspect": inspect_parser,
+    "predict": predict_parser,
+    "evaluate": evaluate_parser,
     "bench": bench_parser,
 }
 

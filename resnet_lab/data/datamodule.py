@@ -64,7 +64,7 @@ class ImageData(LightningDataModule):
             "fingerprint": self.source.facts.fingerprint,
             "classes": list(self.source.classes),
             "images": {part: len(rows) for part, rows in parts.items()},
-            "range": self.source.range,
+            "range": list(self.source.range) if self.source.range else None,
             "damaged": self.source.damaged,
             "notes": self.notes,
         }

@@ -177,7 +177,7 @@ def _refuse_lost(root: Path, folder: Path, found: _Found) -> None:
     others = [name for why, names in found.others.items() if why != HIDDEN for name in names]
     lost = [name for name in others if os.path.splitext(name)[0] not in kept and not is_text(name)]
     where = f"data.root={root}: {printable(str(folder))}"
-    unusable = f"{_kinds(found.others)} cannot be used"
+    unusable = f"{kinds(found.others)} cannot be used"
     if not found.images and found.others:
         raise ConfigError(f"{where} has no images: {unusable}. Convert them or remove the folder")
     if not found.images:
@@ -193,10 +193,10 @@ def _lines(found: Mapping[str, _Found]) -> Iterator[str]:
         if files.others:
             count = sum(map(len, files.others.values()))
             label = f"{part}: " if part else ""
-            yield f"{label}{count:,} of {count + len(files.images):,} files left out: {_kinds(files.others)}"
+            yield f"{label}{count:,} of {count + len(files.images):,} files left out: {kinds(files.others)}"
 
 
-def _kinds(others: Mapping[str, Sequence[str]]) -> str:
+def kinds(others: Mapping[str, Sequence[str]]) -> str:
     """Return `90 .heic (train/cat/1.heic), 2 without suffix (…)`, the most frequent first."""
     ordered = sorted(others.items(), key=lambda item: -len(item[1]))
     shown = [f"{len(names):,} {why} ({printable(names[0])})" for why, names in ordered[:MAX_REASONS]]

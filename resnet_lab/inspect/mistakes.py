@@ -1,6 +1,7 @@
 """Mistakes: confusion matrix, most confident mistakes, calibration."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -27,6 +28,23 @@ class Mistakes:
     accuracy_by_confidence: np.ndarray  # (non-empty bins, 2): mean confidence, accuracy in 0…1
     calibration_error: float  # ECE: mean difference of the two, weighted by the images in each bin; 0 to 1
 
+    @classmethod
+    def of(cls, probabilities_NK: Tensor, labels_N: Tensor) -> Self:
+        """Compare the probabilities of the classes with the labels."""
+        confidence_N, predicted_N = probabilities_NK.max(dim=1)
+        right_N = predicted_N == labels_N
+        error = binary_calibration_error(confidence_N.clamp(0, 1), right_N.int(), n_bins=NUM_BINS, norm="l1")
+        labels, predicted, confidence = labels_N.cpu().numpy(), predicted_N.cpu().numpy(), confidence_N.cpu().numpy()
+        right_share, mean_confidence = calibration_curve(right_N.cpu().numpy(), confidence.clip(0, 1), n_bins=NUM_BINS)
+        return cls(
+            labels,
+            predicted,
+            confidence,
+            confusion_matrix(labels, predicted, labels=np.arange(probabilities_NK.shape[1])),
+            np.stack([mean_confidence, right_share], axis=1),
+            float(error),
+        )
+
     @property
     def error_by_class(self) -> np.ndarray:
         """In percent (K,); NaN for a class without images."""
@@ -46,16 +64,4 @@ def mistakes(net: ResNetV2, images_NCHW: Tensor, labels_N: Tensor) -> Mistakes:
     other = replica(net)
     with torch.no_grad():
         logits_NK = torch.cat([other(chunk) for chunk in images_NCHW.split(CHUNK)])
-    confidence_N, predicted_N = logits_NK.softmax(dim=1).max(dim=1)
-    right_N = predicted_N == labels_N
-    error = binary_calibration_error(confidence_N.clamp(0, 1), right_N.int(), n_bins=NUM_BINS, norm="l1")
-    labels, predicted, confidence = labels_N.cpu().numpy(), predicted_N.cpu().numpy(), confidence_N.cpu().numpy()
-    right_share, mean_confidence = calibration_curve(right_N.cpu().numpy(), confidence.clip(0, 1), n_bins=NUM_BINS)
-    return Mistakes(
-        labels,
-        predicted,
-        confidence,
-        confusion_matrix(labels, predicted, labels=np.arange(logits_NK.shape[1])),
-        np.stack([mean_confidence, right_share], axis=1),
-        float(error),
-    )
+    return Mistakes.of(logits_NK.softmax(dim=1), labels_N)

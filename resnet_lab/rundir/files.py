@@ -18,10 +18,17 @@ NEW_SECONDS = 60.0  # a younger folder may be about to be locked
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a temporary file, then move it to `path`. If anything fails, the old file stays."""
+    with replacing(path) as file:
+        write(file)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file, and move it to `path` at the end. If anything fails, the old file stays."""
     temporary = _temporary(path)
     try:
         with temporary.open("wb") as file:
-            write(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -52,6 +52,17 @@ IMAGES = {
     "changes": Maybe([{"after_epoch": int, "what": str}]),
 }
 
+# For each checkpoint, last or best.
+CALIBRATION = {
+    EACH: {
+        "temperature": NUMBER,
+        "weights": str,
+        "images": int,
+        "nll": {"before": NUMBER, "after": NUMBER},
+        "ece": {"before": NUMBER, "after": NUMBER},
+    }
+}
+
 PLAN = {"jobs": [{"label": str, "path": Maybe(str), "why": Maybe(str)}]}
 
 
@@ -78,6 +89,11 @@ def read_result(path: Path) -> dict[str, Any]:
 def read_images(path: Path) -> dict[str, Any]:
     """Read images.json, the record of the images that a run was trained with."""
     return _checked(path, IMAGES)
+
+
+def read_calibration(path: Path) -> dict[str, Any]:
+    """Read calibration.json: the temperature of each checkpoint that was calibrated, and what it changed."""
+    return _checked(path, CALIBRATION)
 
 
 def read_plan(path: Path) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ def _check(value: Any, form: Any, file_name: str, keys: tuple[Any, ...]) -> None
                 raise Unreadable(f"{where} lacks {key}")
             _check(value[key], inner, file_name, (*keys, key))
     elif isinstance(form, list):
-        _check_type(value, list, where)
+        _check_type(value, (list, tuple), where)  # a checkpoint can hold tuples
         for index, entry in enumerate(value):
             _check(entry, form[0], file_name, (*keys, index))
     else:

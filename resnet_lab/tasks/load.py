@@ -96,8 +96,9 @@ def load_with_classes(run_dir: str | Path, checkpoint: str = "last") -> tuple[Co
     stored = load_checkpoint(path)
     facts = stored["resnet_lab"]
     images = facts["images"] or {}  # not stored by version 0.1
-    low_high = images.get("range")
-    data = dataclasses.replace(config.data, mean=facts["mean"], std=facts["std"], range=low_high or config.data.range)
+    low_high = images.get("range") or config.data.range
+    low_high = list(low_high) if low_high else None  # a former version stored a tuple
+    data = dataclasses.replace(config.data, mean=facts["mean"], std=facts["std"], range=low_high)
     net = task_of(config).network()
     net.load_state_dict(network_weights(stored, config, path))
     numbers = map(str, range(config.data.num_classes or 0))

@@ -1,5 +1,6 @@
 """A trained network, with all that it needs to be used on other images."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from resnet_lab.config.checks import require
 from resnet_lab.config.schema import Config
 from resnet_lab.data.decode import Decoding, read_image
 from resnet_lab.data.images import Normalisation
@@ -16,6 +18,7 @@ from resnet_lab.data.loader import memory_format
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import Task, task_of
 from resnet_lab.tasks.load import load_with_classes
+from resnet_lab.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Trained:
     config: Config
     net: ResNetV2
     classes: tuple[str, ...]  # empty if labels are not classes
+    temperature: float = 1.0  # by which logits are divided, so that probabilities are calibrated
 
     @classmethod
     def load(cls, run_dir: Path, checkpoint: str = "last") -> Self:
@@ -33,6 +37,18 @@ class Trained:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         net = net.to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
         return cls(config, net, classes)
+
+    @classmethod
+    def load_classifier(cls, run_dir: Path, checkpoint: str = "last") -> Self:
+        """Load a run as `load` does. Raises ConfigError also when its labels are not classes."""
+        trained = cls.load(run_dir, checkpoint)
+        task = trained.config.task
+        require(
+            bool(trained.classes),
+            f"{printable(str(run_dir))} was trained for task={task}, whose labels are not classes: choose a run of "
+            "task=classification",
+        )
+        return trained
 
     @property
     def task(self) -> Task:
@@ -65,6 +81,19 @@ class Trained:
         images_BCHW = self.normalise(pixels).contiguous(memory_format=memory_format(self.config))
         return self.net(images_BCHW).float().cpu()
 
+    def outputs_of(self, pixels_NCHW: npt.NDArray[np.uint8]) -> Tensor:
+        """Return the outputs (N, …) for any number of images, computed in the batches of a test."""
+        chunks = range(0, len(pixels_NCHW), size := self.config.trainer.eval_batch_size)
+        return torch.cat([self.outputs(np.array(pixels_NCHW[start : start + size])) for start in chunks])
+
     def probabilities(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
         """Return the probability of each class (B, K) for uint8 pixels, on the CPU."""
-        return self.outputs(pixels_BCHW).softmax(dim=1)
+        return (self.outputs(pixels_BCHW) / self.temperature).softmax(dim=1)
+
+    def digest(self) -> str:
+        """Return a digest of the weights, by which a file that was made for them is recognised."""
+        whole = hashlib.sha256()
+        for name, tensor in self.net.state_dict().items():
+            whole.update(name.encode())
+            whole.update(tensor.detach().cpu().contiguous().numpy().data)
+        return whole.hexdigest()[:16]

@@ -1,5 +1,6 @@
 """A stored network is used on files as it was on the images of its run."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,3 +35,12 @@ def test_what_is_not_there_is_one_message(lab: Lab, tmp_path: Path):
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(ConfigError, match=r"cannot decode .*text\.png"):
         Trained.load(lab.directory().path).read(tmp_path / "text.png")
+
+
+def test_a_range_that_an_earlier_version_stored_as_a_tuple(pets_run: Path, tmp_path: Path):
+    run = Path(shutil.copytree(pets_run, tmp_path / "run"))
+    stored = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert stored["resnet_lab"]["images"]["range"] == [0, 65535]
+    stored["resnet_lab"]["images"]["range"] = (5.0, 100.0)
+    torch.save(stored, run / "checkpoints" / "last.ckpt")
+    assert Trained.load(run).config.data.range == [5, 100]

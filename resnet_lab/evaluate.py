@@ -1,0 +1,51 @@
+"""`resnet-lab evaluate RUN… [OVERRIDES]`: test trained networks, on their own test part or on other images."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from resnet_lab import command
+
+CORRUPTIONS = ("noise", "blur", "contrast", "jpeg")  # of use.corrupt, which imports numpy
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser for the command's options."""
+    made = command.parser("evaluate")
+    words = "run directories, and data=…, data.root=… or other settings of data for other images than their test part"
+    made.add_argument("words", nargs="+", metavar="RUN|OVERRIDE", help=words)
+    corrupt = f"test corrupted copies, too, at five strengths: some of {','.join(CORRUPTIONS)} (default: all)"
+    made.add_argument("--corrupt", nargs="?", const=",".join(CORRUPTIONS), default="", metavar="KINDS", help=corrupt)
+    flip = "predict from the mean of the probabilities of an image and its mirror image"
+    made.add_argument("--flip", action="store_true", help=flip)
+    made.add_argument("--checkpoint", choices=["last", "best"], default="last")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
+    made.add_argument("--page", type=Path, metavar="FILE", help="write an HTML page with all numbers and figures")
+    return made
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Evaluate and compare. Raises ConfigError for a wrong run, override or image, OSError for a file."""
+    made = parser()
+    options = made.parse_intermixed_args(arguments)
+    # A run of version 0.1 has an equals sign in its path.
+    options.overrides = [word for word in options.words if "=" in word and not Path(word).exists()]
+    options.runs = [Path(word) for word in options.words if word not in options.overrides]
+    if not options.runs:
+        made.error("name at least one run directory")
+    options.corrupt = list(filter(None, options.corrupt.split(",")))
+    if unknown := [kind for kind in options.corrupt if kind not in CORRUPTIONS]:
+        made.error(f"--corrupt: unknown kind {unknown[0]}; choose from {', '.join(CORRUPTIONS)}")
+    for name, suffix in (("json", ".json"), ("page", ".html")):  # `--json` must not overwrite anything else
+        place = getattr(options, name)
+        if place and place.suffix != suffix:
+            made.error(f"--{name}: FILE must end in {suffix}, got {place}")
+
+    from resnet_lab.use.evaluate import evaluate
+
+    evaluate(options)
+    return 0
+
+
+if __name__ == "__main__":
+    command.run_command(main)

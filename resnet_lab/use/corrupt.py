@@ -1,0 +1,67 @@
+"""Corrupted copies of images at five strengths, in the spirit of Hendrycks & Dietterich 2019 (arXiv:1903.12261).
+
+The strengths are our own: theirs are made for two sizes of images only, so results are not comparable with theirs.
+"""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+SEED = 0
+STRENGTHS = {
+    "noise": (0.02, 0.05, 0.1, 0.15, 0.2),  # standard deviation, of values in 0…1
+    "blur": (0.07, 0.11, 0.16, 0.22, 0.28),  # standard deviation of the Gaussian, / square root of the shorter side
+    "contrast": (0.75, 0.5, 0.35, 0.25, 0.15),  # factor of the distance from the image's mean
+    "jpeg": (70, 40, 25, 15, 8),  # Pillow's quality
+}
+
+
+def corruption(name: str, level: int) -> Callable[[Pixels], Pixels]:
+    """Return a function that corrupts a batch (B, C, H, W), but no alpha channel; `level` is 1 to 5.
+
+    Noise goes on from batch to batch, so the copies of a data set do not depend on the size of the batches.
+    """
+    strength = STRENGTHS[name][level - 1]
+    rng = np.random.default_rng([SEED, level])
+    change: dict[str, Callable[[Floats], Floats]] = {
+        "noise": lambda images: images + rng.normal(0, strength, images.shape),
+        "blur": lambda images: _blurred(images, strength),
+        "contrast": lambda images: _flattened(images, strength),
+    }
+
+    def corrupted(pixels_BCHW: Pixels) -> Pixels:
+        colours = 1 if pixels_BCHW.shape[1] < 3 else 3
+        out = pixels_BCHW.copy()
+        if name == "jpeg":
+            out[:, :colours] = np.stack([_compressed(image, int(strength)) for image in pixels_BCHW[:, :colours]])
+        else:
+            changed = change[name](pixels_BCHW[:, :colours] / 255)
+            out[:, :colours] = np.round(255 * changed.clip(0, 1)).astype(np.uint8)
+        return out
+
+    return corrupted
+
+
+def _blurred(images: Floats, strength: float) -> Floats:
+    sigma = strength * min(images.shape[2:]) ** 0.5  # 0.4 to 1.6 pixels of 32, 1 to 4 of 224, as in the paper
+    return gaussian_filter(images, (0, 0, sigma, sigma), mode="nearest")
+
+
+def _flattened(images: Floats, factor: float) -> Floats:
+    mean = images.mean(axis=(2, 3), keepdims=True)
+    return mean + factor * (images - mean)
+
+
+def _compressed(image: Pixels, quality: int) -> Pixels:
+    """Store an image of 1 or 3 channels as JPEG, and read it."""
+    stored = io.BytesIO()
+    picture = Image.fromarray(image.transpose(1, 2, 0).squeeze(2) if len(image) == 1 else image.transpose(1, 2, 0))
+    picture.save(stored, "JPEG", quality=quality)
+    return np.atleast_3d(np.asarray(Image.open(stored))).transpose(2, 0, 1)

@@ -1,0 +1,141 @@
+"""Test stored networks on labelled images, and compare them."""
+
+import argparse
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.enums import Accelerator
+from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
+from resnet_lab.rundir.files import write_json
+from resnet_lab.tasks.cost import measure
+from resnet_lab.text import plain_console, plural, printable
+from resnet_lab.training.runtime import Runtime
+from resnet_lab.use.calibration import calibrated
+from resnet_lab.use.corrupt import corruption
+from resnet_lab.use.images import LabelledImages, images_to_test, refuse_different, refuse_other_settings
+from resnet_lab.use.scores import Scores, contrasts, scores_of
+from resnet_lab.use.show import grids, write_page
+from resnet_lab.use.terminal import progress_bar, say
+from resnet_lab.use.trained import Trained
+
+WIDTH = 250  # characters, if the output is not a terminal
+
+Pixels = npt.NDArray[np.uint8]
+LEVELS = range(1, 6)
+Count = Callable[[int], object]  # is told how many images are done
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Evaluate all runs, compare them in pairs, and show or write the results. Raises ConfigError and OSError."""
+    refuse_other_settings(options.overrides)
+    for file in filter(None, (options.json, options.page)):
+        refuse_unwritable(file.absolute().parent, "--json" if file is options.json else "--page")
+    found: list[Scores] = []
+    first: LabelledImages | None = None
+    for label, run_dir in zip(labels(options.runs), options.runs, strict=True):
+        trained = Trained.load_classifier(run_dir, options.checkpoint)
+        images = images_to_test(run_dir, trained, options.overrides)
+        if first is None:
+            first = images
+            say(f"{images.what}: {plural(len(images.rows), 'image')}")
+        refuse_different(first, images, (options.runs[0], run_dir))
+        trained, how = calibrated(trained, run_dir, options.checkpoint)
+        if how:
+            say(how)
+        found.append(_scores(label, run_dir, trained, images, options))
+    compared = contrasts(found)
+    console = plain_console(WIDTH)
+    for grid in grids(found):
+        console.print(grid.table(), "")
+    for contrast in compared:
+        console.print(contrast.words())
+    if options.json:
+        content = {
+            "checkpoint": options.checkpoint,
+            "flip": options.flip,
+            "runs": [
+                {"path": str(path.resolve()), **one.to_dict()} for path, one in zip(options.runs, found, strict=True)
+            ],
+            "comparisons": [one.to_dict() for one in compared],
+        }
+        write_json(options.json, content)
+    if options.page:
+        how = f"{options.checkpoint} checkpoint{', mean of each image and its mirror image' if options.flip else ''}"
+        write_page(options.page, found, compared, how)
+
+
+def labels(runs: Sequence[Path]) -> list[str]:
+    """Return what distinguishes the paths of several runs, or the path of one. Raises ConfigError for equal ones."""
+    resolved = [run.resolve() for run in runs]
+    if twice := [run for number, run in enumerate(runs) if resolved[number] in resolved[:number]]:
+        raise ConfigError(f"{printable(str(twice[0]))} is given twice")
+    if len(runs) == 1:
+        return [printable(str(runs[0]))]
+    common = os.path.commonpath(resolved)
+    return [printable(os.path.relpath(run, common)) for run in resolved]
+
+
+def _scores(label: str, run_dir: Path, trained: Trained, images: LabelledImages, options: argparse.Namespace) -> Scores:
+    copies = [(kind, level) for kind in options.corrupt for level in LEVELS]
+    with progress_bar() as progress:
+        task = progress.add_task("evaluating", total=(1 + len(copies)) * len(images.rows))
+
+        def done(count: int) -> None:
+            progress.advance(task, count)
+
+        with as_in_training(run_dir, trained) as network:
+            made = probabilities(network, images, options.flip, done)
+            corrupted: dict[str, list[float]] = {}
+            for kind, level in copies:
+                others = probabilities(network, images, options.flip, done, corruption(kind, level))
+                wrong = (others.argmax(dim=1).numpy() != images.labels).sum()
+                corrupted.setdefault(kind, []).append(100 * int(wrong) / len(images.labels))
+    named = {"run": label, "images": images.what, "classes": trained.classes}
+    return scores_of(made, images.labels, corrupted, temperature=trained.temperature, **named)
+
+
+def probabilities(
+    trained: Trained,
+    images: LabelledImages,
+    flip: bool = False,
+    done: Count = bool,
+    corrupt: Callable[[Pixels], Pixels] = np.array,
+) -> Tensor:
+    """Return the probabilities (M, K) of the classes in float64; with `flip`, means with those of mirror images."""
+    size = trained.config.trainer.eval_batch_size
+    made = []
+    for start in range(0, len(images.rows), size):
+        pixels = corrupt(images.pixels[images.rows[start : start + size]])
+        views = [pixels, pixels[..., ::-1].copy()] if flip else [pixels]
+        each = [(trained.outputs(view).double() / trained.temperature).softmax(dim=1) for view in views]
+        made.append(torch.stack(each).mean(dim=0))
+        done(len(pixels))
+    return torch.cat(made)
+
+
+@contextmanager
+def as_in_training(run_dir: Path, trained: Trained) -> Iterator[Trained]:
+    """Compute as the run's own test did, if this machine has the same device; otherwise as `auto` chooses."""
+    config, result = trained.config, RunDirectory(run_dir).result()
+    here = replace(config.trainer, accelerator=Accelerator.auto, graphs=None, num_threads=None, precision="auto")
+    runtime = Runtime.resolve(replace(config, trainer=here), measure(config).macs)
+    if result and result["device"] == runtime.name:
+        runtime = replace(runtime, precision=result["precision"])
+    if result and result["precision"] != runtime.precision:
+        then = f"{result['precision']} on {result['device']}"
+        say(f"{printable(str(run_dir))} was tested in {then}, and is now in {runtime.precision}: numbers can differ")
+    device = trained.device.type
+    mixed = runtime.precision == "bf16-mixed"
+    if runtime.precision == "64-true":
+        trained = replace(trained, net=trained.net.double())
+    with runtime.set_up(), torch.autocast(device, torch.bfloat16) if mixed else nullcontext():
+        yield trained

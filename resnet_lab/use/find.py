@@ -1,0 +1,54 @@
+"""Find the image files that a command line names."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from resnet_lab.data.decode import is_readable
+from resnet_lab.data.listing import kinds
+from resnet_lab.data.walk import HIDDEN, walk
+from resnet_lab.text import printable
+
+
+@dataclass(slots=True)
+class Found:
+    """Image files in the order of the command line, in folders by name; what was left out; inputs without images."""
+
+    files: list[Path] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)  # a line for each folder that has other files
+    failed: list[str] = field(default_factory=list)  # a line for each input
+
+
+def find_images(inputs: Iterable[Path]) -> Found:
+    """Find the files among the inputs, whatever their names, and those below folders that are named like images."""
+    found = Found()
+    for path in inputs:
+        if path.is_dir():
+            _look_into(path, found)
+        elif path.is_file():
+            found.files.append(path)
+        else:  # opening a pipe would wait for ever
+            there = "is not a regular file" if path.exists() else "does not exist"
+            found.failed.append(f"{printable(str(path))} {there}")
+    return found
+
+
+def _look_into(folder: Path, found: Found) -> None:
+    images: list[str] = []
+    others: dict[str, list[str]] = {}
+    try:
+        for name, _, why in sorted(walk(str(folder))):
+            if reason := why or ("" if is_readable(name) else Path(name).suffix or "without suffix"):
+                if reason != HIDDEN or is_readable(name) or name.endswith("/"):
+                    others.setdefault(reason, []).append(name)
+            else:
+                images.append(name)
+    except OSError as error:
+        found.failed.append(f"cannot read {printable(str(error.filename))}: {error.strerror}")
+        return
+    where, count = printable(str(folder)), sum(map(len, others.values()))
+    if not images:
+        found.failed.append(f"{where} has no images{f': {kinds(others)}' if others else ''}")
+    elif others:
+        found.left_out.append(f"{where}: {count:,} of {count + len(images):,} files left out: {kinds(others)}")
+    found.files += (folder / name for name in images)

@@ -1,0 +1,119 @@
+"""The labelled images that networks are evaluated on: a run's own test part, or other images with the same classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resnet_lab.config.checks import ConfigError, require
+from resnet_lab.config.compose import is_option, load_config
+from resnet_lab.config.data import DataConfig, TableConfig
+from resnet_lab.config.registry import DATASETS, TASKS
+from resnet_lab.data.sources import Source, read
+from resnet_lab.text import first_few, plural, printable
+from resnet_lab.use.calibration import own_images
+from resnet_lab.use.trained import Trained
+
+# How files become inputs of the network: as in its training.
+PREPARED = ("channels", "image_size", "fit", "background", "range", "mean", "std")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImages:
+    """Images of a data set, with the network's own labels for them."""
+
+    pixels: npt.NDArray[np.uint8]  # (N, C, H, W), all images of the source
+    rows: npt.NDArray[np.int64]  # (M,): those to evaluate
+    labels: npt.NDArray[np.int64]  # (M,)
+    what: str  # these are, in words
+    fingerprint: str  # of the data set
+
+    def same_as(self, other: "LabelledImages") -> bool:
+        """Return whether the images are the same, in the same order; the size of their pixels may differ."""
+        return self.fingerprint == other.fingerprint and np.array_equal(self.rows, other.rows)
+
+
+def refuse_other_settings(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for an override of anything but the choice of images."""
+    for override in overrides:
+        name = override.partition("=")[0]
+        if name != "data" and not name.startswith("data."):
+            raise ConfigError(f"{override}: only data=… and data.…=… can be set here, since the network is trained")
+        if name.removeprefix("data.") in PREPARED:
+            raise ConfigError(f"{override}: images are prepared as in the run's training, so {name} cannot be set")
+
+
+def images_to_test(run_dir: Path, trained: Trained, overrides: Sequence[str]) -> LabelledImages:
+    """Return the run's test part or, with overrides of `data`, the test part that they select; of a folder without
+    parts, all images.
+
+    Raises ConfigError if images are missing, or changed since the run, or have classes that the network lacks.
+    """
+    if overrides:
+        data = data_config(trained.config.data, overrides)
+        source = read(data)
+        if source.facts.fingerprint != trained.config.data.fingerprint:
+            return _of_other(source, data, trained)
+    own = own_images(run_dir, trained)  # as split by the run, however they were named
+    rows, test = own.test_rows, own.source.test
+    what = f"the test part of {_name(own.config.data)}"
+    return LabelledImages(test.pixels, rows, test.labels[rows], what, own.source.facts.fingerprint)
+
+
+def data_config(stored: DataConfig, overrides: Sequence[str]) -> DataConfig:
+    """Return the settings that the overrides give, with those of the run for how images are prepared.
+
+    Without `data=…`, all other settings are the run's, too. Raises ConfigError for a wrong override.
+    """
+    given = {override.partition("=")[0] for override in overrides}
+    name = next((override.partition("=")[2] for override in overrides if override.startswith("data=")), stored.name)
+    chosen = [f"data={name}"] if "data" not in given and is_option("data", name) else []
+    # The network's number of outputs, so that a folder may have fewer classes.
+    count = [f"data.num_classes={stored.num_classes}"] if name in DATASETS and DATASETS.info(name).own_images else []
+    composed = load_config(*chosen, *count, *overrides).data
+    changes: dict[str, Any] = {name: getattr(stored, name) for name in PREPARED}
+    if composed.own_images:
+        changes |= {"num_classes": None, "fingerprint": None}
+    if "data" in given:
+        return replace(composed, **changes)
+    ours = {item.name for item in fields(TableConfig) if f"data.table.{item.name}" in given}
+    table = replace(stored.table, **{name: getattr(composed.table, name) for name in ours})
+    own = {name.removeprefix("data.") for name in given if name.count(".") == 1} | {"layout"}
+    return replace(stored, table=table, **{name: getattr(composed, name) for name in own}, **changes)
+
+
+def _of_other(source: Source, data: DataConfig, trained: Trained) -> LabelledImages:
+    if source.range and not trained.config.data.range:
+        raise ConfigError(f"{_name(data)} has images with more than 8 bits per value, unlike the training images")
+    labels = source.test.labels
+    TASKS.info(trained.config.task).check_labels(labels, replace(data, num_classes=len(source.classes)))
+    if data.is_flat:
+        rows, what = np.sort(np.concatenate([*source.rows.values()])), f"all images of {_name(data)}"
+    else:
+        rows, what = source.rows.get("test", np.arange(len(labels))), f"the test part of {_name(data)}"
+    there = [source.classes[label] for label in np.unique(labels[rows])]
+    if unknown := [name for name in there if name not in trained.classes]:
+        raise ConfigError(
+            f"{_name(data)} has {plural(len(unknown), 'class', 'classes')} that the network does not know: "
+            f"{', '.join(unknown)}; it knows {first_few(trained.classes)}"
+        )
+    if len(there) < len(trained.classes):
+        what += f", {len(there)} of {plural(len(trained.classes), 'class', 'classes')}"
+    known = np.array([trained.classes.index(name) if name in trained.classes else -1 for name in source.classes])
+    return LabelledImages(source.test.pixels, rows, known[labels[rows]], what, source.facts.fingerprint)
+
+
+def _name(data: DataConfig) -> str:
+    return printable(str(data.folder)) if data.own_images else data.name
+
+
+def refuse_different(one: LabelledImages, other: LabelledImages, runs: tuple[Path, Path]) -> None:
+    """Raise ConfigError unless two runs are evaluated on the same images."""
+    names = " and ".join(printable(str(run)) for run in runs)
+    require(
+        one.same_as(other),
+        f"{names} have different test images ({one.what}; {other.what}): choose the images for both with data.root=…",
+    )
