@@ -22,6 +22,7 @@ VERBS = {
     "data": "list decoded images in the cache, and remove them",
     "report": "compare runs, with error bars",
     "inspect": "look inside a trained network",
+    "export": "write a trained network to one file, for other programs",
     "bench": "measure how fast a configuration trains, and how fast it could",
 }
 

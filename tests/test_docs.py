@@ -20,6 +20,7 @@ from resnet_lab.config.compose import load_config
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.migrations import MIGRATIONS
 from resnet_lab.data.__main__ import parser as data_parser
+from resnet_lab.export import parser as export_parser
 from resnet_lab.inspect.__main__ import parser as inspect_parser
 from resnet_lab.inspect.sections import PARTS
 from resnet_lab.report.__main__ import parser as report_parser
@@ -41,6 +42,7 @@ PARSERS = {
     "runs": runs_parser,
     "report": report_parser,
     "inspect": inspect_parser,
+    "export": export_parser,
     "bench": bench_parser,
 }
 
