@@ -33,7 +33,7 @@ class Shared:
 
 
 def shared_file(path: Path) -> Path | None:
-    """Return the file at a path, or `network.safetensors` in a folder that is no run directory; None if there is none."""
+    """Return the file at a path, or `network.safetensors` in a folder that is no run directory; otherwise None."""
     if not path.is_dir():
         return path if os.path.lexists(path) else None
     is_shared = os.path.lexists(path / NAME) and not os.path.lexists(path / "config.yaml")

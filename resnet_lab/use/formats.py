@@ -1,14 +1,23 @@
 """The formats of exported networks: how each is written, and how a file becomes a function from pixels to outputs."""
 
-from collections.abc import Callable
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
-from resnet_lab.tasks.shared import to_safetensors
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.data.images import normalised
+from resnet_lab.tasks.shared import KEY, to_safetensors
 from resnet_lab.use.trained import Trained
 
 Facts = dict[str, Any]  # about the network and its images, to be stored as JSON
@@ -23,8 +32,40 @@ class Format:
     load: Callable[[Path], Function]
 
 
-def _safetensors(trained: Trained, facts: Facts) -> bytes:
-    return to_safetensors(trained.net, facts)
+class Whole(nn.Module):
+    """A network with its normalisation and, for classes, the softmax: uint8 pixels (B, C, H, W) → outputs (B, …)."""
+
+    def __init__(self, trained: Trained) -> None:
+        super().__init__()
+        self.net, self.classifies = trained.net, bool(trained.classes)
+        self.mean_C11, self.std_C11 = (
+            nn.Buffer(torch.tensor(values)[:, None, None]) for values in (trained.normalise.mean, trained.normalise.std)
+        )
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        outputs = self.net(normalised(pixels, self.mean_C11, self.std_C11))
+        return outputs.softmax(dim=1) if self.classifies else outputs
+
+
+def to_onnx(trained: Trained, facts: Facts) -> bytes:
+    """Convert a network to ONNX. The exporter folds each BatchNorm that directly follows a convolution into it."""
+    output = "probabilities" if trained.classes else "outputs"
+    names: dict[str, Any] = {"input_names": ["pixels"], "output_names": [output]}
+    with _quiet():
+        program = torch.onnx.export(
+            _traced(trained), dynamo=True, dynamic_shapes={"pixels": {0: "batch"}}, verbose=False, **names
+        )
+    assert program
+    program.model.metadata_props[KEY] = json.dumps(facts)
+    return program.model_proto.SerializeToString()
+
+
+def load_onnx(path: Path) -> Function:
+    """Load an ONNX file into ONNX Runtime, on the CPU."""
+    import onnxruntime  # an optional dependency
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda pixels: session.run(None, {"pixels": pixels})[0]
 
 
 def load_safetensors(path: Path) -> Function:
@@ -34,4 +75,31 @@ def load_safetensors(path: Path) -> Function:
     return lambda pixels: trained.final(pixels).numpy()
 
 
-FORMATS = {"safetensors": Format(_safetensors, load_safetensors)}
+FORMATS = {
+    "onnx": Format(to_onnx, load_onnx),
+    "safetensors": Format(lambda trained, facts: to_safetensors(trained.net, facts), load_safetensors),
+}
+
+
+def _traced(trained: Trained) -> ExportedProgram:
+    """Trace a network for any number of images. Raises ConfigError if torch cannot, as some units of plugins."""
+    pixels = torch.zeros(2, *trained.config.data.image_shape, dtype=torch.uint8)
+    try:
+        return torch.export.export(Whole(trained).eval(), (pixels,), dynamic_shapes={"pixels": {0: Dim("batch")}})
+    except Exception as error:
+        first, *_ = str(error).strip().splitlines() or [""]
+        raise ConfigError(f"torch cannot export this network: {type(error).__name__}: {first}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what torch's exporter says about itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

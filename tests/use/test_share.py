@@ -18,9 +18,9 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.stored import to_dict
 from resnet_lab.data.sources import read
 from resnet_lab.export import main
-from resnet_lab.tasks.shared import KEY, read_shared
+from resnet_lab.tasks.shared import KEY, read_shared, to_safetensors
 from resnet_lab.use.export import export
-from resnet_lab.use.formats import FORMATS, Format, load_safetensors, to_safetensors
+from resnet_lab.use.formats import FORMATS, Format, load_safetensors
 from resnet_lab.use.trained import Trained
 
 
