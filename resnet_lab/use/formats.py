@@ -1,5 +1,6 @@
 """The formats of exported networks: how each is written, and how a file becomes a function from pixels to outputs."""
 
+import io
 import json
 import logging
 import warnings
@@ -19,6 +20,8 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.images import normalised
 from resnet_lab.tasks.shared import KEY, to_safetensors
 from resnet_lab.use.trained import Trained
+
+PT2_FACTS = f"{KEY}.json"  # the name of the facts among the extra files of a pt2 archive
 
 Facts = dict[str, Any]  # about the network and its images, to be stored as JSON
 Function = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]  # pixels (B, C, H, W) → outputs (B, …)
@@ -68,6 +71,21 @@ def load_onnx(path: Path) -> Function:
     return lambda pixels: session.run(None, {"pixels": pixels})[0]
 
 
+def to_pt2(trained: Trained, facts: Facts) -> bytes:
+    """Convert a network to a program for `torch.export.load`, which computes the same operations in the same order."""
+    file = io.BytesIO()
+    with _quiet():
+        torch.export.save(_traced(trained), file, extra_files={PT2_FACTS: json.dumps(facts)})
+    return file.getvalue()
+
+
+def load_pt2(path: Path) -> Function:
+    """Load a pt2 file, on the CPU. It contains a pickle: load no files from strangers."""
+    with path.open("rb") as file:
+        module = torch.export.load(file).module()
+    return lambda pixels: module(torch.from_numpy(pixels)).numpy()
+
+
 def load_safetensors(path: Path) -> Function:
     """Load a shared network, and use it on the CPU."""
     trained = Trained.load(path)
@@ -77,15 +95,17 @@ def load_safetensors(path: Path) -> Function:
 
 FORMATS = {
     "onnx": Format(to_onnx, load_onnx),
+    "pt2": Format(to_pt2, load_pt2),
     "safetensors": Format(lambda trained, facts: to_safetensors(trained.net, facts), load_safetensors),
 }
 
 
 def _traced(trained: Trained) -> ExportedProgram:
     """Trace a network for any number of images. Raises ConfigError if torch cannot, as some units of plugins."""
+    module = Whole(trained).eval().requires_grad_(False)
     pixels = torch.zeros(2, *trained.config.data.image_shape, dtype=torch.uint8)
     try:
-        return torch.export.export(Whole(trained).eval(), (pixels,), dynamic_shapes={"pixels": {0: Dim("batch")}})
+        return torch.export.export(module, (pixels,), dynamic_shapes={"pixels": {0: Dim("batch")}})
     except Exception as error:
         first, *_ = str(error).strip().splitlines() or [""]
         raise ConfigError(f"torch cannot export this network: {type(error).__name__}: {first}") from error
