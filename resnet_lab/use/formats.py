@@ -64,10 +64,12 @@ def to_onnx(trained: Trained, facts: Facts) -> bytes:
 
 
 def load_onnx(path: Path) -> Function:
-    """Load an ONNX file into ONNX Runtime, on the CPU."""
+    """Load an ONNX file into ONNX Runtime, on the CPU, with as many threads as torch uses."""
     import onnxruntime  # an optional dependency
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda pixels: session.run(None, {"pixels": pixels})[0]
 
 
