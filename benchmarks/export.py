@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from benchmarks import decide
 from benchmarks.facts import RESULTS, facts, write
@@ -74,12 +75,18 @@ def measured(network: str, rounds: int, seconds: float) -> tuple[dict[str, Any],
 
 
 def untrained(network: str) -> Trained:
-    """Build the network of an experiment, with its initial weights."""
+    """Build the network of an experiment, with initial weights, and the statistics of random images in BatchNorm."""
     config = load_config(f"+experiment={network}", "data=fake", "trainer=cpu")
     data = replace(config.data, mean=[0.5] * config.data.channels, std=[0.25] * config.data.channels)
     config = replace(config, data=data)
-    net = task_of(config).network().eval().to(memory_format=memory_format(config))  # type: ignore[call-overload]
-    return Trained(config, net, tuple(map(str, range(config.data.num_classes or 0))))
+    net = task_of(config).network().to(memory_format=memory_format(config))  # type: ignore[call-overload]
+    trained = Trained(config, net, tuple(map(str, range(config.data.num_classes or 0))))
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0  # one mini-batch is enough
+    trained.outputs(random_pixels(trained, 64))
+    net.eval()
+    return trained
 
 
 def random_pixels(trained: Trained, count: int) -> npt.NDArray[np.uint8]:
