@@ -54,7 +54,7 @@ def to_onnx(trained: Trained, facts: Facts) -> bytes:
     """Convert a network to ONNX. The exporter folds each BatchNorm that directly follows a convolution into it."""
     output = "probabilities" if trained.classes else "outputs"
     names: dict[str, Any] = {"input_names": ["pixels"], "output_names": [output]}
-    with _quiet():
+    with _exporting():
         program = torch.onnx.export(
             _traced(trained), dynamo=True, dynamic_shapes={"pixels": {0: "batch"}}, verbose=False, **names
         )
@@ -76,7 +76,7 @@ def load_onnx(path: Path) -> Function:
 def to_pt2(trained: Trained, facts: Facts) -> bytes:
     """Convert a network to a program for `torch.export.load`, which computes the same operations in the same order."""
     file = io.BytesIO()
-    with _quiet():
+    with _exporting():
         torch.export.save(_traced(trained), file, extra_files={PT2_FACTS: json.dumps(facts)})
     return file.getvalue()
 
@@ -103,19 +103,15 @@ FORMATS = {
 
 
 def _traced(trained: Trained) -> ExportedProgram:
-    """Trace a network for any number of images. Raises ConfigError if torch cannot, as some units of plugins."""
+    """Trace a network for any number of images."""
     module = Whole(trained).eval().requires_grad_(False)
     pixels = torch.zeros(2, *trained.config.data.image_shape, dtype=torch.uint8)
-    try:
-        return torch.export.export(module, (pixels,), dynamic_shapes={"pixels": {0: Dim("batch")}})
-    except Exception as error:
-        first, *_ = str(error).strip().splitlines() or [""]
-        raise ConfigError(f"torch cannot export this network: {type(error).__name__}: {first}") from error
+    return torch.export.export(module, (pixels,), dynamic_shapes={"pixels": {0: Dim("batch")}})
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what torch's exporter says about itself."""
+def _exporting() -> Iterator[None]:
+    """Silence what torch's exporter says about itself. Raises ConfigError if it fails, as for some units of plugins."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -123,5 +119,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except Exception as error:
+        first, *_ = str(error).strip().splitlines() or [""]
+        raise ConfigError(f"torch cannot export this network: {type(error).__name__}: {first}") from error
     finally:
         logger.setLevel(level)
