@@ -136,6 +136,24 @@ def profile_table(content: Content) -> list[str]:
     return [table(["share of a step", *networks], [*rows, total])]
 
 
+def export_table(content: Content) -> list[str]:
+    """Return the table of images/s, and of the ratio to the lab's own, by network and number of images at once."""
+    rows = []
+    for network, batches in content["networks"].items():
+        for batch, found in batches.items():
+            own, *others = found["images_per_second"]
+            cells = (
+                f"{found['images_per_second'][name]['median']:,.0f} ({spread(found['ratios'][name], '.2f')} ×)"
+                for name in others
+            )
+            rows.append([network, batch, f"{found['images_per_second'][own]['median']:,.0f}", *cells])
+    caption = (
+        "Images per second of CPU time, from uint8 pixels to probabilities. In parentheses: the ratio to the lab's own "
+        "in the same round, as median (smallest–largest).\n"
+    )
+    return [caption, table(["network", "images at once", "the lab, eager", "ONNX Runtime", "pt2"], rows)]
+
+
 def packing_table(content: Content) -> list[str]:
     """Return the table of the total images/s of several seeds on one GPU, and their gain over one after the other."""
     speeds, gains, counts = content["images_per_second"], content["gains"], [*content["fastest"]]
@@ -151,6 +169,7 @@ def packing_table(content: Content) -> list[str]:
 
 SECTIONS = {
     "profile-cpu": "Where a training step spends its time, on one CPU thread",
+    "export-cpu": "Exported networks, on one CPU thread",
     "startup": "Start-up",
     "own_images": "Own images",
     "scaling": "More images, more layers",
@@ -159,6 +178,7 @@ TABLES = {
     "profile-cpu": profile_table,
     "gpu/fast-kernels": profile_table,
     **{f"gpu/packing-{network}": packing_table for network in packing.NETWORKS},
+    "export-cpu": export_table,
     "startup": startup_table,
     "own_images": own_images_table,
     "scaling": scaling_table,

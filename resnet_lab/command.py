@@ -25,6 +25,7 @@ VERBS = {
     "inspect": "look inside a trained network",
     "predict": "classify images with a trained network",
     "evaluate": "test trained networks, also on other or corrupted images, and compare them",
+    "export": "write a trained network to one file, for other programs",
     "bench": "measure how fast a configuration trains, and how fast it could",
 }
 

@@ -21,6 +21,7 @@ from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.migrations import MIGRATIONS
 from resnet_lab.data.__main__ import parser as data_parser
 from resnet_lab.evaluate import parser as evaluate_parser
+from resnet_lab.export import parser as export_parser
 from resnet_lab.inspect.__main__ import parser as inspect_parser
 from resnet_lab.inspect.sections import PARTS
 from resnet_lab.predict import parser as predict_parser
@@ -45,6 +46,7 @@ PARSERS = {
     "inspect": inspect_parser,
     "predict": predict_parser,
     "evaluate": evaluate_parser,
+    "export": export_parser,
     "bench": bench_parser,
 }
 

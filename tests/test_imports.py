@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "callbacks": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training"},
     "job": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training", "callbacks"},
     "use": {
+        "version",
         "text",
         "page",
         "interrupts",

@@ -1,6 +1,7 @@
 """Helpers to validate settings."""
 
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import Any
 
 LONGEST_LIST = 100  # entries of a setting
@@ -50,3 +51,9 @@ def require_probability(section: Any, prefix: str, *names: str) -> None:
     for name in names:
         value = getattr(section, name)
         require(0 <= value < 1, f"{prefix}.{name} must be in [0, 1), got {value}")
+
+
+def require_packages(extra: str, what: str, *packages: str) -> None:
+    """Raise ConfigError, saying how to install them, if packages of an extra of pyproject.toml are missing."""
+    missing = [package for package in packages if find_spec(package) is None]
+    require(not missing, f"{what} needs {', '.join(missing)}: pip install 'resnet-lab[{extra}]'")

@@ -36,7 +36,12 @@ class Normalisation:
     def __call__(self, pixels_BCHW: Tensor) -> Tensor:
         """Convert uint8 pixels to float32, with mean 0 and std 1 over the measured images."""
         mean_C11, std_C11 = (_channels(tuple(values), pixels_BCHW.device) for values in (self.mean, self.std))
-        return (pixels_BCHW.float() / 255 - mean_C11) / std_C11
+        return normalised(pixels_BCHW, mean_C11, std_C11)
+
+
+def normalised(pixels_BCHW: Tensor, mean_C11: Tensor, std_C11: Tensor) -> Tensor:
+    """Convert uint8 pixels to float32, with the mean and standard deviation of each channel."""
+    return (pixels_BCHW.float() / 255 - mean_C11) / std_C11
 
 
 @cache

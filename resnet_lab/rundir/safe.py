@@ -76,14 +76,17 @@ def _check_type(value: Any, types: type | tuple[type, ...], where: str) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object with finite numbers. Raises Unreadable."""
+    return parse_json(read_text(path), path.name)
+
+
+def parse_json(text: str, file_name: str) -> dict[str, Any]:
+    """Parse a JSON object with finite numbers. Raises Unreadable, naming the file that it is from."""
     try:
-        content = json.loads(
-            read_text(path), parse_constant=_refuse_constant, parse_int=_parse_int, parse_float=_parse_float
-        )
+        content = json.loads(text, parse_constant=_refuse_constant, parse_int=_parse_int, parse_float=_parse_float)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{path.name} cannot be read: {' '.join(str(error).split()):.200}") from error
+        raise Unreadable(f"{file_name} cannot be read: {' '.join(str(error).split()):.200}") from error
     if not isinstance(content, dict):
-        raise Unreadable(f"{path.name} holds no JSON object")
+        raise Unreadable(f"{file_name} holds no JSON object")
     return content
 
 

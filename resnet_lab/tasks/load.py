@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
@@ -17,6 +18,7 @@ from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.safe import EACH, Maybe, Unreadable, check_form, refuse_irregular
 from resnet_lab.tasks.base import task_of
+from resnet_lab.tasks.shared import read_shared, shared_file
 
 PREFIX = "net."  # of the network's tensors in a checkpoint
 NUMBERS = [(int, float)]
@@ -62,14 +64,19 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def network_weights(checkpoint: dict[str, Any], config: Config, path: Path) -> dict[str, Tensor]:
     """Return the network's weights in a checkpoint. Raises ConfigError if `config` describes another network."""
     stored: dict[str, Tensor] = {str(name).removeprefix(PREFIX): t for name, t in checkpoint["state_dict"].items()}
+    strays = {str(name) for name in checkpoint["state_dict"] if not str(name).startswith(PREFIX)}
+    _refuse_others(stored, config, f"{path} holds another network than config.yaml describes", strays)
+    return stored
+
+
+def _refuse_others(stored: dict[str, Tensor], config: Config, what: str, strays: Set[str] = frozenset()) -> None:
+    """Raise ConfigError, naming a tensor that differs, unless `stored` has the weights of the network of `config`."""
     with torch.device("meta"):
         expected = task_of(config).network().state_dict()
     wrong = {name for name in stored.keys() & expected.keys() if not _fits(stored[name], expected[name])}
-    wrong |= stored.keys() ^ expected.keys()
-    wrong |= {str(name) for name in checkpoint["state_dict"] if not str(name).startswith(PREFIX)}
+    wrong |= (stored.keys() ^ expected.keys()) | strays
     if wrong:
-        raise ConfigError(f"{path} holds another network than config.yaml describes: {min(wrong):.100} differs")
-    return stored
+        raise ConfigError(f"{what}: {min(wrong):.100} differs")
 
 
 def _fits(stored: Tensor, expected: Tensor) -> bool:
@@ -78,19 +85,32 @@ def _fits(stored: Tensor, expected: Tensor) -> bool:
     return stored.shape == expected.shape and stored.dtype in dtypes and stored.layout == torch.strided
 
 
-def load_run(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2]:
+def load_run(run: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2]:
     """Return the configuration and the trained network of a run, in eval mode on the CPU.
 
+    `run` is a run directory, a file of `resnet-lab export --to safetensors`, or a folder with `network.safetensors`.
     `checkpoint` is "last" or "best" (lowest validation score). In the configuration, `data.mean` and `data.std` are the
     values that normalised the images. Raises ConfigError when there is no such run.
     """
-    config, net, _ = load_with_classes(run_dir, checkpoint)
+    config, net, _ = load_with_classes(run, checkpoint)
     return config, net
 
 
-def load_with_classes(run_dir: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2, tuple[str, ...]]:
+def load_with_classes(run: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2, tuple[str, ...]]:
     """Return what `load_run` does, and the class names in label order; () if the task's labels are not classes."""
-    directory = RunDirectory(Path(run_dir))
+    file = shared_file(Path(run))
+    config, weights, names = _of_file(file, checkpoint) if file else _of_run(RunDirectory(Path(run)), checkpoint)
+    net = task_of(config).network()
+    net.load_state_dict(weights)
+    numbers = map(str, range(config.data.num_classes or 0))
+    classes = tuple(names or numbers) if TASKS.info(config.task).weighs else ()
+    return config, net.eval(), classes
+
+
+Stored = tuple[Config, dict[str, Tensor], Sequence[str]]  # settings, weights and class names, if known
+
+
+def _of_run(directory: RunDirectory, checkpoint: str) -> Stored:
     config = directory.stored_config()
     path = directory.checkpoints / f"{checkpoint}.ckpt"
     stored = load_checkpoint(path)
@@ -99,8 +119,13 @@ def load_with_classes(run_dir: str | Path, checkpoint: str = "last") -> tuple[Co
     low_high = images.get("range") or config.data.range
     low_high = list(low_high) if low_high else None  # a former version stored a tuple
     data = dataclasses.replace(config.data, mean=facts["mean"], std=facts["std"], range=low_high)
-    net = task_of(config).network()
-    net.load_state_dict(network_weights(stored, config, path))
-    numbers = map(str, range(config.data.num_classes or 0))
-    classes = tuple(images.get("classes") or numbers) if TASKS.info(config.task).weighs else ()
-    return dataclasses.replace(config, data=data), net.eval(), classes
+    weights = network_weights(stored, config, path)
+    return dataclasses.replace(config, data=data), weights, images.get("classes") or ()
+
+
+def _of_file(path: Path, checkpoint: str) -> Stored:
+    shared = read_shared(path)
+    if checkpoint not in ("last", shared.checkpoint):
+        raise ConfigError(f"{path} holds the {shared.checkpoint} checkpoint, not {checkpoint}")
+    _refuse_others(shared.weights, shared.config, f"{path} holds another network than it describes")
+    return shared.config, shared.weights, shared.classes

@@ -32,7 +32,7 @@ class Trained:
 
     @classmethod
     def load(cls, run_dir: Path, checkpoint: str = "last") -> Self:
-        """Load a run onto a GPU, if there is one. Raises ConfigError when there is no such run."""
+        """Load a run or a shared network onto a GPU, if there is one. Raises ConfigError when there is no such run."""
         config, net, classes = load_with_classes(run_dir, checkpoint)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         net = net.to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
@@ -97,3 +97,7 @@ class Trained:
             whole.update(name.encode())
             whole.update(tensor.detach().cpu().contiguous().numpy().data)
         return whole.hexdigest()[:16]
+
+    def final(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
+        """Return probabilities (B, K) if labels are classes, otherwise outputs (B, …), for uint8 pixels, on the CPU."""
+        return self.probabilities(pixels_BCHW) if self.classes else self.outputs(pixels_BCHW)

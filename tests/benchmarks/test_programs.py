@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import report, train
+from benchmarks import export, report, train
 from benchmarks.checks import TINY
 from benchmarks.facts import RESULTS, facts
 from benchmarks.startup import epoch_logged
@@ -75,6 +75,15 @@ def test_a_rounds_of_measurements_continue(monkeypatch: pytest.MonkeyPatch):
     assert len([*train.rounds_measured(rounds, "cifar10_20", ["roof", "lab"], 3, 1, 1, "cpu")]) == 3
     assert asked == ["roof", "roof", "lab"]
     assert rounds == [{"roof": 2.0, "lab": 2.0}, {"lab": 2.0, "roof": 1.0}, {"roof": 1.0, "lab": 1.0}]
+
+
+def test_exported_networks_are_checked_and_compared():
+    found, checks = export.measured("digits_20", rounds=1, seconds=0.0)
+    assert [check["passed"] for check in checks] == [True, True]
+    assert {batch: [*of_batch["ratios"]] for batch, of_batch in found.items()} == {
+        "1": ["onnx", "pt2"],
+        "64": ["onnx", "pt2"],
+    }
 
 
 def test_the_first_step_is_read_off_the_log():

@@ -1,0 +1,101 @@
+"""Write a trained network to one file. It is checked on real images before it gets its name."""
+
+import platform
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.data import DataConfig
+from resnet_lab.data import known
+from resnet_lab.data.files import local
+from resnet_lab.data.sources import read
+from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
+from resnet_lab.rundir.files import write_atomically
+from resnet_lab.rundir.identity import identity
+from resnet_lab.tasks.shared import portable, read_shared, shared_file
+from resnet_lab.text import printable
+from resnet_lab.use.formats import FORMATS, Facts, Function
+from resnet_lab.use.trained import Trained
+from resnet_lab.version import __version__
+
+CHECKED = 32  # images
+TOLERANCE = 1e-4  # of a probability; of other outputs relative to the largest, if that is above 1
+
+
+def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last") -> str:
+    """Write a network in a format, and return a line that says what was written and how it was checked.
+
+    Raises ConfigError when there is no such run, or if the file does not compute what the network computes.
+    """
+    out = out or _default_path(run, to)
+    refuse_unwritable(out.parent, "--out")
+    if out.is_dir():
+        raise ConfigError(f"--out must be a file, but {out} is a folder")
+    trained = Trained.load(run, checkpoint)
+    trained.net.cpu()
+    content = FORMATS[to].content(trained, facts_of(run, trained, checkpoint))
+    pixels, kind = _images(trained.config.data)
+    differences = []
+
+    def write(file: IO[bytes]) -> None:
+        file.write(content)
+        file.flush()
+        differences.append(difference(FORMATS[to].load(Path(file.name)), trained, pixels))
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, write)
+    what = "probabilities" if trained.classes else "outputs"
+    size = f"{len(content) / 1e6:.1f} MB"
+    return f"written: {out} ({size}); {what} for {len(pixels)} {kind} differ by at most {differences[0]:.1g}"
+
+
+def _default_path(run: Path, to: str) -> Path:
+    file = shared_file(run)
+    return file.with_suffix(f".{to}") if file else run / f"network.{to}"
+
+
+def facts_of(run: Path, trained: Trained, checkpoint: str) -> Facts:
+    """Return what the file says about the network, its images and the run."""
+    if file := shared_file(run):
+        shared = read_shared(file)
+        origin = {"run": shared.run, "identity": shared.identity, "checkpoint": shared.checkpoint}
+    else:
+        name = printable("/".join(run.resolve().parts[-3:]))  # the distinctive end of the path: name, overrides, seed
+        origin = {"run": name, "identity": identity(RunDirectory(run).stored_config()), "checkpoint": checkpoint}
+    described = trained.decoding.described()
+    return origin | {
+        "classes": list(trained.classes),
+        **{name: described[name] for name in ("image_shape", "fit", "background")},
+        "range": trained.decoding.range,
+        "versions": {
+            "resnet-lab": __version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+        "config": portable(trained.config),
+    }
+
+
+def _images(data: DataConfig) -> tuple[npt.NDArray[np.uint8], str]:
+    """Return images (B, C, H, W) and their kind: test images of the run, or random ones; downloads nothing."""
+    files = known.FILES.get(data.name, ())
+    try:
+        if not files or any(local(data.folder, file, known.SYSTEM.get(data.name, ()))[0] for file in files):
+            return np.resize(read(data).test.pixels[:CHECKED], (CHECKED, *data.image_shape)), "test images"
+    except (ConfigError, OSError):
+        pass  # the images are not on this machine any more
+    return np.random.default_rng(0).integers(0, 256, (CHECKED, *data.image_shape), dtype=np.uint8), "random images"
+
+
+def difference(function: Function, trained: Trained, pixels: npt.NDArray[np.uint8]) -> float:
+    """Return the largest difference of a function from the network. Raises ConfigError if it is above the tolerance."""
+    expected = trained.final(pixels).numpy()
+    outputs = np.concatenate([function(pixels[:1]), function(pixels[1:])])  # any number of images works
+    largest = float(np.abs(outputs - expected).max() / max(1.0, np.abs(expected).max()))
+    if not largest <= TOLERANCE:  # NaN is not either
+        raise ConfigError(f"the exported network differs from the trained one by {largest:.2g}: nothing is written")
+    return largest

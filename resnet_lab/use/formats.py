@@ -1,0 +1,126 @@
+"""The formats of exported networks: how each is written, and how a file becomes a function from pixels to outputs."""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.data.images import normalised
+from resnet_lab.tasks.shared import KEY, to_safetensors
+from resnet_lab.use.trained import Trained
+
+PT2_FACTS = f"{KEY}.json"  # the name of the facts among the extra files of a pt2 archive
+
+Facts = dict[str, Any]  # about the network and its images, to be stored as JSON
+Function = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]  # pixels (B, C, H, W) → outputs (B, …)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a network is written to a file, and how the file is used."""
+
+    content: Callable[[Trained, Facts], bytes]
+    load: Callable[[Path], Function]
+
+
+class Whole(nn.Module):
+    """A network with its normalisation and, for classes, the softmax: uint8 pixels (B, C, H, W) → outputs (B, …)."""
+
+    def __init__(self, trained: Trained) -> None:
+        super().__init__()
+        self.net, self.classifies = trained.net, bool(trained.classes)
+        self.mean_C11, self.std_C11 = (
+            nn.Buffer(torch.tensor(values)[:, None, None]) for values in (trained.normalise.mean, trained.normalise.std)
+        )
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        outputs = self.net(normalised(pixels, self.mean_C11, self.std_C11))
+        return outputs.softmax(dim=1) if self.classifies else outputs
+
+
+def to_onnx(trained: Trained, facts: Facts) -> bytes:
+    """Convert a network to ONNX. The exporter folds each BatchNorm that directly follows a convolution into it."""
+    output = "probabilities" if trained.classes else "outputs"
+    names: dict[str, Any] = {"input_names": ["pixels"], "output_names": [output]}
+    with _exporting():
+        program = torch.onnx.export(
+            _traced(trained), dynamo=True, dynamic_shapes={"pixels": {0: "batch"}}, verbose=False, **names
+        )
+    assert program
+    program.model.metadata_props[KEY] = json.dumps(facts)
+    return program.model_proto.SerializeToString()
+
+
+def load_onnx(path: Path) -> Function:
+    """Load an ONNX file into ONNX Runtime, on the CPU, with as many threads as torch uses."""
+    import onnxruntime  # an optional dependency
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda pixels: session.run(None, {"pixels": pixels})[0]
+
+
+def to_pt2(trained: Trained, facts: Facts) -> bytes:
+    """Convert a network to a program for `torch.export.load`, which computes the same operations in the same order."""
+    file = io.BytesIO()
+    with _exporting():
+        torch.export.save(_traced(trained), file, extra_files={PT2_FACTS: json.dumps(facts)})
+    return file.getvalue()
+
+
+def load_pt2(path: Path) -> Function:
+    """Load a pt2 file, on the CPU. It contains a pickle: load no files from strangers."""
+    with path.open("rb") as file:
+        module = torch.export.load(file).module()
+    return lambda pixels: module(torch.from_numpy(pixels)).numpy()
+
+
+def load_safetensors(path: Path) -> Function:
+    """Load a shared network, and use it on the CPU."""
+    trained = Trained.load(path)
+    trained.net.cpu()
+    return lambda pixels: trained.final(pixels).numpy()
+
+
+FORMATS = {
+    "onnx": Format(to_onnx, load_onnx),
+    "pt2": Format(to_pt2, load_pt2),
+    "safetensors": Format(lambda trained, facts: to_safetensors(trained.net, facts), load_safetensors),
+}
+
+
+def _traced(trained: Trained) -> ExportedProgram:
+    """Trace a network for any number of images."""
+    module = Whole(trained).eval().requires_grad_(False)
+    pixels = torch.zeros(2, *trained.config.data.image_shape, dtype=torch.uint8)
+    return torch.export.export(module, (pixels,), dynamic_shapes={"pixels": {0: Dim("batch")}})
+
+
+@contextmanager
+def _exporting() -> Iterator[None]:
+    """Silence what torch's exporter says about itself. Raises ConfigError if it fails, as for some units of plugins."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        first, *_ = str(error).strip().splitlines() or [""]
+        raise ConfigError(f"torch cannot export this network: {type(error).__name__}: {first}") from error
+    finally:
+        logger.setLevel(level)

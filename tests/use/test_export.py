@@ -1,0 +1,198 @@
+"""Exported networks compute what the network computes, for other programs too."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from PIL import Image
+from support.covering import Row, covering
+from support.lab import Lab
+from torch import nn
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import load_config
+from resnet_lab.config.enums import Activation, Downsample, ProjectionInput, Resize, StrideOn
+from resnet_lab.config.model import HeadConfig, LineageConfig, ModelConfig, StemConfig
+from resnet_lab.config.registry import SHORTCUTS, UNITS, Registry
+from resnet_lab.data.sources import read
+from resnet_lab.export import main
+from resnet_lab.rundir.identity import identity
+from resnet_lab.tasks.base import task_of
+from resnet_lab.use.export import difference, export
+from resnet_lab.use.formats import FORMATS, to_onnx
+from resnet_lab.use.trained import Trained
+
+PAGE = Path(__file__).parents[2] / "docs" / "using.md"
+EXACT = 1e-5
+
+
+def own(registry: Registry[Any]) -> list[str]:
+    """The entries of the lab itself: other tests add theirs."""
+    return [name for name in registry if registry.load(name).__module__ == registry.module]
+
+
+AXES: dict[str, list[Any]] = {
+    "unit": own(UNITS),
+    "shortcut": own(SHORTCUTS),
+    "activation": [*Activation],
+    "batch_norm": [True, False],
+    "resize": [*Resize],
+    "downsample": [*Downsample],
+    "stack_shortcut": [False, True],
+    "reduction": [[1], [4]],
+    "num_stacks": [1, 2, 3],
+    "stem": [StemConfig(filters=4, **changes) for changes in ({}, {"double": True}, {"pool": True}, {"stride": 2})],
+    "head": [HeadConfig(), HeadConfig(hidden=[8]), HeadConfig(latent_dim=4)],
+    "lineage": [
+        LineageConfig(),
+        LineageConfig(conv_bias=True, stride_on=StrideOn.spatial),
+        LineageConfig(projection_input=ProjectionInput.raw),
+    ],
+}
+
+
+def model(row: Row) -> ModelConfig:
+    settings = {axis: AXES[axis][value] for axis, value in row.items()}
+    return ModelConfig(in_channels=2, num_classes=3, units=[1], filters=[4], **settings)
+
+
+def is_valid(row: Row) -> bool:
+    try:
+        return model(row) is not None
+    except ConfigError:
+        return False
+
+
+def untrained(architecture: ModelConfig, classes: tuple[str, ...] = ("a", "b", "c")) -> Trained:
+    """A network as training leaves it: with statistics of its own in every BatchNorm."""
+    config = load_config("data=fake", "data.image_size=[16,12]", "data.channels=2", "data.num_classes=3")
+    data = dataclasses.replace(config.data, mean=[0.4, 0.6], std=[0.2, 0.3])
+    config = dataclasses.replace(config, data=data, model=architecture)
+    torch.manual_seed(0)
+    net = task_of(config).network().eval()
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.running_mean, -0.5, 0.5)
+            nn.init.uniform_(layer.running_var, 0.5, 1.5)
+    return Trained(config, net, classes)
+
+
+def differs(trained: Trained, to: str, folder: Path) -> float:
+    """The largest difference of an exported network from its original."""
+    file = folder / f"network.{to}"
+    file.write_bytes(FORMATS[to].content(trained, {}))
+    pixels = torch.randint(0, 256, (5, *trained.config.data.image_shape), dtype=torch.uint8).numpy()
+    return difference(FORMATS[to].load(file), trained, pixels)
+
+
+def test_every_possible_pair_of_options_is_among_the_networks():
+    rows, impossible = covering(AXES, is_valid)
+    assert len(rows) < 50
+    named = {frozenset((axis, str(AXES[axis][value])) for axis, value in pair) for pair in impossible}
+    crossing = [name for name in AXES["shortcut"] if SHORTCUTS.info(name).crosses]
+    assert named == {
+        *(frozenset({("unit", "conv"), ("shortcut", name)}) for name in crossing),
+        *(frozenset({("unit", name), ("reduction", "[4]")}) for name in ("basic", "conv")),
+    }
+
+
+@pytest.mark.skipif("RESNET_LAB_LONG" not in os.environ, reason="takes ten minutes: RESNET_LAB_LONG=1 runs it")
+@pytest.mark.parametrize("to", ["onnx", "pt2"])
+def test_every_pair_of_options_can_be_exported(to: str, tmp_path: Path):
+    failed = {}
+    for row in covering(AXES, is_valid)[0]:
+        largest = differs(untrained(model(row)), to, tmp_path)
+        if largest > EXACT:
+            failed[str(model(row))] = largest
+    assert not failed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["onnx", "pt2"])
+def test_outputs_of_other_tasks_are_exported_as_they_are(to: str, tmp_path: Path):
+    architecture = dataclasses.replace(
+        model({}),
+        shortcut="exclusive_gating",
+        resize=Resize.zero_pad,
+        downsample=Downsample.max_pool,
+        stack_shortcut=True,
+        stem=StemConfig(filters=4, double=True),
+        head=HeadConfig(hidden=[8], latent_dim=4),
+    )
+    trained = untrained(architecture, classes=())
+    assert trained.final(torch.zeros(1, 2, 16, 12, dtype=torch.uint8)).sum().item() != pytest.approx(1)
+    assert differs(trained, to, tmp_path) < EXACT
+
+
+@pytest.mark.slow
+def test_batch_norm_after_a_convolution_is_folded(tmp_path: Path):
+    trained = untrained(dataclasses.replace(model({}), activation=Activation.original))
+    assert differs(trained, "onnx", tmp_path) < EXACT
+    kinds = [node.op_type for node in onnx.load(tmp_path / "network.onnx").graph.node]
+    assert kinds.count("Conv") == sum(isinstance(layer, nn.Conv2d) for layer in trained.net.modules())
+    assert "BatchNormalization" not in kinds
+
+
+@pytest.fixture(scope="module")
+def exported(finished: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ONNX file of a run."""
+    file = tmp_path_factory.mktemp("exported") / "network.onnx"
+    assert main([str(finished.directory().path), "--to", "onnx", "--out", str(file)]) == 0
+    return file
+
+
+@pytest.mark.slow
+def test_a_program_without_torch_gives_the_same_classes(exported: Path, finished: Lab, tmp_path: Path):
+    """The one in the documentation."""
+    pixels = read(finished.config().data).test.pixels
+    for row, image in enumerate(pixels):
+        Image.fromarray(image.transpose(1, 2, 0)).save(tmp_path / f"{row}.png")
+    [program] = re.findall(r"```python\n(.*?import onnxruntime.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "classify.py").write_text(f"{program}\nassert not {{'torch', 'resnet_lab'}} & sys.modules.keys()\n")
+    command = [sys.executable, "classify.py", exported, *(f"{row}.png" for row in range(len(pixels)))]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    expected = Trained.load(finished.directory().path).probabilities(pixels)
+    lines = [f"{row}.png: {p.argmax()} ({p.max():.1%})" for row, p in enumerate(expected)]
+    assert ended.stdout.splitlines() == lines
+
+
+@pytest.mark.slow
+def test_an_onnx_file_says_what_it_is(exported: Path, finished: Lab):
+    [facts] = [json.loads(entry.value) for entry in onnx.load(exported).metadata_props if entry.key == "resnet_lab"]
+    assert facts["classes"] == ["0", "1", "2"]
+    assert facts["image_shape"] == [3, 8, 8]
+    assert (facts["fit"], facts["background"], facts["range"]) == ("stretch", [255, 255, 255], None)
+    assert facts["identity"] == identity(finished.config())
+    assert facts["versions"]["torch"] == torch.__version__
+
+
+@pytest.mark.slow
+def test_a_pt2_file_says_what_it_is(finished: Lab, tmp_path: Path):
+    said = export(finished.directory().path, "pt2", file := tmp_path / "network.pt2")
+    assert re.fullmatch(rf"written: {file} \(\d\.\d MB\); probabilities for 32 test images differ by at most \S+", said)
+    extra = {"resnet_lab.json": ""}
+    network = torch.export.load(file, extra_files=extra).module()
+    assert json.loads(extra["resnet_lab.json"])["classes"] == ["0", "1", "2"]
+    probabilities = network(torch.zeros(3, 3, 8, 8, dtype=torch.uint8))
+    assert not probabilities.requires_grad
+    assert torch.allclose(probabilities.sum(dim=1), torch.ones(3))
+
+
+@pytest.mark.slow
+def test_a_unit_that_torch_cannot_export_is_one_message():
+    class Branching(nn.Identity):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum() > 0 else -x
+
+    trained = untrained(model({}))
+    trained.net.head.latent = Branching()
+    with pytest.raises(ConfigError, match="torch cannot export this network: "):
+        to_onnx(trained, {})
