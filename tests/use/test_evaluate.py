@@ -139,6 +139,7 @@ def test_wrong_use(shell: Shell, capsys: pytest.CaptureFixture[str], words: tupl
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_runs_are_compared_on_the_same_images(
     shell: Shell, lab: Lab, pets: Path, pets_run: Path, other_run: Path, tmp_path: Path
 ):
@@ -166,6 +167,7 @@ def test_labels_are_what_distinguishes_the_runs():
     assert labels([Path("a/b/seed-0"), Path("a/c/seed-0")]) == ["b/seed-0", "c/seed-0"]
 
 
+@pytest.mark.slow
 def test_the_page_and_the_terminal_show_all(shell: Shell, pets_run: Path, tmp_path: Path):
     page = tmp_path / "page.html"
     status, out, err = shell("evaluate", pets_run, "--corrupt=noise,jpeg", "--flip", "--page", page)
