@@ -17,7 +17,7 @@ from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.plans import PlannedJob
 from resnet_lab.rundir.states import State
 from resnet_lab.tasks.pretrained import identified
-from resnet_lab.training.run import check
+from resnet_lab.training.preflight import check
 
 
 class JobState(Enum):

@@ -1,7 +1,6 @@
 """One run from start to end: check, start or continue, train, test, record."""
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,18 +8,15 @@ from typing import Any
 from pytorch_lightning import Callback, Trainer, seed_everything
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_stored
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.interrupts import Interrupted, RunFailed, TimeUp, signals_kept
 from resnet_lab.model.complexity import Complexity
-from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
+from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.files import write_json
-from resnet_lab.rundir.images import DataFacts
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
-from resnet_lab.tasks.cost import measure
 from resnet_lab.tasks.load import load_checkpoint
 from resnet_lab.tasks.pretrained import Pretrained, identified, look_again
 from resnet_lab.text import plural, shares
@@ -30,8 +26,8 @@ from resnet_lab.training.clock import Clock
 from resnet_lab.training.lightning import EventLogger, make_trainer
 from resnet_lab.training.limit import TimeLimit
 from resnet_lab.training.log import log, log_to
-from resnet_lab.training.memory import refuse_too_large
 from resnet_lab.training.module import Diverged, TaskModule, best_epoch
+from resnet_lab.training.preflight import check, check_images
 from resnet_lab.training.prolong import beginning, copy_beginning
 from resnet_lab.training.result import Tested, collect
 from resnet_lab.training.resume import continuable
@@ -66,14 +62,7 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
         return {}
     with clock.during("data"):
         data = ImageData(config, runtime.steps_per_call)
-    refuse_too_large(config, cost, min(config.optim.batch_size, data.num_images))
-    _refuse_single_image_batch(config, data)
-    Pretrained.of(config, data.source.classes)  # raises an error before anything is created
-    val_score = f"val_{TASKS.info(config.task).score}"
-    for name, needs in (("objective", val_score in config.objective), ("trainer.patience", config.trainer.patience)):
-        if needs and not len(data.validation_rows):
-            raise ConfigError(f"{name}: {val_score} needs validation images: increase data.validation, or add images")
-    directory.refuse_changed_images(data.source.facts, config.data.on_change)
+    check_images(config, directory, cost, data)
     with directory.locked(), log_to(directory.log_file), runtime.set_up():
         checkpoint = job.checkpoint()
         log.info(job.description(data, checkpoint))
@@ -81,28 +70,6 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
             log.info("note: %s", note)
         # Another process may have continued or finished the run in the meantime.
         return directory.result() or job.train_and_record(data, checkpoint)
-
-
-def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> Complexity:
-    """Check the settings and the run's directory; return the cost of the network. Reads no images, and creates nothing.
-
-    `images` are the facts of the user's own images, None for other data sets.
-
-    Raises ConfigError when a setting is wrong, when the directory holds another run, or when the images have changed;
-    RunFailed when the run has diverged before.
-    """
-    cost = measure(config)
-    refuse_too_large(config, cost)
-    if not os.path.isfile(directory.result_file):  # a finished run may be in a read-only folder
-        refuse_unwritable(directory.path)
-    directory.refuse_irregular_files()
-    if images:  # before the settings, which can depend on the images: the number of classes, the layout
-        directory.refuse_changed_images(images, config.data.on_change)
-    directory.refuse_other_run(config)
-    status = directory.status()
-    if status.get("state") == State.diverged:
-        raise RunFailed(f"{directory.path} has diverged: {status.get('why')}. Remove it to try again")
-    return cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,15 +232,3 @@ class Job:
         counts = module.test_counts
         details = {} if counts is None else module.task.details(counts.cpu().numpy(), data.source.classes)
         return Tested(loss, score, details)
-
-
-def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
-    """Refuse a mini-batch of one image with one pixel in the last feature map: BatchNorm cannot normalise one value."""
-    _, *size = config.data.image_shape
-    alone = data.num_images % config.optim.batch_size == 1 or config.optim.batch_size == 1
-    if alone and config.model.batch_norm and max(size) <= math.prod(config.model.strides):
-        raise ConfigError(
-            f"optim.batch_size={config.optim.batch_size} gives a mini-batch with a single image (of "
-            f"{data.num_images}), and the last feature map has a single pixel: BatchNorm needs more than one value; "
-            "use another batch size"
-        )

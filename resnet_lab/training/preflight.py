@@ -1,0 +1,63 @@
+"""Checks before a run creates anything: of its settings, its directory and its images."""
+
+import math
+import os
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.registry import TASKS
+from resnet_lab.config.schema import Config
+from resnet_lab.data.datamodule import ImageData
+from resnet_lab.interrupts import RunFailed
+from resnet_lab.model.complexity import Complexity
+from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
+from resnet_lab.rundir.images import DataFacts
+from resnet_lab.rundir.states import State
+from resnet_lab.tasks.cost import measure
+from resnet_lab.tasks.pretrained import Pretrained
+from resnet_lab.training.memory import refuse_too_large
+
+
+def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> Complexity:
+    """Check the settings and the run's directory; return the cost of the network. Reads no images, and creates nothing.
+
+    `images` are the facts of the user's own images, None for other data sets.
+
+    Raises ConfigError when a setting is wrong, when the directory holds another run, or when the images have changed;
+    RunFailed when the run has diverged before.
+    """
+    cost = measure(config)
+    refuse_too_large(config, cost)
+    if not os.path.isfile(directory.result_file):  # a finished run may be in a read-only folder
+        refuse_unwritable(directory.path)
+    directory.refuse_irregular_files()
+    if images:  # before the settings, which can depend on the images: the number of classes, the layout
+        directory.refuse_changed_images(images, config.data.on_change)
+    directory.refuse_other_run(config)
+    status = directory.status()
+    if status.get("state") == State.diverged:
+        raise RunFailed(f"{directory.path} has diverged: {status.get('why')}. Remove it to try again")
+    return cost
+
+
+def check_images(config: Config, directory: RunDirectory, cost: Complexity, data: ImageData) -> None:
+    """Raise ConfigError if the images do not suit the settings, or have changed since the run began."""
+    refuse_too_large(config, cost, min(config.optim.batch_size, data.num_images))
+    _refuse_single_image_batch(config, data)
+    Pretrained.of(config, data.source.classes)
+    val_score = f"val_{TASKS.info(config.task).score}"
+    for name, needs in (("objective", val_score in config.objective), ("trainer.patience", config.trainer.patience)):
+        if needs and not len(data.validation_rows):
+            raise ConfigError(f"{name}: {val_score} needs validation images: increase data.validation, or add images")
+    directory.refuse_changed_images(data.source.facts, config.data.on_change)
+
+
+def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
+    """Refuse a mini-batch of one image with one pixel in the last feature map: BatchNorm cannot normalise one value."""
+    _, *size = config.data.image_shape
+    alone = data.num_images % config.optim.batch_size == 1 or config.optim.batch_size == 1
+    if alone and config.model.batch_norm and max(size) <= math.prod(config.model.strides):
+        raise ConfigError(
+            f"optim.batch_size={config.optim.batch_size} gives a mini-batch with a single image (of "
+            f"{data.num_images}), and the last feature map has a single pixel: BatchNorm needs more than one value; "
+            "use another batch size"
+        )
