@@ -44,6 +44,8 @@ MAY_IMPORT = {
         "tasks",
         "inspect",
         "training",
+        "callbacks",
+        "job",
         "report",
     },
     "sweep": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "callbacks"},
@@ -67,6 +69,7 @@ MAY_IMPORT = {
     "runs": {"text", "command", "config", "rundir"},
     "predict": {"command", "use"},
     "evaluate": {"command", "use"},
+    "export": {"command", "config", "use"},
 }
 
 

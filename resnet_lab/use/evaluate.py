@@ -51,7 +51,7 @@ def evaluate(options: argparse.Namespace) -> None:
         trained, how = calibrated(trained, run_dir, options.checkpoint)
         if how:
             say(how)
-        found.append(_scores(label, run_dir, trained, images, options))
+        found.append(scored(label, run_dir, trained, images, options.corrupt, options.flip))
     compared = contrasts(found)
     console = plain_console(WIDTH)
     for grid in grids(found):
@@ -69,7 +69,9 @@ def evaluate(options: argparse.Namespace) -> None:
         }
         write_json(options.json, content)
     if options.page:
-        how = f"{options.checkpoint} checkpoint{', mean of each image and its mirror image' if options.flip else ''}"
+        how = (
+            f"The {options.checkpoint} checkpoint{', mean of each image and its mirror image' if options.flip else ''}"
+        )
         write_page(options.page, found, compared, how)
 
 
@@ -84,8 +86,11 @@ def labels(runs: Sequence[Path]) -> list[str]:
     return [printable(os.path.relpath(run, common)) for run in resolved]
 
 
-def _scores(label: str, run_dir: Path, trained: Trained, images: LabelledImages, options: argparse.Namespace) -> Scores:
-    copies = [(kind, level) for kind in options.corrupt for level in LEVELS]
+def scored(
+    label: str, run_dir: Path, trained: Trained, images: LabelledImages, corrupt: Sequence[str] = (), flip: bool = False
+) -> Scores:
+    """Test a network, also on copies of the images that are corrupted in these ways; `label` names it in the result."""
+    copies = [(kind, level) for kind in corrupt for level in LEVELS]
     with progress_bar() as progress:
         task = progress.add_task("evaluating", total=(1 + len(copies)) * len(images.rows))
 
@@ -93,10 +98,10 @@ def _scores(label: str, run_dir: Path, trained: Trained, images: LabelledImages,
             progress.advance(task, count)
 
         with as_in_training(run_dir, trained) as network:
-            made = probabilities(network, images, options.flip, done)
+            made = probabilities(network, images, flip, done)
             corrupted: dict[str, list[float]] = {}
             for kind, level in copies:
-                others = probabilities(network, images, options.flip, done, corruption(kind, level))
+                others = probabilities(network, images, flip, done, corruption(kind, level))
                 wrong = (others.argmax(dim=1).numpy() != images.labels).sum()
                 corrupted.setdefault(kind, []).append(100 * int(wrong) / len(images.labels))
     named = {"run": label, "images": images.what, "classes": trained.classes}

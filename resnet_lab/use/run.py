@@ -1,0 +1,124 @@
+"""Runs from Python: train them, and use what they have stored."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback
+
+from resnet_lab.config.canonical import canonical
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.schema import Config
+from resnet_lab.config.tasks import Scoring
+from resnet_lab.job import callbacks as usual_callbacks
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.report.collect import collect
+from resnet_lab.rundir.directory import RunDirectory
+from resnet_lab.rundir.place import run_directory
+from resnet_lab.rundir.stored_runs import StoredRun
+from resnet_lab.tasks.load import load_run
+from resnet_lab.tasks.pretrained import identified
+from resnet_lab.training.log import log, show_on_terminal
+from resnet_lab.training.run import run
+from resnet_lab.use.calibration import calibrated
+from resnet_lab.use.evaluate import scored
+from resnet_lab.use.find import find_images
+from resnet_lab.use.images import images_to_test, refuse_other_settings
+from resnet_lab.use.outputs import Prediction
+from resnet_lab.use.predict import predictions
+from resnet_lab.use.scores import Scores
+from resnet_lab.use.trained import Trained
+
+# Numbers of result.json in the table of `load_runs`; None where a run is not done.
+NUMBERS = ("epochs", "depth", "params", "macs", "activations", "seconds", "wall_seconds", "peak_memory")
+
+
+class Run:
+    """A run directory. Raises ConfigError if `path` is none."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.directory = RunDirectory(self.path)
+        self.config: Config = self.directory.stored_config()
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The content of result.json; {} unless the run is done."""
+        return self.directory.result()
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """A record for each epoch; [] unless the run is done."""
+        return self.result.get("history", [])
+
+    @cached_property
+    def net(self) -> ResNetV2:
+        """The network after the last epoch, in eval mode on the CPU. Raises ConfigError if there is no checkpoint."""
+        return load_run(self.path)[1]
+
+    def predict(
+        self, *images: str | Path, top: int = 1, checkpoint: str = "last", batch_size: int = 64
+    ) -> list[Prediction]:
+        """Classify image files, and those in folders, as `resnet-lab predict` does.
+
+        Each prediction has the `top` most probable classes, or says why its file cannot be read. Raises ConfigError if
+        there are no images, or the labels of the run are not classes.
+        """
+        trained = Trained.load_classifier(self.path, checkpoint)
+        trained, _ = calibrated(trained, self.path, checkpoint, None)
+        found = find_images(map(Path, images))
+        if not found.files:
+            raise ConfigError("\n".join(found.failed) or "no images to classify")
+        return [*predictions(trained, found.files, batch_size, min(top, len(trained.classes)))]
+
+    def evaluate(
+        self, *overrides: str, checkpoint: str = "last", corrupt: Sequence[str] = (), flip: bool = False
+    ) -> Scores:
+        """Test the network on the run's test part, or on the images that overrides of `data` select.
+
+        Raises ConfigError for other overrides, for unknown classes, and if the labels of the run are not classes.
+        """
+        refuse_other_settings(overrides)
+        trained = Trained.load_classifier(self.path, checkpoint)
+        images = images_to_test(self.path, trained, overrides)
+        trained, _ = calibrated(trained, self.path, checkpoint)
+        return scored(str(self.path), self.path, trained, images, corrupt, flip)
+
+
+def train(config: Config, callbacks: Sequence[Callback] | None = None) -> Run:
+    """Train the configured run, continue it, or find it done, as the command does; return the run.
+
+    `callbacks` of Lightning replace the command's: dashboard, diagnostics and progress. Raises ConfigError for a wrong
+    setting, RunFailed when training fails, and Interrupted.
+    """
+    show_on_terminal()
+    run(config, usual_callbacks(config) if callbacks is None else callbacks)
+    return Run(run_directory(identified(config)[0]).path)
+
+
+def load_runs(*folders: str | Path) -> list[dict[str, Any]]:
+    """Return a record for each run below the folders, of plain values, as for `pandas.DataFrame(load_runs("outputs"))`.
+
+    It has `path`, `state`, every setting that affects the results by its dotted name, the scores of the last and the
+    best epoch, and the costs; None where a run is not done. Damaged runs are left out with a warning.
+    """
+    found = collect(map(Path, folders))
+    for damaged in found.damaged:
+        log.warning("%s: damaged, skipped (%s)", damaged.path, damaged.why)
+    runs = sorted([*found.done, *found.unfinished], key=lambda stored: stored.path)
+    return [_record(stored) for stored in runs]
+
+
+def _record(stored: StoredRun) -> dict[str, Any]:
+    result = stored.result
+    record: dict[str, Any] = {"path": str(stored.path), "state": stored.state.value, "name": stored.config.name}
+    record |= canonical(stored.config)
+    for part in ("train", "val", "test") if result else ():
+        name = f"{part}_{Scoring.of(result).score}"
+        for when in ("last", "best"):
+            record[f"{when}.{name}"] = (result[when] or {}).get(name)
+    return record | {name: result.get(name) for name in NUMBERS}
