@@ -45,8 +45,8 @@ class Trained:
         task = trained.config.task
         require(
             bool(trained.classes),
-            f"{printable(str(run_dir))} was trained for task={task}, whose labels are not classes: choose a run of "
-            "task=classification",
+            f"{printable(str(run_dir))} was trained for task={task}, whose labels are not classes: choose a run of a "
+            "task whose labels are",
         )
         return trained
 

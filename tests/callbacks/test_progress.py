@@ -64,6 +64,7 @@ def test_a_terminal_has_lines_too_or_nothing(
 def test_run_log_has_warnings_of_libraries_and_no_chatter(lab: Lab):
     lab.output_dir.mkdir()
     path = lab.output_dir / "run.log"
+    logging.captureWarnings(False)  # pytest has put its own function in place of the one of an earlier test
     with warnings.catch_warnings():
         show_on_terminal(logging.ERROR)
         with log_to(path):
