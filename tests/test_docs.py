@@ -127,14 +127,17 @@ def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     run(short)
     (tmp_path / "outputs" / "digits" / "units-n2").mkdir()
     run_directory(short).path.rename(run_directory(load_config()).path)
-    Image.new("RGB", (20, 30)).save(image := tmp_path / "image.png")
-    names: dict[str, Any] = {"path": image}
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (20, 30)).save(tmp_path / "photos" / "image.png")
+    names: dict[str, Any] = {}
     for example in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL):
         exec(example, names)
     assert names["cost"].depth == 56
     assert names["maps"].shape == (8, 64, 32, 32)
     assert names["config"].data.mean is not None
-    assert names["label"] in range(10)
+    assert len(names["one"].ranking) == 3
+    assert names["scores"].error == names["run"].result["last"]["test_error"]
+    assert [record["model.units"][0] for record in names["records"]] == [1, 2]
 
 
 def test_the_table_of_networks_is_generated_from_the_code():
