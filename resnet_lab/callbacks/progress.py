@@ -29,25 +29,20 @@ class ProgressBar(Observer):
         self._begin("epoch", trainer.max_epochs, trainer.current_epoch)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self.images, self.start = 0, time.perf_counter()
-        self.refreshed = self.start
-        self.validated = _validated(pl_module)
+        self.refreshed = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        self.images += len(batch[1])
         self.bar.advance(self.task, 1 / trainer.num_training_batches)
         now = time.perf_counter()
         if now - self.refreshed > REFRESH_SECONDS and self.has_bar:
             self.refreshed = now
             _, score = pl_module.totals.means()
-            self._show_figures(pl_module, score, self.validated, self.images / (now - self.start))
+            self._show_figures(pl_module, score, pl_module.num_images / (now - pl_module.epoch_start))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """The module has added the epoch to its history."""
         record = pl_module.history[-1]
-        self._show_figures(
-            pl_module, record[f"train/{pl_module.score}"], _validated(pl_module), record["images_per_second"]
-        )
+        self._show_figures(pl_module, record[f"train/{pl_module.score}"], record["images_per_second"])
         if self.has_lines:  # above the bar, if there is one
             print(epoch_line(record, trainer.max_epochs or 0, pl_module.task.info), file=sys.stderr, flush=True)
 
@@ -81,12 +76,9 @@ class ProgressBar(Observer):
         self.bar.start()
         self.task = self.bar.add_task("", total=total, completed=completed, figures="")
 
-    def _show_figures(self, module: Any, score: float, validated: str, speed: float) -> None:
-        figures = f"train {module.score} {module.task.info.text(score)}{validated} · {speed:,.0f} images/s"
-        self.bar.update(self.task, figures=figures)
-
-
-def _validated(module: Any) -> str:
-    """Return the last validation score with its name; empty if there is none."""
-    score = module.history[-1][f"val/{module.score}"] if module.history else None
-    return "" if score is None else f" · val {module.score} {module.task.info.text(score)}"
+    def _show_figures(self, module: Any, score: float, speed: float) -> None:
+        """Show a training score, the last validation score if there is one, and the speed."""
+        name, text = module.score, module.task.info.text
+        validated = module.history[-1][f"val/{name}"] if module.history else None
+        val = "" if validated is None else f" · val {name} {text(validated)}"
+        self.bar.update(self.task, figures=f"train {name} {text(score)}{val} · {speed:,.0f} images/s")

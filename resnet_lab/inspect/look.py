@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from resnet_lab.config.checks import ConfigError, require
-from resnet_lab.config.enums import Accelerator
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.data.fingerprint import identified
@@ -63,7 +62,7 @@ def _sections(inspected: InspectContext, options: argparse.Namespace, progress: 
     what = options.what
     whole = progress.add_task("inspecting", total=len(what))
     sections: list[Section] = []
-    machine = _machine(inspected.config)
+    machine = Runtime.here(inspected.config, measure(inspected.config).macs)
     try:
         with machine.set_up():
             for name in what:
@@ -84,12 +83,6 @@ def _sections(inspected: InspectContext, options: argparse.Namespace, progress: 
         write_atomically(out / "inspect.html", lambda file: file.write(page))
         print(f"written to {printable(str(out))}: inspect.html, figures/")
     return sections
-
-
-def _machine(config: Config) -> Runtime:
-    """Resolve the settings for this machine, wherever the run was trained, with a suitable number of threads."""
-    here = replace(config.trainer, accelerator=Accelerator.auto, graphs=None, num_threads=None)
-    return Runtime.resolve(replace(config, trainer=here), measure(config).macs)
 
 
 def _subject(options: argparse.Namespace, progress: Progress) -> InspectContext:

@@ -1,6 +1,8 @@
 """Load the network of a stored run."""
 
 import dataclasses
+import hashlib
+import json
 import math
 import os
 from collections.abc import Sequence, Set
@@ -9,7 +11,7 @@ from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.registry import TASKS
@@ -105,6 +107,15 @@ def load_with_classes(run: str | Path, checkpoint: str = "last") -> tuple[Config
     numbers = map(str, range(config.data.num_classes or 0))
     classes = tuple(names or numbers) if TASKS.info(config.task).weighs else ()
     return config, net.eval(), classes
+
+
+def weights_digest(net: nn.Module, facts: object = None) -> str:
+    """Return a digest of all parameters and buffers, and of `facts`, which JSON can hold."""
+    whole = hashlib.sha256(json.dumps(facts).encode())
+    for name, tensor in sorted(net.state_dict().items()):
+        whole.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        whole.update(tensor.cpu().contiguous().numpy().tobytes())
+    return whole.hexdigest()[:16]
 
 
 Stored = tuple[Config, dict[str, Tensor], Sequence[str]]  # settings, weights and class names, if known

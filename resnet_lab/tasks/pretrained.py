@@ -1,7 +1,5 @@
 """Start from a trained network: what is taken of it, and what is new."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from resnet_lab.data import fingerprint
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.rundir.images import DataFacts
 from resnet_lab.tasks.cost import on_meta
-from resnet_lab.tasks.load import load_with_classes
+from resnet_lab.tasks.load import load_with_classes, weights_digest
 
 OUTPUTS = "head.classifier"  # the layer that has an output for each class
 # May differ: the outputs are compared by their classes, and the other settings only concern random weights.
@@ -130,11 +128,7 @@ def _trained(chosen: PretrainedConfig) -> Origin:
             config, net, classes = load_with_classes(Path(chosen.run or "").expanduser(), chosen.checkpoint.name)
         except ConfigError as error:
             raise ConfigError(f"pretrained.run: {error}") from error
-        digest = hashlib.sha256(json.dumps([config.task, classes]).encode(errors="surrogateescape"))
-        for name, tensor in sorted(net.state_dict().items()):
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
-        _known[key] = Origin(config, net, classes, digest.hexdigest()[:16])
+        _known[key] = Origin(config, net, classes, weights_digest(net, [config.task, classes]))
     return _known[key]
 
 

@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -93,6 +93,12 @@ class Runtime:
             num_threads=threads,
             reasons=", ".join(filter(None, reasons)),
         )
+
+    @classmethod
+    def here(cls, config: Config, macs: int) -> Self:
+        """Resolve how this machine computes with a stored network, wherever and however it was trained."""
+        here = replace(config.trainer, accelerator=Accelerator.auto, precision="auto", graphs=None, num_threads=None)
+        return cls.resolve(replace(config, trainer=here), macs)
 
     @property
     def storage(self) -> str:

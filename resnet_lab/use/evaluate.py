@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Accelerator
 from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
 from resnet_lab.rundir.files import write_json
 from resnet_lab.tasks.cost import measure
@@ -131,8 +130,7 @@ def probabilities(
 def as_in_training(run_dir: Path, trained: Trained) -> Iterator[Trained]:
     """Compute as the run's own test did, if this machine has the same device; otherwise as `auto` chooses."""
     config, result = trained.config, RunDirectory(run_dir).result()
-    here = replace(config.trainer, accelerator=Accelerator.auto, graphs=None, num_threads=None, precision="auto")
-    runtime = Runtime.resolve(replace(config, trainer=here), measure(config).macs)
+    runtime = Runtime.here(config, measure(config).macs)
     if result and result["device"] == runtime.name:
         runtime = replace(runtime, precision=result["precision"])
     if result and result["precision"] != runtime.precision:

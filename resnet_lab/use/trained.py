@@ -1,6 +1,5 @@
 """A trained network, with all that it needs to be used on other images."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,7 +16,7 @@ from resnet_lab.data.images import Normalisation
 from resnet_lab.data.loader import memory_format
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import Task, task_of
-from resnet_lab.tasks.load import load_with_classes
+from resnet_lab.tasks.load import load_with_classes, weights_digest
 from resnet_lab.text import printable
 
 
@@ -92,11 +91,7 @@ class Trained:
 
     def digest(self) -> str:
         """Return a digest of the weights, by which a file that was made for them is recognised."""
-        whole = hashlib.sha256()
-        for name, tensor in self.net.state_dict().items():
-            whole.update(name.encode())
-            whole.update(tensor.detach().cpu().contiguous().numpy().data)
-        return whole.hexdigest()[:16]
+        return weights_digest(self.net)
 
     def final(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
         """Return probabilities (B, K) if labels are classes, otherwise outputs (B, …), for uint8 pixels, on the CPU."""

@@ -9,6 +9,7 @@ import torch
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import load_config
+from resnet_lab.config.enums import Accelerator
 from resnet_lab.tasks.cost import measure
 from resnet_lab.training.runtime import CALL_STEPS_ON_GPU, Runtime
 
@@ -57,6 +58,15 @@ def test_every_choice_can_be_made_by_hand():
     expected = "32-true, channels-first, eager steps, compiled by inductor, 5 mini-batches per call"
     assert (chosen.graphs, chosen.compiles, chosen.reasons) == (False, True, expected)
     assert runtime("trainer=cpu").accelerator == "cpu"
+
+
+def test_a_stored_network_is_computed_wherever_it_was_trained():
+    """As `inspect` and `evaluate` do: its own settings may ask for a GPU or a precision that is not there."""
+    config = load_config("trainer.precision=tf32", "trainer.num_threads=3")
+    config.trainer.accelerator = Accelerator.gpu
+    here = Runtime.here(config, measure(config).macs)
+    assert here == runtime()
+    assert here.num_threads == 1
 
 
 @pytest.mark.usefixtures("gpu")
