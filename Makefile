@@ -48,7 +48,7 @@ figures: $(READY) ## write the generated tables, pages and figures of docs/ agai
 	@$(BIN)/python -m benchmarks.report
 
 dashboard: $(READY) ## open TensorBoard on all runs in outputs/
-	@$(BIN)/tensorboard --logdir outputs $(ARGS)
+	@$(BIN)/python -m resnet_lab.dashboard $(ARGS)
 
 clean: ## remove .venv and caches; never outputs/
 	rm -rf $(VENV) .venv-extras .venv-ray .venv-versions .mypy_cache .ruff_cache .hypothesis build dist

@@ -22,6 +22,7 @@ VERBS = {
     "runs": "list runs, and remove checkpoints that are no longer needed",
     "data": "list decoded images in the cache, and remove them",
     "report": "compare runs, with error bars",
+    "dashboard": "open TensorBoard on runs, named by what varies among them",
     "inspect": "look inside a trained network",
     "predict": "classify images with a trained network",
     "evaluate": "test trained networks, also on other or corrupted images, and compare them",

@@ -138,7 +138,7 @@ def test_one_run(command: Command, tmp_path: Path):
     ended = command(*TINY)
     assert ended.status == 0
     assert ended.stdout.count("\n") == 1
-    assert ended.stdout.startswith("fake seed 0: test error ")
+    assert ended.stdout.startswith("fake seed 0: validation error ")
     assert "train 1 epoch\n" in ended.stderr
     again = command(*reversed(TINY))
     assert again.stdout == ended.stdout
@@ -173,7 +173,7 @@ def test_dry_run(command: Command, tmp_path: Path):
 def test_from_any_folder_in_a_real_process(tmp_path: Path):
     ended = process(*TINY, "output_dir=here", cwd=tmp_path)
     assert ended.status == 0, ended.stderr
-    assert ended.stdout.startswith("fake seed 0: test error ")
+    assert ended.stdout.startswith("fake seed 0: validation error ")
     assert ": train 1 epoch\nnote: " in ended.stderr
     assert len(ended.stderr.splitlines()) == 7  # network, data, device, directory; a note on classes; epoch; time
     log = next(tmp_path.rglob("run.log")).read_text()

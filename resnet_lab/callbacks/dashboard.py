@@ -15,6 +15,7 @@ from resnet_lab.config.stored import to_dict
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.tasks.cost import measure, tree
 from resnet_lab.text import plain_console
+from resnet_lab.training.lightning import tag
 
 SHOWN = ("filters", "reduction", "seed", "shortcut", "units")  # columns that the table of HPARAMS shows by default
 GRID = 64  # number of augmented training images
@@ -25,7 +26,7 @@ class Dashboard(Observer):
 
     CUSTOM SCALARS has one chart of the training and validation scores, and one of the losses.
 
-    The metrics of HPARAMS are the run's scalars `val/<score>` and `test/<score>`; the table shows their last values.
+    The metrics of HPARAMS are the run's scalars `<score>/val` and `test/<score>`; the table shows their last values.
     """
 
     def __init__(self, config: Config) -> None:
@@ -43,7 +44,7 @@ class Dashboard(Observer):
         cost, task = measure(self.config), TASKS.info(self.config.task)
         writer.add_text("config", as_code(yaml.safe_dump(to_dict(self.config), sort_keys=False)), 0)
         values = hyper_parameters(self.config) | {"depth": cost.depth, "params": cost.params, "macs": cost.macs}
-        experiment, *session = hparams(values, {f"val/{task.score}": None, f"test/{task.score}": None})
+        experiment, *session = hparams(values, {tag(f"val/{task.score}"): None, f"test/{task.score}": None})
         for hparam_summary in (_marked(experiment), *session):
             writer.file_writer.add_summary(hparam_summary, 0)
 
@@ -52,12 +53,13 @@ class Dashboard(Observer):
         plain_console(100, file=summary).print(tree(self.config, measure(self.config)))
         writer.add_text("summary", as_code(summary.getvalue()), 0)
         charts = {task.label(task.score): task.score, "loss": "loss"}
-        lines = {title: ["Multiline", [f"train/{name}", f"val/{name}"]] for title, name in charts.items()}
+        tags = {title: [tag(f"train/{name}"), tag(f"val/{name}")] for title, name in charts.items()}
+        lines = {title: ["Multiline", pair] for title, pair in tags.items()}
         writer.add_custom_scalars({"training and validation": lines})
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images, _ = next(iter(data.train_dataloader()))
         shown = PixelRange.of(data.normalise, images.device).pictures(images[:GRID])
-        writer.add_images("augmented training images", shown, 0)
+        writer.add_images("pictures/augmented training images", shown, 0)
 
 
 def hyper_parameters(config: Config) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from resnet_lab.inspect.replica import intermediate, replica, stages
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import Task
 from resnet_lab.text import literal_text
+from resnet_lab.training.lightning import tag
 
 FIRST_STEPS = (0, 1, 10, 100)
 # At ends of epochs, two measurements are at least that many training steps apart, and SECONDS. A measurement takes
@@ -62,10 +63,10 @@ class LightDiagnostics(Observer):
 
     | tag | |
     |---|---|
-    | `gradient/<part>` | norm of the gradient with respect to the weights of stem, unit or head |
-    | `share/<unit>` | size of the residual branch, ‖F(x)‖ / ‖x‖ |
+    | `network gradient/<part>` | norm of the gradient with respect to the weights of stem, unit or head |
+    | `network share/<unit>` | size of the residual branch, ‖F(x)‖ / ‖x‖ |
     | `weights/<stack>` | histogram |
-    | `first-layer filters` | images |
+    | `pictures/first-layer filters` | images |
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -101,7 +102,7 @@ class LightDiagnostics(Observer):
         found = self.probe(self.images, self.labels)
         values = {f"gradient/{name}": value for name, value in zip(found.names, found.gradient, strict=True)}
         values |= {f"share/{name}": v for name, v in zip(found.names, found.share, strict=True) if not math.isnan(v)}
-        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        summary = Summary(value=[Summary.Value(tag=tag(name), simple_value=value) for name, value in values.items()])
         writer_of(trainer).file_writer.add_summary(summary, trainer.global_step)
 
     def _weights(self, trainer: Trainer, pl_module: Any) -> None:
@@ -113,7 +114,7 @@ class LightDiagnostics(Observer):
             counts = histogram.counts.tolist()
             sums = (low, limits[-1], sum(counts), histogram.total, histogram.square)
             writer.add_histogram_raw(f"weights/{name}", *sums, limits, counts, trainer.global_step)
-        writer.add_images("first-layer filters", filter_pictures(pl_module.net), trainer.global_step)
+        writer.add_images("pictures/first-layer filters", filter_pictures(pl_module.net), trainer.global_step)
 
 
 class Spacing:
@@ -135,9 +136,9 @@ class FullDiagnostics(Observer):
 
     | tag | |
     |---|---|
-    | `inside/flow` | figure: gradients, branch shares and activations over depth |
-    | `inside/maps of <layer>` | figure: maps of one image after the stem, each stack, and before the pooling |
-    | `inside/confusion` | figure: confusion matrix, if labels are classes |
+    | `pictures/flow` | figure: gradients, branch shares and activations over depth |
+    | `pictures/maps of <layer>` | figure: maps of one image after the stem, each stack, and before the pooling |
+    | `pictures/confusion` | figure: confusion matrix, if labels are classes |
     | Projector | at the end: penultimate features with images and labels |
     """
 
@@ -153,7 +154,7 @@ class FullDiagnostics(Observer):
             return
         with literal_text():
             for name, figure in self._figures(pl_module.net, pl_module.task, epoch):
-                writer_of(trainer).add_figure(f"inside/{name}", figure, trainer.global_step)
+                writer_of(trainer).add_figure(f"pictures/{name}", figure, trainer.global_step)
 
     def _figures(self, net: ResNetV2, task: Task, epoch: int) -> Iterator[tuple[str, Figure]]:
         classes = self.data.source.classes

@@ -1,7 +1,9 @@
 """A comparison in numbers: the source of all tables, figures and pages.
 
-Groups are compared by the test score at the last epoch, so no epoch is selected. The best epoch is the one with the
-lowest validation score: the selection biases the validation score there, but not the test score.
+Groups are compared by a score at the last epoch, so no epoch is selected: by the validation score where the runs have
+one, since the lowest of many test scores is too optimistic; otherwise, and for the protocol of papers, by the test
+score. The best epoch is the one with the lowest validation score: the selection biases the validation score there, but
+not the test score.
 """
 
 import math
@@ -15,7 +17,7 @@ from resnet_lab.report.statistics import Difference, Summary, differences, front
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import shares
 
-MEASURE = "test_last"  # the one that groups are compared by
+TEST, VALIDATION = "test_last", "val_last"  # the ones that groups can be compared by
 MEASURES = {
     "test_last": "test {score}, last epoch",
     "val_last": "validation {score}, last epoch",
@@ -30,8 +32,8 @@ COSTS = {
     "peak_memory": "peak memory (bytes)",
 }
 BASIS = (
-    "{units}, as mean ± half the width of the 95 % interval (Student's t) over seeds. Groups are compared by the test "
-    "{score} at the last epoch, so no epoch is selected. The best epoch is the one with the lowest validation {score}. "
+    "{units}, as mean ± half the width of the 95 % interval (Student's t) over seeds. Groups are compared at the last "
+    "epoch, so no epoch is selected. The best epoch is the one with the lowest validation {score}. "
     "Differences: paired t-test on the seeds that both groups have, if there are at least two, otherwise Welch's "
     "t-test; p values are corrected by Holm's method over all testable pairs of a comparison; ± is half the width of "
     "the uncorrected 95 % interval. Seconds and memory are means, and depend on what else the machine runs."
@@ -59,14 +61,14 @@ class Analysis:
 
     number: int
     comparison: Comparison
+    measure: str  # TEST or VALIDATION
     rows: list[Row]
+    best: Row | None  # the row with the lowest mean; None if no row has a score
     differences: list[Difference]
 
-    @property
-    def best(self) -> Row | None:
-        """The row with the lowest mean score; None if no row has a score."""
-        measured = [(summary.mean, row) for row in self.rows if (summary := row.scores[MEASURE])]
-        return min(measured, key=lambda pair: pair[0])[1] if measured else None
+    def shows(self, row: Row, measure: str) -> bool:
+        """Return whether to show one of MEASURES: test scores of all rows, or only of the one chosen by validation."""
+        return self.measure == TEST or row is self.best or not measure.startswith("test")
 
     @property
     def listed(self) -> list[Difference]:
@@ -76,9 +78,10 @@ class Analysis:
         return sorted(pairs, key=lambda d: math.inf if d.p is None else d.p)
 
     def sentences(self) -> list[str]:
-        """The results, one sentence each."""
-        alone = [r.group.label for r in self.rows if (s := r.scores[MEASURE]) is None or s.n < 2]
-        said = [d.words(self.comparison.scoring) for d in self.listed]
+        """What was compared, and the results, one sentence each."""
+        alone = [r.group.label for r in self.rows if (s := r.scores[self.measure]) is None or s.n < 2]
+        said = [self._compared(), *self._chosen()]
+        said += [d.words(self.comparison.scoring) for d in self.listed]
         if len(self.listed) < len(self.differences):
             real = sum(d.real for d in self.differences)
             found = f"{real} of {len(self.differences)} pairs are distinguishable"
@@ -90,23 +93,42 @@ class Analysis:
             said.append(f"wall time of a run: {sum(wall.values()):.0f} s on average ({shares(wall)})")
         return said
 
+    def _compared(self) -> str:
+        score = self.comparison.scoring.score
+        if self.measure == TEST:
+            return f"compared by the test {score} at the last epoch"
+        others = f"--by-test compares all groups by the test {score} instead"
+        return f"compared by the validation {score} at the last epoch; {others}"
 
-def analyse(number: int, comparison: Comparison) -> Analysis:
-    """Compute the numbers of a comparison."""
+    def _chosen(self) -> list[str]:
+        """Name the group chosen by validation, with its test score."""
+        if self.measure == TEST or self.best is None or len(self.rows) < 2:
+            return []
+        scoring = self.comparison.scoring
+        validation, test = (interval(self.best.scores[m], scoring) or "unknown" for m in (VALIDATION, TEST))
+        name, unit = f"{scoring.score} of {self.best.group.label}", scoring.unit
+        return [f"the validation {name} is the lowest, {validation} {unit}; its test {scoring.score} is {test} {unit}"]
+
+
+def analyse(number: int, comparison: Comparison, by_test: bool = False) -> Analysis:
+    """Compute the numbers of a comparison: by validation scores, if there are any and not `by_test`, or test scores."""
     rows = [_row(group, comparison.scoring) for group in comparison.groups]
+    measure = VALIDATION if any(row.scores[VALIDATION] for row in rows) and not by_test else TEST
+    means = [(summary.mean, row) for row in rows if (summary := row.scores[measure])]
     for cost in COSTS if len(rows) > 1 else ():
         points = {
             row.group.label: (row.costs[cost], summary.mean)
             for row in rows
-            if cost in row.costs and (summary := row.scores[MEASURE])
+            if cost in row.costs and (summary := row.scores[measure])
         }
         on_front = set(front(points))
         for row in rows:
             if row.group.label in on_front:
                 row.fronts.append(cost)
-    samples = {group.label: sample(group, MEASURE) for group in comparison.groups}
+    samples = {group.label: sample(group, measure) for group in comparison.groups}
     unit = "seeds" if comparison.one_architecture else "runs"
-    return Analysis(number, comparison, rows, differences(samples, unit))
+    best = min(means, key=lambda pair: pair[0])[1] if means else None
+    return Analysis(number, comparison, measure, rows, best, differences(samples, unit))
 
 
 def labels(scoring: Scoring) -> dict[str, str]:

@@ -60,9 +60,9 @@ def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Compariso
     architectures = {run.path: axes(run.config.model) for run in runs}
     chosen = _chosen(by, architectures.values())
     buckets = _comparable(runs)
-    differing = _differing([shared for shared, _ in buckets])
+    told_apart = differing([shared for shared, _ in buckets])
     return [
-        _comparison(_title(shared, differing, bucket[0]), bucket, architectures, chosen) for shared, bucket in buckets
+        _comparison(_title(shared, told_apart, bucket[0]), bucket, architectures, chosen) for shared, bucket in buckets
     ]
 
 
@@ -98,6 +98,12 @@ def order(value: Value) -> tuple[Any, ...]:
     if isinstance(value, int | float):
         return (0, value)
     return (1, *(order(v) for v in value)) if isinstance(value, tuple) else (2, text(value))
+
+
+def differing(rows: Sequence[Fields]) -> list[str]:
+    """Return the names whose values differ between rows."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if len({_key(row.get(name)) for row in rows}) > 1]
 
 
 def settings(run: StoredRun) -> Fields:
@@ -141,19 +147,19 @@ def _fingerprint(run: StoredRun) -> str | None:
     return fingerprint
 
 
-def _title(shared: Fields, differing: list[str], run: StoredRun) -> str:
+def _title(shared: Fields, told_apart: list[str], run: StoredRun) -> str:
     """Name the data, the epochs, and the settings that distinguish this comparison from the others."""
     data = run.config.data
     where = f" {data.folder.name}" if data.own_images else ""
     epochs = plural(shared["epochs"], "epoch")
-    others = {name: shared.get(name) for name in differing if name not in ("data.name", "epochs")}
+    others = {name: shared.get(name) for name in told_apart if name not in ("data.name", "epochs")}
     return visible(", ".join(filter(None, [f"{data.name}{where}", epochs, label(others)])))
 
 
 def _comparison(
     title: str, runs: list[StoredRun], architectures: Mapping[Any, Fields], chosen: list[str] | None
 ) -> Comparison:
-    varying = _differing([architectures[run.path] for run in runs])
+    varying = differing([architectures[run.path] for run in runs])
     axes = varying if chosen is None else [name for name in chosen if name in varying] or chosen
     others = [name for name in varying if name not in axes]
     groups: dict[str, Group] = {}
@@ -192,12 +198,6 @@ def _chosen(by: Sequence[str], architectures: Iterable[Fields]) -> list[str] | N
         if not any(field == name or field.startswith(f"{name}.") for field in known):
             raise ConfigError(f"--by {name}: no such model field; choose from {', '.join(known)}")
     return [field for name in names for field in known if field == name or field.startswith(f"{name}.")]
-
-
-def _differing(rows: Sequence[Fields]) -> list[str]:
-    """Return the names whose values differ between rows."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return [name for name in names if len({_key(row.get(name)) for row in rows}) > 1]
 
 
 def _hashable(settings: Mapping[str, Any]) -> Fields:

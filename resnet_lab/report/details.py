@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from resnet_lab.config.tasks import Scoring
-from resnet_lab.report.analysis import Row, interval
+from resnet_lab.report.analysis import TEST, Analysis, interval
 from resnet_lab.report.comparison import Group
 from resnet_lab.report.statistics import Summary, summarise
 
@@ -32,9 +31,10 @@ def details(group: Group) -> Details:
     return {name: summary for name, own in values.items() if (summary := summarise(own))}
 
 
-def detail_table(rows: list[Row], scoring: Scoring) -> DetailTable | None:
-    """Return the details of some groups, the largest ones of each kind; None if there are none."""
-    found = {row.group.label: details(row.group) for row in rows}
+def detail_table(analysis: Analysis) -> DetailTable | None:
+    """Return the details of the groups whose test is shown, the largest ones of each kind; None if there are none."""
+    scoring = analysis.comparison.scoring
+    found = {row.group.label: details(row.group) for row in analysis.rows if analysis.shows(row, TEST)}
     names = list(dict.fromkeys(name for own in found.values() for name in own))
     shown: list[str] = []
     for kind in dict.fromkeys(name.partition(".")[0] for name in names):

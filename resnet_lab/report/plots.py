@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from resnet_lab.config.tasks import Scoring
-from resnet_lab.report.analysis import COSTS, MEASURE, Analysis, Row, labels
+from resnet_lab.report.analysis import COSTS, Analysis, Row, labels
 from resnet_lab.report.comparison import Group, label, order, text
 from resnet_lab.report.statistics import Summary
 from resnet_lab.text import literal_text
@@ -33,20 +33,21 @@ def remove(folder: Path) -> None:
 
 def draw(analysis: Analysis, folder: Path) -> list[Path]:
     """Draw the figures of a comparison of at least two groups; return the PNG files, next to which SVG files lie."""
-    measured = [(row, summary) for row in analysis.rows if (summary := row.scores[MEASURE])]
+    measured = [(row, summary) for row in analysis.rows if (summary := row.scores[analysis.measure])]
     if len(measured) < 2:
         return []
     names, scoring = analysis.comparison.axes, analysis.comparison.scoring
+    axis = labels(scoring)[analysis.measure]
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     with literal_text(), matplotlib.rc_context({"svg.hashsalt": "resnet_lab"}):  # for reproducible files
         figures = {
-            "costs": _costs(measured, scoring),
-            "axes": _axes(names[:MOST_AXES], measured, scoring),
+            "costs": _costs(measured, scoring, axis),
+            "axes": _axes(names[:MOST_AXES], measured, scoring, axis),
             "curves": _curves(measured, scoring),
         }
         if len(names) == 2:
-            figures["heatmap"] = _heat_map(names, measured, scoring)
+            figures["heatmap"] = _heat_map(names, measured, scoring, axis)
         for name, figure in figures.items():
             figure.suptitle(analysis.comparison.title, fontsize="medium")
             files.append(folder / f"{name}-{analysis.number}.png")
@@ -65,7 +66,7 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
     return figure, axes[:count]
 
 
-def _costs(measured: Measured, scoring: Scoring) -> Figure:
+def _costs(measured: Measured, scoring: Scoring, axis: str) -> Figure:
     """Plot the score against each cost, with 95 % intervals; mark the Pareto front, and number its points."""
     known = [cost for cost in COSTS if any(cost in row.costs for row, _ in measured)]
     numbers = {row.group.label: str(i) for i, (row, _) in enumerate((pair for pair in measured if pair[0].fronts), 1)}
@@ -88,7 +89,7 @@ def _costs(measured: Measured, scoring: Scoring) -> Figure:
             ax.xaxis.set_major_locator(MaxNLocator(5))
         if cost != "seconds":  # the m of milliseconds would read as minutes
             ax.xaxis.set_major_formatter(EngFormatter())
-        ax.set(xlabel=COSTS[cost], ylabel=labels(scoring)[MEASURE])
+        ax.set(xlabel=COSTS[cost], ylabel=axis)
         ax.margins(x=0.1)
         _limit(ax, [s.mean for _, s in points], scoring)
     axes[0].legend(fontsize="small")
@@ -121,7 +122,7 @@ def _limit(ax: Axes, scores: list[float], scoring: Scoring) -> None:
     ax.set_ylim(0, min(1.05 * most, top))
 
 
-def _axes(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
+def _axes(names: list[str], measured: Measured, scoring: Scoring, axis: str) -> Figure:
     """Plot the score by the values of each axis; lines join groups that differ only in this axis."""
     figure, axes = _grid(len(names))
     for name, ax in zip(names, axes, strict=True):
@@ -137,7 +138,7 @@ def _axes(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
             half = [s.half or 0 for _, s in points] if len(lines) <= MOST_CURVES else None
             ax.errorbar(x, [s.mean for _, s in points], half, fmt="o-", ms=4, capsize=3, lw=1, label=rest)
         ax.set_xticks(range(len(values)), [text(value) for value in values], rotation=20 if len(values) > 4 else 0)
-        ax.set(xlabel=name, ylabel=labels(scoring)[MEASURE])
+        ax.set(xlabel=name, ylabel=axis)
         ax.margins(x=0.12)
         _limit(ax, [s.mean for _, s in measured], scoring)
         if 1 < len(lines) <= MOST_LINES:
@@ -178,7 +179,7 @@ def _history(group: Group, name: str) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(1, length + 1), np.array([curve[:length] for curve in complete], dtype=float)
 
 
-def _heat_map(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
+def _heat_map(names: list[str], measured: Measured, scoring: Scoring, axis: str) -> Figure:
     """Draw the mean score over two axes; a cell without a group stays empty."""
     down, across = ([*sorted({row.group.fields[name] for row, _ in measured}, key=order)] for name in names)
     table = np.full((len(down), len(across)), np.nan)
@@ -194,5 +195,5 @@ def _heat_map(names: list[str], measured: Measured, scoring: Scoring) -> Figure:
     ax.set_xticks(range(len(across)), [text(value) for value in across])
     ax.set_yticks(range(len(down)), [text(value) for value in down])
     ax.set(xlabel=names[1], ylabel=names[0])
-    figure.colorbar(image, label=labels(scoring)[MEASURE])
+    figure.colorbar(image, label=axis)
     return figure

@@ -122,7 +122,7 @@ function scatter(place, comparison) {
   const choices = ["horizontal axis", "vertical axis"].map((name, i) => {
     const select = document.createElement("select");
     select.setAttribute("aria-label", name);
-    for (const [axis, title] of Object.entries(comparison.axes)) select.append(new Option(title, axis, false, axis === data.start[i]));
+    for (const [axis, title] of Object.entries(comparison.axes)) select.append(new Option(title, axis, false, axis === comparison.start[i]));
     return select;
   });
   const svg = element("svg", {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "scatter of the groups; the Pareto front is marked"});

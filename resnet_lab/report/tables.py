@@ -12,16 +12,13 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.table import Table
 
-from resnet_lab.config.tasks import Scoring
-from resnet_lab.report.analysis import COSTS, MEASURE, MEASURES, Analysis, Row, basis, interval, score
+from resnet_lab.report.analysis import COSTS, MEASURES, Analysis, Row, basis, interval, score
 from resnet_lab.report.collect import Collected
 from resnet_lab.report.details import details
 from resnet_lab.text import visible
 
-HEADINGS = (
-    "group", "n", "test {score}, last", "sd", "median", "validation, last", "test, best", "validation, best",
-    "published", "depth", "params", "MACs", "activations", "seconds", "memory", "front",
-)  # fmt: skip
+PARTS = {"test": "test", "val": "validation"}  # in headings
+COLUMNS = ("published", "depth", "params", "MACs", "activations", "seconds", "memory", "front")
 NOT_SHOWN = ("sd", "median", "validation, best", "activations")  # on the terminal
 SHORT = {"macs": "MACs", "peak_memory": "memory"}  # costs that are shown under another name
 
@@ -36,27 +33,30 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def headings(scoring: Scoring) -> list[str]:
-    """Return HEADINGS for a task."""
-    return [heading.format(score=scoring.score) for heading in HEADINGS]
+def headings(analysis: Analysis) -> list[str]:
+    """Return the headings of a comparison: the group, the score it is compared by, the other scores, and the costs."""
+    compared_by = _heading(analysis.measure, analysis.comparison.scoring.score)
+    return ["group", "n", compared_by, "sd", "median", *map(_heading, _others(analysis)), *COLUMNS]
 
 
-def cells(row: Row) -> list[tuple[str, float | None]]:
-    """Format the cells of a row in the order of HEADINGS, each with the number that it is sorted by, if any."""
+def cells(analysis: Analysis, row: Row) -> list[tuple[str, float | None]]:
+    """Format the cells of a row in the order of the headings, each with the number that it is sorted by, if any."""
 
     def shown(value: float | None) -> tuple[str, float | None]:
         return "" if value is None else row.scoring.number(value), value
 
-    summary = row.scores[MEASURE]
-    std, median = (summary.std, summary.median) if summary else (None, None)
-    first, *others = [(interval(s, row.scoring), s.mean if s else None) for s in row.scores.values()]
+    def mean(measure: str) -> tuple[str, float | None]:
+        summary = row.scores[measure] if analysis.shows(row, measure) else None
+        return interval(summary, row.scoring), summary.mean if summary else None
+
+    summary = row.scores[analysis.measure]
     return [
         (row.group.label, None),
         (str(summary.n if summary else 0), len(row.group.runs)),
-        first,
-        shown(std),
-        shown(median),
-        *others,
+        mean(analysis.measure),
+        shown(summary.std if summary else None),
+        shown(summary.median if summary else None),
+        *map(mean, _others(analysis)),
         shown(row.published),
         (f"{row.depth:g}", row.depth),
         *((number(row.costs.get(cost)), row.costs.get(cost)) for cost in COSTS),
@@ -64,20 +64,32 @@ def cells(row: Row) -> list[tuple[str, float | None]]:
     ]
 
 
+def _heading(measure: str, score: str = "") -> str:
+    part, when = measure.split("_")
+    return f"{f'{PARTS[part]} {score}'.rstrip()}, {when}"
+
+
+def _others(analysis: Analysis) -> list[str]:
+    return [measure for measure in MEASURES if measure != analysis.measure]
+
+
 def troubles(found: Collected, analyses: Sequence[Analysis]) -> list[str]:
     """List what is missing or incomplete: unfinished runs, damaged directories, missing seeds."""
-    rows = [(analysis.comparison.title, row) for analysis in analyses for row in analysis.rows]
+    rows = [(analysis, row) for analysis in analyses for row in analysis.rows]
     said = [] if found.done else ["no run has finished yet"]
     for run in found.unfinished:
         why = " ".join(run.why.split())
         said.append(f"{run.path}: {run.state}" + (f" ({why})" if why else ""))
     said += found.not_begun
-    for _, row in rows:
-        unknown = [run.path for run in row.group.runs.values() if score(run, MEASURE) is None]
-        said += [f"{path}: its test {row.scoring.score} is not a number" for path in unknown]
+    for analysis, row in rows:
+        unknown = [run.path for run in row.group.runs.values() if score(run, analysis.measure) is None]
+        name = f"{PARTS[analysis.measure.split('_')[0]]} {row.scoring.score}"
+        said += [f"{path}: its {name} is not a number" for path in unknown]
     said += [f"{damaged.path}: damaged, skipped ({damaged.why})" for damaged in found.damaged]
     said += [
-        f"{title}: {row.group.label} lacks {', '.join(row.group.missing)}" for title, row in rows if row.group.missing
+        f"{analysis.comparison.title}: {row.group.label} lacks {', '.join(row.group.missing)}"
+        for analysis, row in rows
+        if row.group.missing
     ]
     said += filter(None, [found.skipped])
     return [*map(visible, said)]
@@ -85,14 +97,14 @@ def troubles(found: Collected, analyses: Sequence[Analysis]) -> list[str]:
 
 def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> None:
     """Print the tables, without the columns for which a terminal is too narrow."""
-    shown = [i for i, heading in enumerate(HEADINGS) if heading not in NOT_SHOWN]
     for analysis in analyses:
         table = Table(title=analysis.comparison.title, title_justify="left", header_style="bold")
-        titles = headings(analysis.comparison.scoring)
+        titles = headings(analysis)
+        shown = [i for i, title in enumerate(titles) if title not in NOT_SHOWN]
         for i in shown:
-            table.add_column(titles[i], justify="left" if HEADINGS[i] in ("group", "front") else "right")
+            table.add_column(titles[i], justify="left" if titles[i] in ("group", "front") else "right")
         for row in analysis.rows:
-            values = cells(row)
+            values = cells(analysis, row)
             table.add_row(*(values[i][0] for i in shown), style="bold" if row is analysis.best else None)
         console.print(table)
         for sentence in [*analysis.sentences(), *analysis.comparison.notes]:
@@ -133,11 +145,11 @@ def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> No
     """Write everything by comparison, group and run; paths of runs are relative to the file."""
     content = {
         "basis": basis(analyses),
-        "compared_by": MEASURE,
         "comparisons": [
             {
                 "title": analysis.comparison.title,
                 "axes": analysis.comparison.axes,
+                "compared_by": analysis.measure,
                 "groups": list(_groups(analysis, path.parent)),
                 "differences": [
                     dataclasses.asdict(d) | {"words": d.words(analysis.comparison.scoring)} for d in analysis.listed

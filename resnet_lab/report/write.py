@@ -17,8 +17,10 @@ from resnet_lab.text import plain_console, printable
 WIDTH = 160  # characters, if the output is not a terminal
 
 
-def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[str]:
+def report(directories: Sequence[Path], by: Sequence[str], out: Path, by_test: bool = False) -> list[str]:
     """Collect and compare runs, print the tables, and write everything to `out`; return the names of the files.
+
+    With `by_test`, compare by the test scores even if there are validation scores.
 
     Raises ConfigError when there is no run, or `out` cannot be created.
     """
@@ -31,7 +33,8 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
         skipped = f"; {found.skipped}" if found.skipped else ""
         raise ConfigError(f"no run directories under {', '.join(map(str, directories))}{skipped}")
     axes = [axis for words in by for axis in words.split(",") if axis]
-    analyses = [analyse(number, comparison) for number, comparison in enumerate(compare(found.done, axes), 1)]
+    comparisons = enumerate(compare(found.done, axes), 1)
+    analyses = [analyse(number, comparison, by_test) for number, comparison in comparisons]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -43,7 +46,7 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path) -> list[st
         "analyses": analyses,
         "headings": tables.headings,
         "cells": tables.cells,
-        "details": {analysis.number: detail_table(analysis.rows, analysis.comparison.scoring) for analysis in analyses},
+        "details": {analysis.number: detail_table(analysis) for analysis in analyses},
         "figures": figures,
         "troubles": tables.troubles(found, analyses),
     }

@@ -64,7 +64,7 @@ class ProgressTable:
             outcome = f"failed: {error}"
         else:
             result = directory.result() if directory else {}
-            outcome = scores(result) if result else "already done"
+            outcome = scores(result, with_test=False) if result else "already done"
         log.info("[%d/%d] %s: %s", self.num_ended, len(self.labels), self.labels[number], outcome)
 
     def refresh(self) -> None:

@@ -94,6 +94,22 @@ def take_snapshot(trainer: Trainer) -> dict[str, Any]:
     return checkpoint_io.checkpoint
 
 
+# TensorBoard sorts groups of charts by name and opens the first ones: the error, the loss, the learning rate.
+GROUPS = {"gradient": "network gradient", "share": "network share", "inside": "pictures"}
+SPEEDS = ("images_per_second", "seconds")
+
+
+def tag(name: str) -> str:
+    """Return the tag of a number of a run: the group of charts first, as in `error/val` for `val/error`.
+
+    Tags of former versions are such names, and tags remain as they are.
+    """
+    group, slash, what = name.partition("/")
+    if group in ("train", "val"):
+        return f"{what}/{group}"
+    return f"speed/{name}" if name in SPEEDS else f"{GROUPS.get(group, group)}{slash}{what}"
+
+
 class EventLogger(TensorBoardLogger):
     """Write one event file directly into the run directory, from the first epoch to the test.
 
@@ -106,8 +122,8 @@ class EventLogger(TensorBoardLogger):
     @harmless
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write scalars. Lightning's version would report a full disk as a value of the wrong type."""
-        for tag, value in metrics.items():
-            self.experiment.add_scalar(tag, value, step)
+        for name, value in metrics.items():
+            self.experiment.add_scalar(tag(name), value, step)
 
     @harmless
     def save(self) -> None:
@@ -137,8 +153,10 @@ class EventLogger(TensorBoardLogger):
         for file in [*old_files, *others]:
             unwanted = ("test/", *(ABOUT_SETTINGS if file in others else ()))
             for event in LegacyEventFileLoader(str(file)).Load():  # EventFileLoader would convert scalars to tensors
+                for value in event.summary.value:
+                    value.tag = tag(value.tag)
                 tags = {(event.step, value.tag) for value in event.summary.value}
-                is_wanted = not any(tag.startswith(unwanted) for _, tag in tags)
+                is_wanted = not any(name.startswith(unwanted) for _, name in tags)
                 if tags - copied and event.step <= last_step and is_wanted:
                     file_writer.event_writer.add_event(event)
                     copied |= tags

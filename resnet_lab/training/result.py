@@ -116,11 +116,20 @@ def format_result(result: dict[str, Any]) -> str:
     return f"{result['name']} seed {result['seed']}: {scores(result)}"
 
 
-def scores(result: dict[str, Any]) -> str:
-    """Return the test scores of the last weights and of the best epoch, and the training time."""
+def scores(result: dict[str, Any], with_test: bool = True) -> str:
+    """Return the scores of the last weights and of the best epoch, validation first, and the training time.
+
+    `with_test=False` leaves out the test scores if there are validation scores to choose by.
+    """
     scoring, last, best = Scoring.of(result), result["last"], result["best"]
-    name = f"test_{scoring.score}"
-    text = f"test {scoring.score} {scoring.text(last[name])} (last epoch, {last['epoch']})"
+    parts = {f"{part}_{scoring.score}": word for part, word in (("val", "validation"), ("test", "test"))}
+    names = [name for name in parts if last[name] is not None]
+
+    def words(epoch: dict[str, Any]) -> str:
+        shown = names if with_test else names[:1]
+        return ", ".join(f"{parts[name]} {scoring.score} {scoring.text(epoch[name])}" for name in shown)
+
+    text = f"{words(last)} (last epoch, {last['epoch']})"
     if best:
-        text += f", {scoring.text(best[name])} (epoch {best['epoch']}, lowest validation {scoring.score})"
+        text += f"; {words(best)} (epoch {best['epoch']}, lowest validation {scoring.score})"
     return f"{text}; trained in {result['seconds']:.0f} s"

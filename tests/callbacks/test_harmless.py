@@ -74,10 +74,10 @@ def test_what_failed_is_left_out_and_the_rest_is_there(lab: Lab, monkeypatch: py
     monkeypatch.setattr("resnet_lab.callbacks.diagnostics.confusion_figure", out_of_luck)
     directory = trained(lab).directory(*CHANGES)
     read = events(directory.path)
-    assert [image.step for image in read.Images("inside/flow")] == [3]  # of the one epoch in which something failed
-    assert "inside/confusion" not in read.Tags()["images"]
+    assert [image.step for image in read.Images("pictures/flow")] == [3]  # of the one epoch in which something failed
+    assert "pictures/confusion" not in read.Tags()["images"]
     assert not (directory.path / "projector_config.pbtxt").exists()
-    assert scalars(directory.path)["gradient/stem"][-1][0] == 12  # light has nothing to do with it
+    assert scalars(directory.path)["network gradient/stem"][-1][0] == 12  # light has nothing to do with it
 
 
 def interrupt(hidden: bool) -> None:
@@ -154,7 +154,7 @@ main()
 def test_the_terminal_has_no_traceback(lab: Lab, undisturbed: Lab):
     ended = command(lab, "raise ValueError('$1_to_$5')")
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("fake seed 0: test error ")
+    assert ended.stdout.startswith("fake seed 0: validation error ")
     [said] = warnings(ended.stderr)
     assert said.endswith("FullDiagnostics failed and is disabled; the run continues without it: ValueError: $1_to_$5")
     assert "Traceback" not in ended.stderr

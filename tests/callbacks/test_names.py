@@ -46,7 +46,7 @@ def test_training_and_inspect(lab: Lab, folder: Path, capsys: pytest.CaptureFixt
     log = directory.log_file.read_text()
     assert "failed" not in log
     assert visible(log, keep="\n") == log
-    assert "inside/confusion" in events(directory.path).Tags()["images"]
+    assert "pictures/confusion" in events(directory.path).Tags()["images"]
     [labels] = directory.path.glob("*/features/metadata.tsv")
     assert set(labels.read_text().splitlines()) == set(NAMES.values())
 

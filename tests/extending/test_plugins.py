@@ -55,7 +55,7 @@ def lab(installed: Path, folder: Path, *words: str) -> str:
 def test_one_of_everything_trains_alone_and_in_a_sweep(installed: Path, user: Path):
     words = ["resnet_lab", "--config-dir", "my_conf", "+experiment=mine", "plugins=[my_lab]", *SMALL]
     said = lab(installed, user, *words, "unit=five", "shortcut=halved", "augment.noise.strength=0.2")
-    assert "mine seed 0: test error " in said
+    assert "mine seed 0: validation error " in said
     name = "stacks-two_units-n2_filters-w16_bottleneck-none_unit-five_shortcut-halved_batch_size-16_noise.strength-0.2"
     [run] = (user / "outputs" / "mine").glob("*/seed-0")
     assert run.parent.name == name
@@ -77,7 +77,7 @@ def test_a_task_of_ones_own(installed: Path, user: Path):
         "trainer.max_epochs=2",
     ]
     said = lab(installed, user, *words, "optim.lr=0.01")
-    assert "stripes seed 0: test distance " in said
+    assert "stripes seed 0: validation distance " in said
     assert "error" not in said.splitlines()[-1]
     assert "test distance" in lab(installed, user, "resnet_lab.report", "outputs")
 

@@ -62,7 +62,7 @@ def heading(page: Chrome, words: str) -> WebElement:
 
 def test_a_click_sorts_and_the_next_one_the_other_way_round(page: Chrome):
     for words, expected in {
-        "test error, last": ["units=5", "units=11", "units=3"],
+        "validation error, last": ["units=5", "units=11", "units=3"],
         "group": ["units=3", "units=5", "units=11"],  # as numbers
         "params": ["units=3", "units=5", "units=11"],
     }.items():
@@ -112,7 +112,7 @@ def test_hovering_shows_the_architecture(page: Chrome):
     mark = page.find_elements(By.CSS_SELECTOR, ".scatter circle")[2]
     ActionChains(page).move_to_element(mark).perform()
     assert tip.text.splitlines()[:2] == ["units=11", "2 runs"]
-    assert "test error, last epoch (%): 5.00 ± 12.71" in tip.text
+    assert "validation error, last epoch (%): 6.00 ± 12.71" in tip.text
     ActionChains(page).move_to_element(page.find_element(By.CSS_SELECTOR, "h1")).perform()
     assert not tip.is_displayed()
 

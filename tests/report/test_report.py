@@ -54,7 +54,7 @@ def test_every_output_has_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixt
     sweep(tmp_path / "runs", ERRORS)
     write(tmp_path / "runs" / "bad", seed=1, state="diverged", why="loss is nan", axes={"shortcut": "dropout"})
     (write(tmp_path / "runs" / "broken") / "result.json").write_text("{")
-    out = made(tmp_path)
+    out = made(tmp_path, "--by-test")
     shown = capsys.readouterr().out
     pages = [shown, (out / "report.md").read_text(), (out / "report.html").read_text()]
     for page in pages:
@@ -63,7 +63,7 @@ def test_every_output_has_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixt
         assert "loss is nan" in page
         assert "broken" in page
         assert "no test is possible with fewer than 2 seeds" in page
-        assert "test error at the last epoch" in " ".join(page.split())
+        assert "compared by the test error at the last epoch" in " ".join(page.split())
     assert "| shortcut=none | 3 | 6.00 ± 2.48 | 1.00 | 6.00 | 7.00 ± 2.48 |" in pages[1]
     [comparison] = read(out)["comparisons"]
     [difference] = comparison["differences"]
@@ -74,6 +74,42 @@ def test_every_output_has_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixt
     assert [float(row["test_last_mean"]) for row in rows] == pytest.approx([8.0, 6.0, 3.0])
     assert [float(row["val_best_mean"]) for row in rows] == pytest.approx([9.5, 7.5, 4.5])
     assert rows[0]["test_last_half"] == ""
+
+
+def test_groups_are_chosen_by_validation_and_only_the_chosen_one_shows_its_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """The shortcut that is best on the validation images is worst on the test images."""
+    for seed in (0, 1):
+        for shortcut, validation, test in (("none", 2.0, 7.0), ("projection", 4.0, 6.0), ("conv", 9.0, 1.0)):
+            last = {"epoch": 3, "val_error": validation + seed, "test_error": test + seed}
+            path = tmp_path / "runs" / f"{shortcut}{seed}"
+            write(path, seed, axes={"shortcut": shortcut}, last=last, test=classes(test, test))
+    out = made(tmp_path)
+    texts = Page((out / "report.html").read_text()).texts
+    for words in (capsys.readouterr().out, (out / "report.md").read_text(), " ".join(texts)):
+        assert "compared by the validation error at the last epoch" in words
+        assert "of shortcut=none is the lowest, 2.50 ± 6.35 %; its test error is 7.50 ± 6.35 %" in words
+        assert "4.50 ± 6.35" in words
+        assert "6.50 ± 6.35" not in words  # tests that are not to choose by
+        assert "1.50 ± 6.35" not in words
+    stored = read(out)["comparisons"][0]
+    assert stored["compared_by"] == "val_last"
+    fronts = {group["group"]: group["fronts"] for group in stored["groups"]}
+    assert [name for name, own in fronts.items() if own] == ["shortcut=none"]
+    assert stored["differences"][0]["better"] in ("shortcut=none", "shortcut=projection")
+    tests = [group["errors"]["test_last"]["mean"] for group in stored["groups"]]
+    assert sorted(tests) == [1.5, 6.5, 7.5]
+    assert read(made(tmp_path, "--by-test"))["comparisons"][0]["compared_by"] == "test_last"
+
+
+def test_without_validation_images_the_test_is_compared(tmp_path: Path):
+    for seed in (0, 1):
+        last = {"epoch": 3, "val_error": None, "test_error": 4.0 + seed}
+        write(tmp_path / "runs" / str(seed), seed, last=last, best=None)
+    out = made(tmp_path)
+    assert read(out)["comparisons"][0]["compared_by"] == "test_last"
+    assert "compared by the test error at the last epoch" in (out / "report.md").read_text()
 
 
 EVIL = "a\x1b[31m\n# b\u202e\x9b"
@@ -230,7 +266,7 @@ def test_errors_by_class_are_means_over_seeds(tmp_path: Path) -> None:
     for seed, (cat, dog) in enumerate([(10.0, 30.0), (20.0, 50.0)]):
         write(tmp_path / "runs" / f"a{seed}", seed=seed, test=classes(cat, dog))
         write(tmp_path / "runs" / f"b{seed}", seed=seed, axes={"units": [5]})  # of a version that stored none
-    out = made(tmp_path)
+    out = made(tmp_path, "--by-test")
     page = (out / "report.md").read_text()
     assert "| group | balanced error | cat | dog |" in page
     assert "| units=3 | 27.50 ± 95.30 | 15.00 ± 63.53 | 40.00 ± 127.06 |" in page
@@ -248,7 +284,7 @@ def test_what_the_time_was_spent_on_is_a_mean_over_runs(tmp_path: Path) -> None:
     for seed, steps in enumerate([8.0, 10.0]):
         write(tmp_path / "runs" / f"a{seed}", seed=seed, wall={"steps": steps, "validation": 1.0})
         write(tmp_path / "runs" / f"b{seed}", seed=seed, axes={"units": [5]})  # of a version that stored none
-    out = made(tmp_path)
+    out = made(tmp_path, "--by-test")
     assert "- wall time of a run: 10 s on average (steps 90 %, validation 10 %)" in (out / "report.md").read_text()
     [comparison] = read(out)["comparisons"]
     stored = {group["group"]: group["wall"] for group in comparison["groups"]}

@@ -52,12 +52,18 @@ def test_its_score_is_that_of_the_stored_network(finished: OwnLab):
 def test_what_tensorboard_shows(finished: OwnLab):
     path = finished.directory().path
     written = scalars(path)
-    assert {"train/mae", "val/mae", "test/mae", "gradient/stem", "share/stacks.0.units.0"} <= written.keys()
+    assert {
+        "mae/train",
+        "mae/val",
+        "test/mae",
+        "network gradient/stem",
+        "network share/stacks.0.units.0",
+    } <= written.keys()
     assert not any("error" in tag for tag in written)
     images = events(path).Tags()["images"]
-    assert "inside/flow" in images
-    assert "inside/maps of stem" in images
-    assert "inside/confusion" not in images
+    assert "pictures/flow" in images
+    assert "pictures/maps of stem" in images
+    assert "pictures/confusion" not in images
     labels = (path / "00008" / "features" / "metadata.tsv").read_text().split()
     data = ImageData(finished.config())
     assert [float(label) for label in labels] == data.source.train.labels[data.validation_rows].tolist()
@@ -65,8 +71,9 @@ def test_what_tensorboard_shows(finished: OwnLab):
 
 def test_what_is_printed(finished: OwnLab):
     result = finished.directory().result()
-    mae = result["last"]["test_mae"]
-    assert format_result(result).startswith(f"squares seed 0: test mae {mae:.4g} px (last epoch, 2), ")
+    validation, test = result["last"]["val_mae"], result["last"]["test_mae"]
+    scores = f"validation mae {validation:.4g} px, test mae {test:.4g} px (last epoch, 2); validation mae "
+    assert format_result(result).startswith(f"squares seed 0: {scores}")
     assert "lowest validation mae); trained in" in format_result(result)
 
 
@@ -143,7 +150,7 @@ def test_the_report(own: OwnLab, capsys: pytest.CaptureFixture[str]):
     said = capsys.readouterr().out.partition("written to")[0]
     for text in (said, (out / "report.md").read_text(), visible):
         words = re.sub(r"wall time of a run: [^)]*\)", "", " ".join(text.split()))
-        assert "test mae, last" in words
+        assert "validation mae, last" in words
         assert "Maes are in px, as mean ± half the width of the 95 % interval" in words
         assert "lowest validation mae" in words
         assert "%" not in words.replace("95 %", "")
@@ -160,7 +167,7 @@ def test_a_report_of_two_tasks_compares_them_apart(own: OwnLab, capsys: pytest.C
     assert report([str(own.output_dir)]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "Errors are in percent, maes are in px, as mean" in said
-    assert said.count("test mae, last") == said.count("test error, last") == 1
+    assert said.count("validation mae, last") == said.count("validation error, last") == 1
 
 
 def look(*arguments: object) -> int:

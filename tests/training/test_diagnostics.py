@@ -70,7 +70,7 @@ def test_it_is_the_same_run(off: Lab):
 
 def test_off_records_nothing(off: Lab):
     tags = events(off.directory(*DROPOUT).path).Tags()
-    assert not [tag for tag in tags["scalars"] if tag.startswith(("gradient/", "share/"))]
+    assert not [tag for tag in tags["scalars"] if tag.startswith(("network gradient/", "network share/"))]
     assert not tags["images"]
     assert diagnostics(off.config("diagnostics=off")) == []
 
@@ -78,9 +78,9 @@ def test_off_records_nothing(off: Lab):
 def test_gradient_norms_and_shares_at_the_first_steps_and_after_epochs(full: Lab):
     written = scalars(full.directory(*DROPOUT).path)
     parts = ["stem", *(f"stacks.{s}.units.{u}" for s in range(2) for u in range(2)), "head"]
-    assert sorted(tag for tag in written if tag.startswith("gradient/")) == sorted(f"gradient/{p}" for p in parts)
-    assert sorted(tag for tag in written if tag.startswith("share/")) == sorted(f"share/{p}" for p in parts[1:-1])
-    steps = [step for step, _ in written["gradient/stem"]]
+    for group, own in (("network gradient", parts), ("network share", parts[1:-1])):
+        assert sorted(tag for tag in written if tag.startswith(group)) == sorted(f"{group}/{part}" for part in own)
+    steps = [step for step, _ in written["network gradient/stem"]]
     assert steps == [0, 1, 10, 12]  # not 3, 6 and 9: of epochs of 3 steps only every 7th is looked at
     assert set(steps) - {12} <= set(FIRST_STEPS)
 
@@ -90,7 +90,7 @@ def test_gradient_norms_and_shares_after_epochs_of_twenty_steps(tmp_path: Path, 
     """Of fast epochs, only the first and the last are looked at."""
     changes = ("data.num_images=320", "data.validation=0", "trainer.max_epochs=3", "trainer.steps_per_call=1")
     written = scalars(trained(tmp_path, "light", *changes, seconds=seconds).directory(*changes).path)
-    for tag in ("gradient/stem", "share/stacks.1.units.1"):
+    for tag in ("network gradient/stem", "network share/stacks.1.units.1"):
         assert [step for step, _ in written[tag]] == steps
 
 
@@ -105,16 +105,16 @@ def test_the_first_values_are_those_of_the_initial_network(full: Lab):
     found = flow(net, task_of(config), images, torch.from_numpy(data.source.train.labels[rows]))
     written = scalars(full.directory(*DROPOUT).path)
     for name, value in zip(found.names, found.gradient, strict=True):
-        assert written[f"gradient/{name}"][0] == (0, pytest.approx(value, rel=1e-3))
+        assert written[f"network gradient/{name}"][0] == (0, pytest.approx(value, rel=1e-3))
     for name, value in zip(found.names[1:-1], found.share[1:-1], strict=True):
-        assert written[f"share/{name}"][0] == (0, pytest.approx(value, rel=1e-3))
+        assert written[f"network share/{name}"][0] == (0, pytest.approx(value, rel=1e-3))
 
 
 def test_nothing_is_recorded_twice_by_a_run_that_continues(tmp_path: Path, full: Lab):
     lab = trained(tmp_path, "full", *DROPOUT, fails_at=2)
     assert (
-        scalars(lab.directory(*DROPOUT).path)["gradient/head"]
-        == scalars(full.directory(*DROPOUT).path)["gradient/head"]
+        scalars(lab.directory(*DROPOUT).path)["network gradient/head"]
+        == scalars(full.directory(*DROPOUT).path)["network gradient/head"]
     )
 
 
@@ -125,11 +125,11 @@ def test_histograms_filters_and_figures(full: Lab):
         read.Tags()["tensors"] + read.Tags()["histograms"]
     )
     layers = ("stem", "stacks.0", "stacks.1", "innermost")
-    figures = {"inside/flow", "inside/confusion", *(f"inside/maps of {layer}" for layer in layers)}
+    figures = {"pictures/flow", "pictures/confusion", *(f"pictures/maps of {layer}" for layer in layers)}
     images = set(read.Tags()["images"])
     assert figures <= images
-    assert any(tag.startswith("first-layer filters") for tag in images)
-    assert [event.step for event in read.Images("inside/flow")] == [3, 6, 12]  # after the epochs 1, 2, 4
+    assert any(tag.startswith("pictures/first-layer filters") for tag in images)
+    assert [event.step for event in read.Images("pictures/flow")] == [3, 6, 12]  # after the epochs 1, 2, 4
     stem = full.checkpoint(*DROPOUT)["state_dict"]["net.stem.conv.weight"]
     histogram = read.Histograms("weights/stem")[-1].histogram_value
     assert histogram.num == stem.numel()
@@ -153,7 +153,7 @@ def test_the_projector_has_features_pictures_and_labels(full: Lab):
 )
 def test_other_networks(kind: tuple[str, ...], tmp_path: Path):
     lab = trained(tmp_path, "full", *kind)
-    assert "inside/confusion" in events(lab.directory(*kind).path).Tags()["images"]
+    assert "pictures/confusion" in events(lab.directory(*kind).path).Tags()["images"]
 
 
 def test_an_unknown_kind_is_refused(tmp_path: Path):

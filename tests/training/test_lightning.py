@@ -219,7 +219,7 @@ def test_one_event_file_from_training_to_the_test(lab: Lab, tmp_path: Path):
     assert files_of_fit_and_test(alone, Logs(), tmp_path / "alone") == ["events", "events", "hparams"]
     assert files_of_fit_and_test(trainer_of(lab), Logs(), lab.output_dir) == ["events"]
     written = scalars(lab.output_dir)
-    assert (written["train/loss"], written["test/loss"]) == ([(STEPS - 1, 1.0)], [(STEPS, 2.0)])
+    assert (written["loss/train"], written["test/loss"]) == ([(STEPS - 1, 1.0)], [(STEPS, 2.0)])
 
 
 def test_events_of_a_run_that_continues_move_into_one_file(tmp_path: Path):
@@ -229,6 +229,7 @@ def test_events_of_a_run_that_continues_move_into_one_file(tmp_path: Path):
         for step in (first, first + 1):
             former.log_metrics({"train/loss": float(step)}, step=step)
         former.log_metrics({"test/loss": 0.0}, step=first)
+        former.experiment.add_scalar("train/loss", float(first + 2), first + 2)  # the tag of former versions
         former.close()
     logger = EventLogger(tmp_path)
     logger.take_over(last_step=3)
@@ -236,5 +237,5 @@ def test_events_of_a_run_that_continues_move_into_one_file(tmp_path: Path):
     logger.close()
     assert len(list(tmp_path.iterdir())) == 1
     written = scalars(tmp_path)
-    assert sorted(written.pop("train/loss")) == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 40.0)]
+    assert sorted(written.pop("loss/train")) == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 40.0)]
     assert not written

@@ -96,7 +96,7 @@ def test_steps_per_call_change_nothing(tmp_path: Path):
         assert same_weights(one.checkpoint(*changes), several.checkpoint(*changes)), steps
         assert several.checkpoint(*changes)["global_step"] == 2 * 5
         path = several.directory(*changes).path
-        assert [step for step, _ in scalars(path)["train/loss"]] == [5, 10]
+        assert [step for step, _ in scalars(path)["loss/train"]] == [5, 10]
 
 
 @pytest.mark.parametrize("schedule", ["step", "cosine", "constant"])

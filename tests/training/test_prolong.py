@@ -54,7 +54,7 @@ def test_two_then_four_epochs_equal_four_at_once(tmp_path: Path, seed: int, best
 
     written, as_expected = scalars(directory.path), scalars(straight.path)
     assert written.keys() == as_expected.keys()
-    for tag in written.keys() - {"seconds", "images_per_second"}:
+    for tag in written.keys() - {"speed/seconds", "speed/images_per_second"}:
         assert written[tag] == as_expected[tag], tag
     read, whole = events(directory.path), events(straight.path)
     for kind in ("images", "histograms", "tensors"):

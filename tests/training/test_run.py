@@ -21,7 +21,8 @@ from resnet_lab.data.sources import Source, read
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.complexity import complexity
 from resnet_lab.model.resnet import ResNetV2
-from resnet_lab.training.result import format_result
+from resnet_lab.training.lightning import tag
+from resnet_lab.training.result import format_result, scores
 from resnet_lab.training.run import run
 
 SCALARS = {
@@ -90,7 +91,10 @@ def test_last_and_best_are_epochs_of_the_history(finished: Lab):
         assert result[part]["epoch"] == record["epoch"]
         for name in ("train_loss", "train_error", "val_loss", "val_error"):
             assert result[part][name] == record[name.replace("_", "/")]
-    assert format_result(result).startswith(f"fake seed 0: test error {result['last']['test_error']:.2f} %")
+    validation, test = result["last"]["val_error"], result["last"]["test_error"]
+    words = f"validation error {validation:.2f} %, test error {test:.2f} % (last epoch, {result['epochs']}); "
+    assert format_result(result).startswith(f"fake seed 0: {words}")
+    assert "test error" not in scores(result, with_test=False)
 
 
 @pytest.mark.parametrize("checkpoint", ["last", "best"])
@@ -119,10 +123,10 @@ def test_one_event_file_with_every_scalar_once_an_epoch(finished: Lab):
     directory = finished.directory()
     assert len(list(directory.path.rglob("events.out.tfevents.*"))) == 1
     written = scalars(directory.path)
-    assert set(written) == SCALARS
+    assert set(written) == set(map(tag, SCALARS))
     history = directory.result()["history"]
-    for tag in SCALARS - {"test/loss", "test/error"}:
-        assert written[tag] == [(record["step"], pytest.approx(record[tag])) for record in history], tag
+    for name in SCALARS - {"test/loss", "test/error"}:
+        assert written[tag(name)] == [(record["step"], pytest.approx(record[name])) for record in history], name
     last = directory.result()["last"]
     assert written["test/error"] == [(6, pytest.approx(last["test_error"]))]
     assert written["test/loss"] == [(6, pytest.approx(last["test_loss"]))]
@@ -144,7 +148,7 @@ def test_training_and_validation_stand_in_one_chart(finished: Lab):
     [written] = events(directory).Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(written.tensor_proto.string_val[0])
     charts = [list(chart.multiline.tag) for category in layout.category for chart in category.chart]
-    assert charts == [["train/error", "val/error"], ["train/loss", "val/loss"]]
+    assert charts == [["error/train", "error/val"], ["loss/train", "loss/val"]]
     assert {tag for chart in charts for tag in chart} <= set(scalars(directory))
 
 
@@ -155,7 +159,7 @@ def test_hyper_parameters(finished: Lab):
         for name in ("experiment", "session_start_info")
     )
     metrics = [metric.name.tag for metric in experiment.experiment.metric_infos]
-    assert metrics == ["val/error", "test/error"]
+    assert metrics == ["error/val", "test/error"]
     shown = {info.name for info in experiment.experiment.hparam_infos if info.differs}
     assert shown == {"units", "filters", "reduction", "shortcut", "seed"}
     assert set(metrics) <= set(scalars(finished.directory().path))
@@ -174,10 +178,14 @@ def test_without_validation(lab: Lab):
     assert result["best"] is None
     assert result["last"]["val_error"] is None
     assert result["last"]["test_error"] is not None
-    assert "chosen by validation" not in format_result(result)
+    words = (
+        f"fake seed 0: test error {result['last']['test_error']:.2f} % (last epoch, {result['epochs']}); trained in "
+    )
+    assert format_result(result).startswith(words)
+    assert scores(result, with_test=False) == scores(result)
     directory = lab.directory("data.validation=0")
     assert [file.name for file in directory.checkpoints.iterdir()] == ["last.ckpt"]
-    assert not {"val/loss", "val/error"} & set(scalars(directory.path))
+    assert not {"loss/val", "error/val"} & set(scalars(directory.path))
 
 
 def test_debug_takes_two_batches_and_one_epoch(tmp_path: Path):
@@ -288,7 +296,7 @@ def test_killed_while_the_events_were_copied(lab: Lab):
     content = file.read_bytes()
     (file.parent / "events.out.tfevents.9999999999.killed").write_bytes(content[: len(content) - 7])
     lab.run(callbacks=[Dashboard(lab.config())])
-    assert [step for step, _ in scalars(file.parent)["train/loss"]] == [3, 6]
+    assert [step for step, _ in scalars(file.parent)["loss/train"]] == [3, 6]
     assert len(list(file.parent.glob("events.*"))) == 1
 
 
