@@ -44,7 +44,8 @@ class View:
 
     def update(self, directories: Iterable[Path]) -> int:
         """Add runs that have begun, and rename all if other settings vary now. Return the number of runs."""
-        paths = sorted({path for directory in directories for path, is_run in walk(directory) if is_run})
+        found = {path for directory in directories for path, is_run in walk(directory) if is_run}
+        paths = sorted(path for path in found if not path.is_relative_to(self.folder.resolve()))
         self.known = {path: shown for path in paths if (shown := self.known.get(path) or _read(path))}
         varying = differing([shown.fields for shown in self.known.values()])
         named = names({path: _only(shown.fields, varying) for path, shown in self.known.items()})
