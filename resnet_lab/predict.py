@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--batch-size", type=int, default=64, metavar="N", help="images at a time (default: 64)")
     calibrate = "fit a temperature on the run's validation part, so that probabilities match frequencies, and store it"
     made.add_argument("--calibrate", action="store_true", help=calibrate)
-    where = "folder that has calibration.json (default: RUN)"
+    where = "folder for calibration.json (default: RUN)"
     made.add_argument("--out", type=Path, metavar="DIR", help=where)
     return made
 

@@ -103,7 +103,7 @@ class Pretrained:
         return cls(config.pretrained, weights, tuple(sorted(new)), note)
 
     def record(self) -> dict[str, Any]:
-        """Return what result.json stores about it."""
+        """Return what checkpoints and result.json store about it."""
         return to_dict(self.config) | {"new": list(self.new)}
 
     def apply(self, net: nn.Module) -> None:

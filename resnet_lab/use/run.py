@@ -69,7 +69,7 @@ class Run:
         ConfigError if there are no images, or the labels of the run are not classes.
         """
         trained = Trained.load_classifier(self.path, checkpoint)
-        trained, _ = calibrated(trained, self.path, checkpoint, None)
+        trained, _ = calibrated(trained, self.path, checkpoint)
         found = find_images(map(Path, images))
         if not found.files:
             raise ConfigError("\n".join(found.failed) or "no images to classify")
