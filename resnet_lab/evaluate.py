@@ -19,8 +19,9 @@ def parser() -> argparse.ArgumentParser:
     flip = "average the probabilities of each image and its mirror image"
     made.add_argument("--flip", action="store_true", help=flip)
     made.add_argument("--checkpoint", choices=["last", "best"], default="last")
-    made.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
-    made.add_argument("--page", type=Path, metavar="FILE", help="write an HTML page with all numbers and figures")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to FILE, which ends in .json")
+    page = "write an HTML page with all numbers and figures to FILE, which ends in .html"
+    made.add_argument("--page", type=Path, metavar="FILE", help=page)
     return made
 
 
