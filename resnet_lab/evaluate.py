@@ -12,15 +12,16 @@ CORRUPTIONS = ("noise", "blur", "contrast", "jpeg")  # of use.corrupt, which imp
 def parser() -> argparse.ArgumentParser:
     """Return the parser for the command's options."""
     made = command.parser("evaluate")
-    words = "run directories, and data=…, data.root=… or other settings of data for other images than their test part"
+    words = "run directories; data=…, data.root=… or other settings of data select images other than their test part"
     made.add_argument("words", nargs="+", metavar="RUN|OVERRIDE", help=words)
-    corrupt = f"test corrupted copies, too, at five strengths: some of {','.join(CORRUPTIONS)} (default: all)"
+    corrupt = f"also test copies that are corrupted at five strengths: some of {','.join(CORRUPTIONS)} (default: all)"
     made.add_argument("--corrupt", nargs="?", const=",".join(CORRUPTIONS), default="", metavar="KINDS", help=corrupt)
-    flip = "predict from the mean of the probabilities of an image and its mirror image"
+    flip = "average the probabilities of each image and its mirror image"
     made.add_argument("--flip", action="store_true", help=flip)
     made.add_argument("--checkpoint", choices=["last", "best"], default="last")
-    made.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
-    made.add_argument("--page", type=Path, metavar="FILE", help="write an HTML page with all numbers and figures")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to FILE, which ends in .json")
+    page = "write an HTML page with all numbers and figures to FILE, which ends in .html"
+    made.add_argument("--page", type=Path, metavar="FILE", help=page)
     return made
 
 
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     options.corrupt = list(filter(None, options.corrupt.split(",")))
     if unknown := [kind for kind in options.corrupt if kind not in CORRUPTIONS]:
         made.error(f"--corrupt: unknown kind {unknown[0]}; choose from {', '.join(CORRUPTIONS)}")
-    for name, suffix in (("json", ".json"), ("page", ".html")):  # `--json` must not overwrite anything else
+    # A mistyped FILE must not replace a file of another kind.
+    for name, suffix in (("json", ".json"), ("page", ".html")):
         place = getattr(options, name)
         if place and place.suffix != suffix:
             made.error(f"--{name}: FILE must end in {suffix}, got {place}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resnet_lab import command
+from resnet_lab.config.checks import require_packages
 
 # The formats, and the optional packages that each needs.
 PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "pt2": (), "safetensors": ("safetensors",)}
@@ -13,14 +14,14 @@ PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "pt2": (), "safetenso
 def parser() -> argparse.ArgumentParser:
     """Return the parser for the command's options."""
     made = command.parser("export")
-    made.add_argument("run", type=Path, metavar="RUN", help="a run directory, or a file of --to safetensors")
+    made.add_argument("run", type=Path, metavar="RUN", help="a run directory, or a file that --to safetensors wrote")
     made.add_argument(
         "--to",
         choices=PACKAGES,
         required=True,
         help="onnx: for ONNX Runtime and others; pt2: for torch.export.load; safetensors: for resnet_lab itself",
     )
-    made.add_argument("--out", type=Path, metavar="FILE", help="(default: network.<format> in the run's folder)")
+    made.add_argument("--out", type=Path, metavar="FILE", help="the file to write (default: network.<format> in RUN)")
     made.add_argument("--checkpoint", choices=["last", "best"], default="last")
     return made
 
@@ -28,9 +29,6 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Write the file and print how it was checked. Raises ConfigError."""
     options = parser().parse_intermixed_args(arguments)
-
-    from resnet_lab.config.checks import require_packages
-
     require_packages("export", f"--to {options.to}", *PACKAGES[options.to])
 
     from resnet_lab.use.export import export  # imports torch, which takes seconds

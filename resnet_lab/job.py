@@ -23,8 +23,8 @@ Objective = float | tuple[float, ...] | None
 def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective:
     """Train, continue or look up the configured run; `progress` replaces the progress bar.
 
-    Returns `config.objective` of the result. If the run fails or cannot start, a command exits with the message, and a
-    sweep job raises ConfigError or RunFailed.
+    Return the numbers that `config.objective` names; None after a dry run. If the run fails or cannot start, a command
+    exits with the message, and a sweep job raises ConfigError or RunFailed.
     """
     try:
         use_config_dirs(app())
@@ -39,12 +39,13 @@ def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective
             config.trainer.log = EpochLog.off
         result = run(config, callbacks(config, progress))
     except Exception as error:
-        if isinstance(error, TimeUp) and app().mode is RunMode.RUN:
+        if app().mode is not RunMode.RUN:
+            raise
+        if isinstance(error, TimeUp):
             print(brief(str(error)), file=sys.stderr)
             sys.exit(TimeUp.exit_status)
-        if app().mode is RunMode.RUN:  # if raised, Hydra would print more lines
-            sys.exit(brief(str(error) if isinstance(error, (ConfigError, RunFailed, OSError)) else unexpected(error)))
-        raise
+        # If the error were raised, Hydra would print more lines.
+        sys.exit(brief(str(error) if isinstance(error, (ConfigError, RunFailed, OSError)) else unexpected(error)))
     if not result:
         return None
     print(visible(format_result(result)))

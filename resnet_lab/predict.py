@@ -11,7 +11,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser for the command's options."""
     made = command.parser("predict")
     made.add_argument("run_dir", type=Path, metavar="RUN", help="a run directory")
-    made.add_argument("inputs", nargs="*", default=[], type=Path, metavar="FILE|FOLDER", help="images, in any format")
+    made.add_argument("inputs", nargs="*", default=[], type=Path, metavar="FILE|FOLDER", help="images to classify")
     made.add_argument("--top", type=int, default=1, metavar="N", help="show the N most probable classes (default: 1)")
     for kind in ("csv", "json"):
         what = f"write {kind.upper()} to FILE, which ends in .{kind}, or to stdout"
@@ -19,10 +19,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--sort-into", type=Path, metavar="DIR", help="link each image into DIR/<class>/")
     made.add_argument("--copy", action="store_true", help="with --sort-into: copy instead of linking")
     made.add_argument("--checkpoint", choices=["last", "best"], default="last")
-    made.add_argument("--batch-size", type=int, default=64, metavar="N", help="images at a time (default: 64)")
+    made.add_argument("--batch-size", type=int, default=64, metavar="N", help="images in memory (default: 64)")
     calibrate = "fit a temperature on the run's validation part, so that probabilities match frequencies, and store it"
     made.add_argument("--calibrate", action="store_true", help=calibrate)
-    where = "folder of calibration.json (default: RUN)"
+    where = "folder for calibration.json (default: RUN)"
     made.add_argument("--out", type=Path, metavar="DIR", help=where)
     return made
 

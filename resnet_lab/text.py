@@ -1,4 +1,4 @@
-"""Print external text, such as class names, literally: no control characters, math or markup; and not at any length."""
+"""Print external text, such as class names, literally (no control characters, math or markup), and not too long."""
 
 import argparse
 import re
@@ -10,18 +10,17 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
-# Bytes of file names that are not UTF-8, as Python decodes them, and other surrogates; control characters; separators
-# of lines; marks that reverse the direction of the text.
+# Bytes of file names that are not UTF-8, as Python decodes them, and other surrogates; control characters; line
+# separators; marks that reverse the direction of the text.
 _UNPRINTABLE = re.compile(r"[\ud800-\udfff\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LIKE_ESCAPES = re.compile(r"\\(?=x|u[0-9a-f]{4})")
 
-# A list or a word of more than LONGEST_WORD characters.
-LONGEST_WORD, LONGEST_LINE = 200, 1000
-_LONG = re.compile(rf"\[[^\[\]]{{{LONGEST_WORD},}}\]|\S{{{LONGEST_WORD + 1},}}")
+LONGEST_WORD, LONGEST_LINE = 200, 1000  # characters
+_LONG = re.compile(rf"\[[^\[\]]{{{LONGEST_WORD},}}\]|\S{{{LONGEST_WORD + 1},}}")  # a list in brackets, or a word
 
 
 def visible(text: str, keep: str = "") -> str:
-    r"""Return text with unprintable characters escaped (`caf\xe9`), except those in `keep`; never escapes twice."""
+    r"""Return text with unprintable characters escaped (`caf\xe9`), except those in `keep`. Idempotent."""
     return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
 
 
@@ -64,7 +63,7 @@ def _cut(text: str, most: int) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of options whose errors repeat arguments as `brief` does."""
+    """A parser of options whose error messages pass through `brief`, since they repeat arguments."""
 
     def error(self, message: str) -> NoReturn:
         """Print usage and message, and exit with status 2."""
@@ -82,7 +81,7 @@ def first_few(names: Sequence[str]) -> str:
 
 
 def literal_text() -> AbstractContextManager[None]:
-    """Return a context in which figures show a dollar sign as it is; create, draw and save them in it."""
+    """Return a context to create, draw and save figures in, so that they show a dollar sign as it is."""
     import matplotlib  # slow to import, and not needed to print names
 
     return matplotlib.rc_context({"text.parse_math": False})

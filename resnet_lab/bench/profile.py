@@ -1,7 +1,7 @@
 """Where the time of a training step goes: each kind of operation, and the host.
 
-On a CPU, an operation is the outermost operator of PyTorch's profiler; on a GPU, a kernel, a copy or a fill. The host
-has the rest of the wall time, in which no operation ran: Python, autograd and freed memory, or launches that a GPU
+On a CPU, an operation is an outermost operator of PyTorch's profiler; on a GPU, a kernel, a copy or a fill. The rest of
+the wall time, in which no operation ran, is the host's: Python, autograd and freeing memory, or launches that a GPU
 waits for.
 """
 
@@ -57,13 +57,13 @@ Operations = dict[str, list[float]]  # by name, the seconds of each operation, i
 
 
 def profile(config: Config, seconds: float) -> dict[str, Any]:
-    """Profile training steps, on images already on the device, for about that many seconds.
+    """Profile training steps for about `seconds`, on images already on the device.
 
-    Return the `device`, the milliseconds of a step under the profiler (`step_ms`) and without it (`bare_ms`), of the
-    fastest rounds, and `kinds`: operations and milliseconds per step, and the share of `step_ms`. Raises ConfigError
-    if inductor compiles for a CPU, and RunFailed if the profiler sees nothing.
+    Return `device`; `step_ms` and `bare_ms`, the milliseconds of a step with and without the profiler, in the fastest
+    round; and `kinds`: the operations and milliseconds of each kind in a step, and its share of `step_ms`. Raises
+    ConfigError if inductor compiles for a CPU, and RunFailed if the profiler sees nothing.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler tells stderr of every start and stop otherwise
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # by default, the profiler reports every start and stop on stderr
     with bare_step(config) as (step, totals):
         device = totals.loss.device
         if device.type == "cpu" and config.trainer.compile is Compile.inductor:
@@ -96,9 +96,11 @@ def profile(config: Config, seconds: float) -> dict[str, Any]:
 
 
 def fastest(rounds: Sequence[Operations]) -> Operations:
-    """Return the least time of each operation over rounds, since other processes prolong some in each."""
+    """Return the least time of each operation over the rounds, since other processes slow down some in every round."""
     names = dict.fromkeys(name for each in rounds for name in each)
-    return {name: [*map(min, zip(*(each.get(name, []) for each in rounds), strict=False))] for name in names}
+    return {
+        name: [min(times) for times in zip(*(each.get(name, []) for each in rounds), strict=False)] for name in names
+    }
 
 
 def total(operations: Operations) -> float:
@@ -107,9 +109,10 @@ def total(operations: Operations) -> float:
 
 
 def shares(operations: Operations, steps: int, host: float, wall: float) -> dict[str, dict[str, float]]:
-    """Return operations and milliseconds in one of `steps` steps, and its share, for each kind; the largest first.
+    """Return the `operations`, `ms` and `share` of a step for each kind, the largest first.
 
-    The seconds of operations, and of the host in a step, are scaled to sum up to a step's `wall` seconds.
+    `operations` are those of `steps` steps; `host` and `wall` are the seconds of the host in a step, and of a step.
+    Times are scaled to add up to `wall`.
     """
     count, seconds = Counter[str](), {HOST: host}
     for name, times in operations.items():
@@ -123,12 +126,12 @@ def shares(operations: Operations, steps: int, host: float, wall: float) -> dict
 
 
 def kernels(seen: torch.profiler.profile) -> Operations:
-    """Return everything that ran on the GPU."""
+    """Return the times of everything that ran on the GPU."""
     return _times([event for event in seen.events() or [] if event.device_type.name == "CUDA"])
 
 
 def operators(seen: torch.profiler.profile) -> Operations:
-    """Return the outermost operators on the CPU; the time of an operator includes those that it calls."""
+    """Return the times of the outermost operators on the CPU, each with the operators that it calls."""
     return _times([event for event in seen.events() or [] if _is_operator(event) and not _within_operator(event)])
 
 
@@ -152,7 +155,7 @@ def _times(events: list[Any]) -> Operations:
 
 
 class GradientClock(TorchDispatchMode):
-    """Computes the gradients of convolutions one after the other, and takes the time of each: `dgrad` and `wgrad`.
+    """Computes the two gradients of each convolution one after the other, and measures them: `dgrad` and `wgrad`.
 
     On a CPU, one call for both gradients runs the same two kernels, also one after the other. Only torch's dispatch
     modes, which its notes on extending describe, see the operations of a backward pass.
@@ -183,10 +186,10 @@ BACKWARD = "aten::convolution_backward"
 
 
 def split(operations: Operations, gradients: Operations) -> Operations:
-    """Split the operator for both gradients of convolutions in the ratio of the times that a GradientClock took."""
+    """Split the operator for both gradients of convolutions in the ratio of the times that a GradientClock measured."""
     if not (times := operations.pop(BACKWARD, [])):
         return operations
-    calls = max(map(len, gradients.values()))
+    calls = max(map(len, gradients.values()))  # in a step; the first convolution has no input gradient
     for name, taken in gradients.items():
         share, count = sum(taken) / total(gradients), len(times) * len(taken) // calls
         operations[f"{BACKWARD} {name}"] = [sum(times) * share / count] * count

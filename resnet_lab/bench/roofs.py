@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-# Size of the matrices that arithmetic is measured with; bytes copied, more than caches hold; operations per
-# synchronisation. On a GPU all are large, since a launch takes a few microseconds.
-MATRIX, COPIED, AT_ONCE = {"cpu": 2048, "cuda": 8192}, {"cpu": 2**27, "cuda": 2**30}, {"cpu": 1, "cuda": 20}
+# On a GPU all are large, since a launch takes a few microseconds.
+MATRIX = {"cpu": 2048, "cuda": 8192}  # side of the matrices whose product is measured
+COPIED = {"cpu": 2**27, "cuda": 2**30}  # bytes, more than caches hold
+AT_ONCE = {"cpu": 1, "cuda": 20}  # operations per synchronisation
 OPTIMISER_PASSES = 7  # gradient written and read; weight and momentum read and written; the weight read by its layer
 
 
 def step_bytes(net: nn.Module, image_shape: tuple[int, int, int], batch_size: int, element: int) -> int:
-    """Return the bytes that a training step of `batch_size` images moves; `element` bytes per element of a map.
+    """Return the bytes that a training step of `batch_size` images moves; an element of a map has `element` bytes.
 
     Passes over input and output: a convolution or linear layer takes 2 forward (read, write) and 4 backward (output
     gradient for each of two products, input, input gradient); BatchNorm with the following ReLU takes 3 forward
@@ -37,7 +38,7 @@ def step_bytes(net: nn.Module, image_shape: tuple[int, int, int], batch_size: in
 
 
 class _Passes(TorchFunctionMode):
-    """Sums up elements × passes over them."""
+    """Adds up the elements of all maps, each as often as a step passes over it."""
 
     elements = 0
 
@@ -55,14 +56,14 @@ class _Passes(TorchFunctionMode):
 
 
 def macs_per_second(device: torch.device, dtype: torch.dtype) -> float:
-    """Measure the multiply-accumulates per second of a large matrix product, the best of several."""
+    """Measure the multiply-accumulates per second of a large matrix product, the best of several rounds."""
     side = MATRIX[device.type]
     one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     return side**3 / _fastest(lambda: one @ other, device)
 
 
 def bytes_per_second(device: torch.device) -> float:
-    """Measure the bytes per second that a large copy reads and writes, the best of several."""
+    """Measure the bytes per second that a large copy reads and writes, the best of several rounds."""
     source = torch.zeros(COPIED[device.type], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * len(source) / _fastest(lambda: target.copy_(source), device)

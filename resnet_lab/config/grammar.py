@@ -1,4 +1,4 @@
-"""Refuse arguments that are no overrides, before Hydra composes anything."""
+"""Refuse arguments that are not overrides, before Hydra composes anything."""
 
 import os
 import re
@@ -11,13 +11,13 @@ from resnet_lab.config.messages import known_elsewhere, no_such_setting, setting
 from resnet_lab.text import visible
 
 HOW = "overrides are written setting=value, as in seed=1"
-LONGEST_NAME = 200  # characters; options are names of files
+LONGEST_NAME = 200  # characters; options are file names
 _ADDED = ("experiment", "sweep")  # groups that the default configuration does not have
 _NAME = re.compile(r"[\w$-]+([./][\w$-]+)*", re.ASCII)
 
 
 def refuse_malformed(overrides: Sequence[str]) -> None:
-    """Raise ConfigError for the first argument that Hydra could not read, or would take as the removal of a setting."""
+    """Raise ConfigError for the first argument that Hydra could not parse, or that would remove a setting."""
     types = setting_types()
     for override in overrides:
         typed = visible(override)
@@ -33,7 +33,7 @@ def refuse_malformed(overrides: Sequence[str]) -> None:
         if name in GROUPS and max(map(len, value.split(","))) > LONGEST_NAME:
             raise ConfigError(f"there is no {typed}; {name} can be: {listing(name)}")
         is_there = name in types or name in GROUPS
-        require(plus != "+" or not is_there or name in _ADDED, f"{typed}: write it without the plus: {name} is there")
+        require(plus != "+" or not is_there or name in _ADDED, f"{typed}: write it without the plus: {name} exists")
         if not is_there and known_elsewhere(name):
             raise ConfigError(no_such_setting(name, value))
         if any(mark in value for mark in "[]{}()'\"") and not can_be_parsed(override):

@@ -15,7 +15,7 @@ from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 from resnet_lab.text import visible
 
-# What people know from other tools, by the last part of its name: the setting here, or what to do instead.
+# Settings of other tools, by the last part of their names. ELSEWHERE has their names here, INSTEAD what to do instead.
 ELSEWHERE = {
     "epochs": "trainer.max_epochs",
     "num_epochs": "trainer.max_epochs",
@@ -58,6 +58,7 @@ COMPOSE_ERRORS = (HydraException, OmegaConfBaseException)
 def explain(error: Exception) -> str:
     """Return one readable message for an error of Hydra or OmegaConf."""
     cause = error.__cause__ or error
+    where = getattr(cause, "full_key", None) or "a setting"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         if error.missing_cfg_file.startswith("hydra/sweeper/sampler/") and not find_spec("optuna"):
             return needs_extra("optuna")
@@ -66,11 +67,11 @@ def explain(error: Exception) -> str:
     if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
         return no_such_setting(str(cause.full_key or cause.key))
     if missing := re.search(r"Interpolation key '(.+)' not found", str(cause)):
-        return f"{getattr(cause, 'full_key', None) or 'a setting'} refers to {missing[1]}, but there is no such setting"
+        return f"{where} refers to {missing[1]}, but there is no such setting"
     if "interpolation" in str(cause).lower():
-        return f"{getattr(cause, 'full_key', None) or 'a setting'} refers to a setting whose value it cannot take"
+        return f"{where} refers to a setting whose value it cannot take"
     if "is not a subclass of" in str(cause):
-        return f"{getattr(cause, 'full_key', None) or 'a setting'} is a group of settings, not a value"
+        return f"{where} is a group of settings, not a value"
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         hint = f"; write a list: {cause.full_key}=[…]" if "ListConfig" in str(cause) else ""
         return f"{cause.full_key}: {_first_line(cause)}{hint}"
@@ -95,7 +96,7 @@ def needs_extra(name: str) -> str:
 
 
 def known_elsewhere(name: str) -> bool:
-    """Return whether a name that is no setting here is one in other tools."""
+    """Return whether a name that is not a setting here is one in other tools."""
     return not name.startswith("hydra.") and name.rpartition(".")[2] in {**ELSEWHERE, **INSTEAD}
 
 

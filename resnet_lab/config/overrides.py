@@ -17,10 +17,10 @@ NOT_WORDS = ("null", "true", "false", "nan", "inf")  # Hydra's grammar gives the
 
 _DEFAULT_ROOT = next(item.default for item in fields(DataConfig) if item.name == "root")
 
-# Derived from other settings.
+# Written separately, or derived from other settings.
 _IMPLIED = {"plugins", "model.in_channels", "model.num_classes"}
 
-# No part of what identifies a run, but needed to find its weights and its place.
+# Not part of what identifies a run, but needed to find its weights and its directory.
 ALSO = {"name", "output_dir", "pretrained.run", "pretrained.checkpoint"}
 
 
@@ -63,4 +63,6 @@ def _value(value: Any) -> str:
         if re.fullmatch(r"[A-Za-z_/][\w/.-]*", value, re.ASCII) and value.lower() not in NOT_WORDS:
             return value
         return QuotedString(text=value.replace("${", r"\${"), quote=Quote.double).with_quotes()
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

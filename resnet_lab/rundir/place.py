@@ -1,4 +1,4 @@
-"""The path of a run's directory, named after the settings that differ from a base; version 0.1 named it otherwise."""
+"""The path of a run's directory, named after the settings that differ from a base; version 0.1 had other names."""
 
 import hashlib
 import json
@@ -81,7 +81,7 @@ def _under_another_name(config: Config, base: Config, expected: RunDirectory) ->
 
 
 def _names_of_changed(name: str, folder: str) -> re.Pattern[str]:
-    """Return a pattern of the names that a directory can have if the images had other names or contents before."""
+    """Return a pattern of the names that a directory can have if the images had another folder or contents."""
     # Placeholders that no name contains: * for a hexadecimal digit, % for the folder's name.
     other = re.sub(r"_[0-9a-f]{8}(_[0-9a-f]{6})$", r"_********\1", name)  # hash of a long name
     other = re.sub(r"_[0-9a-f]{6}$", "_******", other).replace(f"root-{_clean(folder)}", "root-%")

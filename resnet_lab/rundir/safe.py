@@ -17,7 +17,7 @@ INT_LIMIT = 2**63  # larger integers can be too large for a float, or take minut
 
 
 class Unreadable(Exception):
-    """A stored file is missing or damaged. The message names the file and says how."""
+    """A stored file is missing or damaged. The message names the file and says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def parse_json(text: str, file_name: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"{file_name} cannot be read: {' '.join(str(error).split()):.200}") from error
     if not isinstance(content, dict):
-        raise Unreadable(f"{file_name} holds no JSON object")
+        raise Unreadable(f"{file_name} does not hold a JSON object")
     return content
 
 

@@ -29,7 +29,10 @@ class StoredRun:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Yield all folders below `folder`, and whether each is a run directory. Runs are not searched for further runs."""
+    """Yield `folder` and all folders below it, and whether each is a run directory.
+
+    Hidden folders, and those inside a run directory, are skipped.
+    """
     for path, folders, files in os.walk(folder.resolve()):
         is_run = not RUN_FILES.isdisjoint(files)
         folders[:] = [] if is_run else [name for name in folders if not name.startswith(".")]

@@ -1,4 +1,4 @@
-"""Load the network of a stored run."""
+"""Load the network of a stored run or of a shared file."""
 
 import dataclasses
 import hashlib
@@ -92,14 +92,17 @@ def load_run(run: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV
 
     `run` is a run directory, a file of `resnet-lab export --to safetensors`, or a folder with `network.safetensors`.
     `checkpoint` is "last" or "best" (lowest validation score). In the configuration, `data.mean` and `data.std` are the
-    values that normalised the images. Raises ConfigError when there is no such run.
+    values that normalised the images. Raises ConfigError when it cannot be read.
     """
     config, net, _ = load_with_classes(run, checkpoint)
     return config, net
 
 
 def load_with_classes(run: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2, tuple[str, ...]]:
-    """Return what `load_run` does, and the class names in label order; () if the task's labels are not classes."""
+    """Return what `load_run` does, and the class names in label order, or () if the task's labels are not classes.
+
+    Raises ConfigError as `load_run` does.
+    """
     file = shared_file(Path(run))
     config, weights, names = _of_file(file, checkpoint) if file else _of_run(RunDirectory(Path(run)), checkpoint)
     net = task_of(config).network()
@@ -110,7 +113,7 @@ def load_with_classes(run: str | Path, checkpoint: str = "last") -> tuple[Config
 
 
 def weights_digest(net: nn.Module, facts: object = None) -> str:
-    """Return a digest of all parameters and buffers, and of `facts`, which JSON can hold."""
+    """Return a digest (16 hexadecimal digits) of all parameters and buffers, and of `facts`, which JSON can hold."""
     whole = hashlib.sha256(json.dumps(facts).encode())
     for name, tensor in sorted(net.state_dict().items()):
         whole.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())

@@ -1,5 +1,6 @@
-"""Start from a trained network: what is taken of it, and what is new."""
+"""Start from a trained network: what is taken from it, and what is new."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from resnet_lab.tasks.cost import on_meta
 from resnet_lab.tasks.load import load_with_classes, weights_digest
 
 OUTPUTS = "head.classifier"  # the layer that has an output for each class
-# May differ: the outputs are compared by their classes, and the other settings only concern random weights.
+# Settings of the network that may differ: outputs are compared by class names, the others concern only random weights.
 MAY_DIFFER = ("num_classes", "lineage.init", "gate_bias")
 
 
@@ -57,7 +58,7 @@ def identified(config: Config) -> tuple[Config, DataFacts | None]:
     if chosen.digest not in (None, trained.digest):
         raise ConfigError(
             f"pretrained.digest={chosen.digest}, but the weights of {chosen.run} have digest {trained.digest}: they "
-            "are others. Omit pretrained.digest to use them"
+            "are other weights. Omit pretrained.digest to use them"
         )
     _refuse_other_architecture(trained.config.model, config.model, str(chosen.run))
     _refuse_unknown_parts(config)
@@ -66,7 +67,7 @@ def identified(config: Config) -> tuple[Config, DataFacts | None]:
 
 @dataclass(frozen=True, slots=True)
 class Pretrained:
-    """What a run takes from a trained network: tensors by name; `new` names the layers of which none is taken."""
+    """What a run takes from a trained network: tensors by name. The layers in `new` start from random weights."""
 
     config: PretrainedConfig
     weights: dict[str, Tensor]
@@ -85,26 +86,28 @@ class Pretrained:
         trained, state = _trained(config.pretrained), on_meta(config).state_dict()
         stored = trained.net.state_dict()
         new = {_layer(name) for name in state if name not in stored or stored[name].shape != state[name].shape}
-        same_outputs = config.task == trained.config.task and tuple(classes) == (trained.classes or tuple(classes))
-        new |= set() if same_outputs else {OUTPUTS}
+        same_classes = not trained.classes or trained.classes == tuple(classes)
+        same_outputs = config.task == trained.config.task and same_classes
+        if not same_outputs:
+            new.add(OUTPUTS)
         for part in config.pretrained.freeze:
             if inside := [layer for layer in sorted(new) if f"{layer}.".startswith(f"{part}.")]:
                 raise ConfigError(f"pretrained.freeze: {part} cannot stay as it is, since {inside[0]} is new")
         weights = {name: tensor for name, tensor in stored.items() if name in state and _layer(name) not in new}
         parameters = dict(trained.net.named_parameters())
         count = sum(parameters[name].numel() for name in weights if name in parameters)
-        note = f"{count:,} params are those of {config.pretrained.run} ({config.pretrained.checkpoint.value})"
+        note = f"{count:,} params are taken from {config.pretrained.run} ({config.pretrained.checkpoint.value})"
         if new:
             why = "" if same_outputs else f", since the {_difference(trained, config, classes)}"
             note += f"; new: {', '.join(sorted(new))}{why}"
         return cls(config.pretrained, weights, tuple(sorted(new)), note)
 
     def record(self) -> dict[str, Any]:
-        """Return what a run stores of it."""
+        """Return what checkpoints and result.json store about it."""
         return to_dict(self.config) | {"new": list(self.new)}
 
     def apply(self, net: nn.Module) -> None:
-        """Set the weights that are taken."""
+        """Load the weights that are taken into a network."""
         net.load_state_dict(self.weights, strict=False)
 
 
@@ -115,7 +118,7 @@ def freeze(net: nn.Module, parts: Sequence[str]) -> None:
 
 
 def lr_factors(net: nn.Module, config: PretrainedConfig, new: Sequence[str]) -> dict[str, float]:
-    """Return by which number the learning rate of a parameter is multiplied, if any."""
+    """Return the factor of the learning rate for each parameter that is taken, by name; {} if the factor is 1."""
     if not config.active or config.lr_factor == 1:
         return {}
     return {name: config.lr_factor for name, _ in net.named_parameters() if _layer(name) not in new}
@@ -134,11 +137,11 @@ def _trained(chosen: PretrainedConfig) -> Origin:
 
 def _refuse_other_architecture(there: ModelConfig, here: ModelConfig, run: str) -> None:
     one, other = architecture(there), architecture(here)
-    differing = [
-        f"model.{name} is {one.get(name, 'not used')} there, {other.get(name, 'not used')} here"
-        for name in sorted(one.keys() | other.keys())
-        if name not in MAY_DIFFER and one.get(name, ...) != other.get(name, ...)
-    ]
+    differing = []
+    for name in sorted((one.keys() | other.keys()) - set(MAY_DIFFER)):
+        theirs, ours = one.get(name, "not used"), other.get(name, "not used")
+        if theirs != ours:
+            differing.append(f"model.{name} is {theirs} there, {ours} here")
     if differing:
         raise ConfigError(f"pretrained.run: {run} holds another network: {'; '.join(differing)}")
 
@@ -148,7 +151,7 @@ def _refuse_unknown_parts(config: Config) -> None:
     parts = [name for name, module in net.named_modules() if name and any(True for _ in module.parameters())]
     for part in config.pretrained.freeze:
         if part not in parts:
-            large = [name for name in parts if name.count(".") == name.startswith("stacks.")]
+            large = [name for name in parts if re.fullmatch(r"\w+|stacks\.\w+", name)]
             raise ConfigError(
                 f"pretrained.freeze: there is no part {part}; choose from {', '.join(large)}, or parts of these"
             )

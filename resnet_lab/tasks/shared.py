@@ -22,7 +22,7 @@ FACTS = {"config": {}, "classes": [str], "run": str, "identity": str, "checkpoin
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The content of a file."""
+    """The content of a shared file."""
 
     config: Config  # `data.mean`, `data.std` and `data.range` are those of the training images
     classes: tuple[str, ...]  # empty if labels are not classes
@@ -33,7 +33,10 @@ class Shared:
 
 
 def shared_file(path: Path) -> Path | None:
-    """Return the file at a path, or `network.safetensors` in a folder that is no run directory; otherwise None."""
+    """Return the shared file at a path: itself, or `network.safetensors` in a folder that is not a run directory.
+
+    None if there is no such file.
+    """
     if not path.is_dir():
         return path if os.path.lexists(path) else None
     is_shared = os.path.lexists(path / NAME) and not os.path.lexists(path / "config.yaml")
@@ -48,7 +51,7 @@ def portable(config: Config) -> dict[str, Any]:
 
 
 def to_safetensors(net: nn.Module, facts: dict[str, Any]) -> bytes:
-    """Return the content of a file. `facts` has at least the keys of FACTS."""
+    """Return the content of a shared file. `facts` has at least the keys of FACTS."""
     from safetensors.torch import save  # an optional dependency
 
     weights = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
@@ -67,7 +70,7 @@ def read_shared(path: Path) -> Shared:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         check_form(facts, FACTS, path.name)
     except Exception as error:
-        raise ConfigError(f"{path} is no network that resnet-lab export wrote: {error}") from error
+        raise ConfigError(f"{path} is not a network that resnet-lab export wrote: {error}") from error
     try:
         config = from_dict(facts["config"])
         require(config.data.mean is not None and config.data.std is not None, "data.mean or data.std is missing")

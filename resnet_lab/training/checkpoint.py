@@ -22,7 +22,7 @@ from resnet_lab.training.module import best_epoch
 
 Snapshot = dict[str, Any]  # what Lightning stores in a checkpoint, on the host
 
-SECONDS = 10.0  # at least, between two writes: a killed process loses no more than that and the current epoch
+SECONDS = 10.0  # the least time between two writes; a killed process loses no more than that and the current epoch
 
 
 class Checkpoints(Checkpoint):
@@ -77,15 +77,18 @@ class Checkpoints(Checkpoint):
 
 
 def save(snapshot: Snapshot, path: Path) -> None:
-    """Write a file that holds each tensor on its own. On a full disk, raise OSError and keep the old file."""
+    """Write a checkpoint in which each tensor has a storage of its own, unlike in `host_copy`.
+
+    On a full disk, raise OSError and keep the old file.
+    """
     checkpoint = apply_to_collection(snapshot, Tensor, torch.clone)
     write_atomically(path, lambda file: torch.save(checkpoint, file))
 
 
 def host_copy(checkpoint: Snapshot) -> Snapshot:
-    """Return a copy of a checkpoint on the host, of which training changes nothing.
+    """Return a copy of a checkpoint on the host, which training does not change.
 
-    One transfer moves all tensors of a device and dtype: a GPU needs almost as long for each as for all.
+    One transfer moves all tensors of a device and dtype: a GPU takes almost as long for one as for all.
     """
     tensors: list[Tensor] = []
     apply_to_collection(checkpoint, Tensor, tensors.append)
@@ -94,7 +97,7 @@ def host_copy(checkpoint: Snapshot) -> Snapshot:
 
 
 def _host_copies(tensors: list[Tensor]) -> Iterator[tuple[int, Tensor]]:
-    """Yield the id and the copy of each tensor; copies of one dtype share their memory."""
+    """Yield the id and the copy of each tensor; the copies from one device and of one dtype share a storage."""
     groups: dict[tuple[torch.device, torch.dtype], list[tuple[int, Tensor]]] = defaultdict(list)
     for tensor in tensors:
         is_dense = tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)

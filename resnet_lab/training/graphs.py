@@ -19,11 +19,11 @@ WARM_UP = 3
 
 
 class CaptureFailed(Exception):
-    """A step could not be recorded. The cause may be hidden behind an error with which CUDA ended the recording."""
+    """A step could not be recorded. CUDA's own error at the end of a failed recording may hide the cause."""
 
 
 class Recordable(Protocol):
-    """A step that knows every tensor that it changes, apart from gradients."""
+    """A step that can list every tensor that it changes, apart from gradients."""
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor, /) -> None: ...
 
@@ -94,12 +94,12 @@ class GraphedStep:
 
 @contextmanager
 def undone(step: Recordable, device: torch.device) -> Iterator[None]:
-    """Give what the step changes, and the random numbers of the device, their former state again at the end.
+    """At the end, restore all that the step changes, and the state of the device's random number generator.
 
-    What an optimiser has allocated in between becomes zero. Momentum and moments begin like that: the first step with
-    a buffer of zeros gives the same numbers as the step that makes the buffer.
+    Buffers that an optimiser has allocated meanwhile become zero. Momentum and moments start from zero: the first step
+    with a buffer of zeros gives the same numbers as the step that makes the buffer.
     """
-    before = {tensor: tensor.to("cpu", copy=True) for tensor in step.state()}  # on the host, to need no memory of a GPU
+    before = {tensor: tensor.to("cpu", copy=True) for tensor in step.state()}  # on the host, to use no GPU memory
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
     with torch.no_grad():

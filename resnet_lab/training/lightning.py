@@ -1,4 +1,4 @@
-"""The interface to Lightning 2.6: all workarounds, with reasons; `test_lightning.py` has a test for each.
+"""The interface to Lightning 2.6: workarounds, each with its reason and a test in `test_lightning.py`.
 
 Four more are in the modules where Lightning needs them:
 
@@ -23,7 +23,7 @@ from resnet_lab.config.schema import Config
 from resnet_lab.training.harmless import harmless
 from resnet_lab.training.runtime import Runtime
 
-ABOUT_SETTINGS = ("config/", "_hparams_/")  # tags of what the dashboard writes of a run's settings
+ABOUT_SETTINGS = ("config/", "_hparams_/")  # how the tags begin under which the dashboard writes a run's settings
 
 
 def make_trainer(
@@ -144,7 +144,7 @@ class EventLogger(TensorBoardLogger):
 
         Events after the checkpoint that a run continues from will be recorded again, and so will the test. A run that
         starts from scratch passes -1 for `last_step` and keeps nothing. `shorter` is the directory of the shorter run
-        with which this one began: its files stay, and what they say of its settings is not copied.
+        with which this one began: its files stay, and what they say about its settings is not copied.
         """
         old_files = _event_files(Path(self.log_dir))
         others = _event_files(shorter) if shorter else []

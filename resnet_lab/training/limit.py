@@ -9,9 +9,10 @@ from resnet_lab.interrupts import TimeUp
 
 
 class TimeLimit(Callback):
-    """Raise TimeUp `minutes` after this object was created, or at the end of an epoch if the next would take too long.
+    """Raise TimeUp `minutes` after this object was created, or before an epoch that would not end in time.
 
-    In the middle of an epoch, the run stops after a call of the training step.
+    An epoch is expected to take as long as the one before. Within an epoch, the run stops after a call of the training
+    step.
     """
 
     def __init__(self, minutes: float) -> None:
@@ -21,7 +22,7 @@ class TimeLimit(Callback):
         self.epochs_before = len(pl_module.history)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """The epoch before is in the history, and its checkpoint has been taken."""
+        """The previous epoch is in the history by now, and its checkpoint has been taken."""
         if len(pl_module.history) > self.epochs_before:
             self._stop_if_over(pl_module, pl_module.history[-1]["seconds"])
 
@@ -34,5 +35,5 @@ class TimeLimit(Callback):
             return
         again = "run the same command again to continue after the last full epoch"
         if len(module.history) == self.epochs_before:
-            again = "no epoch has ended in this time: increase it to continue"
+            again = "no epoch has ended in this time: increase trainer.max_time to continue"
         raise TimeUp(f"stopped after trainer.max_time={self.minutes:g} minutes; {again}")

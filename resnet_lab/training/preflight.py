@@ -23,7 +23,7 @@ def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> 
     `images` are the facts of the user's own images, None for other data sets.
 
     Raises ConfigError when a setting is wrong, when the directory holds another run, or when the images have changed;
-    RunFailed when the run has diverged before.
+    RunFailed when the run has already diverged.
     """
     cost = measure(config)
     refuse_too_large(config, cost)
@@ -35,7 +35,7 @@ def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> 
     directory.refuse_other_run(config)
     status = directory.status()
     if status.get("state") == State.diverged:
-        raise RunFailed(f"{directory.path} has diverged: {status.get('why')}. Remove it to try again")
+        raise RunFailed(f"{directory.path} has diverged: {status.get('why')}. Remove this directory to try again")
     return cost
 
 

@@ -1,4 +1,4 @@
-"""More epochs: a run begins with those of a shorter run that is the same otherwise, if the learning rates are equal."""
+"""More epochs: a run begins with those of a shorter, otherwise equal run, if the learning rates are the same."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,9 +19,9 @@ from resnet_lab.training.schedule import learning_rate
 
 
 def beginning(config: Config, directory: RunDirectory) -> tuple[Snapshot | None, str]:
-    """Return the last checkpoint of the longest shorter run, as a checkpoint of this one; None if no run can be used.
+    """Return the last checkpoint of the longest usable shorter run, as one of this run; None if there is no such run.
 
-    If there are shorter runs and none can be used, the text says why the longest cannot.
+    If there are shorter runs but none can be used, the text says why the longest cannot; otherwise it is empty.
     """
     reasons = []
     for shorter in _shorter_runs(config, directory):
@@ -40,7 +40,7 @@ def beginning(config: Config, directory: RunDirectory) -> tuple[Snapshot | None,
             f"this run starts at epoch 1, since optim.schedule={config.optim.schedule.name} gives its first {epochs} "
             f"other learning rates than those of {shorter.path}; pretrained.run={shorter.path} would use its weights"
         )
-    return None, next(iter(reasons), "")
+    return None, reasons[0] if reasons else ""
 
 
 def copy_beginning(checkpoint: Snapshot, directory: RunDirectory) -> None:
@@ -51,11 +51,11 @@ def copy_beginning(checkpoint: Snapshot, directory: RunDirectory) -> None:
         shorter = RunDirectory(directory.path.parents[1] / facts["continued_from"]["run"])
         best = load_checkpoint(shorter.best)
         save({**best, "resnet_lab": facts}, directory.best)
-    save(checkpoint, directory.last)  # second: a run without it begins again
+    save(checkpoint, directory.last)  # written last: without it, a run copies both again
 
 
 def _shorter_runs(config: Config, directory: RunDirectory) -> list[RunDirectory]:
-    """Return the finished runs of fewer epochs that are the same otherwise, the longest first."""
+    """Return the finished runs that have fewer epochs and are otherwise equal, the longest first."""
     found: dict[int, RunDirectory] = {}
     for file in directory.path.parents[1].glob(f"*/{directory.path.name}/status.json"):
         shorter = RunDirectory(file.parent)

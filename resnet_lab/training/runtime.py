@@ -44,7 +44,7 @@ class Runtime:
     """The device and how it computes. What the settings of `trainer` leave open is chosen here."""
 
     accelerator: str  # cpu or gpu
-    precision: str
+    precision: str  # tf32, or one of Lightning's
     deterministic: bool
     graphs: bool  # replay steps as CUDA graphs
     compiles: bool  # by inductor
@@ -56,7 +56,7 @@ class Runtime:
     def resolve(cls, config: Config, macs: int) -> Self:
         """Resolve the settings on this machine, for a network of `macs` MACs per image.
 
-        Raises ConfigError when a GPU is requested and there is none, or when this is one process of several.
+        Raises ConfigError when the machine cannot do what a setting asks, or when this is one process of several.
         """
         trainer = config.trainer
         if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
@@ -107,6 +107,7 @@ class Runtime:
 
     @property
     def name(self) -> str:
+        """The model of the GPU or of the CPU."""
         if self.accelerator == "gpu":
             return torch.cuda.get_device_name()
         cpuinfo = Path("/proc/cpuinfo")
@@ -170,7 +171,7 @@ def _algorithms(tf32: bool, deterministic: bool) -> Iterator[None]:
 
 def _precision(asked: str, on_gpu: bool) -> tuple[str, str]:
     if asked == "tf32" and not (on_gpu and torch.cuda.get_device_capability() >= (8, 0)):
-        raise ConfigError("trainer.precision=tf32 needs a GPU of NVIDIA's Ampere or a later series; use 32-true")
+        raise ConfigError("trainer.precision=tf32 needs an NVIDIA GPU of the Ampere or a later series; use 32-true")
     if asked != "auto":
         return asked, asked
     if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False):

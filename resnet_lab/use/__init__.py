@@ -1,1 +1,1 @@
-"""Use trained networks: predict, evaluate, export."""
+"""Use trained networks: predict, evaluate, export; and `Run`, which does it from Python."""

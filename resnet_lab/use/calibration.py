@@ -40,7 +40,8 @@ def calibrate(run_dir: Path, checkpoint: str, trained: Trained, folder: Path) ->
     """
     data = own_images(run_dir, trained)
     rows = data.validation_rows
-    require(len(rows) > 0, f"--calibrate: {printable(str(run_dir))} has no validation part (data.validation)")
+    where = printable(str(run_dir))
+    require(len(rows) > 0, f"--calibrate: {where} has no validation part: train with data.validation=0.1, for example")
     labels_N = torch.from_numpy(data.source.train.labels[rows])
     logits_NK = trained.outputs_of(data.source.train.pixels[rows])
     temperature = fit_temperature(logits_NK, labels_N)
@@ -72,7 +73,7 @@ def fit_temperature(logits_NK: Tensor, labels_N: Tensor) -> float:
     bounds = math.log(LEAST), math.log(MOST)
     found = math.exp(minimize_scalar(nll, bounds=bounds, method="bounded", options={"xatol": 1e-7}).x)
     share = (logits_NK.argmax(dim=1) == labels_N).double().mean().item()
-    if share == 1 or not 1.01 * LEAST < found < MOST / 1.01:  # if all are right, the best one is 0
+    if share == 1 or not 1.01 * LEAST < found < MOST / 1.01:  # if all are right, T = 0 would be best
         raise ConfigError(
             f"--calibrate: no temperature from {LEAST:g} to {MOST:g} minimises the NLL of the {len(labels_N)} "
             f"validation images, of which {100 * share:.0f} % are classified correctly: hold out more (data.validation)"
@@ -81,9 +82,9 @@ def fit_temperature(logits_NK: Tensor, labels_N: Tensor) -> float:
 
 
 def calibrated(trained: Trained, run_dir: Path, checkpoint: str, out: Path | None = None) -> tuple[Trained, str]:
-    """Return the network with the stored temperature of its checkpoint, if there is one, and a line that says so.
+    """Return the network with the stored temperature of its checkpoint, if there is one, and a line for the user.
 
-    Raises ConfigError if the file is damaged, or is not in the folder `out` that the user gave.
+    Raises ConfigError if the file is damaged, or missing from the folder `out` that the user gave.
     """
     file = (out or run_dir) / FILE
     shown = printable(str(file))
@@ -93,7 +94,7 @@ def calibrated(trained: Trained, run_dir: Path, checkpoint: str, out: Path | Non
     if stored is None:
         return trained, f"{shown} has no temperature for checkpoint {checkpoint}: probabilities are not calibrated"
     if stored["weights"] != trained.digest():
-        return trained, f"{shown} is of other weights and not used: repeat --calibrate"
+        return trained, f"the temperature in {shown} was fitted to other weights and is not used: repeat --calibrate"
     temperature = stored["temperature"]
     return replace(trained, temperature=temperature), f"calibrated with temperature {temperature:.4g} ({shown})"
 
@@ -102,7 +103,7 @@ def _stored(file: Path) -> dict[str, Any]:
     try:
         stored = read_calibration(file)
         if any(not LEAST <= entry["temperature"] <= MOST for entry in stored.values()):
-            raise Unreadable(f"{file.name} has a temperature outside of {LEAST:g} to {MOST:g}")
+            raise Unreadable(f"{file.name} has a temperature below {LEAST:g} or above {MOST:g}")
     except Unreadable as error:
         raise ConfigError(f"{printable(str(file.parent))}: {error}. Repeat --calibrate, or remove the file") from error
     return stored

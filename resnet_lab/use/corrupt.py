@@ -1,6 +1,6 @@
 """Corrupted copies of images at five strengths, in the spirit of Hendrycks & Dietterich 2019 (arXiv:1903.12261).
 
-The strengths are our own: theirs are made for two sizes of images only, so results are not comparable with theirs.
+The strengths are our own, since theirs are for images of two sizes only: results cannot be compared with theirs.
 """
 
 import io
@@ -17,16 +17,16 @@ Floats = npt.NDArray[np.float64]
 SEED = 0
 STRENGTHS = {
     "noise": (0.02, 0.05, 0.1, 0.15, 0.2),  # standard deviation, of values in 0…1
-    "blur": (0.07, 0.11, 0.16, 0.22, 0.28),  # standard deviation of the Gaussian, / square root of the shorter side
-    "contrast": (0.75, 0.5, 0.35, 0.25, 0.15),  # factor of the distance from the image's mean
+    "blur": (0.07, 0.11, 0.16, 0.22, 0.28),  # the Gaussian's standard deviation / square root of the shorter side
+    "contrast": (0.75, 0.5, 0.35, 0.25, 0.15),  # multiplies the difference of a pixel from the mean of its channel
     "jpeg": (70, 40, 25, 15, 8),  # Pillow's quality
 }
 
 
 def corruption(name: str, level: int) -> Callable[[Pixels], Pixels]:
-    """Return a function that corrupts a batch (B, C, H, W), but no alpha channel; `level` is 1 to 5.
+    """Return a function that corrupts a batch (B, C, H, W), except its alpha channel; `level` is 1 to 5.
 
-    Noise goes on from batch to batch, so the copies of a data set do not depend on the size of the batches.
+    One stream of random numbers runs through all batches, so noise does not depend on the batch size.
     """
     strength = STRENGTHS[name][level - 1]
     rng = np.random.default_rng([SEED, level])
@@ -50,7 +50,8 @@ def corruption(name: str, level: int) -> Callable[[Pixels], Pixels]:
 
 
 def _blurred(images: Floats, strength: float) -> Floats:
-    sigma = strength * min(images.shape[2:]) ** 0.5  # 0.4 to 1.6 pixels of 32, 1 to 4 of 224, as in the paper
+    # 0.4 to 1.6 pixels in images of 32, 1 to 4 in images of 224; the paper's code has 0.4 to 1, and 1 to 6.
+    sigma = strength * min(images.shape[2:]) ** 0.5
     return gaussian_filter(images, (0, 0, sigma, sigma), mode="nearest")
 
 
@@ -62,6 +63,6 @@ def _flattened(images: Floats, factor: float) -> Floats:
 def _compressed(image: Pixels, quality: int) -> Pixels:
     """Store an image of 1 or 3 channels as JPEG, and read it."""
     stored = io.BytesIO()
-    picture = Image.fromarray(image.transpose(1, 2, 0).squeeze(2) if len(image) == 1 else image.transpose(1, 2, 0))
+    picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
     picture.save(stored, "JPEG", quality=quality)
     return np.atleast_3d(np.asarray(Image.open(stored))).transpose(2, 0, 1)

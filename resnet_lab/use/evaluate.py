@@ -68,14 +68,15 @@ def evaluate(options: argparse.Namespace) -> None:
         }
         write_json(options.json, content)
     if options.page:
-        how = (
-            f"The {options.checkpoint} checkpoint{', mean of each image and its mirror image' if options.flip else ''}"
-        )
-        write_page(options.page, found, compared, how)
+        flipped = "; probabilities are averaged over each image and its mirror image" if options.flip else ""
+        write_page(options.page, found, compared, f"The {options.checkpoint} checkpoint{flipped}")
 
 
 def labels(runs: Sequence[Path]) -> list[str]:
-    """Return what distinguishes the paths of several runs, or the path of one. Raises ConfigError for equal ones."""
+    """Return a label for each run: its path, without the folders that all have in common if there are several.
+
+    Raises ConfigError if a run is given twice.
+    """
     resolved = [run.resolve() for run in runs]
     if twice := [run for number, run in enumerate(runs) if resolved[number] in resolved[:number]]:
         raise ConfigError(f"{printable(str(twice[0]))} is given twice")
@@ -88,7 +89,7 @@ def labels(runs: Sequence[Path]) -> list[str]:
 def scored(
     label: str, run_dir: Path, trained: Trained, images: LabelledImages, corrupt: Sequence[str] = (), flip: bool = False
 ) -> Scores:
-    """Test a network, also on copies of the images that are corrupted in these ways; `label` names it in the result."""
+    """Test a network on images, and on copies with each kind of corruption; `label` names it in the result."""
     copies = [(kind, level) for kind in corrupt for level in LEVELS]
     with progress_bar() as progress:
         task = progress.add_task("evaluating", total=(1 + len(copies)) * len(images.rows))
@@ -111,18 +112,21 @@ def probabilities(
     trained: Trained,
     images: LabelledImages,
     flip: bool = False,
-    done: Count = bool,
-    corrupt: Callable[[Pixels], Pixels] = np.array,
+    done: Count | None = None,
+    corrupt: Callable[[Pixels], Pixels] | None = None,
 ) -> Tensor:
-    """Return the probabilities (M, K) of the classes in float64; with `flip`, means with those of mirror images."""
+    """Return the probabilities (M, K) of the classes in float64; with `flip`, averaged with those of mirror images."""
     size = trained.config.trainer.eval_batch_size
     made = []
     for start in range(0, len(images.rows), size):
-        pixels = corrupt(images.pixels[images.rows[start : start + size]])
+        pixels = images.pixels[images.rows[start : start + size]]
+        if corrupt:
+            pixels = corrupt(pixels)
         views = [pixels, pixels[..., ::-1].copy()] if flip else [pixels]
         each = [(trained.outputs(view).double() / trained.temperature).softmax(dim=1) for view in views]
         made.append(torch.stack(each).mean(dim=0))
-        done(len(pixels))
+        if done:
+            done(len(pixels))
     return torch.cat(made)
 
 
@@ -135,7 +139,7 @@ def as_in_training(run_dir: Path, trained: Trained) -> Iterator[Trained]:
         runtime = replace(runtime, precision=result["precision"])
     if result and result["precision"] != runtime.precision:
         then = f"{result['precision']} on {result['device']}"
-        say(f"{printable(str(run_dir))} was tested in {then}, and is now in {runtime.precision}: numbers can differ")
+        say(f"{printable(str(run_dir))} was tested in {then}, and now in {runtime.precision}: numbers can differ")
     device = trained.device.type
     mixed = runtime.precision == "bf16-mixed"
     if runtime.precision == "64-true":

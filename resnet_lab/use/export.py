@@ -1,4 +1,4 @@
-"""Write a trained network to one file. It is checked on real images before it gets its name."""
+"""Write a trained network to one file, which is checked on images before it gets its name."""
 
 import platform
 from pathlib import Path
@@ -29,7 +29,8 @@ TOLERANCE = 1e-4  # of a probability; of other outputs relative to the largest, 
 def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last") -> str:
     """Write a network in a format, and return a line that says what was written and how it was checked.
 
-    Raises ConfigError when there is no such run, or if the file does not compute what the network computes.
+    Raises ConfigError when the run cannot be read, the network cannot be exported, or the file's outputs differ, and
+    OSError when the file cannot be written.
     """
     out = out or _default_path(run, to)
     refuse_unwritable(out.parent, "--out")
@@ -64,7 +65,7 @@ def facts_of(run: Path, trained: Trained, checkpoint: str) -> Facts:
         shared = read_shared(file)
         origin = {"run": shared.run, "identity": shared.identity, "checkpoint": shared.checkpoint}
     else:
-        name = printable("/".join(run.resolve().parts[-3:]))  # the distinctive end of the path: name, overrides, seed
+        name = printable("/".join(run.resolve().parts[-3:]))  # name, settings and seed
         origin = {"run": name, "identity": identity(RunDirectory(run).stored_config()), "checkpoint": checkpoint}
     described = trained.decoding.described()
     return origin | {
@@ -85,17 +86,21 @@ def _images(data: DataConfig) -> tuple[npt.NDArray[np.uint8], str]:
     files = known.FILES.get(data.name, ())
     try:
         if not files or any(local(data.folder, file, known.SYSTEM.get(data.name, ()))[0] for file in files):
-            return np.resize(read(data).test.pixels[:CHECKED], (CHECKED, *data.image_shape)), "test images"
+            pixels = read(data).test.pixels[:CHECKED]
+            return np.resize(pixels, (CHECKED, *data.image_shape)), "test images"  # fewer are repeated
     except (ConfigError, OSError):
         pass  # the images are not on this machine any more
     return np.random.default_rng(0).integers(0, 256, (CHECKED, *data.image_shape), dtype=np.uint8), "random images"
 
 
 def difference(function: Function, trained: Trained, pixels: npt.NDArray[np.uint8]) -> float:
-    """Return the largest difference of a function from the network. Raises ConfigError if it is above the tolerance."""
+    """Return the largest difference between a function's outputs and the network's, in the unit of TOLERANCE.
+
+    Raises ConfigError if it is above TOLERANCE.
+    """
     expected = trained.final(pixels).numpy()
-    outputs = np.concatenate([function(pixels[:1]), function(pixels[1:])])  # any number of images works
+    outputs = np.concatenate([function(pixels[:1]), function(pixels[1:])])  # one image, and several
     largest = float(np.abs(outputs - expected).max() / max(1.0, np.abs(expected).max()))
-    if not largest <= TOLERANCE:  # NaN is not either
+    if not largest <= TOLERANCE:  # also refuses NaN
         raise ConfigError(f"the exported network differs from the trained one by {largest:.2g}: nothing is written")
     return largest

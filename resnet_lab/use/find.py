@@ -12,15 +12,15 @@ from resnet_lab.text import printable
 
 @dataclass(slots=True)
 class Found:
-    """Image files in the order of the command line, in folders by name; what was left out; inputs without images."""
+    """Image files, in the order of the inputs and by name within a folder; files left out; inputs without images."""
 
     files: list[Path] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)  # a line for each folder that has other files
-    failed: list[str] = field(default_factory=list)  # a line for each input
+    left_out: list[str] = field(default_factory=list)  # a message for each folder that also has other files
+    failed: list[str] = field(default_factory=list)  # a message for each input without images
 
 
 def find_images(inputs: Iterable[Path]) -> Found:
-    """Find the files among the inputs, whatever their names, and those below folders that are named like images."""
+    """Find the images: inputs that are files, whatever their names; in folders, files with the suffix of an image."""
     found = Found()
     for path in inputs:
         if path.is_dir():
@@ -38,11 +38,11 @@ def _look_into(folder: Path, found: Found) -> None:
     others: dict[str, list[str]] = {}
     try:
         for name, _, why in sorted(walk(str(folder))):
-            if reason := why or ("" if is_readable(name) else Path(name).suffix or "without suffix"):
-                if reason != HIDDEN or is_readable(name) or name.endswith("/"):
-                    others.setdefault(reason, []).append(name)
-            else:
+            reason = why or ("" if is_readable(name) else Path(name).suffix or "without suffix")
+            if not reason:
                 images.append(name)
+            elif reason != HIDDEN or is_readable(name) or name.endswith("/"):  # other hidden files are no loss
+                others.setdefault(reason, []).append(name)
     except OSError as error:
         found.failed.append(f"cannot read {printable(str(error.filename))}: {error.strerror}")
         return

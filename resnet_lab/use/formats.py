@@ -51,7 +51,7 @@ class Whole(nn.Module):
 
 
 def to_onnx(trained: Trained, facts: Facts) -> bytes:
-    """Convert a network to ONNX. The exporter folds each BatchNorm that directly follows a convolution into it."""
+    """Convert a network to ONNX. The exporter folds a BatchNorm that directly follows a convolution into it."""
     output = "probabilities" if trained.classes else "outputs"
     names: dict[str, Any] = {"input_names": ["pixels"], "output_names": [output]}
     with _exporting():
@@ -82,14 +82,14 @@ def to_pt2(trained: Trained, facts: Facts) -> bytes:
 
 
 def load_pt2(path: Path) -> Function:
-    """Load a pt2 file, on the CPU. It contains a pickle: load no files from strangers."""
+    """Load a pt2 file onto the CPU. It contains a pickle: load only files that you trust."""
     with path.open("rb") as file:
         module = torch.export.load(file).module()
     return lambda pixels: module(torch.from_numpy(pixels)).numpy()
 
 
 def load_safetensors(path: Path) -> Function:
-    """Load a shared network, and use it on the CPU."""
+    """Load a shared network onto the CPU."""
     trained = Trained.load(path)
     trained.net.cpu()
     return lambda pixels: trained.final(pixels).numpy()
@@ -111,7 +111,7 @@ def _traced(trained: Trained) -> ExportedProgram:
 
 @contextmanager
 def _exporting() -> Iterator[None]:
-    """Silence what torch's exporter says about itself. Raises ConfigError if it fails, as for some units of plugins."""
+    """Silence the exporter's log and warnings. Raises ConfigError if it fails, as it does for some units of plugins."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -17,7 +17,7 @@ from resnet_lab.text import first_few, plural, printable
 from resnet_lab.use.calibration import own_images
 from resnet_lab.use.trained import Trained
 
-# How files become inputs of the network: as in its training.
+# Settings that say how files become inputs of the network: always those of its training.
 PREPARED = ("channels", "image_size", "fit", "background", "range", "mean", "std")
 
 
@@ -26,9 +26,9 @@ class LabelledImages:
     """Images of a data set, with the network's own labels for them."""
 
     pixels: npt.NDArray[np.uint8]  # (N, C, H, W), all images of the source
-    rows: npt.NDArray[np.int64]  # (M,): those to evaluate
+    rows: npt.NDArray[np.int64]  # (M,): the images to evaluate
     labels: npt.NDArray[np.int64]  # (M,)
-    what: str  # these are, in words
+    what: str  # for messages, as in "the test part of mnist"
     fingerprint: str  # of the data set
 
     def same_as(self, other: "LabelledImages") -> bool:
@@ -47,29 +47,29 @@ def refuse_other_settings(overrides: Sequence[str]) -> None:
 
 
 def images_to_test(run_dir: Path, trained: Trained, overrides: Sequence[str]) -> LabelledImages:
-    """Return the run's test part or, with overrides of `data`, the test part that they select; of a folder without
-    parts, all images.
+    """Return the run's test part or, with overrides of `data`, the test part that they select.
 
-    Raises ConfigError if images are missing, or changed since the run, or have classes that the network lacks.
+    All images of a folder without parts are used, but only the run's test part if they are the run's own images. Raises
+    ConfigError if images are missing, have changed since the run, or have classes that the network does not know.
     """
     if overrides:
         data = data_config(trained.config.data, overrides)
         source = read(data)
         if source.facts.fingerprint != trained.config.data.fingerprint:
             return _of_other(source, data, trained)
-    own = own_images(run_dir, trained)  # as split by the run, however they were named
+    own = own_images(run_dir, trained)  # split as in the run, also if overrides name the same images
     rows, test = own.test_rows, own.source.test
     what = f"the test part of {_name(own.config.data)}"
     return LabelledImages(test.pixels, rows, test.labels[rows], what, own.source.facts.fingerprint)
 
 
 def data_config(stored: DataConfig, overrides: Sequence[str]) -> DataConfig:
-    """Return the settings that the overrides give, with those of the run for how images are prepared.
+    """Return the settings that the overrides select; those that prepare images are always the run's.
 
     Without `data=…`, all other settings are the run's, too. Raises ConfigError for a wrong override.
     """
-    given = {override.partition("=")[0] for override in overrides}
-    name = next((override.partition("=")[2] for override in overrides if override.startswith("data=")), stored.name)
+    given = {name: value for name, _, value in (override.partition("=") for override in overrides)}
+    name = given.get("data", stored.name)
     chosen = [f"data={name}"] if "data" not in given and is_option("data", name) else []
     # The network's number of outputs, so that a folder may have fewer classes.
     count = [f"data.num_classes={stored.num_classes}"] if name in DATASETS and DATASETS.info(name).own_images else []
@@ -81,13 +81,15 @@ def data_config(stored: DataConfig, overrides: Sequence[str]) -> DataConfig:
         return replace(composed, **changes)
     ours = {item.name for item in fields(TableConfig) if f"data.table.{item.name}" in given}
     table = replace(stored.table, **{name: getattr(composed.table, name) for name in ours})
+    # The layout is recognised again unless it is given, since the run's can be that of another folder.
     own = {name.removeprefix("data.") for name in given if name.count(".") == 1} | {"layout"}
     return replace(stored, table=table, **{name: getattr(composed, name) for name in own}, **changes)
 
 
 def _of_other(source: Source, data: DataConfig, trained: Trained) -> LabelledImages:
     if source.range and not trained.config.data.range:
-        raise ConfigError(f"{_name(data)} has images with more than 8 bits per value, unlike the training images")
+        what = "has images with more than 8 bits per value, unlike the training images: convert them"
+        raise ConfigError(f"{_name(data)} {what}")
     labels = source.test.labels
     TASKS.info(trained.config.task).check_labels(labels, replace(data, num_classes=len(source.classes)))
     if data.is_flat:

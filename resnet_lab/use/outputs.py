@@ -48,7 +48,10 @@ def _text(place: str) -> Iterator[IO[str]]:
 
 @contextmanager
 def csv_rows(place: str, top: int) -> Iterator[Add]:
-    """Write a row for each prediction, with more columns for the classes that follow."""
+    """Write a row for each prediction; the columns `class_2`, `probability_2`, … have the next most probable classes.
+
+    `place` is a file, or "-" for stdout.
+    """
     with _text(place) as file:
         writer = csv.writer(file, lineterminator="\n")
         more = (f"{name}_{rank}" for rank in range(2, top + 1) for name in ("class", "probability"))
@@ -62,17 +65,19 @@ def csv_rows(place: str, top: int) -> Iterator[Add]:
 
 @contextmanager
 def json_list(place: str) -> Iterator[Add]:
-    """Write a list of objects, each in a line of its own."""
+    """Write a list of objects, each on a line of its own. `place` is a file, or "-" for stdout."""
     with _text(place) as file:
-        separators = iter(["[\n"])
+        is_empty = True
 
         def add(made: Prediction) -> None:
+            nonlocal is_empty
             ranking = [{"class": name, "probability": value} for name, value in made.ranking]
             entry = {"file": str(made.file), **ranking[0], "runners_up": ranking[1:]}
-            file.write(next(separators, ",\n") + json.dumps(entry))
+            file.write(("[\n" if is_empty else ",\n") + json.dumps(entry))
+            is_empty = False
 
         yield add
-        file.write(next(separators, "\n").replace("[\n", "[") + "]\n")
+        file.write("[]\n" if is_empty else "\n]\n")
 
 
 @contextmanager
@@ -94,15 +99,15 @@ def table(show: Callable[[Table], object], top: int) -> Iterator[Add]:
 
 
 def percent(share: float) -> str:
-    """Format a probability."""
+    """Format a share of 0 to 1 in percent, with one decimal."""
     return f"{100 * share:.1f} %"
 
 
 @contextmanager
 def sorted_into(folder: Path, classes: Sequence[str], inputs: Sequence[Path], copy: bool) -> Iterator[Add]:
-    """Link or copy each image into the folder of its class, and overwrite nothing: equal names get a number.
+    """Link or copy each image into the folder of its class. Nothing is overwritten: equal names get a number.
 
-    Raises ConfigError if the folder is an input or inside one, since its files would be images of the next call.
+    Raises ConfigError if the folder is an input or inside one, since the next call would classify its images, too.
     """
     for given in inputs:
         require(
@@ -137,9 +142,9 @@ def put(file: Path, folder: Path, copy: bool) -> Path:
 
 
 def folder_names(classes: Sequence[str]) -> list[str]:
-    """Return a name for the folder of each class: its own, unless no folder can have it or another class has it."""
+    """Return a folder name for each class: its own, made valid, with its label in front if empty, hidden or taken."""
     names: list[str] = []
     for label, own in enumerate(classes):
-        name = re.sub(r"[/\\\0]", "_", printable(own))[:60]  # a name has at most 255 bytes
+        name = re.sub(r"[/\\\0]", "_", printable(own))[:60]  # at most 240 bytes; file systems allow 255
         names.append(f"{label}_{name.lstrip('.')}" if name in names or name.startswith(".") or not name else name)
     return names

@@ -21,7 +21,7 @@ WIDTH = 200  # characters, if the output is not a terminal
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Classify the images that the command line names; return 1 if any of them failed, which stderr says.
+    """Classify the images that the command line names; return 1 if any of them failed, 0 otherwise.
 
     Raises ConfigError for a wrong run or option, and if there are no images; OSError when outputs cannot be written.
     """
@@ -57,7 +57,10 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def predictions(trained: Trained, files: Sequence[Path], batch_size: int, top: int) -> Iterator[Prediction]:
-    """Yield the `top` most probable classes of each file; `batch_size` files are in memory at a time."""
+    """Yield the `top` most probable classes of each file, or why it cannot be read.
+
+    `batch_size` images are in memory at a time.
+    """
 
     def decoded(file: Path) -> npt.NDArray[np.uint8] | str:
         try:

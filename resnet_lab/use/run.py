@@ -30,12 +30,12 @@ from resnet_lab.use.predict import predictions
 from resnet_lab.use.scores import Scores
 from resnet_lab.use.trained import Trained
 
-# Numbers of result.json in the table of `load_runs`; None where a run is not done.
+# What `load_runs` takes from result.json, next to the scores; None for a run that is not done.
 NUMBERS = ("epochs", "depth", "params", "macs", "activations", "seconds", "wall_seconds", "peak_memory")
 
 
 class Run:
-    """A run directory. Raises ConfigError if `path` is none."""
+    """A stored run. Raises ConfigError if `path` is not a run directory, or its config.yaml cannot be read."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -52,7 +52,7 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """A record for each epoch; [] unless the run is done."""
+        """A record for each epoch: losses, scores, learning rate, seconds; [] unless the run is done."""
         return self.result.get("history", [])
 
     @cached_property
@@ -63,13 +63,13 @@ class Run:
     def predict(
         self, *images: str | Path, top: int = 1, checkpoint: str = "last", batch_size: int = 64
     ) -> list[Prediction]:
-        """Classify image files, and those in folders, as `resnet-lab predict` does.
+        """Classify image files, and the images in folders, as `resnet-lab predict` does.
 
-        Each prediction has the `top` most probable classes, or says why its file cannot be read. Raises ConfigError if
-        there are no images, or the labels of the run are not classes.
+        Return a prediction for each image: its `top` most probable classes, or why it cannot be read. Raises
+        ConfigError if there are no images, or the labels of the run are not classes.
         """
         trained = Trained.load_classifier(self.path, checkpoint)
-        trained, _ = calibrated(trained, self.path, checkpoint, None)
+        trained, _ = calibrated(trained, self.path, checkpoint)
         found = find_images(map(Path, images))
         if not found.files:
             raise ConfigError("\n".join(found.failed) or "no images to classify")
@@ -80,7 +80,9 @@ class Run:
     ) -> Scores:
         """Test the network on the run's test part, or on the images that overrides of `data` select.
 
-        Raises ConfigError for other overrides, for unknown classes, and if the labels of the run are not classes.
+        `corrupt` lists kinds of corruption: "noise", "blur", "contrast", "jpeg". With `flip`, probabilities are
+        averaged with those of the mirror images. Raises ConfigError for overrides of other settings, for classes that
+        the network does not know, and if the labels of the run are not classes.
         """
         refuse_other_settings(overrides)
         trained = Trained.load_classifier(self.path, checkpoint)
@@ -90,10 +92,10 @@ class Run:
 
 
 def train(config: Config, callbacks: Sequence[Callback] | None = None) -> Run:
-    """Train the configured run, continue it, or find it done, as the command does; return the run.
+    """Train, continue or look up the configured run, as the command does; return it.
 
-    `callbacks` of Lightning replace the command's: dashboard, diagnostics and progress. Raises ConfigError for a wrong
-    setting, RunFailed when training fails, and Interrupted.
+    `callbacks` of Lightning replace the command's: dashboard, diagnostics and progress. Raises ConfigError when a
+    setting or the data is wrong, and RunFailed when training fails, diverges or reaches `trainer.max_time`.
     """
     show_on_terminal()
     run(config, usual_callbacks(config) if callbacks is None else callbacks)
@@ -101,10 +103,11 @@ def train(config: Config, callbacks: Sequence[Callback] | None = None) -> Run:
 
 
 def load_runs(*folders: str | Path) -> list[dict[str, Any]]:
-    """Return a record for each run below the folders, of plain values, as for `pandas.DataFrame(load_runs("outputs"))`.
+    """Return a record of plain values for each run below the folders, as for `pandas.DataFrame(load_runs("outputs"))`.
 
-    It has `path`, `state`, every setting that affects the results by its dotted name, the scores of the last and the
-    best epoch, and the costs; None where a run is not done. Damaged runs are left out with a warning.
+    It has `path`, `state`, `name`, every setting that affects the results by its dotted name, the scores of the last
+    and the best epoch (`last.test_error`), and the costs. A run that is not done has no scores, and None for the costs.
+    Damaged runs are left out with a warning.
     """
     found = collect(map(Path, folders))
     for damaged in found.damaged:

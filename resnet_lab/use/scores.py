@@ -1,4 +1,4 @@
-"""How well a network classifies labelled images, with the uncertainty, and which of several does it better."""
+"""How well networks classify labelled images, with the uncertainty, and which of them does it better."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ class Scores:
     """The results of one network on N images."""
 
     run: str
-    images: str  # what they are
+    images: str  # for messages, as in "the test part of mnist"
     classes: tuple[str, ...]
     mistakes: Mistakes
-    nll: float
+    nll: float  # mean negative log probability of the true class
     temperature: float
-    corrupted: Mapping[str, Sequence[float]] = field(default_factory=dict)  # error in percent, by strength
+    corrupted: Mapping[str, Sequence[float]] = field(default_factory=dict)  # by kind: error in percent at each strength
 
     @property
     def count(self) -> int:
@@ -49,7 +49,7 @@ class Scores:
 
     @property
     def class_errors(self) -> dict[str, float]:
-        """In percent, of the classes that have images."""
+        """The error of each class that has images, in percent."""
         errors = zip(self.classes, self.mistakes.error_by_class.tolist(), strict=True)
         return {name: error for name, error in errors if not np.isnan(error)}
 
@@ -74,7 +74,7 @@ class Contrast:
     """Two networks on the same images: how many only one of them classifies correctly, and McNemar's exact test."""
 
     runs: tuple[str, str]
-    only: tuple[int, int]  # images that only the first, only the second classifies correctly
+    only: tuple[int, int]  # number of images that only the first, and only the second, classifies correctly
     p: float
     corrected: float  # by Holm's method, over all pairs
 
@@ -109,10 +109,10 @@ def error_interval(wrong: int, count: int) -> tuple[float, float]:
 
 
 def mcnemar(first: Right, second: Right) -> tuple[tuple[int, int], float]:
-    """Return on how many images only one of two networks is right, and the p value of McNemar's exact test.
+    """Return on how many images only the first, and only the second, is right, and the p value of McNemar's exact test.
 
-    If they are equally good, the images on which only one is right are as often the first's as the second's: the p
-    value is that of a two-sided binomial test.
+    If they are equally good, each of these images is as likely to be in one count as in the other: the p value is that
+    of a two-sided binomial test.
     """
     first, second = np.asarray(first), np.asarray(second)
     only = int((first & ~second).sum()), int((second & ~first).sum())
@@ -120,7 +120,7 @@ def mcnemar(first: Right, second: Right) -> tuple[tuple[int, int], float]:
 
 
 def contrasts(all_scores: Sequence[Scores]) -> list[Contrast]:
-    """Compare all pairs."""
+    """Compare all pairs of networks; the p values are corrected by Holm's method."""
     pairs = [*combinations(all_scores, 2)]
     tested = [mcnemar(one.right, other.right) for one, other in pairs]
     corrected = holm([p for _, p in tested])

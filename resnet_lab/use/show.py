@@ -62,7 +62,7 @@ def percent(value: float) -> str:
 
 
 def write_page(file: Path, found: Sequence[Scores], compared: Sequence[Contrast], how: str) -> None:
-    """Write a page with all tables, and the confusion matrix and calibration of each run; `how` they were tested."""
+    """Write a page with all tables, and each run's confusion matrix and calibration; `how` says how it was tested."""
     with tempfile.TemporaryDirectory() as folder, literal_text():
         figures = []
         for number, one in enumerate(found):

@@ -8,7 +8,10 @@ from resnet_lab.text import brief, plain_console
 
 
 def progress_bar(with_data: bool = False) -> Progress:
-    """Return a progress bar on the terminal; it shows nothing if there is none, or data is printed there, too."""
+    """Return a progress bar on stderr, hidden if stderr is not a terminal.
+
+    With `with_data`, results go to stdout meanwhile: it is also hidden if stdout is a terminal.
+    """
     console = plain_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not console.is_terminal or (with_data and sys.stdout.isatty())

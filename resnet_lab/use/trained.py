@@ -1,4 +1,4 @@
-"""A trained network, with all that it needs to be used on other images."""
+"""A trained network, with everything needed to apply it to other images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +22,16 @@ from resnet_lab.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A network in eval mode, and how files become its inputs: decoded and normalised as in its training."""
+    """A network in eval mode, and how image files become its inputs: decoded and normalised as in training."""
 
     config: Config
     net: ResNetV2
     classes: tuple[str, ...]  # empty if labels are not classes
-    temperature: float = 1.0  # by which logits are divided, so that probabilities are calibrated
+    temperature: float = 1.0  # logits are divided by it, to calibrate the probabilities
 
     @classmethod
     def load(cls, run_dir: Path, checkpoint: str = "last") -> Self:
-        """Load a run or a shared network onto a GPU, if there is one. Raises ConfigError when there is no such run."""
+        """Load a run or a shared network, onto a GPU if there is one. Raises ConfigError when it cannot be read."""
         config, net, classes = load_with_classes(run_dir, checkpoint)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         net = net.to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
@@ -44,8 +44,8 @@ class Trained:
         task = trained.config.task
         require(
             bool(trained.classes),
-            f"{printable(str(run_dir))} was trained for task={task}, whose labels are not classes: choose a run of a "
-            "task whose labels are",
+            f"{printable(str(run_dir))} was trained for task={task}, whose labels are not classes: choose a run whose "
+            "labels are classes",
         )
         return trained
 
@@ -59,7 +59,7 @@ class Trained:
 
     @property
     def decoding(self) -> Decoding:
-        """How files become pixels; `range` is the one of the training images, also where it was measured."""
+        """How files become pixels; `range` is that of the training images, whether it was set or measured."""
         return Decoding.of(self.config.data)
 
     @property
@@ -81,16 +81,17 @@ class Trained:
         return self.net(images_BCHW).float().cpu()
 
     def outputs_of(self, pixels_NCHW: npt.NDArray[np.uint8]) -> Tensor:
-        """Return the outputs (N, …) for any number of images, computed in the batches of a test."""
-        chunks = range(0, len(pixels_NCHW), size := self.config.trainer.eval_batch_size)
-        return torch.cat([self.outputs(np.array(pixels_NCHW[start : start + size])) for start in chunks])
+        """Return the outputs (N, …) for any number of images, in batches of `trainer.eval_batch_size`."""
+        size = self.config.trainer.eval_batch_size
+        starts = range(0, len(pixels_NCHW), size)
+        return torch.cat([self.outputs(np.array(pixels_NCHW[start : start + size])) for start in starts])
 
     def probabilities(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
         """Return the probability of each class (B, K) for uint8 pixels, on the CPU."""
         return (self.outputs(pixels_BCHW) / self.temperature).softmax(dim=1)
 
     def digest(self) -> str:
-        """Return a digest of the weights, by which a file that was made for them is recognised."""
+        """Return a digest of the weights. A file that was made for these weights stores it."""
         return weights_digest(self.net)
 
     def final(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:

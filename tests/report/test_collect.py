@@ -67,7 +67,7 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path):
         ("result.json", None, "result.json is missing"),
         ("result.json", '{"schema_version": 1, "na', "result.json cannot be read"),
         ("result.json", '{"schema_version": NaN}', "NaN is not JSON"),
-        ("result.json", "[]", "holds no JSON object"),
+        ("result.json", "[]", "does not hold a JSON object"),
         ("result.json", "\xff", "result.json cannot be read"),
         ("result.json", '{"schema_version": 99}', "schema version 99"),
         ("result.json", '{"schema_version": 1}', "result.json lacks name"),

@@ -56,7 +56,7 @@ def test_an_epoch_that_would_not_fit_does_not_begin(lab: Lab, monkeypatch: pytes
 
 
 def test_a_limit_shorter_than_an_epoch_says_so(lab: Lab):
-    with pytest.raises(TimeUp, match="no epoch has ended in this time: increase it"):
+    with pytest.raises(TimeUp, match=r"no epoch has ended in this time: increase trainer\.max_time"):
         lab.run(*EPOCHS, "trainer.max_time=1e-9")
 
 

@@ -71,7 +71,7 @@ def test_what_is_taken_and_what_is_new(lab: Lab, trained: Path, said: pytest.Log
     assert result["pretrained"]["new"] == ([] if classes == 3 else ["head.classifier"])
     count = sum(value.numel() for value in taken.values())
     new = "" if classes == 3 else "; new: head.classifier, since the network was trained with 3 classes"
-    assert f"note: {count:,} params are those of {trained} (last epoch){new}\n" in said.text
+    assert f"note: {count:,} params are taken from {trained} (last epoch){new}\n" in said.text
     if classes == 2:  # drawn from the seed
         fresh = lab.run(*SMALL, *NOT_TRAINED, "data.num_classes=2")
         assert fresh["pretrained"] is None
@@ -148,7 +148,7 @@ def test_the_run_is_identified_by_the_weights_and_not_by_their_place(lab: Lab, t
     repeated = load_config(*overrides_of(stored))
     assert identity(repeated) == identity(stored)
     assert repeated.pretrained == stored.pretrained
-    with pytest.raises(ConfigError, match="they are others"):
+    with pytest.raises(ConfigError, match="they are other weights"):
         lab.run(*starting_from(moved, f"pretrained.digest={here.pretrained.digest}"))
 
 

@@ -103,7 +103,7 @@ def test_a_file_of_other_weights_is_not_used(own_run: Path, pets_run: Path, tmp_
         next(trained.net.parameters()).add_(1)
     made, line = calibrated(trained, own_run, "last", tmp_path / "out")
     assert made.temperature == 1
-    assert "is of other weights and not used" in line
+    assert "was fitted to other weights and is not used" in line
 
 
 @pytest.mark.parametrize("text", ["{", '{"last": {"temperature": 0}}', '{"last": {"temperature": "1"}}'])
@@ -125,7 +125,8 @@ def test_a_run_that_is_read_only(shell: Shell, own_run: Path):
 def test_images_that_are_gone_or_changed_or_not_held_out(shell: Shell, lab: Lab, tmp_path: Path):
     root = noise(tmp_path / "pets", {"train/cat": 4, "train/dog": 4, "test/cat": 1})
     path = train(lab, *OWN, f"data.root={root}", "data.validation=0")
-    assert shell("predict", path, "--calibrate")[2].endswith("has no validation part (data.validation)\n")
+    message = "has no validation part: train with data.validation=0.1, for example\n"
+    assert shell("predict", path, "--calibrate")[2].endswith(message)
     (root / "train" / "cat" / "0.png").write_bytes((root / "train" / "dog" / "1.png").read_bytes())
     look_again()
     status, _, err = shell("predict", path, "--calibrate")

@@ -92,7 +92,7 @@ def test_deep_images_need_the_range_of_the_training(shell: Shell, lab: Lab, tmp_
     status, _, err = shell("evaluate", grey, f"data.root={tmp_path / 'deep'}")
     assert (status, err) == (
         1,
-        f"{tmp_path / 'deep'} has images with more than 8 bits per value, unlike the training images\n",
+        f"{tmp_path / 'deep'} has images with more than 8 bits per value, unlike the training images: convert them\n",
     )
 
 
@@ -175,7 +175,7 @@ def test_the_page_and_the_terminal_show_all(shell: Shell, pets_run: Path, tmp_pa
     text = page.read_text()
     assert re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,', text) == ["confusion-0", "reliability-0"]
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
-    assert "last checkpoint, mean of each image and its mirror image" in text
+    assert "last checkpoint; probabilities are averaged over each image and its mirror image" in text
     for line in out.splitlines():
         for cell in filter(None, re.split(r"  +", line.replace(str(pets_run), ""))):
             assert cell.strip() in text

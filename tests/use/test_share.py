@@ -124,13 +124,13 @@ def replaced_by(make: Callable[[Path], object]) -> Callable[[Path], None]:
 
 STEM = "stem.conv.weight"
 STRANGE = {
-    "empty": (lambda file: file.write_bytes(b""), "is no network that"),
-    "cut": (lambda file: file.write_bytes(file.read_bytes()[:-1]), "is no network that"),
-    "text": (lambda file: file.write_text("{" * 1000), "is no network that"),
-    "huge header": (lambda file: file.write_bytes(b"\xff" * 8 + file.read_bytes()), "is no network that"),
+    "empty": (lambda file: file.write_bytes(b""), "is not a network that"),
+    "cut": (lambda file: file.write_bytes(file.read_bytes()[:-1]), "is not a network that"),
+    "text": (lambda file: file.write_text("{" * 1000), "is not a network that"),
+    "huge header": (lambda file: file.write_bytes(b"\xff" * 8 + file.read_bytes()), "is not a network that"),
     "pipe": (replaced_by(os.mkfifo), "is not a regular file"),
     "folder": (replaced_by(Path.mkdir), "is not a run directory"),
-    "of others": (lambda file: save_file(load_file(file), file), "holds no JSON object"),
+    "of others": (lambda file: save_file(load_file(file), file), "does not hold a JSON object"),
     "no JSON": (lambda file: save_file(load_file(file), file, {KEY: "{nope"}), "cannot be read"),
     "deep": (lambda file: save_file(load_file(file), file, {KEY: "[" * 10**6}), "cannot be read"),
     "no number": (changed_data(mean=[float("nan")]), "NaN is not JSON"),
