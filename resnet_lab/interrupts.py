@@ -3,6 +3,7 @@
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,28 @@ def raise_on_signals() -> None:
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, handle)
+
+
+@contextmanager
+def keyboard_interrupts() -> Iterator[None]:
+    """Wrap a run in someone else's process: Ctrl-C ends it as it ends a command, and then raises KeyboardInterrupt.
+
+    Lightning alone would end the process. Handlers can only be set in the main thread; others leave them as they are.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    raise_on_signals()
+    try:
+        yield
+    except Interrupted as interrupted:
+        if interrupted.exit_status == 128 + signal.SIGINT:
+            raise KeyboardInterrupt(interrupted.message) from interrupted
+        sys.exit(interrupted.exit_status)
+    finally:
+        for signum, handler in former.items():
+            signal.signal(signum, handler)
 
 
 @contextmanager

@@ -47,6 +47,8 @@ def portable(config: Config) -> dict[str, Any]:
     """Return settings to store in a file, without the folders of this machine."""
     stored = to_stored(config)
     del stored["output_dir"], stored["data"]["root"]
+    if config.pretrained.run:
+        stored["pretrained"]["run"] = Path(config.pretrained.run).name
     return stored
 
 

@@ -85,7 +85,7 @@ def _images(data: DataConfig) -> tuple[npt.NDArray[np.uint8], str]:
     """Return images (B, C, H, W) and their kind: test images of the run, or random ones; downloads nothing."""
     files = known.FILES.get(data.name, ())
     try:
-        if not files or any(local(data.folder, file, known.SYSTEM.get(data.name, ()))[0] for file in files):
+        if all(local(data.folder, file, known.SYSTEM.get(data.name, ()))[0] for file in files):
             pixels = read(data).test.pixels[:CHECKED]
             return np.resize(pixels, (CHECKED, *data.image_shape)), "test images"  # fewer are repeated
     except (ConfigError, OSError):

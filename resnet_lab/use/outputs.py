@@ -90,16 +90,16 @@ def table(show: Callable[[Table], object], top: int) -> Iterator[Add]:
 
     def add(one: Prediction) -> None:
         (name, value), *others = one.ranking
-        runners_up = ", ".join(f"{other} {percent(its)}" for other, its in others)
-        made.add_row(printable(str(one.file)), name, percent(value), *([runners_up] if top > 1 else []))
+        runners_up = ", ".join(f"{other} {probability(its)}" for other, its in others)
+        made.add_row(printable(str(one.file)), name, probability(value), *([runners_up] if top > 1 else []))
 
     yield add
     if made.row_count:
         show(made)
 
 
-def percent(share: float) -> str:
-    """Format a share of 0 to 1 in percent, with one decimal."""
+def probability(share: float) -> str:
+    """Format a probability in percent, with one decimal."""
     return f"{100 * share:.1f} %"
 
 
@@ -146,5 +146,7 @@ def folder_names(classes: Sequence[str]) -> list[str]:
     names: list[str] = []
     for label, own in enumerate(classes):
         name = re.sub(r"[/\\\0]", "_", printable(own))[:60]  # at most 240 bytes; file systems allow 255
-        names.append(f"{label}_{name.lstrip('.')}" if name in names or name.startswith(".") or not name else name)
+        while name in names or name.startswith(".") or not name:
+            name = f"{label}_{name.lstrip('.')}"
+        names.append(name)
     return names

@@ -8,9 +8,10 @@ from typing import Any
 from pytorch_lightning import Callback
 
 from resnet_lab.config.canonical import canonical
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import require
 from resnet_lab.config.schema import Config
 from resnet_lab.config.tasks import Scoring
+from resnet_lab.interrupts import keyboard_interrupts
 from resnet_lab.job import callbacks as usual_callbacks
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.report.collect import collect
@@ -22,6 +23,7 @@ from resnet_lab.tasks.pretrained import identified
 from resnet_lab.training.log import log, show_on_terminal
 from resnet_lab.training.run import run
 from resnet_lab.use.calibration import calibrated
+from resnet_lab.use.corrupt import STRENGTHS
 from resnet_lab.use.evaluate import scored
 from resnet_lab.use.find import find_images
 from resnet_lab.use.images import images_to_test, refuse_other_settings
@@ -66,13 +68,15 @@ class Run:
         """Classify image files, and the images in folders, as `resnet-lab predict` does.
 
         Return a prediction for each image: its `top` most probable classes, or why it cannot be read. Raises
-        ConfigError if there are no images, or the labels of the run are not classes.
+        ConfigError if one of `images` does not exist or is a folder without images, or if the labels of the run are not
+        classes.
         """
+        require(top >= 1, f"top must be at least 1, got {top}")
+        require(batch_size >= 1, f"batch_size must be at least 1, got {batch_size}")
         trained = Trained.load_classifier(self.path, checkpoint)
         trained, _ = calibrated(trained, self.path, checkpoint)
         found = find_images(map(Path, images))
-        if not found.files:
-            raise ConfigError("\n".join(found.failed) or "no images to classify")
+        require(bool(found.files) and not found.failed, "\n".join(found.failed) or "no images to classify")
         return [*predictions(trained, found.files, batch_size, min(top, len(trained.classes)))]
 
     def evaluate(
@@ -85,6 +89,8 @@ class Run:
         the network does not know, and if the labels of the run are not classes.
         """
         refuse_other_settings(overrides)
+        unknown = ", ".join(kind for kind in corrupt if kind not in STRENGTHS)
+        require(not unknown, f"corrupt: {unknown} is not known; choose from {', '.join(STRENGTHS)}")
         trained = Trained.load_classifier(self.path, checkpoint)
         images = images_to_test(self.path, trained, overrides)
         trained, _ = calibrated(trained, self.path, checkpoint)
@@ -95,10 +101,13 @@ def train(config: Config, callbacks: Sequence[Callback] | None = None) -> Run:
     """Train, continue or look up the configured run, as the command does; return it.
 
     `callbacks` of Lightning replace the command's: dashboard, diagnostics and progress. Raises ConfigError when a
-    setting or the data is wrong, and RunFailed when training fails, diverges or reaches `trainer.max_time`.
+    setting or the data is wrong, and RunFailed when training fails, diverges or reaches `trainer.max_time`. After
+    Ctrl-C, which raises KeyboardInterrupt, the next call continues the run.
     """
+    require(not config.dry_run, "dry_run=true trains nothing: print the dry run of the command instead")
     show_on_terminal()
-    run(config, usual_callbacks(config) if callbacks is None else callbacks)
+    with keyboard_interrupts():
+        run(config, usual_callbacks(config) if callbacks is None else callbacks)
     return Run(run_directory(identified(config)[0]).path)
 
 

@@ -75,10 +75,11 @@ class Trained:
 
     @torch.inference_mode()
     def outputs(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
-        """Return the network's outputs (B, …) for uint8 pixels, in float32 on the CPU."""
+        """Return the network's outputs (B, …) for uint8 pixels on the CPU, in its precision, but at least float32."""
         pixels = torch.as_tensor(pixels_BCHW, device=self.device)
-        images_BCHW = self.normalise(pixels).contiguous(memory_format=memory_format(self.config))
-        return self.net(images_BCHW).float().cpu()
+        images_BCHW = self.normalise(pixels).to(next(self.net.parameters()).dtype)
+        outputs = self.net(images_BCHW.contiguous(memory_format=memory_format(self.config)))
+        return outputs.to(torch.promote_types(outputs.dtype, torch.float32)).cpu()
 
     def outputs_of(self, pixels_NCHW: npt.NDArray[np.uint8]) -> Tensor:
         """Return the outputs (N, …) for any number of images, in batches of `trainer.eval_batch_size`."""

@@ -1,6 +1,8 @@
 """Exported networks compute what the network computes, for other programs too."""
 
+import csv
 import dataclasses
+import io
 import json
 import os
 import re
@@ -9,9 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
+from least import Shell, by_hand
 from PIL import Image
 from support.covering import Row, covering
 from support.lab import Lab
@@ -26,8 +30,10 @@ from resnet_lab.data.sources import read
 from resnet_lab.export import main
 from resnet_lab.rundir.identity import identity
 from resnet_lab.tasks.base import task_of
+from resnet_lab.use.evaluate import probabilities
 from resnet_lab.use.export import difference, export
 from resnet_lab.use.formats import FORMATS, to_onnx
+from resnet_lab.use.images import images_to_test
 from resnet_lab.use.trained import Trained
 
 PAGE = Path(__file__).parents[2] / "docs" / "using.md"
@@ -162,6 +168,26 @@ def test_a_program_without_torch_gives_the_same_classes(exported: Path, finished
     expected = Trained.load(finished.directory().path).probabilities(pixels)
     lines = [f"{row}.png: {p.argmax()} ({p.max():.1%})" for row, p in enumerate(expected)]
     assert ended.stdout.splitlines() == lines
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", FORMATS)
+def test_all_ways_agree_on_every_kind_of_image(to: str, shell: Shell, pets: Path, pets_run: Path, tmp_path: Path):
+    """`predict`, `evaluate`, the exported file and `load_run`, to the last digit that is shown."""
+    file = tmp_path / "network"
+    assert shell("export", pets_run, "--to", to, "--out", file)[0] == 0
+    images = sorted((pets / "test").rglob("*.*"))
+    trained = Trained.load(pets_run)
+    exported = FORMATS[to].load(file)(np.stack([trained.read(image) for image in images]))
+    evaluated = probabilities(trained, images_to_test(pets_run, trained, []))
+    loaded = [by_hand(pets_run, image) for image in images]
+    _, table, _ = shell("predict", pets_run, pets / "test")
+    _, rows, _ = shell("predict", pets_run, pets / "test", "--csv")
+    lines, cells = table.splitlines()[1:], list(csv.DictReader(io.StringIO(rows)))
+    for each in (exported, evaluated.numpy(), np.array([[own["cat"], own["dog"]] for own in loaded])):
+        for values, line, cell in zip(each, lines, cells, strict=True):
+            assert line.split()[-3:] == [("cat", "dog")[values.argmax()], f"{100 * values.max():.1f}", "%"]
+            assert values.max() == pytest.approx(float(cell["probability"]), abs=1e-6)
 
 
 @pytest.mark.slow

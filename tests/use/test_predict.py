@@ -8,31 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from least import Shell
+from least import Shell, by_hand
 from PIL import Image
 from support.pictures import GREY, noise, save
 
-from resnet_lab import load_run
 from resnet_lab.command import exit_status, main_of
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.tasks import CLASSIFICATION
-from resnet_lab.data.decode import Decoding, read_image
-from resnet_lab.data.images import Normalisation
 from resnet_lab.use.outputs import folder_names
 
 OTHER = replace(CLASSIFICATION, weighs=False)  # as of a task with other labels
-
-
-def by_hand(run_dir: Path, file: Path) -> dict[str, float]:
-    """The probabilities of cat and dog, with the parts that a notebook uses."""
-    config, net = load_run(run_dir)
-    pixels = torch.from_numpy(read_image(file, Decoding.of(config.data)).copy())[None]
-    assert config.data.mean
-    assert config.data.std
-    with torch.no_grad():
-        logits = net(Normalisation(tuple(config.data.mean), tuple(config.data.std))(pixels))
-    return dict(zip(("cat", "dog"), logits.softmax(dim=1)[0].tolist(), strict=True))
 
 
 def test_every_kind_of_image_gets_the_probabilities_of_the_network(shell: Shell, pets: Path, pets_run: Path):

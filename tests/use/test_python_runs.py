@@ -1,8 +1,12 @@
 """Runs from Python give what the commands give."""
 
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pytorch_lightning import Callback
 from support.lab import FailsAt, Lab
 
 from resnet_lab import Run, load_runs, train
@@ -33,8 +37,42 @@ def test_files_are_classified_as_by_the_command(pets: Path, pets_run: Path):
     assert all(not one.failure and sum(p for _, p in one.ranking) == pytest.approx(1) for one in found)
     wrong = sum(one.ranking[0][0] != one.file.parent.name for one in found)
     assert 100 * wrong / len(files) == pytest.approx(run.result["last"]["test_error"])
-    with pytest.raises(ConfigError, match="does not exist"):
-        run.predict(pets / "nowhere.png")
+    for wrong_call, message in (
+        (lambda: run.predict(files[0], pets / "nowhere.png"), "does not exist"),
+        (lambda: run.predict(files[0], top=0), "top must be at least 1, got 0"),
+        (lambda: run.predict(files[0], batch_size=0), "batch_size must be at least 1, got 0"),
+        (lambda: run.evaluate(corrupt=["blur", "fog"]), "corrupt: fog is not known; choose from noise, blur"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            wrong_call()
+
+
+class PressesCtrlC(Callback):
+    """In the second epoch."""
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_is_a_keyboard_interrupt_and_the_next_call_continues(lab: Lab):
+    config = lab.config("diagnostics=off")
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, callbacks=[PressesCtrlC()])
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert lab.directory("diagnostics=off").status()["state"] == "interrupted"
+    assert len(train(config, callbacks=[]).history) == 2
+
+
+def test_a_dry_run_trains_nothing(lab: Lab):
+    with pytest.raises(ConfigError, match="dry_run=true trains nothing"):
+        train(lab.config("dry_run=true"))
+
+
+def test_a_network_in_double_precision_is_evaluated_in_it(lab: Lab):
+    run = train(lab.config("trainer.precision=64"), callbacks=[])
+    assert run.evaluate().error == run.result["last"]["test_error"]
 
 
 def test_what_is_no_run_is_one_message(tmp_path: Path):

@@ -18,7 +18,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.stored import to_dict
 from resnet_lab.data.sources import read
 from resnet_lab.export import main
-from resnet_lab.tasks.shared import KEY, read_shared, to_safetensors
+from resnet_lab.tasks.shared import KEY, portable, read_shared, to_safetensors
 from resnet_lab.use.export import export
 from resnet_lab.use.formats import FORMATS, Format, load_safetensors
 from resnet_lab.use.trained import Trained
@@ -53,6 +53,12 @@ def test_a_file_names_its_run_and_no_folder_of_this_machine(shared: Path, finish
     assert str(finished.output_dir).encode() not in shared.read_bytes()
     export(shared, "safetensors", again := tmp_path / "again")
     assert again.read_bytes() == shared.read_bytes()
+
+
+def test_the_run_that_it_began_with_is_named_without_its_folder(finished: Lab):
+    config = finished.config()
+    config.pretrained.run = "/home/me/outputs/other.safetensors"
+    assert portable(config)["pretrained"]["run"] == "other.safetensors"
 
 
 def test_the_best_checkpoint_is_not_taken_for_the_last(finished: Lab, tmp_path: Path):
