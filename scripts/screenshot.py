@@ -3,7 +3,7 @@
     python scripts/screenshot.py LOGDIR PICTURE.png VIEW
     python scripts/screenshot.py PAGE.html PICTURE.png [light|dark]
 
-VIEW is what follows the slash in the address, as #hparams, #projector or #scalars&_smoothingWeight=0&tagFilter=error.
+VIEW is what follows the slash in the address, as ?smoothing=0#timeseries, #hparams or #scalars&_smoothingWeight=0.
 
 Needs Chromium (Debian's package chromium).
 """
@@ -48,7 +48,7 @@ def capture(url: str, picture: Path, *flags: str) -> None:
             [
                 "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
                 "--no-first-run", "--enable-unsafe-swiftshader", f"--user-data-dir={profile}",
-                "--window-size=1800,900", f"--virtual-time-budget={MILLISECONDS_TO_LOAD}",
+                "--window-size=1400,900", f"--virtual-time-budget={MILLISECONDS_TO_LOAD}",
                 f"--screenshot={picture.absolute()}", *flags, url,
             ],
             check=True,
@@ -62,9 +62,9 @@ def page(file: Path, picture: Path, scheme: str) -> None:
 
 
 def screenshot(logdir: Path, picture: Path, view: str) -> None:
-    """Start TensorBoard on `logdir`, and save what Chromium shows at `view`."""
+    """Start the dashboard on `logdir`, and save what Chromium shows at `view`."""
     port = free_port()
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), "--port", str(port)]
+    command = [sys.executable, "-m", "resnet_lab.dashboard", str(logdir), "--port", str(port)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         try:
             wait_for(f"http://localhost:{port}/data/plugins_listing")

@@ -19,6 +19,7 @@ from resnet_lab.command import VERBS
 from resnet_lab.config.compose import load_config
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.migrations import MIGRATIONS
+from resnet_lab.dashboard import parser as dashboard_parser
 from resnet_lab.data.__main__ import parser as data_parser
 from resnet_lab.evaluate import parser as evaluate_parser
 from resnet_lab.export import parser as export_parser
@@ -43,6 +44,7 @@ PARSERS = {
     "data": data_parser,
     "runs": runs_parser,
     "report": report_parser,
+    "dashboard": dashboard_parser,
     "inspect": inspect_parser,
     "predict": predict_parser,
     "evaluate": evaluate_parser,
