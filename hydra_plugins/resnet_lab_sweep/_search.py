@@ -23,7 +23,6 @@ from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from hydra_plugins.resnet_lab_sweep import LocalLauncher
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import to_config
 from resnet_lab.config.hydra_private import failure
@@ -146,7 +145,7 @@ class Searching(OptunaSweeperImpl):
                 f"hydra/sweeper/pruner compares validation scores: it needs objective=[{val_score}], got "
                 f"[{','.join(self.objectives)}]"
             )
-        if not isinstance(self.launcher, LocalLauncher):
+        if not hasattr(self.launcher, "judge"):
             raise ConfigError(
                 "hydra/sweeper/pruner needs hydra/launcher=local: jobs elsewhere do not tell the search of their epochs"
             )
