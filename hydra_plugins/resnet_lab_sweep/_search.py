@@ -126,9 +126,8 @@ class Searching(OptunaSweeperImpl):
             returns = self.launcher.launch(jobs, initial_job_idx=first)
             num_failed = 0
             for trial, returned in zip(trials, returns, strict=True):
-                if isinstance(
-                    error := failure(returned), TimeUp
-                ):  # still running for Optuna: repeated by the next call
+                error = failure(returned)
+                if isinstance(error, TimeUp):  # for Optuna it still runs, so that the next call repeats it
                     stopped[_values(trial)] = str(error)
                 else:
                     num_failed += not _tell(study, trial, returned)

@@ -69,6 +69,19 @@ def test_trials_that_fail_do_not_end_the_search(tmp_path: Path):
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("rate", "message"),
+    [
+        (1, "none of 2 trials succeeded"),
+        (0.5, "2 of 2 parallel trials failed, more than hydra.sweeper.max_failure_rate=0.5 allows"),
+    ],
+)
+def test_a_search_in_which_all_trials_fail(tmp_path: Path, rate: float, message: str):
+    failing = ("optim.lr=1e30,1e31", "hydra.sweeper.n_trials=2", f"hydra.sweeper.max_failure_rate={rate}")
+    status, said = Sweep(tmp_path, *SEARCH, *failing).end()
+    assert (status, said.splitlines()[-1]) == (1, message)
+
+
 def test_a_killed_search_goes_on_with_the_trials_that_were_under_way(tmp_path: Path):
     trials = (*SEARCH, *SPACE, "hydra.sweeper.n_trials=3", "trainer.max_epochs=8", "data.num_images=2000")
     sweep = Sweep(tmp_path, *trials)
