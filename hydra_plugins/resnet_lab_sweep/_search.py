@@ -15,6 +15,7 @@ import optuna
 from filelock import FileLock, Timeout
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
+from hydra.utils import get_class
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_params_from_overrides
 from omegaconf import DictConfig, open_dict
 from optuna.exceptions import StorageInternalError
@@ -66,12 +67,12 @@ class Searching(OptunaSweeperImpl):
             raise ConfigError(f"data.validation is 0, so there is no validation {score} to minimise")
         if not isinstance(self.sampler, BaseSampler):
             raise ConfigError("hydra/sweeper/sampler=grid is not a search: use hydra/sweeper=grid instead")
+        self.objectives = list(config.objective) or [f"val_{score}"]
+        if self.pruner is not None:
+            self._refuse_pruner_unless_possible(f"val_{score}", config.hydra.launcher._target_)
         show_on_terminal()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self.objectives = list(config.objective) or [f"val_{score}"]
-        if self.pruner is not None:
-            self._refuse_pruner_unless_possible(f"val_{score}")
         if f"val_{score}" in self.objectives:
             _refuse_too_few_images(config)
         self.output_dir = output_dir = Path(config.output_dir).expanduser()
@@ -136,7 +137,7 @@ class Searching(OptunaSweeperImpl):
                 raise RunFailed(f"{num_failed} of {len(trials)} parallel trials failed, more than {limit} allows")
         return stopped
 
-    def _refuse_pruner_unless_possible(self, val_score: str) -> None:
+    def _refuse_pruner_unless_possible(self, val_score: str, launcher: str) -> None:
         if not isinstance(self.pruner, BasePruner):
             raise ConfigError("a pruner is chosen as hydra/sweeper/pruner=median, or halving")
         if self.objectives != [val_score]:
@@ -144,7 +145,7 @@ class Searching(OptunaSweeperImpl):
                 f"hydra/sweeper/pruner compares validation scores: it needs objective=[{val_score}], got "
                 f"[{','.join(self.objectives)}]"
             )
-        if not hasattr(self.launcher, "judge"):
+        if not hasattr(get_class(launcher), "judge"):  # it is not made yet: SLURM's creates a folder
             raise ConfigError(
                 "hydra/sweeper/pruner needs hydra/launcher=local: jobs elsewhere do not tell the search of their epochs"
             )
