@@ -20,6 +20,10 @@ class TimeUp(RunFailed):
     exit_status = 124  # as of timeout(1)
 
 
+class Pruned(RunFailed):
+    """The search that a run is part of has given it up. It could be continued."""
+
+
 class Interrupted(BaseException):
     """A signal asked the process to end. Handlers of ordinary exceptions do not catch it.
 

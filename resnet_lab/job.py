@@ -30,14 +30,16 @@ def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective
         use_config_dirs(app())
         config = to_config(composed)
 
-        from resnet_lab.training.log import show_on_terminal  # imports torch, for which --help must not wait
+        from resnet_lab.callbacks.progress import ProgressBar  # imports torch, for which --help must not wait
+        from resnet_lab.training.log import show_on_terminal
         from resnet_lab.training.result import format_result
         from resnet_lab.training.run import run
 
         show_on_terminal()
-        if app().mode is RunMode.MULTIRUN and config.trainer.log is EpochLog.auto:  # the sweep shows progress
-            config.trainer.log = EpochLog.off
-        result = run(config, callbacks(config, progress))
+        shown = config.trainer.log
+        if app().mode is RunMode.MULTIRUN and shown is EpochLog.auto:  # a job on a cluster writes its epochs to run.log
+            shown = EpochLog.off
+        result = run(config, callbacks(config, progress or ProgressBar(shown)))
     except Exception as error:
         if app().mode is not RunMode.RUN:
             raise

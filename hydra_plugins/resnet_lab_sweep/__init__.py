@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
@@ -25,9 +25,14 @@ from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.hydra_private import combinations
 from resnet_lab.config.messages import needs_extra
 
+if TYPE_CHECKING:
+    from resnet_lab.sweep.launch import Judge
+
 
 class LocalLauncher(Launcher):
     """Run jobs in parallel on this machine, each in a fresh process with its share of GPUs and CPU threads."""
+
+    judge: "Judge | None" = None  # set by a search that stops jobs
 
     def __init__(self, jobs: int | None, jobs_per_gpu: int, time_limit: float | None, mps: bool) -> None:
         self.jobs, self.jobs_per_gpu, self.time_limit, self.mps = jobs, jobs_per_gpu, time_limit, mps
@@ -45,7 +50,7 @@ class LocalLauncher(Launcher):
         """Return the result of every job, in order."""
         from resnet_lab.sweep.launch import Launch
 
-        launching = Launch(*self.sweep, self.jobs, self.jobs_per_gpu, self.time_limit, self.mps)
+        launching = Launch(*self.sweep, self.jobs, self.jobs_per_gpu, self.time_limit, self.mps, self.judge)
         return launching.run([list(overrides) for overrides in job_overrides], initial_job_idx)
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from resnet_lab.config.groups import GROUPS, listing
@@ -83,6 +83,8 @@ def explain(error: Exception) -> str:
         return f"""{override}: a value with special characters needs quotes: '{setting}="{value}"'"""
     if several := re.search(r"'(.+?)'(?: requires --multirun|\n1\. To use it as a list)", str(error)):
         return f"{several[1]}: to run several values, add -m"
+    if isinstance(error, InstantiationException) and (key := re.search("full_key: (.+)", str(error))):
+        return f"{key[1]}: {_first_line(cause)}"  # Hydra's own first line only names a class
     if "null byte" in str(error):
         return "a folder in hydra.run, hydra.sweep or hydra.searchpath contains a NUL character, which no path can"
     if "Config group override" in str(error):
@@ -135,5 +137,5 @@ def setting_types() -> dict[str, Any]:
     return types
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -25,7 +25,7 @@ class Collected:
     """Everything found under some directories."""
 
     done: list[StoredRun] = field(default_factory=list)
-    unfinished: list[StoredRun] = field(default_factory=list)  # failed, diverged, interrupted or running
+    unfinished: list[StoredRun] = field(default_factory=list)  # failed, diverged, interrupted, pruned or running
     damaged: list[Damaged] = field(default_factory=list)
     not_begun: list[str] = field(default_factory=list)  # sweep jobs without a run directory, with the reason if known
     hidden: list[Path] = field(default_factory=list)  # run directories in hidden folders, which are skipped

@@ -11,3 +11,4 @@ class State(StrEnum):
     failed = "failed"
     diverged = "diverged"
     interrupted = "interrupted"
+    pruned = "pruned"  # given up by the search that it was part of

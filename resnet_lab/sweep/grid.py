@@ -61,13 +61,13 @@ def sweep(
     failures |= {label: str(error) for label, error in errors.items() if label not in stopped}
     folders = sorted({str(job.path.parents[1]) for job in plan if job.path})
     log.info("to compare: resnet-lab report %s", " ".join(map(shlex.quote, folders)))
-    summary = [*_shared(failures, len(plan), "failed"), *_shared(stopped, len(plan), "stopped, to be continued")]
+    summary = [*shared(failures, len(plan), "failed"), *shared(stopped, len(plan), "stopped, to be continued")]
     if summary:
         raise RunFailed("\n".join(summary))
     return returns
 
 
-def _shared(reasons: dict[str, str], num_jobs: int, what: str) -> Iterator[str]:
+def shared(reasons: dict[str, str], num_jobs: int, what: str) -> Iterator[str]:
     """Yield a heading, and one line for each reason with all jobs that share it; nothing without reasons."""
     if reasons:
         yield f"{len(reasons)} of {num_jobs} jobs {what}:"

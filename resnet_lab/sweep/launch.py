@@ -1,7 +1,7 @@
 """Run the jobs of a sweep: start them in free slots, monitor them, and handle every way they can end."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -33,6 +33,9 @@ REFRESH_SECONDS = 0.5
 RETRY_SECONDS = 5.0  # between checks whether another process has released a run
 GRACE_SECONDS = 15.0  # for a terminated job to exit; it first finishes a training step
 
+# The number of a job, and its validation score after each epoch so far -> why it has to stop; empty: it may go on.
+Judge = Callable[[int, list[float]], str]
+
 
 @dataclass
 class Running:
@@ -50,7 +53,10 @@ class Running:
 
 
 class Launch:
-    """Schedule jobs: at most `jobs` at once and `jobs_per_gpu` per GPU, `time_limit` minutes each, `mps` to use MPS."""
+    """Schedule jobs: at most `jobs` at once and `jobs_per_gpu` per GPU, `time_limit` minutes each, `mps` to use MPS.
+
+    With a `judge`, jobs ask it before each epoch but the first.
+    """
 
     def __init__(
         self,
@@ -61,11 +67,12 @@ class Launch:
         jobs_per_gpu: int,
         time_limit: float | None,
         mps: bool,
+        judge: Judge | None = None,
     ) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
         self.slots = share(jobs, jobs_per_gpu, use_gpus=config.trainer.accelerator is not Accelerator.cpu)
         self.seconds = 60 * time_limit if time_limit else None
-        self.mps = mps
+        self.mps, self.judge = mps, judge
         self.context = forks()
 
     def run(self, jobs: Sequence[list[str]], first_number: int) -> list[JobReturn]:
@@ -105,10 +112,11 @@ class Launch:
         config = self.hydra_context.config_loader.load_sweep_config(self.config, self.jobs[number])
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = self.first_number + number
-        job = Work(self.hydra_context, self.task_function, config, singletons(), self.environment)
+        asks = self.judge is not None
+        job = Work(self.hydra_context, self.task_function, config, singletons(), self.environment, asks)
         output = self.folder / f"{number}.txt"
         directory = _directory(config)
-        connection, theirs = self.context.Pipe(duplex=False)
+        connection, theirs = self.context.Pipe()
         process = self.context.Process(target=work, args=(theirs, output, slot, job))
         process.start()
         theirs.close()
@@ -152,6 +160,8 @@ class Launch:
                 message = job.connection.recv()
                 if isinstance(message, Progress):
                     self.board.progress(job.number, message, job.slot.gpu)
+                elif isinstance(message, list) and self.judge:
+                    job.connection.send(self.judge(job.number, message))
                 else:
                     job.returned = message
         except (EOFError, ConnectionError):

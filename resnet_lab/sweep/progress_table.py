@@ -11,7 +11,7 @@ from rich.text import Text
 
 from resnet_lab.callbacks.reporter import Progress
 from resnet_lab.config.hydra_private import failure
-from resnet_lab.interrupts import TimeUp
+from resnet_lab.interrupts import Pruned, TimeUp
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.text import plural
 from resnet_lab.training.log import console, log
@@ -56,7 +56,7 @@ class ProgressTable:
         del self.progressed[number]
         self.num_ended += 1
         error = failure(returned)
-        if isinstance(error, TimeUp):
+        if isinstance(error, (TimeUp, Pruned)):
             self.num_stopped += 1
             outcome = str(error)
         elif error:

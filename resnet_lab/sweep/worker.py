@@ -42,6 +42,7 @@ class Work:
     config: DictConfig  # composed, including Hydra's own part
     singletons: Any
     environment: dict[str, str]
+    asks: bool  # before each epoch, whether to go on
 
 
 def forks() -> multiprocessing.context.ForkServerContext:
@@ -53,7 +54,10 @@ def forks() -> multiprocessing.context.ForkServerContext:
 
 
 def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
-    """Run the job. Send every `Progress`, then Hydra's JobReturn. Redirect stdout and stderr to the file `printed`."""
+    """Run the job. Send every `Progress`, then Hydra's JobReturn. Redirect stdout and stderr to the file `printed`.
+
+    A job that asks also sends the validation scores of all epochs so far, and waits for the answer.
+    """
     _divert(printed)
     with exit_on_signals():
         threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -61,14 +65,25 @@ def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
         if slot.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu
         torch.set_num_threads(slot.num_threads)
-        task = partial(job.task_function, progress=Reporter(partial(tell, connection)))
+        reporter = Reporter(partial(tell, connection), partial(ask, connection) if job.asks else None)
+        task = partial(job.task_function, progress=reporter)
         tell(connection, sendable(run_job(task, job.config, job.hydra_context, job.singletons)))
 
 
-def tell(connection: Connection, message: Progress | JobReturn) -> None:
+def tell(connection: Connection, message: Progress | list[float] | JobReturn) -> None:
     """Send a message to the sweep. A job does not fail if its sweep was killed; `_end_with_parent` ends it."""
     with suppress(BrokenPipeError):
         connection.send(message)
+
+
+def ask(connection: Connection, val_scores: list[float]) -> str:
+    """Return the sweep's reason why the job has to stop; empty if it may go on, or if the sweep was killed."""
+    tell(connection, val_scores)
+    try:
+        answer: str = connection.recv()
+    except (EOFError, ConnectionError):
+        return ""
+    return answer
 
 
 def sendable(returned: JobReturn) -> JobReturn:

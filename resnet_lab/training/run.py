@@ -11,7 +11,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_stored
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.interrupts import Interrupted, RunFailed, TimeUp, signals_kept
+from resnet_lab.interrupts import Interrupted, Pruned, RunFailed, TimeUp, signals_kept
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.files import write_json
@@ -40,7 +40,8 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     """Train the configured run or continue it, unless it is done; return the content of its result.json.
 
     A dry run returns {}. Raises ConfigError, before anything is created, when a setting or the data is wrong; RunFailed
-    when training fails or diverges; TimeUp, a RunFailed, after `trainer.max_time`; Interrupted on Ctrl-C and SIGTERM.
+    when training fails or diverges; TimeUp, a RunFailed, after `trainer.max_time`; Pruned, a RunFailed, when a callback
+    says so; Interrupted on Ctrl-C and SIGTERM.
     """
     clock = Clock()
     if config.trainer.max_time:
@@ -153,8 +154,9 @@ class Job:
             directory.set_status(State.interrupted, "the process was asked to exit")
             log.debug("interrupted")
             raise
-        except TimeUp as ended:
-            directory.set_status(State.interrupted, str(ended))
+        except (TimeUp, Pruned) as ended:
+            state = State.interrupted if isinstance(ended, TimeUp) else State.pruned
+            directory.set_status(state, str(ended))
             log.debug(ended)
             raise
         except ConfigError as error:
