@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -38,12 +37,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lab = Lab(tmp_path_factory.mktemp("trained"))
     lab.run(*SMALL, "seed=3", "trainer.max_epochs=2")
     return lab.directory(*SMALL, "seed=3", "trainer.max_epochs=2").path
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(logging.getLogger("resnet_lab"), "propagate", True)
-    return caplog
 
 
 def starting_from(run: Path, *changes: str) -> tuple[str, ...]:
