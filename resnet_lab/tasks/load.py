@@ -89,7 +89,8 @@ def _refuse_others(stored: dict[str, Tensor], config: Config, what: str, strays:
 def fits(stored: Tensor, expected: Tensor) -> bool:
     """Return whether a stored tensor is dense and has the expected shape and dtype; float64 can replace float32."""
     dtypes = (torch.float32, torch.float64) if expected.is_floating_point() else (expected.dtype,)
-    return stored.shape == expected.shape and stored.dtype in dtypes and stored.layout == torch.strided
+    is_dense = stored.layout == torch.strided and not stored.is_meta
+    return is_dense and stored.shape == expected.shape and stored.dtype in dtypes
 
 
 def load_run(run: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2]:

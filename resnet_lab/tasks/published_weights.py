@@ -99,8 +99,8 @@ def _refuse_others(stored: dict[str, Tensor], expected: dict[str, Tensor]) -> No
     for name in sorted(expected.keys() | stored.keys()):
         require(name in stored, f"{name} is missing")
         require(name in expected, f"{name:.100} is left over")
-        own, other = stored[name], expected[name]
-        require(fits(own, other), f"{name} is {own.dtype} {tuple(own.shape)}, not {other.dtype} {tuple(other.shape)}")
+        own, other = (f"{tensor.dtype} {tuple(tensor.shape)}" for tensor in (stored[name], expected[name]))
+        require(fits(stored[name], expected[name]), f"{name} must be dense, {other}, got {own}")
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
@@ -121,7 +121,8 @@ def _of_torch(path: Path) -> dict[str, Tensor]:
         check_form(stored, {EACH: Tensor}, path.name)
     except Unreadable as error:
         raise ConfigError(f"{path} does not hold weights by their names: {error}") from error
-    size = sum(tensor.nbytes for tensor in stored.values())  # of views, a small file could hold very large ones
+    # The file may hold views that are larger than what they are views of.
+    size = sum(tensor.numel() * tensor.element_size() for tensor in stored.values())
     require(size <= path.stat().st_size, f"{path} is smaller than its tensors")
     return {str(name): tensor for name, tensor in stored.items()}
 

@@ -212,9 +212,11 @@ def changed(**tensors: Tensor | None) -> Callable[[Path, Any], Path]:
         (changed(layer2_1_downsample_0_weight=torch.zeros(1)), "build: layer2.1.downsample.0.weight is left over$"),
         (
             changed(layer1_0_conv2_weight=torch.zeros(4, 2, 3, 3)),  # in two groups, as ResNeXt's
-            r"layer1.0.conv2.weight is torch.float32 \(4, 2, 3, 3\), not torch.float32 \(4, 4, 3, 3\)$",
+            r"layer1.0.conv2.weight must be dense, torch.float32 \(4, 4, 3, 3\), got torch.float32 \(4, 2, 3, 3\)$",
         ),
-        (changed(fc_bias=torch.zeros(3).half()), r"fc.bias is torch.float16 \(3,\), not torch.float32 \(3,\)$"),
+        (changed(fc_bias=torch.zeros(3).half()), r"fc.bias .*torch.float32 \(3,\), got torch.float16 \(3,\)$"),
+        (changed(fc_bias=torch.zeros(3).to_sparse()), "fc.bias must be dense"),
+        (changed(fc_bias=torch.zeros(3, device="meta")), "fc.bias must be dense"),
         (changed(layer1_0_conv1_weight=torch.zeros(32, 8, 1, 1)), "model.reduction must be positive whole numbers"),
         (changed(fc_weight=torch.zeros(1).expand(10**6, 10**6)), "is smaller than its tensors$"),
     ],
