@@ -34,6 +34,22 @@ def test_the_study_of_reductions(reduction: dict[str, Any]):
     assert max(errors.values()) - min(errors.values()) < 1
 
 
+@pytest.mark.parametrize(("index", "images"), [(0, 100), (1, 200)])
+def test_the_study_of_few_digits(index: int, images: int):
+    comparison = json.loads((RESULTS / "pretrained" / "report.json").read_text())["comparisons"][index]
+    assert comparison["title"] == f"digits, 100 epochs, data.num_train={images}"
+    assert comparison["axes"] == ["pretrained.digest"]
+    groups = {group["fields"]["pretrained.digest"]: group for group in comparison["groups"]}
+    assert all(len(group["runs"]) == 10 and not group["missing"] for group in groups.values())
+    assert (comparison["pairs_tested"], comparison["pairs_distinguishable"]) == (1, 0)
+    [difference] = comparison["differences"]
+    random = groups.pop(None)["errors"]["test_last"]
+    [trained] = (group["errors"]["test_last"] for group in groups.values())
+    cells = [f"{errors['mean']:.2f} ± {errors['half']:.2f} %" for errors in (random, trained)]
+    p = f"{difference['mean']:.2f} ± {difference['half']:.2f} points, p = {difference['p']:.2g}"
+    assert f"| {images} | {cells[0]} | {cells[1]} | {p} |" in WORDS
+
+
 @pytest.fixture(scope="module")
 def writer() -> Any:
     """scripts/write_why_residual.py."""
@@ -56,4 +72,4 @@ def test_the_page_on_residual_networks_is_what_was_measured(writer: Any):
 @pytest.mark.parametrize("page", ["README.md", "why_residual.md"])
 def test_links_and_pictures_are_there(page: str):
     for link in re.findall(r"\]\(([^)]+)\)", (RESULTS / page).read_text()):
-        assert (RESULTS / link).is_file()
+        assert (RESULTS / link.partition("#")[0]).is_file()

@@ -10,6 +10,8 @@ from resnet_lab.config.canonical import architecture, canonical, plain
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.fields import section_settings
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.pretrained import PretrainedConfig
+from resnet_lab.config.schema import Config
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import plural, visible
@@ -18,7 +20,7 @@ Value = Any  # a number, a string, None, or a tuple of them
 Fields = dict[str, Value]  # by dotted name
 
 # Sections and settings that must be equal for runs to be compared.
-COMPARABLE = ("task", "data", "optim", "augment", "pretrained", "trainer.max_batches", "trainer.patience")
+COMPARABLE = ("task", "data", "optim", "augment", "trainer.max_batches", "trainer.patience")
 
 SPLITS = ("data.split_seed", "data.test_split_seed")
 
@@ -54,10 +56,10 @@ class Comparison:
 def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Comparison]:
     """Sort finished runs into comparisons, and these into groups: by architecture, or only by the model fields `by`.
 
-    Raises ConfigError for an unknown field.
+    Runs that start from trained weights are grouped by these as well. Raises ConfigError for an unknown field.
     """
     runs = list(runs)
-    architectures = {run.path: axes(run.config.model) for run in runs}
+    architectures = {run.path: axes(run.config.model) | _start(run.config) for run in runs}
     chosen = _chosen(by, architectures.values())
     buckets = _comparable(runs)
     told_apart = differing([shared for shared, _ in buckets])
@@ -77,6 +79,11 @@ def axes(model: ModelConfig) -> Fields:
         if all(value == first * factor**i for i, value in enumerate(values)):
             fields[name] = first
     return fields
+
+
+def _start(config: Config) -> Fields:
+    """Return the settings of `pretrained`, which are the defaults for a run that starts from random weights."""
+    return FROM_RANDOM | _hashable({name: own for name, own in canonical(config).items() if name in FROM_RANDOM})
 
 
 def label(fields: Fields) -> str:
@@ -208,6 +215,9 @@ def _key(value: Value) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
+FROM_RANDOM = _hashable(
+    {f"pretrained.{item.name}": plain(item.value) for item in section_settings(PretrainedConfig()) if item.identity}
+)
 DEFAULTS = _hashable(
     {item.name: plain(item.value) for item in section_settings(ModelConfig(in_channels=1, num_classes=1))}
 )

@@ -48,12 +48,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not os.path.lexists(path):
         raise ConfigError(f"{path} does not exist: no epoch has finished, or it was removed (resnet-lab runs --prune)")
     try:
-        refuse_irregular(path, largest=math.inf)
-        with ZipFile(path) as file:
-            is_compressed = any(entry.compress_type != ZIP_STORED for entry in file.infolist())
-        if is_compressed:  # not by torch; a small compressed file could fill the memory
-            raise Unreadable("it is compressed")
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint: dict[str, Any] = load_zip(path)
     except Exception as error:
         raise ConfigError(f"{path} is damaged: remove the run's directory to start again") from error
     try:
@@ -61,6 +56,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except Unreadable as error:
         raise ConfigError(f"{path} is not a checkpoint of resnet_lab ({error}): move it away") from error
     return checkpoint
+
+
+def load_zip(path: Path) -> Any:
+    """Load a file of torch.save to the CPU with torch's safe loading. Raises errors of any type if it is damaged."""
+    refuse_irregular(path, largest=math.inf)
+    with ZipFile(path) as file:
+        is_compressed = any(entry.compress_type != ZIP_STORED for entry in file.infolist())
+    if is_compressed:  # not by torch; a small compressed file could fill the memory
+        raise Unreadable("it is compressed")
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def network_weights(checkpoint: dict[str, Any], config: Config, path: Path) -> dict[str, Tensor]:
@@ -75,16 +80,17 @@ def _refuse_others(stored: dict[str, Tensor], config: Config, what: str, strays:
     """Raise ConfigError, naming a tensor that differs, unless `stored` has the weights of the network of `config`."""
     with torch.device("meta"):
         expected = task_of(config).network().state_dict()
-    wrong = {name for name in stored.keys() & expected.keys() if not _fits(stored[name], expected[name])}
+    wrong = {name for name in stored.keys() & expected.keys() if not fits(stored[name], expected[name])}
     wrong |= (stored.keys() ^ expected.keys()) | strays
     if wrong:
         raise ConfigError(f"{what}: {min(wrong):.100} differs")
 
 
-def _fits(stored: Tensor, expected: Tensor) -> bool:
+def fits(stored: Tensor, expected: Tensor) -> bool:
     """Return whether a stored tensor is dense and has the expected shape and dtype; float64 can replace float32."""
     dtypes = (torch.float32, torch.float64) if expected.is_floating_point() else (expected.dtype,)
-    return stored.shape == expected.shape and stored.dtype in dtypes and stored.layout == torch.strided
+    is_dense = stored.layout == torch.strided and not stored.is_meta
+    return is_dense and stored.shape == expected.shape and stored.dtype in dtypes
 
 
 def load_run(run: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2]:

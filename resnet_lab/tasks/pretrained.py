@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from resnet_lab.config.canonical import architecture
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import ConfigError, require
+from resnet_lab.config.enums import Weights
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.schema import Config
@@ -19,6 +20,7 @@ from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.rundir.images import DataFacts
 from resnet_lab.tasks.cost import on_meta
 from resnet_lab.tasks.load import load_with_classes, weights_digest
+from resnet_lab.tasks.published_weights import MEAN, STD, published_network
 
 OUTPUTS = "head.classifier"  # the layer that has an output for each class
 # Settings of the network that may differ: outputs are compared by class names, the others concern only random weights.
@@ -29,10 +31,11 @@ MAY_DIFFER = ("num_classes", "lineage.init", "gate_bias")
 class Origin:
     """A trained network, and a digest of all that a run takes from it."""
 
-    config: Config
     net: ResNetV2
-    classes: tuple[str, ...]
+    task: str
+    classes: tuple[str, ...]  # empty if they are not known, or labels are not classes
     digest: str
+    is_published: bool  # by others, with the normalisation of ImageNet
 
 
 _known: dict[tuple[str | None, str], Origin] = {}  # by run and checkpoint, until `look_again`
@@ -60,7 +63,7 @@ def identified(config: Config) -> tuple[Config, DataFacts | None]:
             f"pretrained.digest={chosen.digest}, but the weights of {chosen.run} have digest {trained.digest}: they "
             "are other weights. Omit pretrained.digest to use them"
         )
-    _refuse_other_architecture(trained.config.model, config.model, str(chosen.run))
+    _refuse_other_architecture(trained.net.config, config.model, str(chosen.run))
     _refuse_unknown_parts(config)
     return replace(config, pretrained=replace(chosen, digest=trained.digest)), facts
 
@@ -87,7 +90,7 @@ class Pretrained:
         stored = trained.net.state_dict()
         new = {_layer(name) for name in state if name not in stored or stored[name].shape != state[name].shape}
         same_classes = not trained.classes or trained.classes == tuple(classes)
-        same_outputs = config.task == trained.config.task and same_classes
+        same_outputs = config.task == trained.task and same_classes
         if not same_outputs:
             new.add(OUTPUTS)
         for part in config.pretrained.freeze:
@@ -96,10 +99,13 @@ class Pretrained:
         weights = {name: tensor for name, tensor in stored.items() if name in state and _layer(name) not in new}
         parameters = dict(trained.net.named_parameters())
         count = sum(parameters[name].numel() for name in weights if name in parameters)
-        note = f"{count:,} params are taken from {config.pretrained.run} ({config.pretrained.checkpoint.value})"
+        which = "published weights" if trained.is_published else config.pretrained.checkpoint.value
+        note = f"{count:,} params are taken from {config.pretrained.run} ({which})"
         if new:
             why = "" if same_outputs else f", since the {_difference(trained, config, classes)}"
             note += f"; new: {', '.join(sorted(new))}{why}"
+        if trained.is_published and (config.data.mean, config.data.std) != (MEAN, STD):
+            note += f"; they were trained with data.mean={_list(MEAN)} data.std={_list(STD)}"
         return cls(config.pretrained, weights, tuple(sorted(new)), note)
 
     def record(self) -> dict[str, Any]:
@@ -128,11 +134,18 @@ def _trained(chosen: PretrainedConfig) -> Origin:
     key = chosen.run, chosen.checkpoint.name
     if key not in _known:
         try:
-            config, net, classes = load_with_classes(Path(chosen.run or "").expanduser(), chosen.checkpoint.name)
+            _known[key] = _load(Path(chosen.run or "").expanduser(), chosen.checkpoint)
         except ConfigError as error:
             raise ConfigError(f"pretrained.run: {error}") from error
-        _known[key] = Origin(config, net, classes, weights_digest(net, [config.task, classes]))
     return _known[key]
+
+
+def _load(path: Path, checkpoint: Weights) -> Origin:
+    if net := published_network(path):
+        require(checkpoint is Weights.last, f"{path} holds published weights, of which there is no best checkpoint")
+        return Origin(net, "classification", (), weights_digest(net, ["classification", ()]), is_published=True)
+    config, net, classes = load_with_classes(path, checkpoint.name)
+    return Origin(net, config.task, classes, weights_digest(net, [config.task, classes]), is_published=False)
 
 
 def _refuse_other_architecture(there: ModelConfig, here: ModelConfig, run: str) -> None:
@@ -166,8 +179,13 @@ def _layer(name: str) -> str:
 
 
 def _difference(trained: Origin, config: Config, classes: Sequence[str]) -> str:
-    if trained.config.task != config.task:
-        return f"task was {trained.config.task}"
+    if trained.task != config.task:
+        return f"task was {trained.task}"
     if len(trained.classes) != len(classes):
         return f"network was trained with {len(trained.classes)} classes"
     return f"classes have other names ({trained.classes[0]}, … before, {classes[0]}, … now)"
+
+
+def _list(values: Sequence[float]) -> str:
+    """Return numbers as on the command line."""
+    return f"[{','.join(map(str, values))}]"

@@ -64,6 +64,7 @@ def write(
     why: str = "",
     axes: dict[str, Any] | None = None,
     trainer: dict[str, Any] | None = None,
+    pretrained: dict[str, Any] | None = None,
     **others: Any,
 ) -> Path:
     """A run directory; `axes` are those that are not as in AXES, `others` replace parts of result.json."""
@@ -76,6 +77,7 @@ def write(
         "data": others.get("data", DATA),
         "optim": others.get("optim", OPTIM),
         "trainer": {"max_epochs": 3} | (trainer or {}),
+        "pretrained": pretrained or {},
     }
     (path / "config.yaml").write_text(yaml.safe_dump(config))
     (path / "status.json").write_text(json.dumps({"state": state, "why": why, "host": "elsewhere", "pid": 1}))

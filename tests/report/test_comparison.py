@@ -65,6 +65,22 @@ def test_incomparable_runs_are_never_averaged(tmp_path: Path, others: dict[str, 
     assert named in comparisons[1].title
 
 
+def test_runs_from_random_and_from_trained_weights_are_compared(tmp_path: Path):
+    trained = {"run": "/elsewhere", "digest": "0123456789abcdef"}
+    for seed in range(2):
+        write(tmp_path / f"random-{seed}", seed)
+        write(tmp_path / f"trained-{seed}", seed, pretrained=trained)
+        write(tmp_path / f"moved-{seed}", seed + 2, pretrained=trained | {"run": "/there", "checkpoint": "best"})
+        write(tmp_path / f"frozen-{seed}", seed, pretrained=trained | {"freeze": ["stem"]})
+    [comparison] = found(tmp_path)
+    assert [(group.label, len(group.runs)) for group in comparison.groups] == [
+        ("pretrained.digest=0123456789abcdef pretrained.freeze=none", 4),
+        ("pretrained.digest=0123456789abcdef pretrained.freeze=stem", 2),
+        ("pretrained.digest=none pretrained.freeze=none", 2),
+    ]
+    assert len(found(tmp_path, "pretrained.digest")[0].groups) == 2
+
+
 def test_where_the_files_lie_does_not_matter_but_for_own_images(tmp_path: Path):
     for seed, root in enumerate(("here", "there")):
         write(tmp_path / "digits" / root, seed, data=DATA | {"root": root})

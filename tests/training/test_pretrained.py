@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from resnet_lab.config.compose import load_config
 from resnet_lab.config.overrides import overrides_of
 from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.interrupts import RunFailed
+from resnet_lab.report.collect import collect
+from resnet_lab.report.comparison import compare
 from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.place import directory_name
 from resnet_lab.tasks.base import task_of
@@ -38,12 +39,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lab = Lab(tmp_path_factory.mktemp("trained"))
     lab.run(*SMALL, "seed=3", "trainer.max_epochs=2")
     return lab.directory(*SMALL, "seed=3", "trainer.max_epochs=2").path
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(logging.getLogger("resnet_lab"), "propagate", True)
-    return caplog
 
 
 def starting_from(run: Path, *changes: str) -> tuple[str, ...]:
@@ -181,6 +176,14 @@ def test_what_does_not_fit_is_refused_before_anything_is_created(
     with pytest.raises(ConfigError, match=message):
         lab.run(*starting_from(trained), *changes)
     assert not lab.output_dir.exists()
+
+
+def test_a_report_compares_it_with_a_start_from_random_weights(lab: Lab, trained: Path):
+    lab.run(*SMALL)
+    digest = lab.run(*starting_from(trained))["pretrained"]["digest"]
+    [comparison] = compare(collect([lab.output_dir]).done)
+    labels = {"pretrained.digest=none", f"pretrained.digest={digest}"}
+    assert {group.label for group in comparison.groups} == labels
 
 
 def test_settings_of_random_weights_may_differ(lab: Lab, trained: Path):

@@ -1,6 +1,5 @@
 """More epochs: a run begins with those of a shorter run, wherever training them again would give the same numbers."""
 
-import logging
 import shutil
 from pathlib import Path
 
@@ -21,12 +20,6 @@ def epochs(number: int, *changes: str) -> tuple[str, ...]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(logging.getLogger("resnet_lab"), "propagate", True)
-    return caplog
 
 
 @pytest.mark.slow
