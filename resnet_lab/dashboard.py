@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resnet_lab import command
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import ConfigError, require
+from resnet_lab.text import printable
 
 REFRESH_SECONDS = 10.0  # between searches for new runs
 
@@ -24,7 +25,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until Ctrl-C. Raises ConfigError if there is no run yet."""
-    options = parser().parse_args(arguments)
+    made = parser()
+    options = made.parse_args(arguments)
+    if not 0 <= options.port < 2**16:
+        made.error(f"--port must be 0 to {2**16 - 1}, got {options.port}")
+    for directory in options.directories:
+        require(directory.is_dir(), f"{printable(str(directory))} is not a directory")
 
     from resnet_lab.report.view import View
     from resnet_lab.rundir.files import temporary_folder
@@ -38,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             while True:
                 try:
-                    return server.wait(REFRESH_SECONDS)
+                    return int(server.wait(REFRESH_SECONDS) != 0)
                 except subprocess.TimeoutExpired:
                     view.update(options.directories)
         finally:

@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "report": {"text", "page", "command", "config", "rundir"},
     "inspect.__main__": {"command", "config", "inspect"},
     "runs": {"text", "command", "config", "rundir"},
-    "dashboard": {"command", "config", "rundir", "report"},
+    "dashboard": {"text", "command", "config", "rundir", "report"},
     "predict": {"command", "use"},
     "evaluate": {"command", "use"},
     "export": {"command", "config", "use"},

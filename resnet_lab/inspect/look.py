@@ -48,6 +48,8 @@ def look(options: argparse.Namespace) -> list[Section]:
     then has the parts completed so far.
     """
     require(0 <= options.seed < 2**63, f"--seed must be 0 to {2**63 - 1}, got {options.seed}")
+    if options.run_dir.is_file() and not options.out:
+        raise ConfigError(f"{printable(str(options.run_dir))} is a file: name a folder for the page with --out")
     refuse_unwritable((options.out or options.run_dir).absolute(), "--out")
     console = plain_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
