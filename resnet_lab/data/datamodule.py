@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import ClassWeights
 from resnet_lab.config.registry import TASKS
@@ -35,6 +35,8 @@ class ImageData(LightningDataModule):
         for part in (self.source.train, self.source.test):
             TASKS.info(config.task).check_labels(part.labels, config.data)
         self.train_rows, self.validation_rows, self.test_rows = split(self.source, config.data)
+        few = f"data.root={config.data.folder}: a test part needs a class with two images or more"
+        require(len(self.test_rows) > 0, few)
         self.notes = [*self.source.notes, *self._notes_on_parts()]
         self.normalise = self._normalisation(config.data)
         self.num_batches, self.num_images = epoch_size(config, len(self.train_rows))

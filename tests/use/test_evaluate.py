@@ -62,6 +62,13 @@ def test_flips_are_the_mean_with_the_mirror_image(pets_run: Path):
     assert not np.allclose(probabilities(trained, images), expected, atol=1e-6)
 
 
+def put_one_each(root: Path, pets: Path) -> Path:
+    for name in ("cat", "dog"):
+        (root / name).mkdir(parents=True)
+        shutil.copy(min((pets / "test" / name).iterdir()), root / name)
+    return root
+
+
 def test_classes_of_another_folder_are_matched_by_name(shell: Shell, pets: Path, pets_run: Path, tmp_path: Path):
     """`dog` is class 0 of this folder and class 1 of the network; a folder without parts is used as a whole."""
     dogs = tmp_path / "dogs"
@@ -71,6 +78,9 @@ def test_classes_of_another_folder_are_matched_by_name(shell: Shell, pets: Path,
     assert made["images"] == {"what": f"all images of {dogs}, 1 of 2 classes", "count": 3}
     assert made["class_errors"] == {"dog": own["class_errors"]["dog"]}
     assert made["confusion"][1] == own["confusion"][1]
+    one_each = put_one_each(tmp_path / "few", pets)
+    [made] = evaluated(shell, tmp_path, pets_run, f"data.root={one_each}")["runs"]
+    assert made["images"] == {"what": f"all images of {one_each}", "count": 2}
     save(dogs / "fox" / "a.png", GREY)
     status, _, err = shell("evaluate", pets_run, f"data.root={dogs}", "data.test=0.5")
     assert (status, err.count("\n")) == (1, 1)
