@@ -67,6 +67,32 @@ class Written(Callback):
             self.epochs.append((epochs_in(directory.last), epochs_in(directory.best)))
 
 
+class LooksForThreads(Callback):
+    """At the start of an epoch, waits until a write has ended, and keeps the threads that are left of it."""
+
+    def __init__(self) -> None:
+        self.left: list[threading.Thread] = []
+        self.writes = 0
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        keeper = next(each for each in trainer.callbacks if isinstance(each, Checkpoints))
+        if keeper.writing:
+            self.writes += 1
+            keeper.writing.result()
+            threads = [thread for thread in threading.enumerate() if thread.name.startswith("checkpoints")]
+            for thread in threads:
+                thread.join(timeout=10)
+            self.left += [thread for thread in threads if thread.is_alive()]
+
+
+def test_no_thread_outlives_its_write(lab: Lab):
+    """OpenMP would count its team, and slow the training down."""
+    looks = LooksForThreads()
+    lab.run(callbacks=[looks])
+    assert looks.writes > 0
+    assert looks.left == []
+
+
 def epochs_in(path: Path) -> int:
     return len(torch.load(path, weights_only=True)["history"])
 
