@@ -69,7 +69,7 @@ class Searching(OptunaSweeperImpl):
             raise ConfigError("hydra/sweeper/sampler=grid is not a search: use hydra/sweeper=grid instead")
         self.objectives = list(config.objective) or [f"val_{score}"]
         if self.pruner is not None:
-            self._refuse_pruner_unless_possible(f"val_{score}", config.hydra.launcher._target_)
+            self._refuse_pruner_unless_possible(f"val_{score}", config.hydra.launcher["_target_"])
         show_on_terminal()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)

@@ -13,6 +13,7 @@ from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.enums import Weights
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.pretrained import PretrainedConfig
+from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_dict
 from resnet_lab.data import fingerprint
@@ -32,7 +33,7 @@ class Origin:
     """A trained network, and a digest of all that a run takes from it."""
 
     net: ResNetV2
-    task: str
+    task: str  # "" for published weights, whose labels are classes
     classes: tuple[str, ...]  # empty if they are not known, or labels are not classes
     digest: str
     is_published: bool  # by others, with the normalisation of ImageNet
@@ -90,7 +91,8 @@ class Pretrained:
         stored = trained.net.state_dict()
         new = {_layer(name) for name in state if name not in stored or stored[name].shape != state[name].shape}
         same_classes = not trained.classes or trained.classes == tuple(classes)
-        same_outputs = config.task == trained.task and same_classes
+        same_task = TASKS.info(config.task).weighs if trained.is_published else config.task == trained.task
+        same_outputs = same_task and same_classes
         if not same_outputs:
             new.add(OUTPUTS)
         for part in config.pretrained.freeze:
@@ -143,7 +145,7 @@ def _trained(chosen: PretrainedConfig) -> Origin:
 def _load(path: Path, checkpoint: Weights) -> Origin:
     if net := published_network(path):
         require(checkpoint is Weights.last, f"{path} holds published weights, of which there is no best checkpoint")
-        return Origin(net, "classification", (), weights_digest(net, ["classification", ()]), is_published=True)
+        return Origin(net, "", (), weights_digest(net, ["", ()]), is_published=True)
     config, net, classes = load_with_classes(path, checkpoint.name)
     return Origin(net, config.task, classes, weights_digest(net, [config.task, classes]), is_published=False)
 
@@ -179,6 +181,8 @@ def _layer(name: str) -> str:
 
 
 def _difference(trained: Origin, config: Config, classes: Sequence[str]) -> str:
+    if trained.is_published:
+        return "published weights are for classes"
     if trained.task != config.task:
         return f"task was {trained.task}"
     if len(trained.classes) != len(classes):

@@ -81,7 +81,7 @@ def test_tf32_is_used_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch):
             used = {torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32}
             assert used == {precision == "tf32"}
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (7, 5))
-    with pytest.raises(ConfigError, match=r"trainer\.precision=tf32 needs a GPU .* use 32-true"):
+    with pytest.raises(ConfigError, match=r"trainer\.precision=tf32 needs an NVIDIA GPU .* use 32-true"):
         runtime("trainer.precision=tf32")
 
 
