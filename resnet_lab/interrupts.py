@@ -84,7 +84,8 @@ def keyboard_interrupts() -> Iterator[None]:
         sys.exit(interrupted.exit_status)
     finally:
         for signum, handler in former.items():
-            signal.signal(signum, handler)
+            if handler is not None:  # None: C code installed it
+                signal.signal(signum, handler)
 
 
 @contextmanager

@@ -22,9 +22,10 @@ GRID = 64  # number of augmented training images
 
 
 class Dashboard(Observer):
-    """Write once, at the start: hyper-parameters (HPARAMS), configuration and network (TEXT), training images (IMAGES).
+    """Write at the start: hyper-parameters (HPARAMS), configuration and network (TEXT), training images (IMAGES).
 
-    CUSTOM SCALARS has one chart of the training and validation scores, and one of the losses.
+    What depends on settings alone is written again when a run continues, which may have begun with a former version or
+    as a shorter run. CUSTOM SCALARS has one chart of the training and validation scores, and one of the losses.
 
     The metrics of HPARAMS are the run's scalars `<score>/val` and `test/<score>`; the table shows their last values.
     """
@@ -33,10 +34,8 @@ class Dashboard(Observer):
         self.config = config
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        continued_from = pl_module.hyper_parameters.get("continued_from") or {"step": 0}
         writer: Any = trainer.loggers[0].experiment  # type: ignore[attr-defined]
-        if trainer.global_step == continued_from["step"]:  # a shorter run had other settings
-            self._describe_settings(writer)
+        self._describe_settings(writer)
         if trainer.global_step == 0:
             self._describe_network(trainer, writer)
 
@@ -47,15 +46,15 @@ class Dashboard(Observer):
         experiment, *session = hparams(values, {tag(f"val/{task.score}"): None, f"test/{task.score}": None})
         for hparam_summary in (_marked(experiment), *session):
             writer.file_writer.add_summary(hparam_summary, 0)
-
-    def _describe_network(self, trainer: Trainer, writer: Any) -> None:
-        task, summary = TASKS.info(self.config.task), io.StringIO()
-        plain_console(100, file=summary).print(tree(self.config, measure(self.config)))
-        writer.add_text("summary", as_code(summary.getvalue()), 0)
         charts = {task.label(task.score): task.score, "loss": "loss"}
         tags = {title: [tag(f"train/{name}"), tag(f"val/{name}")] for title, name in charts.items()}
         lines = {title: ["Multiline", pair] for title, pair in tags.items()}
         writer.add_custom_scalars({"training and validation": lines})
+
+    def _describe_network(self, trainer: Trainer, writer: Any) -> None:
+        summary = io.StringIO()
+        plain_console(100, file=summary).print(tree(self.config, measure(self.config)))
+        writer.add_text("summary", as_code(summary.getvalue()), 0)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images, _ = next(iter(data.train_dataloader()))
         shown = PixelRange.of(data.normalise, images.device).pictures(images[:GRID])

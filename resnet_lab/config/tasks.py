@@ -14,6 +14,7 @@ class Classed(Protocol):
     num_classes: int | None
 
 
+TAKEN = ("loss", "train", "val", "test", "gradient", "share", "inside")  # words of TensorBoard's tags
 FIGURES = ("flow", "filters", "maps", "patterns", "inversion", "saliency", "mistakes")  # the parts of `inspect`
 
 
@@ -57,8 +58,9 @@ class TaskInfo(Scoring):
     weighs: bool = False  # whether the loss supports `optim.class_weights`, and labels are classes
 
     def __post_init__(self) -> None:
-        if self.score == "loss" or not self.score.isidentifier():
-            raise ConfigError(f"the score of {self.help} must be a word other than loss, got {self.score!r}")
+        if self.score in TAKEN or not self.score.isidentifier():
+            others = ", ".join(TAKEN)
+            raise ConfigError(f"the score of {self.help} must be a word other than {others}; got {self.score!r}")
         if unknown := [name for name in self.figures if name not in FIGURES]:
             raise ConfigError(f"the figures of {self.help} can be {', '.join(FIGURES)}; got {unknown[0]}")
 

@@ -106,10 +106,11 @@ def _refuse_others(stored: dict[str, Tensor], expected: dict[str, Tensor]) -> No
 def _read(path: Path) -> dict[str, Tensor] | None:
     try:
         with path.open("rb") as file:
-            is_zip = file.read(2) == b"PK"
+            start = file.read(2)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    return _of_torch(path) if is_zip else _of_safetensors(path)
+    require(start[:1] != b"\x80", f"{path} is in the format of before torch 1.6: save it again (docs/training.md)")
+    return _of_torch(path) if start == b"PK" else _of_safetensors(path)
 
 
 def _of_torch(path: Path) -> dict[str, Tensor]:

@@ -23,7 +23,8 @@ from resnet_lab.config.schema import Config
 from resnet_lab.training.harmless import harmless
 from resnet_lab.training.runtime import Runtime
 
-ABOUT_SETTINGS = ("config/", "_hparams_/")  # how the tags begin under which the dashboard writes a run's settings
+# How the tags begin that a run which continues writes again: the dashboard's, as it starts, and those of the test.
+AGAIN = ("config/", "_hparams_/", "custom_scalars__config__", "test/")
 
 
 def make_trainer(
@@ -96,6 +97,7 @@ def take_snapshot(trainer: Trainer) -> dict[str, Any]:
 
 # TensorBoard sorts groups of charts by name and opens the first ones: the error, the loss, the learning rate.
 GROUPS = {"gradient": "network gradient", "share": "network share", "inside": "pictures"}
+PICTURES = ("augmented training images", "first-layer filters")
 SPEEDS = ("images_per_second", "seconds")
 
 
@@ -107,7 +109,9 @@ def tag(name: str) -> str:
     group, slash, what = name.partition("/")
     if group in ("train", "val"):
         return f"{what}/{group}"
-    return f"speed/{name}" if name in SPEEDS else f"{GROUPS.get(group, group)}{slash}{what}"
+    if name in SPEEDS:
+        return f"speed/{name}"
+    return f"pictures/{name}" if group in PICTURES else f"{GROUPS.get(group, group)}{slash}{what}"
 
 
 class EventLogger(TensorBoardLogger):
@@ -144,19 +148,18 @@ class EventLogger(TensorBoardLogger):
 
         Events after the checkpoint that a run continues from will be recorded again, and so will the test. A run that
         starts from scratch passes -1 for `last_step` and keeps nothing. `shorter` is the directory of the shorter run
-        with which this one began: its files stay, and what they say about its settings is not copied.
+        with which this one began: its files stay.
         """
         old_files = _event_files(Path(self.log_dir))
         others = _event_files(shorter) if shorter else []
         file_writer: Any = self.experiment._get_file_writer()
         copied: set[tuple[int, str]] = set()  # a process that was killed while copying leaves duplicates
         for file in [*old_files, *others]:
-            unwanted = ("test/", *(ABOUT_SETTINGS if file in others else ()))
             for event in LegacyEventFileLoader(str(file)).Load():  # EventFileLoader would convert scalars to tensors
                 for value in event.summary.value:
                     value.tag = tag(value.tag)
                 tags = {(event.step, value.tag) for value in event.summary.value}
-                is_wanted = not any(name.startswith(unwanted) for _, name in tags)
+                is_wanted = not any(name.startswith(AGAIN) for _, name in tags)
                 if tags - copied and event.step <= last_step and is_wanted:
                     file_writer.event_writer.add_event(event)
                     copied |= tags

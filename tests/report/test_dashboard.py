@@ -1,6 +1,7 @@
 """TensorBoard on a sweep: runs are named by what varies, and nothing else."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -48,6 +49,19 @@ def test_runs_are_named_by_what_varies(tmp_path: Path):
     trained(runs / "other" / "b" / "seed-1", 1, 5)  # the same once more
     view.update([runs])
     assert shown(view) == ["units=3 seed=0", "units=5 seed=0", "units=5 seed=1", "units=5 seed=1 #2"]
+    trained(runs / "before" / "b" / "seed-1", 1, 5)  # is read first: each name is of another run now
+    view.update([runs])
+    for folder in view.folder.iterdir():
+        assert len({link.resolve().parent for link in folder.iterdir() if link.is_symlink()}) == 1
+    assert len(shown(view)) == 5
+
+
+def test_a_folder_of_any_name_can_be_shown(tmp_path: Path):
+    strange = tmp_path / "runs" / os.fsdecode(b"caf\xe9\n")
+    write(strange / "a" / "seed-0")
+    view = View(tmp_path / "view")
+    view.update([tmp_path / "runs"])
+    assert shown(view) == ["caf\\xe9\\x0a"]
 
 
 def test_links_follow_a_run_that_continues(tmp_path: Path):
@@ -74,7 +88,9 @@ def test_hparams_show_the_settings_that_vary(tmp_path: Path):
             HParamsPluginData.FromString(metadata[f"_hparams_/{name}"].plugin_data.content)
             for name in ("experiment", "session_start_info")
         )
-        assert [info.name for info in listed.experiment.hparam_infos] == ["units", "seed"]
+        domains = {info.name: list(info.domain_discrete) for info in listed.experiment.hparam_infos}
+        assert domains == {"units": [3.0, 5.0], "seed": [0.0, 1.0]}  # to filter by
+        assert all(info.differs for info in listed.experiment.hparam_infos)
         assert [info.name.tag for info in listed.experiment.metric_infos] == ["error/val", "test/error"]
         values = own.session_start_info.hparams
         assert folder.name == f"units={values['units'].number_value:g} seed={values['seed'].number_value:g}"

@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.demos.boring_classes import BoringModel
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from support.lab import Lab, scalars
+from support.lab import Lab, events, scalars
 from torch import Tensor
 
 from resnet_lab.interrupts import Interrupted
@@ -229,6 +229,7 @@ def test_events_of_a_run_that_continues_move_into_one_file(tmp_path: Path):
         for step in (first, first + 1):
             former.log_metrics({"train/loss": float(step)}, step=step)
         former.log_metrics({"test/loss": 0.0}, step=first)
+        former.experiment.add_custom_scalars({"charts": {"loss": ["Multiline", ["train/loss"]]}})  # written again
         former.experiment.add_scalar("train/loss", float(first + 2), first + 2)  # the tag of former versions
         former.close()
     logger = EventLogger(tmp_path)
@@ -237,5 +238,6 @@ def test_events_of_a_run_that_continues_move_into_one_file(tmp_path: Path):
     logger.close()
     assert len(list(tmp_path.iterdir())) == 1
     written = scalars(tmp_path)
+    assert events(tmp_path).Tags()["tensors"] == []
     assert sorted(written.pop("loss/train")) == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 40.0)]
     assert not written

@@ -205,7 +205,7 @@ def changed(**tensors: Tensor | None) -> Callable[[Path, Any], Path]:
         ),
         (lambda folder, weights: torch_file(folder, [*weights.values()]), "does not hold weights by their names"),
         (cut_safetensors, "is no safetensors file, and none of torch.save"),
-        (legacy, "is no safetensors file, and none of torch.save"),
+        (legacy, "is in the format of before torch 1.6: save it again"),
         (changed(conv1_weight=None), "the lab can build: conv1.weight is missing, or has another form$"),
         (changed(layer2_1_bn3_bias=None), "build: layer2.1.bn3.bias is missing$"),
         (changed(layer2_1_se_fc=torch.zeros(1)), "build: layer2.1.se.fc is left over$"),
