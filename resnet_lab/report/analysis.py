@@ -105,9 +105,10 @@ class Analysis:
         if self.measure == TEST or self.best is None or len(self.rows) < 2:
             return []
         scoring = self.comparison.scoring
-        validation, test = (interval(self.best.scores[m], scoring) or "unknown" for m in (VALIDATION, TEST))
-        name, unit = f"{scoring.score} of {self.best.group.label}", scoring.unit
-        return [f"the validation {name} is the lowest, {validation} {unit}; its test {scoring.score} is {test} {unit}"]
+        shown = (interval(self.best.scores[m], scoring) for m in (VALIDATION, TEST))
+        validation, test = (f"{value} {scoring.unit}".rstrip() if value else "unknown" for value in shown)
+        name = f"{scoring.score} of {self.best.group.label}"
+        return [f"the validation {name} is the lowest, {validation}; its test {scoring.score} is {test}"]
 
 
 def analyse(number: int, comparison: Comparison, by_test: bool = False) -> Analysis:

@@ -46,7 +46,7 @@ class Made:
 
     path: Path
     fields: Fields
-    listed: bytes
+    listed: Summary
 
 
 class View:
@@ -106,7 +106,7 @@ def _plain(value: Value) -> bool | float | str:
     return text(value)
 
 
-def _listed(rows: Iterable[Fields], scores: Iterable[str]) -> bytes:
+def _listed(rows: Iterable[Fields], scores: Iterable[str]) -> Summary:
     """Return what HPARAMS lists: the settings with their values, so that it can filter by them, and the scores."""
     values: dict[str, list[Any]] = {}
     for fields in rows:
@@ -122,8 +122,7 @@ def _listed(rows: Iterable[Fields], scores: Iterable[str]) -> bytes:
     for info in content.experiment.hparam_infos:
         info.differs = True  # else only the first five are shown
     summary.value[0].metadata.plugin_data.content = content.SerializeToString()
-    listed: bytes = summary.SerializeToString()
-    return listed
+    return summary
 
 
 def _write_settings(file: Path, name: str, made: Made) -> None:
@@ -131,7 +130,7 @@ def _write_settings(file: Path, name: str, made: Made) -> None:
     own = hparams.hparams_pb({field: _plain(value) for field, value in made.fields.items()}, trial_id=name)
     with file.open("wb") as stream:
         writer = RecordWriter(stream)
-        for summary in (Summary.FromString(made.listed), own):
+        for summary in (made.listed, own):
             writer.write(Event(wall_time=time.time(), summary=summary).SerializeToString())
 
 

@@ -36,7 +36,11 @@ class Origin:
     task: str  # "" for published weights, whose labels are classes
     classes: tuple[str, ...]  # empty if they are not known, or labels are not classes
     digest: str
-    is_published: bool  # by others, with the normalisation of ImageNet
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the weights are those of others, for images normalised as those of ImageNet."""
+        return not self.task
 
 
 _known: dict[tuple[str | None, str], Origin] = {}  # by run and checkpoint, until `look_again`
@@ -145,9 +149,9 @@ def _trained(chosen: PretrainedConfig) -> Origin:
 def _load(path: Path, checkpoint: Weights) -> Origin:
     if net := published_network(path):
         require(checkpoint is Weights.last, f"{path} holds published weights, of which there is no best checkpoint")
-        return Origin(net, "", (), weights_digest(net, ["", ()]), is_published=True)
+        return Origin(net, "", (), weights_digest(net, ["", ()]))
     config, net, classes = load_with_classes(path, checkpoint.name)
-    return Origin(net, config.task, classes, weights_digest(net, [config.task, classes]), is_published=False)
+    return Origin(net, config.task, classes, weights_digest(net, [config.task, classes]))
 
 
 def _refuse_other_architecture(there: ModelConfig, here: ModelConfig, run: str) -> None:
