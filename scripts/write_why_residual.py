@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -12,7 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from resnet_lab.config.tasks import CLASSIFICATION
-from resnet_lab.report.statistics import Difference, differences, holm
+from resnet_lab.report.effects import contrast
+from resnet_lab.report.means import estimate
+from resnet_lab.report.procedures import LEVEL
+from resnet_lab.report.scale import Scale
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 FOLDER, PAGE = RESULTS / "why_residual", RESULTS / "why_residual.md"
@@ -26,6 +28,7 @@ KINDS = {
 }
 KIND_NAMES = [name for name, *_ in KINDS.values()]
 PAIRS = [("plain", "residual"), ("plain", "plain, stacks bridged"), ("residual", "residual, stacks bridged")]
+TEST_IMAGES = 360
 STACKS = {"stacks.0": "first", "stacks.1": "second", "stacks.2": "third"}
 
 Run = dict[str, Any]
@@ -139,24 +142,29 @@ def page(measured: Mapping[str, Any], groups: Groups) -> str:
             "convolutions a unit, filters 16, 32, 64, 50 epochs of the default recipe.\n",
             "## Training\n",
             "![Training error by epoch](why_residual/curves.png)\n",
+            caption("Training error by epoch", seeds),
             errors_table(groups, "test_error", "Test error in % after the last epoch"),
             errors_table(groups, "train_error", "Training error in % in the last epoch"),
-            "Differences of the test error, by the paired t-test over seeds, p values corrected for all these pairs "
-            "(Holm), ± half of the 95 % interval:\n",
-            *(f"- {said}" for said in verdicts(groups)),
-            f"\nWith {len(seeds)} seeds a large difference can stay undecided: where the table shows one and the list "
-            "does not, more seeds are needed.\n",
+            "How many times as large the test error becomes (geometric means over seeds; logarithms, since the spread "
+            "grows with the error; each group with its own variance), with intervals that hold together with 95 % "
+            f"confidence (Bonferroni; n = {len(seeds)} seeds of each network):\n",
+            verdicts(groups),
+            "An interval that contains 1 is unresolved: more seeds would be needed to say whether the error changes, "
+            "and nothing here says that it does not.\n",
             "## Gradients\n",
             "![Norm of the gradient by the output of every unit](why_residual/gradients.png)\n",
+            caption("Norm of the gradient", seeds),
             "How much smaller or larger the gradient has become on its way back through all units, as the ratio of its "
-            "norm at the stem to that at the last unit, in powers of ten (0: unchanged):\n",
+            "norm at the stem to that at the last unit, in powers of ten (0: unchanged), mean ± standard deviation "
+            f"over {len(seeds)} seeds:\n",
             fall_table(groups),
             direction(groups),
             "## What is still known of the image\n",
             "![Error of recovered images by spatial frequency](why_residual/inversion.png)\n",
+            caption("Error of recovered images", seeds),
             "Images were looked for that have the same tensor after a stack (resnet_lab.inspect.inversion; ten "
             "validation images, no prior). The error at the finest scale, half a cycle per pixel, and at the coarsest, "
-            "in parts of the image's own power there:\n",
+            f"in parts of the image's own power there, mean ± standard deviation over {len(seeds)} seeds:\n",
             *(lost_table(groups, layer, ordinal) for layer, ordinal in STACKS.items()),
             "Where an error is above 1, that scale is not lost but made up. A search that ends before it has found the "
             "best image counts as loss too, so that these are upper bounds.\n",
@@ -185,23 +193,40 @@ def errors_table(groups: Groups, what: str, title: str) -> str:
     rows = [
         [f"{depth}", *(spread([last(r, what) for r in runs]) for runs in g.values())] for depth, g in groups.items()
     ]
-    return f"{title}, mean ± standard deviation:\n\n{table(['layers', *KIND_NAMES], rows)}"
+    n = len(next(iter(groups.values()))[KIND_NAMES[0]])
+    return f"{title}, mean ± standard deviation over {n} seeds:\n\n{table(['layers', *KIND_NAMES], rows)}"
 
 
-def verdicts(groups: Groups) -> list[str]:
-    """What can be said of the test errors of PAIRS at every depth, corrected for all of these pairs together."""
-    found: list[Difference] = []
-    for depth, group in groups.items():
-        for pair in PAIRS:
-            errors = {f"{name}, {depth} layers,": by_seed(group[name]) for name in pair}
-            found += differences(errors)
-    corrected = iter(holm([difference.p for difference in found if difference.p is not None]))
-    return [(d if d.p is None else replace(d, p=next(corrected))).words(CLASSIFICATION) for d in found]
+def caption(what: str, seeds: Sequence[int]) -> str:
+    """What a figure shows, and of how many runs."""
+    return f"{what}: lines are means over {len(seeds)} seeds, shades reach from the smallest to the largest of them.\n"
 
 
-def by_seed(runs: Sequence[Run]) -> dict[str, float]:
-    """Test errors, as two groups are paired by."""
-    return {str(run["seed"]): run["test_error"] for run in runs}
+def verdicts(groups: Groups) -> str:
+    """The ratios of the test errors of PAIRS at every depth, and averaged over all depths."""
+    errors = [run["test_error"] for group in groups.values() for runs in group.values() for run in runs]
+    scale = Scale.of(CLASSIFICATION.scoring, True, errors, TEST_IMAGES)
+    names = [(depth, kind) for depth in groups for kind in KIND_NAMES]
+    means = estimate(
+        {
+            f"{depth} {kind}": [("", scale.transform(r["test_error"])) for r in groups[depth][kind]]
+            for depth, kind in names
+        }
+    )
+    averages: list[list[int]] = [*([depth] for depth in groups), [*groups]]
+    rows = []
+    for depths in averages:
+        cells = []
+        for before, after in PAIRS:
+            weights = np.zeros(len(names))
+            for depth in depths:
+                weights[names.index((depth, after))] += 1 / len(depths)
+                weights[names.index((depth, before))] -= 1 / len(depths)
+            found = contrast(weights, means, LEVEL / (len(PAIRS) * len(averages)))
+            low, mean, high = (scale.number(value) for value in (found.low, found.mean, found.high))
+            cells.append(f"{mean} ({low} to {high}{'' if found.resolved else ', unresolved'})")
+        rows.append([str(*depths) if len(depths) == 1 else "all, averaged", *cells])
+    return table(["layers", *(f"{before} → {after}" for before, after in PAIRS)], rows)
 
 
 def fall_table(groups: Groups) -> str:
@@ -226,8 +251,7 @@ def direction(groups: Groups) -> str:
         "Before training gradients "
         + ("grow on their way back in every one of these networks" if grows else "grow in some, and vanish in others")
         + (", and at every depth more in every plain one than in any residual one. " if more else ". ")
-        + "BatchNorm keeps them from vanishing; what depth does without shortcuts is that the layers near the image "
-        "and those near the loss are given gradients of ever more different size.\n"
+        + "All of these networks have BatchNorm, which was not varied.\n"
     )
 
 

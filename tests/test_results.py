@@ -6,10 +6,28 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from resnet_lab.config.tasks import CLASSIFICATION
+from resnet_lab.report import words
+from resnet_lab.report.effects import effects
+from resnet_lab.report.means import Means, estimate
+from resnet_lab.report.procedures import seeds_needed, with_baseline, with_best
+from resnet_lab.report.scale import Scale
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 WORDS = " ".join((RESULTS / "README.md").read_text().split())
+
+
+def means_of(comparison: dict[str, Any], is_block: bool = False) -> Means:
+    """The test errors of a stored report; `is_block`: each seed has its own split."""
+    return estimate(
+        {
+            group["group"]: [(run["run"] if is_block else "", run["test_last"]) for run in group["runs"]]
+            for group in comparison["groups"]
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +40,22 @@ def test_the_study_of_reductions(reduction: dict[str, Any]):
     groups = {group["fields"]["reduction"]: group for group in reduction["groups"]}
     assert list(groups) == [1, 2, 4, 8, 16]
     assert all(len(group["runs"]) == 10 and not group["missing"] for group in groups.values())
-    assert (reduction["pairs_tested"], reduction["pairs_distinguishable"]) == (10, 0)
-    assert f"the smallest p is {min(d['p'] for d in reduction['differences']):.3f}" in WORDS
+    means = means_of(reduction)
+    found = {d.group: d for d in with_best(means)}
+    assert not any(d.resolved for d in found.values())
+    for name, before in (("reduction=1", "the best by"), ("reduction=16", "its MACs, by")):
+        assert f"{before} {found[name].low:.2f} to {found[name].high:.2f} points" in WORDS
+    [effect] = effects([{"reduction": int(name.partition("=")[2])} for name in means.names], means)
+    [_, halving] = words.effect(effect, Scale(CLASSIFICATION.scoring))
+    assert f"changes the error by {halving.partition(': ')[2]}." in WORDS
+    std = np.sqrt(means.variances.mean())
+    assert f"with a chance of 80 %, {seeds_needed(0.3, std, 5)} seeds" in WORDS
     costs = {name: group["costs"]["macs"] for name, group in groups.items()}
     assert round(costs[1] / costs[16]) == 31  # "a thirtieth"
     assert round(costs[1] / costs[2]) == 3
     errors = {name: group["errors"]["test_last"]["mean"] for name, group in groups.items()}
     assert min(errors, key=errors.__getitem__) == 2
-    assert f"has the lowest error, {errors[2]:.2f} %" in WORDS
-    assert f"three times as much, {errors[1]:.2f} %" in WORDS
-    assert max(errors.values()) - min(errors.values()) < 1
+    assert f"has the lowest mean, {errors[2]:.2f} %" in WORDS
 
 
 @pytest.mark.parametrize(("index", "images"), [(0, 100), (1, 200)])
@@ -41,13 +65,14 @@ def test_the_study_of_few_digits(index: int, images: int):
     assert comparison["axes"] == ["pretrained.digest"]
     groups = {group["fields"]["pretrained.digest"]: group for group in comparison["groups"]}
     assert all(len(group["runs"]) == 10 and not group["missing"] for group in groups.values())
-    assert (comparison["pairs_tested"], comparison["pairs_distinguishable"]) == (1, 0)
-    [difference] = comparison["differences"]
+    label = next(group["group"] for group in comparison["groups"] if group["fields"]["pretrained.digest"] is None)
+    [difference] = with_baseline(means_of(comparison, is_block=True), label)
+    assert not difference.resolved
     random = groups.pop(None)["errors"]["test_last"]
     [trained] = (group["errors"]["test_last"] for group in groups.values())
     cells = [f"{errors['mean']:.2f} ± {errors['half']:.2f} %" for errors in (random, trained)]
-    p = f"{difference['mean']:.2f} ± {difference['half']:.2f} points, p = {difference['p']:.2g}"
-    assert f"| {images} | {cells[0]} | {cells[1]} | {p} |" in WORDS
+    mean, low, high = (f"{value:.2f}".replace("-", "−") for value in (difference.mean, difference.low, difference.high))
+    assert f"| {images} | {cells[0]} | {cells[1]} | {mean} points ({low} to {high}) |" in WORDS
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,17 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from resnet_lab.config.tasks import Scoring
+from resnet_lab.report import words
 from resnet_lab.report.comparison import Comparison, Group
-from resnet_lab.report.statistics import Difference, Summary, differences, front, summarise
+from resnet_lab.report.effects import Effect, Interaction, effects, interactions
+from resnet_lab.report.means import Means, estimate
+from resnet_lab.report.procedures import Difference, all_pairs, with_baseline, with_best
+from resnet_lab.report.question import Question
+from resnet_lab.report.scale import Scale
+from resnet_lab.report.setting import Line, setting
+from resnet_lab.report.statistics import Summary, front, summarise
 from resnet_lab.rundir.stored_runs import StoredRun
-from resnet_lab.text import shares
+from resnet_lab.text import first_few, shares
 
 TEST, VALIDATION = "test_last", "val_last"  # the ones that groups can be compared by
 MEASURES = {
@@ -32,13 +39,21 @@ COSTS = {
     "peak_memory": "peak memory (bytes)",
 }
 BASIS = (
-    "{units}, as mean ± half the width of the 95 % interval (Student's t) over seeds. Groups are compared at the last "
-    "epoch, so no epoch is selected. The best epoch is the one with the lowest validation {score}. "
-    "Differences: paired t-test on the seeds that both groups have, if there are at least two, otherwise Welch's "
-    "t-test; p values are corrected by Holm's method over all testable pairs of a comparison; ± is half the width of "
-    "the uncorrected 95 % interval. Seconds and memory are means, and depend on what else the machine runs."
+    "{units}, as mean ± half the width of the 95 % interval (Student's t) over runs; ± shows the noise of seeds, not "
+    "that of a small test set. Groups are compared at the last epoch, so no epoch is selected. The best epoch is the "
+    "one with the lowest validation {score}. {procedure} Each group has its own variance (Welch-Satterthwaite); splits "
+    "of the data are blocks. The intervals of a comparison hold together with 95 % confidence. Seconds and memory are "
+    "means, and depend on what else the machine runs."
 )
-MANY = 8  # groups; if there are more, only the pairs with the best group are listed
+PROCEDURES = {
+    "best": "Groups are compared with the best (Hsu; Holm's method over the groups, since several may be the best).",
+    "baseline": "Groups are compared with the baseline (Dunnett, two-sided).",
+}
+ALL_PAIRS = "All pairs are compared by the method of Games and Howell."
+MANY = 8  # groups or pairs; of more, the sentences say how many differ, and the table or pairs.csv has each
+SIZES = (0.1, 0.3, 1.0)  # points, for which the power is given; for other units than %, hundredths of the lowest mean
+MOST_INTERACTING = 200  # groups; tests of interactions of more take long
+RATIOS = (1.03, 1.1, 1.3)  # on the logarithmic scale
 
 
 @dataclass(slots=True)
@@ -64,41 +79,72 @@ class Analysis:
     measure: str  # TEST or VALIDATION
     rows: list[Row]
     best: Row | None  # the row with the lowest mean; None if no row has a score
-    differences: list[Difference]
+    setting: list[Line]
+    scale: Scale
+    margin: float | None  # on the scale
+    means: Means  # on the scale, of the groups with at least two runs
+    baseline: str | None  # the label of the group that others are compared with, instead of the best
+    differences: list[Difference]  # of groups from the best, or from the baseline
+    pairs: list[Difference]  # if asked for
+    effects: list[Effect]
+    interactions: list[Interaction]
 
     def shows(self, row: Row, measure: str) -> bool:
         """Return whether to show one of MEASURES: test scores of all rows, or only of the one chosen by validation."""
         return self.measure == TEST or row is self.best or not measure.startswith("test")
 
-    @property
-    def listed(self) -> list[Difference]:
-        """All pairs, or with more than MANY groups those with the best one; the most significant first."""
-        best = self.best.group.label if self.best and len(self.rows) > MANY else None
-        pairs = [d for d in self.differences if best in (None, d.better, d.worse)]
-        return sorted(pairs, key=lambda d: math.inf if d.p is None else d.p)
+    def difference(self, row: Row) -> Difference | None:
+        """Return the difference of a row's group from the best, or from the baseline."""
+        return next((d for d in self.differences if d.group == row.group.label), None)
 
     def sentences(self) -> list[str]:
         """What was compared, and the results, one sentence each."""
-        alone = [r.group.label for r in self.rows if (s := r.scores[self.measure]) is None or s.n < 2]
-        said = [self._compared(), *self._chosen()]
-        said += [d.words(self.comparison.scoring) for d in self.listed]
-        if len(self.listed) < len(self.differences):
-            real = sum(d.real for d in self.differences)
-            found = f"{real} of {len(self.differences)} pairs are distinguishable"
-            said.append(f"{found}; only the pairs with the best group are listed")
+        said = [self._compared(), *self._chosen(), *self._verdicts()]
+        for found in self.effects:
+            said += words.effect(found, self.scale)
+        said += [words.interaction(found) for found in sorted(self.interactions, key=lambda found: found.p)[:3]]
+        said += words.power(self.means, self.scale, self._sizes()) + words.caveats(self.means, self.scale)
+        alone = [row.group.label for row in self.rows if row.group.label not in self.means.names]
         if alone and len(self.rows) > 1:
-            said.append(f"no test is possible with fewer than 2 seeds: {', '.join(alone)}")
+            said.append(f"no test is possible with fewer than 2 seeds: {first_few(alone)}")
         if walls := [row.wall for row in self.rows if row.wall]:
             wall = {part: fmean(each[part] for each in walls if part in each) for part in walls[0]}
             said.append(f"wall time of a run: {sum(wall.values()):.0f} s on average ({shares(wall)})")
         return said
 
+    def _verdicts(self) -> list[str]:
+        said = words.against_best(self.differences) if self.baseline is None else []
+        if len(self.differences) <= MANY:
+            told = [d for d in self.differences if d.group != d.other]
+            said += [words.difference(d, self.scale, self.margin) for d in sorted(told, key=lambda d: d.mean)]
+        elif self.baseline is not None:
+            real = [d for d in self.differences if d.resolved]
+            better = sum(d.high < 0 for d in real)
+            said.append(
+                f"{better} groups are better than {self.baseline}, {len(real) - better} are worse, "
+                f"{len(self.differences) - len(real)} are unresolved"
+            )
+        if self.pairs:
+            real = [d for d in self.pairs if d.resolved]
+            said.append(f"{len(real)} of {len(self.pairs)} pairs differ; pairs.csv has all")
+            if len(self.pairs) <= MANY:
+                said += [words.difference(d, self.scale, self.margin) for d in self.pairs]
+        return said
+
+    def _sizes(self) -> list[float]:
+        if self.scale.logarithmic:
+            return [math.log(ratio) for ratio in RATIOS]
+        in_percent = self.comparison.scoring.unit == "%"
+        unit = 1.0 if in_percent or not len(self.means.means) else abs(float(self.means.means.min())) / 10
+        return [size * unit for size in SIZES]
+
     def _compared(self) -> str:
         score = self.comparison.scoring.score
+        logarithm = ", by its logarithm" if self.scale.logarithmic else ""
         if self.measure == TEST:
-            return f"compared by the test {score} at the last epoch"
+            return f"compared by the test {score} at the last epoch{logarithm}"
         others = f"--by-test compares all groups by the test {score} instead"
-        return f"compared by the validation {score} at the last epoch; {others}"
+        return f"compared by the validation {score} at the last epoch{logarithm}; {others}"
 
     def _chosen(self) -> list[str]:
         """Name the group chosen by validation, with its test score."""
@@ -111,10 +157,10 @@ class Analysis:
         return [f"the validation {name} is the lowest, {validation}; its test {scoring.score} is {test}"]
 
 
-def analyse(number: int, comparison: Comparison, by_test: bool = False) -> Analysis:
+def analyse(number: int, comparison: Comparison, question: Question) -> Analysis:
     """Compute the numbers of a comparison: by validation scores, if there are any and not `by_test`, or test scores."""
     rows = [_row(group, comparison.scoring) for group in comparison.groups]
-    measure = VALIDATION if any(row.scores[VALIDATION] for row in rows) and not by_test else TEST
+    measure = VALIDATION if any(row.scores[VALIDATION] for row in rows) and not question.by_test else TEST
     means = [(summary.mean, row) for row in rows if (summary := row.scores[measure])]
     for cost in COSTS if len(rows) > 1 else ():
         points = {
@@ -126,10 +172,41 @@ def analyse(number: int, comparison: Comparison, by_test: bool = False) -> Analy
         for row in rows:
             if row.group.label in on_front:
                 row.fronts.append(cost)
-    samples = {group.label: sample(group, measure) for group in comparison.groups}
-    unit = "seeds" if comparison.one_architecture else "runs"
-    best = min(means, key=lambda pair: pair[0])[1] if means else None
-    return Analysis(number, comparison, measure, rows, best, differences(samples, unit))
+    scale = _scale(comparison, measure, question.log)
+    groups = {group.label: group for group in comparison.groups}
+    estimates = estimate({name: _transformed(group, measure, scale) for name, group in groups.items()})
+    baseline = question.baseline_of(groups)
+    if baseline not in estimates.names:
+        baseline = None
+    fields = [groups[name].fields for name in estimates.names]
+    return Analysis(
+        number=number,
+        comparison=comparison,
+        measure=measure,
+        rows=rows,
+        best=min(means, key=lambda pair: pair[0])[1] if means else None,
+        setting=setting((run for group in comparison.groups for run in group.runs.values()), comparison.axes),
+        scale=scale,
+        margin=question.margin_on(scale),
+        means=estimates,
+        baseline=baseline,
+        differences=with_best(estimates) if baseline is None else with_baseline(estimates, baseline),
+        pairs=all_pairs(estimates) if question.pairs else [],
+        effects=effects(fields, estimates),
+        interactions=interactions(fields, estimates) if len(fields) <= MOST_INTERACTING else [],
+    )
+
+
+def _scale(comparison: Comparison, measure: str, logarithmic: bool) -> Scale:
+    runs = [run for group in comparison.groups for run in group.runs.values()]
+    part = {"test": "test", "val": "validation"}[measure.partition("_")[0]]
+    images = (runs[0].result["images"].get("images") or {}).get(part)
+    scores = [value for run in runs if (value := score(run, measure)) is not None]
+    return Scale.of(comparison.scoring, logarithmic, scores, images)
+
+
+def _transformed(group: Group, measure: str, scale: Scale) -> list[tuple[str, float]]:
+    return [(group.blocks[key], scale.transform(value)) for key, value in sample(group, measure).items()]
 
 
 def labels(scoring: Scoring) -> dict[str, str]:
@@ -139,12 +216,16 @@ def labels(scoring: Scoring) -> dict[str, str]:
 
 def basis(analyses: Iterable[Analysis]) -> str:
     """Return the text that explains the numbers of a report."""
+    analyses = list(analyses)
     scorings = list(dict.fromkeys(analysis.comparison.scoring for analysis in analyses))
     kinds = [f"in {s.unit}".replace("%", "percent") if s.unit else "plain numbers" for s in scorings]
     units = ", ".join(f"{s.score}s are {kind}" for s, kind in zip(scorings, kinds, strict=True))
     units = units or "scores are in the unit of their task"
     score = " or ".join(s.score for s in scorings) or "score"
-    return BASIS.format(units=units[0].upper() + units[1:], score=score)
+    with_baselines = {"best" if analysis.baseline is None else "baseline" for analysis in analyses}
+    procedures = [text for name, text in PROCEDURES.items() if name in with_baselines]
+    procedures += [ALL_PAIRS] if any(analysis.pairs for analysis in analyses) else []
+    return BASIS.format(units=units[0].upper() + units[1:], score=score, procedure=" ".join(procedures))
 
 
 def score(run: StoredRun, measure: str) -> float | None:

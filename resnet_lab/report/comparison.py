@@ -1,4 +1,8 @@
-"""Sort runs into comparisons, which may be compared, and these into groups: by default one architecture each."""
+"""Sort runs into comparisons, which may be compared, and these into groups: by default one architecture each.
+
+Any setting can be an axis, if it is asked for; settings that are no axis must be equal within a comparison. Splits of
+the data need not be: they are blocks.
+"""
 
 import json
 from collections import defaultdict
@@ -19,10 +23,12 @@ from resnet_lab.text import plural, visible
 Value = Any  # a number, a string, None, or a tuple of them
 Fields = dict[str, Value]  # by dotted name
 
-# Sections and settings that must be equal for runs to be compared.
+# Sections and settings that must be equal for runs to be compared, unless they are axes.
 COMPARABLE = ("task", "data", "optim", "augment", "trainer.max_batches", "trainer.patience")
+RUN_AS = {"trainer.max_epochs": "epochs", "trainer.precision": "precision"}  # settings, by what a run made of them
 
-SPLITS = ("data.split_seed", "data.test_split_seed")
+DATA = {"data.name", "data.root", "data.fingerprint"}  # axes whose images differ
+SPLITS = ("data.split_seed", "data.test_split_seed")  # blocks, unless they are axes
 
 GROUP_NAMES = {"bottleneck": "reduction", "stacks": "num_stacks"}  # Hydra groups named differently from the field
 
@@ -31,19 +37,20 @@ GROUP_NAMES = {"bottleneck": "reduction", "stacks": "num_stacks"}  # Hydra group
 class Group:
     """Runs of one architecture, or with `--by` of several.
 
-    The key of a run is its seed, and with `--by` also the axes that do not define the groups. The paired t-test
-    compares runs of two groups that have the same key.
+    The key of a run names its seed, its split of the data if this varies and does not follow the seed, and with `--by`
+    the axes that do not define the groups. Its block is the same without the seed, and with the split in any case.
     """
 
     label: str
     fields: Fields  # the axes in which the groups of the comparison differ
-    runs: dict[str, StoredRun] = field(default_factory=dict)
+    runs: dict[str, StoredRun] = field(default_factory=dict)  # by key
+    blocks: dict[str, str] = field(default_factory=dict)  # by key
     missing: list[str] = field(default_factory=list)  # keys of runs that only other groups of the comparison have
 
 
 @dataclass(slots=True)
 class Comparison:
-    """Groups that may be compared: they have the same task, data, epochs, recipe and precision."""
+    """Groups that may be compared: they have the same task, data, epochs, recipe and precision, axes apart."""
 
     title: str
     axes: list[str]
@@ -54,18 +61,16 @@ class Comparison:
 
 
 def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Comparison]:
-    """Sort finished runs into comparisons, and these into groups: by architecture, or only by the model fields `by`.
+    """Sort finished runs into comparisons, and these into groups: by architecture, or only by the settings `by`.
 
-    Runs that start from trained weights are grouped by these as well. Raises ConfigError for an unknown field.
+    Runs that start from trained weights are grouped by these as well. Raises ConfigError for an unknown setting.
     """
     runs = list(runs)
-    architectures = {run.path: axes(run.config.model) | _start(run.config) for run in runs}
-    chosen = _chosen(by, architectures.values())
-    buckets = _comparable(runs)
+    fields = {run.path: _fields(run.config) for run in runs}
+    chosen = _chosen(by, fields.values())
+    buckets = _comparable(runs, chosen or [])
     told_apart = differing([shared for shared, _ in buckets])
-    return [
-        _comparison(_title(shared, told_apart, bucket[0]), bucket, architectures, chosen) for shared, bucket in buckets
-    ]
+    return [_comparison(_title(shared, told_apart, bucket[0]), bucket, fields, chosen) for shared, bucket in buckets]
 
 
 def axes(model: ModelConfig) -> Fields:
@@ -81,9 +86,17 @@ def axes(model: ModelConfig) -> Fields:
     return fields
 
 
-def _start(config: Config) -> Fields:
-    """Return the settings of `pretrained`, which are the defaults for a run that starts from random weights."""
-    return FROM_RANDOM | _hashable({name: own for name, own in canonical(config).items() if name in FROM_RANDOM})
+def _fields(config: Config) -> Fields:
+    """Return all settings in use: those of the model without their section, as the axes that they are by default."""
+    settings = _hashable({name: own for name, own in canonical(config).items() if not name.startswith("model.")})
+    others = {name: own for name, own in settings.items() if name not in ("seed", *FROM_RANDOM)}
+    start = FROM_RANDOM | {name: own for name, own in settings.items() if name in FROM_RANDOM}
+    return axes(config.model) | start | others
+
+
+def is_architecture(name: str) -> bool:
+    """Return whether a setting is an axis by default: one of the model, or of the weights it starts from."""
+    return name in DEFAULTS or name in FROM_RANDOM
 
 
 def label(fields: Fields) -> str:
@@ -113,39 +126,33 @@ def differing(rows: Sequence[Fields]) -> list[str]:
     return [name for name in names if len({_key(row.get(name)) for row in rows}) > 1]
 
 
-def settings(run: StoredRun) -> Fields:
-    """Return the settings that must be equal for two runs to be compared."""
+def settings(run: StoredRun, chosen: Iterable[str] = ()) -> Fields:
+    """Return the settings that must be equal for two runs to be compared by the `chosen` ones."""
     ours = canonical(run.config)
     shared = {name: ours[name] for name in ours if not {name, name.partition(".")[0]}.isdisjoint(COMPARABLE)}
     trainer = run.config.trainer
     epochs = trainer.max_epochs if trainer.patience else run.result["epochs"]
-    return {**_hashable(shared), "epochs": epochs, "precision": run.result["precision"]}
+    shared = {**_hashable(shared), "epochs": epochs, "precision": run.result["precision"]}
+    free = {*chosen, *(RUN_AS[name] for name in chosen if name in RUN_AS)}
+    return {name: value for name, value in shared.items() if name not in free}
 
 
-def _comparable(runs: list[StoredRun]) -> list[tuple[Fields, list[StoredRun]]]:
-    """Sort runs by settings, and by their images if these differ.
-
-    If a setting in SPLITS follows the seed (`${seed}`), its values count as equal, and so do the images of the parts.
-    """
+def _comparable(runs: list[StoredRun], chosen: Sequence[str]) -> list[tuple[Fields, list[StoredRun]]]:
+    """Sort runs by settings, and by their images if these differ within a split."""
     buckets: defaultdict[str, list[tuple[StoredRun, Fields]]] = defaultdict(list)
     for run in runs:
-        own = settings(run)
-        buckets[_key(own | dict.fromkeys(SPLITS))].append((run, own))
+        shared = {name: value for name, value in settings(run, chosen).items() if name not in SPLITS}
+        buckets[_key(shared)].append((run, shared))
     parted: dict[str, tuple[Fields, list[StoredRun]]] = {}
     for bucket in buckets.values():
-        following = {name: "seed" for name in SPLITS if _follows_seed(bucket, name)}
-        known = {_fingerprint(run) for run, _ in bucket} - {None}
+        known: defaultdict[int | None, set[str | None]] = defaultdict(set)
+        for run, _ in bucket:
+            known[run.config.data.test_split_seed].add(_fingerprint(run))
+        several = any(len(prints - {None}) > 1 for prints in known.values()) and not DATA.intersection(chosen)
         for run, own in bucket:
-            shared = own | following
-            if len(known) > 1 and "data.test_split_seed" not in following:
-                shared["images"] = _fingerprint(run)
+            shared = own | {"images": _fingerprint(run)} if several else own
             parted.setdefault(_key(shared), (shared, []))[1].append(run)
     return list(parted.values())
-
-
-def _follows_seed(bucket: list[tuple[StoredRun, Fields]], name: str) -> bool:
-    values = {(own.get(name), run.result["seed"]) for run, own in bucket}
-    return len(values) > 1 and all(value == seed for value, seed in values)
 
 
 def _fingerprint(run: StoredRun) -> str | None:
@@ -158,52 +165,58 @@ def _title(shared: Fields, told_apart: list[str], run: StoredRun) -> str:
     """Name the data, the epochs, and the settings that distinguish this comparison from the others."""
     data = run.config.data
     where = f" {data.folder.name}" if data.own_images else ""
-    epochs = plural(shared["epochs"], "epoch")
+    epochs = plural(shared["epochs"], "epoch") if "epochs" in shared else ""
     others = {name: shared.get(name) for name in told_apart if name not in ("data.name", "epochs")}
     return visible(", ".join(filter(None, [f"{data.name}{where}", epochs, label(others)])))
 
 
 def _comparison(
-    title: str, runs: list[StoredRun], architectures: Mapping[Any, Fields], chosen: list[str] | None
+    title: str, runs: list[StoredRun], fields: Mapping[Any, Fields], chosen: list[str] | None
 ) -> Comparison:
-    varying = differing([architectures[run.path] for run in runs])
-    axes = varying if chosen is None else [name for name in chosen if name in varying] or chosen
-    others = [name for name in varying if name not in axes]
+    varying = differing([fields[run.path] for run in runs])
+    by_default = [name for name in varying if is_architecture(name)]
+    axes = by_default if chosen is None else [name for name in chosen if name in varying] or chosen
+    others = [name for name in by_default if name not in axes]
+    splits = [name for name in SPLITS if name in varying and name not in axes]
+    named = [name for name in splits if any(fields[run.path].get(name) != run.result["seed"] for run in runs)]
     groups: dict[str, Group] = {}
     rests: dict[str, str] = {}
     notes: list[str] = []
     for run in runs:
-        fields = {name: architectures[run.path].get(name) for name in axes}
-        group = groups.setdefault(_key(fields), Group(label(fields) or visible(run.result["name"]), fields))
-        rest = label({name: architectures[run.path].get(name) for name in others})
-        block = " ".join(filter(None, [f"seed={run.result['seed']}", rest]))
-        rests[block] = rest
-        if block in group.runs:
-            notes.append(f"{run.path} repeats {group.runs[block].path} (same settings and seed) and is left out")
+        own = fields[run.path]
+        values = {name: own.get(name) for name in axes}
+        group = groups.setdefault(_key(values), Group(label(values) or visible(run.result["name"]), values))
+        rest = label({name: own.get(name) for name in [*named, *others]})
+        key = " ".join(filter(None, [f"seed={run.result['seed']}", rest]))
+        rests[key] = rest
+        if key in group.runs:
+            notes.append(f"{run.path} repeats {group.runs[key].path} (same settings and seed) and is left out")
         else:
-            group.runs[block] = run
+            group.runs[key] = run
+            group.blocks[key] = label({name: own.get(name) for name in [*splits, *others]})
     if others:
         together = f"each group pools architectures that differ in {', '.join(others)}"
         notes.append(f"{together}: n counts runs, and the results hold for these architectures only")
     # A seed is missing only if the group has another run with the same other axes; without any, they may be invalid.
     for group in groups.values():
-        own = {rests[block] for block in group.runs}
-        group.missing = [block for block, rest in rests.items() if rest in own and block not in group.runs]
-    devices = sorted({run.result["device"] for run in runs})
-    if len(devices) > 1:
-        notes.append(f"seconds and memory were measured on different devices: {', '.join(devices)}")
+        own_rests = {rests[key] for key in group.runs}
+        group.missing = [key for key, rest in rests.items() if rest in own_rests and key not in group.runs]
     in_order = sorted(groups.values(), key=lambda group: [order(value) for value in group.fields.values()])
     return Comparison(title, axes, in_order, [*map(visible, notes)], not others, Scoring.of(runs[0].result))
 
 
-def _chosen(by: Sequence[str], architectures: Iterable[Fields]) -> list[str] | None:
+def _chosen(by: Sequence[str], fields: Iterable[Fields]) -> list[str] | None:
     if not by:
         return None
-    known = list(dict.fromkeys(name for fields in architectures for name in fields))
+    fields = list(fields)
+    known = list(dict.fromkeys(name for own in fields for name in own))
     names = [GROUP_NAMES.get(name, name) for name in (name.removeprefix("model.") for name in by)]
     for name in names:
+        if name == "seed":
+            raise ConfigError("--by seed: seeds are repetitions of a group, not an axis; choose another setting")
         if not any(field == name or field.startswith(f"{name}.") for field in known):
-            raise ConfigError(f"--by {name}: no such model field; choose from {', '.join(known)}")
+            which = f"settings that vary: {', '.join(differing(fields)) or 'none'}"
+            raise ConfigError(f"--by {name}: no such setting in these runs; {which}")
     return [field for name in names for field in known if field == name or field.startswith(f"{name}.")]
 
 

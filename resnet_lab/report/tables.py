@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,13 +12,18 @@ from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from resnet_lab.report import words
 from resnet_lab.report.analysis import COSTS, MEASURES, Analysis, Row, basis, interval, score
 from resnet_lab.report.collect import Collected
 from resnet_lab.report.details import details
-from resnet_lab.text import visible
+from resnet_lab.report.procedures import Difference
+from resnet_lab.text import plural, visible
 
 PARTS = {"test": "test", "val": "validation"}  # in headings
+MANY = 2_000  # pairs in report.json; pairs.csv has all
+MOST_ROWS, MOST_LINES, MOST_TROUBLES = 16, 56, 6  # on the terminal
 COLUMNS = ("published", "depth", "params", "MACs", "activations", "seconds", "memory", "front")
 NOT_SHOWN = ("sd", "median", "validation, best", "activations")  # on the terminal
 SHORT = {"macs": "MACs", "peak_memory": "memory"}  # costs that are shown under another name
@@ -36,7 +42,8 @@ def number(value: float | None) -> str:
 def headings(analysis: Analysis) -> list[str]:
     """Return the headings of a comparison: the group, the score it is compared by, the other scores, and the costs."""
     compared_by = _heading(analysis.measure, analysis.comparison.scoring.score)
-    return ["group", "n", compared_by, "sd", "median", *map(_heading, _others(analysis)), *COLUMNS]
+    other = "to the best" if analysis.baseline is None else f"to {analysis.baseline}"
+    return ["group", "n", compared_by, other, "sd", "median", *map(_heading, _others(analysis)), *COLUMNS]
 
 
 def cells(analysis: Analysis, row: Row) -> list[tuple[str, float | None]]:
@@ -54,6 +61,7 @@ def cells(analysis: Analysis, row: Row) -> list[tuple[str, float | None]]:
         (row.group.label, None),
         (str(summary.n if summary else 0), len(row.group.runs)),
         mean(analysis.measure),
+        _to_other(analysis, row),
         shown(summary.std if summary else None),
         shown(summary.median if summary else None),
         *map(mean, _others(analysis)),
@@ -62,6 +70,19 @@ def cells(analysis: Analysis, row: Row) -> list[tuple[str, float | None]]:
         *((number(row.costs.get(cost)), row.costs.get(cost)) for cost in COSTS),
         (", ".join(SHORT.get(cost, cost) for cost in row.fronts), None),
     ]
+
+
+def _to_other(analysis: Analysis, row: Row) -> tuple[str, float | None]:
+    """Format the difference from the best, or from the baseline, with its simultaneous interval."""
+    found = analysis.difference(row)
+    if found is not None and found.group == found.other:
+        sole = not any(d.low <= 0 for d in analysis.differences if d is not found)
+        return "the best" if sole else "the lowest", 0.0
+    if found is None or not math.isfinite(found.low) or not math.isfinite(found.high):
+        return "", None
+    low, mean, high = (analysis.scale.number(value) for value in (found.low, found.mean, found.high))
+    interval = f"{low} to {high}" if found.resolved else f"{low} to {high}: unresolved"
+    return f"{mean} ({interval})", found.mean
 
 
 def _heading(measure: str, score: str = "") -> str:
@@ -96,23 +117,52 @@ def troubles(found: Collected, analyses: Sequence[Analysis]) -> list[str]:
 
 
 def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> None:
-    """Print the tables, without the columns for which a terminal is too narrow."""
-    for analysis in analyses:
-        table = Table(title=analysis.comparison.title, title_justify="left", header_style="bold")
-        titles = headings(analysis)
-        shown = [i for i, title in enumerate(titles) if title not in NOT_SHOWN]
-        for i in shown:
-            table.add_column(titles[i], justify="left" if titles[i] in ("group", "front") else "right")
-        for row in analysis.rows:
-            values = cells(analysis, row)
-            table.add_row(*(values[i][0] for i in shown), style="bold" if row is analysis.best else None)
-        console.print(table)
-        for sentence in [*analysis.sentences(), *analysis.comparison.notes]:
-            console.print(f"- {sentence}", highlight=False)
-        console.print()
-    for trouble in troubles(found, analyses):
-        console.print(f"! {trouble}", highlight=False)
-    console.print(basis(analyses), style="dim")
+    """Print the tables in at most MOST_LINES lines, without the columns for which a terminal is too narrow."""
+    lines: list[str] = []
+    said = [f"! {trouble}" for trouble in troubles(found, analyses)]
+    more = [f"! {len(said) - MOST_TROUBLES} more in report.md"] if len(said) > MOST_TROUBLES else []
+    ending = _lines(console, *said[:MOST_TROUBLES], *more, Text(basis(analyses), style="dim"))
+    room = MOST_LINES - len(ending)
+    for number, analysis in enumerate(analyses):
+        sentences = [f"- {sentence}" for sentence in [*analysis.sentences(), *analysis.comparison.notes]]
+        own = _lines(console, _table(analysis), *sentences, "")
+        if lines and len(lines) + len(own) > room:
+            lines += _lines(
+                console, f"{plural(len(analyses) - number, 'more comparison')} in report.html and report.md"
+            )
+            break
+        if len(own) > room:
+            own = [*own[: room - 1], *_lines(console, "… more in report.html and report.md")]
+        lines += own
+    for line in [*lines, *ending]:
+        console.file.write(line)
+
+
+def _lines(console: Console, *parts: Any) -> list[str]:
+    """Return what the console would print, line by line."""
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part, highlight=False)
+    return captured.get().splitlines(keepends=True)
+
+
+def _table(analysis: Analysis) -> Table:
+    """Return a comparison's table; of many groups those with the best scores."""
+    rows = analysis.rows
+    title = analysis.comparison.title
+    if len(rows) > MOST_ROWS:
+        means = {id(row): s.mean if (s := row.scores[analysis.measure]) else math.inf for row in rows}
+        rows = sorted(rows, key=lambda row: means[id(row)])[:MOST_ROWS]
+        title += f"; the best {MOST_ROWS} of {len(analysis.rows)} groups"
+    table = Table(title=title, title_justify="left", header_style="bold")
+    titles = headings(analysis)
+    shown = [i for i, title in enumerate(titles) if title not in NOT_SHOWN]
+    for i in shown:
+        table.add_column(titles[i], justify="left" if titles[i] in ("group", "front") else "right")
+    for row in rows:
+        values = cells(analysis, row)
+        table.add_row(*(values[i][0] for i in shown), style="bold" if row is analysis.best else None)
+    return table
 
 
 def relpath(path: Path, out: Path) -> str:
@@ -151,11 +201,13 @@ def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> No
                 "axes": analysis.comparison.axes,
                 "compared_by": analysis.measure,
                 "groups": list(_groups(analysis, path.parent)),
-                "differences": [
-                    dataclasses.asdict(d) | {"words": d.words(analysis.comparison.scoring)} for d in analysis.listed
-                ],
-                "pairs_tested": len(analysis.differences),
-                "pairs_distinguishable": sum(d.real for d in analysis.differences),
+                "setting": {line.name: line.value for line in analysis.setting},
+                "logarithmic": analysis.scale.logarithmic,
+                "baseline": analysis.baseline,
+                "differences": [_difference(analysis, d) for d in analysis.differences],
+                "pairs": [_difference(analysis, d) for d in analysis.pairs] if len(analysis.pairs) <= MANY else None,
+                "effects": [_finite(dataclasses.asdict(found)) for found in analysis.effects],
+                "interactions": [dataclasses.asdict(found) for found in analysis.interactions],
                 "notes": analysis.comparison.notes,
             }
             for analysis in analyses
@@ -166,6 +218,31 @@ def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> No
         "damaged": [{"path": relpath(damaged.path, path.parent), "why": damaged.why} for damaged in found.damaged],
     }
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_pairs(path: Path, analyses: Iterable[Analysis]) -> None:
+    """Write one line per pair of groups, in full precision."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["comparison", "group", "other", "mean", "low", "high", "p", "resolved"])
+        for analysis in analyses:
+            for d in analysis.pairs:
+                writer.writerow([analysis.comparison.title, d.group, d.other, d.mean, d.low, d.high, d.p, d.resolved])
+
+
+def _difference(analysis: Analysis, found: Difference) -> dict[str, Any]:
+    """Return a difference as JSON; ends of its interval are None if no test is possible."""
+    said = words.difference(found, analysis.scale, analysis.margin)
+    return _finite(dataclasses.asdict(found)) | {"resolved": found.resolved, "words": said}
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON does not have by None."""
+    if isinstance(value, dict):
+        return {name: _finite(own) for name, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(own) for own in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _groups(analysis: Analysis, out: Path) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ from resnet_lab.report.analysis import analyse, basis
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
 from resnet_lab.report.details import detail_table
+from resnet_lab.report.question import Question
 from resnet_lab.report.scatter import scatter
 from resnet_lab.rundir.directory import refuse_unwritable
 from resnet_lab.text import plain_console, printable
@@ -17,12 +18,10 @@ from resnet_lab.text import plain_console, printable
 WIDTH = 160  # characters, if the output is not a terminal
 
 
-def report(directories: Sequence[Path], by: Sequence[str], out: Path, by_test: bool = False) -> list[str]:
+def report(directories: Sequence[Path], question: Question, out: Path) -> list[str]:
     """Collect and compare runs, print the tables, and write everything to `out`; return the names of the files.
 
-    With `by_test`, compare by the test scores even if there are validation scores.
-
-    Raises ConfigError when there is no run, or `out` cannot be created.
+    Raises ConfigError when there is no run, `question` does not fit the runs, or `out` cannot be created.
     """
     for directory in directories:
         if not directory.is_dir():
@@ -32,9 +31,9 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path, by_test: b
     if found.empty:
         skipped = f"; {found.skipped}" if found.skipped else ""
         raise ConfigError(f"no run directories under {', '.join(map(str, directories))}{skipped}")
-    axes = [axis for words in by for axis in words.split(",") if axis]
-    comparisons = enumerate(compare(found.done, axes), 1)
-    analyses = [analyse(number, comparison, by_test) for number, comparison in comparisons]
+    comparisons = compare(found.done, question.by)
+    question.refuse_unknown_baseline([group.label for group in comparison.groups] for comparison in comparisons)
+    analyses = [analyse(number, comparison, question) for number, comparison in enumerate(comparisons, 1)]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -55,5 +54,9 @@ def report(directories: Sequence[Path], by: Sequence[str], out: Path, by_test: b
     (out / "report.html").write_bytes(page)
     tables.write_csv(out / "report.csv", analyses)
     tables.write_json(out / "report.json", found, analyses)
+    written = ["report.html", "report.md", "report.csv", "report.json"]
+    if question.pairs:
+        tables.write_pairs(out / "pairs.csv", analyses)
+        written.append("pairs.csv")
     tables.show(plain_console(WIDTH), found, analyses)
-    return ["report.html", "report.md", "report.csv", "report.json", *(["figures/"] if any(figures.values()) else [])]
+    return [*written, *(["figures/"] if any(figures.values()) else [])]

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from resnet_lab.inspect.mistakes import Mistakes
-from resnet_lab.report.statistics import ALPHA, holm
+from resnet_lab.report.procedures import LEVEL, holm
 from resnet_lab.text import plural
 
 Right = Sequence[bool] | np.ndarray  # whether each image was classified correctly
@@ -83,7 +83,7 @@ class Contrast:
         better, worse = self.runs if first >= second else self.runs[::-1]
         images = f"only the first is right on {plural(max(self.only), 'image')}, only the second on {min(self.only):,}"
         numbers = f"{images}; p = {self.corrected:.2g}, McNemar"
-        if self.corrected < ALPHA:
+        if self.corrected < LEVEL:
             return f"{better} is better than {worse} ({numbers})"
         return f"{better} and {worse} are not distinguishable ({numbers})"
 
@@ -104,7 +104,7 @@ def scores_of(
 
 def error_interval(wrong: int, count: int) -> tuple[float, float]:
     """Return Wilson's interval of an error in percent."""
-    interval = binomtest(wrong, count).proportion_ci(1 - ALPHA, method="wilson")
+    interval = binomtest(wrong, count).proportion_ci(1 - LEVEL, method="wilson")
     return 100 * float(interval.low), 100 * float(interval.high)
 
 

@@ -1,5 +1,6 @@
 """What is comparable is grouped over seeds; what is not is distinguished."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,6 @@ def test_an_architecture_that_a_group_has_not_is_not_missing(tmp_path: Path):
     [
         ({"data": DATA | {"pad": 4}}, "augment.crop.pad=4"),
         ({"data": DATA | {"validation": 0}}, "data.validation=0"),
-        ({"data": DATA | {"split_seed": 7}}, "data.split_seed=7"),
         ({"epochs": 4}, "4 epochs"),
         ({"optim": OPTIM | {"lr": 0.2}}, "optim.lr=0.2"),
         ({"precision": "bf16-mixed"}, "precision=bf16-mixed"),
@@ -92,7 +92,8 @@ def test_a_split_that_follows_the_seed_is_one_setting(tmp_path: Path):
     for seed in range(3):
         write(tmp_path / str(seed), seed, data=DATA | {"split_seed": seed})
     [comparison] = found(tmp_path)
-    assert len(comparison.groups[0].runs) == 3
+    assert list(comparison.groups[0].runs) == ["seed=0", "seed=1", "seed=2"]
+    assert list(comparison.groups[0].blocks.values()) == [f"data.split_seed={seed}" for seed in range(3)]
 
 
 def test_lists_that_say_the_same_are_the_same_architecture():
@@ -142,9 +143,45 @@ def test_by_takes_the_names_of_groups_and_of_parts(tmp_path: Path, name: str, la
 
 
 def test_by_an_unknown_field_says_which_there_are(tmp_path: Path):
-    write(tmp_path / "a")
-    with pytest.raises(ConfigError, match=r"--by depht: no such model field; choose from .*shortcut"):
+    sweep(tmp_path, {"none": [5], "projection": [4]})
+    with pytest.raises(ConfigError, match=r"--by depht: no such setting in these runs; settings that vary: shortcut$"):
         found(tmp_path, "depht")
+    with pytest.raises(ConfigError, match=r"--by seed: seeds are repetitions"):
+        found(tmp_path, "seed")
+
+
+def test_any_setting_can_be_an_axis(tmp_path: Path):
+    for seed, (lr, epochs) in product(range(2), ((0.1, 3), (0.2, 3), (0.1, 4))):
+        others = {"optim": OPTIM | {"lr": lr}, "trainer": {"max_epochs": epochs}, "epochs": epochs}
+        write(tmp_path / f"{lr}-{epochs}-{seed}", seed, **others)
+    assert len(found(tmp_path)) == 3
+    [three, four] = found(tmp_path, "optim.lr")
+    assert [group.label for group in three.groups] == ["optim.lr=0.1", "optim.lr=0.2"]
+    assert [group.label for group in four.groups] == ["optim.lr=0.1"]
+    [comparison] = found(tmp_path, "optim", "trainer.max_epochs")
+    assert [(group.label, len(group.runs)) for group in comparison.groups] == [
+        ("optim.lr=0.1 trainer.max_epochs=3", 2),
+        ("optim.lr=0.1 trainer.max_epochs=4", 2),
+        ("optim.lr=0.2 trainer.max_epochs=3", 2),
+    ]
+
+
+def test_splits_are_blocks_and_can_be_an_axis(tmp_path: Path):
+    for seed, split in product(range(2), (0, 7)):
+        write(tmp_path / f"{seed}-{split}", seed, data=DATA | {"split_seed": split})
+    [comparison] = found(tmp_path)
+    [group] = comparison.groups
+    assert {key: group.blocks[key] for key in sorted(group.runs)} == {
+        "seed=0 data.split_seed=0": "data.split_seed=0",
+        "seed=0 data.split_seed=7": "data.split_seed=7",
+        "seed=1 data.split_seed=0": "data.split_seed=0",
+        "seed=1 data.split_seed=7": "data.split_seed=7",
+    }
+    [comparison] = found(tmp_path, "data.split_seed")
+    assert [(group.label, len(group.runs)) for group in comparison.groups] == [
+        ("data.split_seed=0", 2),
+        ("data.split_seed=7", 2),
+    ]
 
 
 def test_what_no_shortcut_looks_at_does_not_part_runs(tmp_path: Path):

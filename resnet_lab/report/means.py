@@ -1,0 +1,103 @@
+"""Means of groups of runs, with a variance for each group, and their differences.
+
+The unit is a run. Its score is the sum of its group's mean, of the effect of its block (a split of the data, which
+makes the task harder or easier for all groups alike), and of noise whose variance belongs to its group. Seeds are
+replicates. Groups may have any numbers of runs, in any of the blocks; all runs count.
+
+With one block, this is Welch's comparison; with two groups that have one run each in every block, the paired t-test.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Array = np.ndarray
+Runs = Sequence[tuple[str, float]]  # block and score of each run
+
+TINY = 1e-9  # smaller spreads are rounding errors
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Estimates for G groups, for which a variance can be estimated."""
+
+    names: list[str]
+    n: Array  # (G,) numbers of runs
+    means: Array  # (G,) in an average block
+    variances: Array  # (G,) of a run, the blocks left out
+    freedom: Array  # (G,) degrees of freedom of the variances
+    shared: Array  # (G, G) covariances of the means that come from the blocks' estimated effects
+    blocks_freedom: float  # degrees of freedom of `shared`
+    difference: Array  # (G, G) mean of the row's group minus mean of the column's
+    error: Array  # (G, G) standard errors; not finite for groups that share no block, even by way of others
+    df: Array  # (G, G) degrees of freedom of the standard errors (Welch-Satterthwaite)
+
+    @property
+    def own(self) -> Array:
+        """(G,) variances of the means, the blocks left out."""
+        return self.variances / self.n
+
+    def contrast(self, weights: Array) -> tuple[float, float, float]:
+        """Return estimate, standard error and degrees of freedom of a weighted sum of means; `weights` (G,) sum to 0.
+
+        The error is not finite if the groups share no block.
+        """
+        parts, blocks = weights**2 * self.own, float(weights @ self.shared @ weights)
+        square = parts.sum() + blocks
+        scale = (parts**2 / self.freedom).sum() + blocks**2 / max(self.blocks_freedom, TINY)
+        used = np.flatnonzero(weights)
+        known = np.isfinite(self.error[np.ix_(used, used)]).all()
+        error = float(np.sqrt(square)) if known else np.inf
+        return float(weights @ self.means), error, float(square**2 / scale) if scale > TINY**4 else 1.0
+
+    @property
+    def common(self) -> Array:
+        """(G, G) correlation of each difference with the noise of the row's group."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.sqrt(self.own)[:, None] / self.error
+        return np.clip(np.nan_to_num(share, posinf=0.0), 0, 1)
+
+
+def estimate(groups: Mapping[str, Runs]) -> Means:
+    """Estimate means, variances and differences of the groups with at least two runs that tell a variance."""
+    several = {name: runs for name, runs in groups.items() if len(runs) > 1}
+    blocks = list(dict.fromkeys(block for runs in several.values() for block, _ in runs))
+    scores = [np.array([score for _, score in runs]) for runs in several.values()]
+    inside = [np.array([[block == b for b in blocks] for block, _ in runs], float) for runs in several.values()]
+    # Ordinary least squares: block effects from the differences within groups, then means of what is left.
+    centred = [x - x.mean(0) for x in inside]
+    gram = [x.T @ x for x in centred]
+    inverse = np.linalg.pinv(sum(gram, np.zeros((len(blocks), len(blocks)))), rcond=1e-9, hermitian=True)
+    moments = sum((x.T @ y for x, y in zip(centred, scores, strict=True)), np.zeros(len(blocks)))
+    adjusted = [y - x @ inverse @ moments for x, y in zip(inside, scores, strict=True)]
+    freedom = np.array([len(y) - 1 - np.trace(inverse @ g) for y, g in zip(scores, gram, strict=True)])
+    known = freedom > TINY
+    squares = np.array([((y - y.mean()) ** 2).sum() for y in adjusted])
+    variances = np.divide(squares, freedom, out=np.zeros_like(squares), where=known)
+    of_blocks = sum((v * inverse @ g @ inverse for v, g in zip(variances, gram, strict=True)), np.zeros_like(inverse))
+    kept = np.flatnonzero(known)
+    centres = np.array([x.mean(0) for x in inside]).reshape(len(inside), len(blocks))[kept]
+    means = np.array([y.mean() for y in adjusted])[kept]
+    n = np.array([len(y) for y in scores])[kept]
+    own, shared = variances[kept] / n, centres @ of_blocks @ centres.T
+    apart = centres[:, None] - centres
+    unknown = (np.abs(apart @ (inverse @ sum(gram, 0 * inverse)).T - apart) > 1e-6).any(axis=2)
+    blocks = np.maximum(np.diag(shared)[:, None] + np.diag(shared) - 2 * shared, 0)
+    square, parts, all_freedom = own[:, None] + own + blocks, own**2 / freedom[kept], float(freedom[kept].sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = square**2 / (parts[:, None] + parts + blocks**2 / max(all_freedom, TINY))
+    error = np.where(unknown, np.inf, np.sqrt(square))
+    names = [name for name, is_known in zip(several, known, strict=True) if is_known]
+    return Means(
+        names=names,
+        n=n,
+        means=means,
+        variances=variances[kept],
+        freedom=freedom[kept],
+        shared=shared,
+        blocks_freedom=all_freedom,
+        difference=means[:, None] - means,
+        error=error,
+        df=np.where(np.isfinite(df), df, 1.0),
+    )

@@ -1,0 +1,78 @@
+"""What the runs of a comparison have in common, and where they differ: data, recipe, machine, code."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from resnet_lab.config.canonical import canonical
+from resnet_lab.report.comparison import SPLITS, Fields, label, text
+from resnet_lab.rundir.stored_runs import StoredRun
+from resnet_lab.text import brief, plural, visible
+
+MOST_VALUES = 4  # of one line
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One part of the setting; `several` if runs differ in it."""
+
+    name: str
+    value: str
+    several: bool
+
+
+def setting(runs: Iterable[StoredRun], axes: Iterable[str]) -> list[Line]:
+    """Describe the setting of the runs; axes are left out."""
+    runs, axes = list(runs), set(axes)
+    found: dict[str, Counter[str]] = {}
+    for run in runs:
+        for name, value in (_parts(run, axes) | {"split": _split(runs, run, axes)}).items():
+            found.setdefault(name, Counter())[value] += 1
+    return [_line(name, values) for name, values in found.items()]
+
+
+def _line(name: str, values: Counter[str]) -> Line:
+    if len(values) == 1:
+        return Line(name, visible(brief(*values)) or "not recorded", False)
+    shown = [
+        f"{value or 'not recorded'} ({plural(number, 'run')})" for value, number in values.most_common(MOST_VALUES)
+    ]
+    more = [f"{len(values) - MOST_VALUES} more"] if len(values) > MOST_VALUES else []
+    return Line(name, visible(brief("; ".join([*shown, *more]))), True)
+
+
+def _split(runs: Iterable[StoredRun], run: StoredRun, axes: set[str]) -> str:
+    """Return the seeds of a run's split; "seed" for one that is the run's own in all runs."""
+    settings = canonical(run.config)
+    names = [name for name in SPLITS if name in settings and name not in axes]
+    own = {name: canonical(run.config)[name] for name in names}
+    for name in names:
+        pairs = {(canonical(other.config).get(name), other.config.seed) for other in runs}
+        if len(pairs) > 1 and all(value == seed for value, seed in pairs):
+            own[name] = "seed"
+    return label({name.partition(".")[2]: value for name, value in own.items()})
+
+
+def _parts(run: StoredRun, axes: set[str]) -> dict[str, str]:
+    """Return the parts of one run; empty where it has none or did not record it."""
+    settings = {name: value for name, value in canonical(run.config).items() if name not in axes}
+    result = run.result
+
+    def section(name: str, without: tuple[str, ...] = ()) -> str:
+        own: Fields = {key.partition(".")[2]: v for key, v in settings.items() if key.startswith(f"{name}.")}
+        return label({key: tuple(v) if isinstance(v, list) else v for key, v in own.items() if key not in without})
+
+    sizes = result["images"].get("images") or {}
+    return {
+        "data": section("data", without=("split_seed", "test_split_seed", "mean", "std", "fingerprint")),
+        "images": ", ".join(f"{number:,} {part}" for part, number in sizes.items()),
+        "recipe": section("optim"),
+        "augmentation": section("augment") or "none",
+        "epochs": "" if "trainer.max_epochs" in axes else str(result["epochs"]),
+        "max_batches": "none" if settings.get("trainer.max_batches") is None else text(settings["trainer.max_batches"]),
+        "precision": "" if "trainer.precision" in axes else result["precision"],
+        "device": result["device"],
+        "versions": label(result.get("versions") or {}),
+        "commit": (result.get("git_commit") or "")[:12]
+        + ("+" if (result.get("git_commit") or "").endswith("+") else ""),
+    }

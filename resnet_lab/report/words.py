@@ -1,0 +1,140 @@
+"""Sentences about comparisons. They say what the interval says, and nothing about equality without a margin."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from resnet_lab.report.comparison import text
+from resnet_lab.report.effects import Effect, Estimate, Interaction
+from resnet_lab.report.means import TINY, Means
+from resnet_lab.report.procedures import LEVEL, POWER, Difference, seeds_needed
+from resnet_lab.report.scale import Scale
+from resnet_lab.text import first_few, plural
+
+SMALL = 5  # seeds; with fewer, intervals are wider than they would have to be
+STEEP = 4.0  # ratio of the variances of the groups with the largest and the smallest means, from which logarithms fit
+
+
+def p_value(p: float) -> str:
+    """Format a p value with two digits."""
+    return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
+
+
+def difference(found: Difference, scale: Scale, margin: float | None = None) -> str:
+    """Say what a comparison found, with its simultaneous 95 % interval."""
+    low, high = scale.number(found.low), scale.number(found.high)
+    if found.group == found.other:
+        return f"{found.group} has the lowest mean; it is worse than the best by at most {scale.gap(high)}"
+    if not math.isfinite(found.high) or not math.isfinite(found.low):
+        both = f"{found.group} and {found.other}"
+        apart = scale.gap(scale.number(abs(found.mean)))
+        return f"{both}: no test is possible, since they have no spread or share no split; they differ by {apart}"
+    if found.resolved:
+        word = "worse" if found.low > 0 else "better"
+        bounds = (
+            (low, high) if found.low > 0 or scale.logarithmic else (scale.number(-found.high), scale.number(-found.low))
+        )
+        size = scale.number(found.mean if found.low > 0 or scale.logarithmic else -found.mean)
+        amount = f"{scale.gap(size)} ({bounds[0]} to {bounds[1]}, {p_value(found.p)})"
+        said = f"{found.group} is {word} than {found.other} by {amount}"
+    else:
+        said = f"{found.group} against {found.other} is unresolved: {scale.gap(f'between {low} and {high}')}"
+    return said if margin is None else f"{said}; {within(found, scale, margin)}"
+
+
+def within(found: Difference, scale: Scale, margin: float) -> str:
+    """Say whether a difference is within the margin: equivalent, not worse, worse, or not shown."""
+    size = scale.gap(scale.number(margin))
+    if -margin < found.low and found.high < margin:
+        return f"equivalent: less than {size} apart"
+    if found.high < margin:
+        return f"not worse by more than {size}"
+    if found.low > margin:
+        return f"worse by more than {size}"
+    return f"not shown to be within {size}"
+
+
+def against_best(found: Sequence[Difference]) -> list[str]:
+    """Say which groups are worse than the best, and which may be it."""
+    worse = [d for d in found if d.resolved]
+    others = [d.group for d in found if not d.resolved]
+    if not found:
+        return []
+    if len(others) == 1:
+        return [f"{others[0]} is the best of {len(found)} groups (95 % confidence)"]
+    said = f"{len(worse)} of {len(found)} groups are worse than the best (95 % confidence)"
+    return [f"{said}; not told from the best: {first_few(others)}"]
+
+
+def power(means: Means, scale: Scale, sizes: Sequence[float]) -> list[str]:
+    """Say how many seeds would resolve differences of these sizes."""
+    std = float(np.sqrt(np.average(means.variances, weights=means.freedom))) if len(means.names) > 1 else 0.0
+    if std <= TINY:
+        return []
+    needed = [f"{scale.gap(scale.number(size))}: {seeds_needed(size, std, len(means.names)):,}" for size in sizes]
+    chance = f"with a chance of {POWER:.0%}".replace("%", " %")
+    return [
+        f"seeds per group to tell a group from the best {chance}, if all others are clearly worse: {', '.join(needed)}"
+        + ("" if scale.logarithmic else f" (standard deviation over seeds {scale.number(std)})")
+    ]
+
+
+def caveats(means: Means, scale: Scale) -> list[str]:
+    """Say where the intervals are wider than they would have to be, and where logarithms would fit better."""
+    said = []
+    if len(means.names) > 1 and means.n.min() < SMALL:
+        few = plural(int(means.n.min()), "seed")
+        said.append(
+            f"with {few} in a group, its variance is hardly known: intervals are wide, and more cautious than 95 %"
+        )
+    if not scale.logarithmic and len(means.names) > 3 and (ratio := _steepness(means)) > STEEP:
+        said.append(
+            f"groups with larger means spread more (variances up to {ratio:.0f} times as large): --log compares ratios"
+        )
+    return said
+
+
+def effect(found: Effect, scale: Scale) -> list[str]:
+    """Say what an axis does, in one line, and a second one on its trend."""
+    steps = [
+        f"{text(step.before)} → {text(step.after)}: {_change(step.change, scale)}"
+        + (f", averaged over {step.combinations} combinations of the others" if step.combinations > 1 else "")
+        for step in found.steps
+    ]
+    share = "" if found.share is None else f" (share of the variation between groups, η²: {100 * found.share:.0f} %)"
+    said = [f"{found.axis}{share}: {'; '.join(steps)}"] if steps else []
+    if found.per_halving:
+        page = "" if found.trend_p is None else f"; Page's test for a trend: {p_value(found.trend_p)}"
+        said.append(f"{found.axis}, each halving: {_change(found.per_halving, scale)}{page}")
+    return said
+
+
+def interaction(found: Interaction) -> str:
+    """Say whether the effect of one axis depends on another."""
+    one, other = found.axes
+    share = "" if found.share is None else f", η² {100 * found.share:.0f} %"
+    depends = "depends on" if found.p < LEVEL else "is not shown to depend on"
+    return f"the effect of {one} {depends} {other} ({p_value(found.p)}{share})"
+
+
+def _change(found: Estimate, scale: Scale) -> str:
+    if not math.isfinite(found.low):
+        return f"{_signed(found.mean, scale)}, without any spread"
+    interval = f"{_signed(found.low, scale)} to {_signed(found.high, scale)}"
+    return f"{scale.gap(_signed(found.mean, scale))} ({interval}{'' if found.resolved else ', unresolved'})"
+
+
+def _signed(value: float, scale: Scale) -> str:
+    text = scale.number(value)
+    return f"+{text}" if value > 0 and not scale.logarithmic and float(text) else text
+
+
+def _steepness(means: Means) -> float:
+    """Return by how much the variances of the third with the largest means are larger; 1 if unrelated."""
+    related = spearmanr(means.means, means.variances).statistic
+    order = np.argsort(means.means)
+    third = max(1, len(order) // 3)
+    low, high = (means.variances[part].mean() for part in (order[:third], order[-third:]))
+    return float(high / low) if related > 0.5 and low > TINY else 1.0
