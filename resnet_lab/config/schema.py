@@ -54,6 +54,7 @@ class TrainerConfig:
     patience: int | None = None  # epochs without a lower validation score after which a run ends; None: never
     max_time: float | None = setting(None, identity=False)  # minutes, after which a run stops to be continued
     eval_batch_size: int = setting(1000, identity=False)
+    predictions_mb: float = setting(32.0, identity=False)  # most that predictions.npz may take; 0: it is not written
     num_threads: int | None = setting(None, identity=False)  # None: one for small networks, else all cores
     log: EpochLog = setting(EpochLog.auto, identity=False)  # what is shown while training
 
@@ -61,6 +62,7 @@ class TrainerConfig:
         require_bounded(self, "trainer.")
         require_within(self, "trainer", max_epochs=(1, 10**6), max_batches=(1, 10**9), steps_per_call=(1, 10**6))
         require_within(self, "trainer", eval_batch_size=(1, 10**6), num_threads=(1, 4096), patience=(1, 10**6))
+        require_within(self, "trainer", predictions_mb=(0, 1000))
         require(
             self.max_time is None or 0 < self.max_time <= 10**9,
             f"trainer.max_time must be a number of minutes above 0, got {self.max_time}",

@@ -103,13 +103,16 @@ class ImageData(LightningDataModule):
         return TrainLoader(self.images, self.train_rows, self.normalise, self.config, self.steps_per_call)
 
     def val_dataloader(self) -> EvalLoader:
-        return self._in_order(self.validation_rows)
+        return EvalLoader(self.images, self.validation_rows, self.normalise, self.config)
 
-    def test_dataloader(self) -> EvalLoader:
-        return self._in_order(self.test_rows)
-
-    def _in_order(self, rows: np.ndarray) -> EvalLoader:
-        return EvalLoader(self.images, rows, self.normalise, self.config)
+    def test_dataloader(self) -> list[EvalLoader]:
+        """Return the test images and, if predictions are stored, the validation images, which stay on the host."""
+        parts = [(self.images, self.test_rows)]
+        if self.config.trainer.predictions_mb and len(self.validation_rows):
+            train = self.source.train
+            images = ResidentImages(train.pixels, train.labels, self.images.device, on_host=True)
+            parts.append((images, self.validation_rows))
+        return [EvalLoader(*part, self.normalise, self.config) for part in parts]
 
 
 def split(source: Source, data: DataConfig) -> tuple[Indices, Indices, Indices]:

@@ -51,15 +51,20 @@ def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
 
 
 class ResidentImages:
-    """Pixels and labels on a device; pixels that would fill half of the GPU's free memory or more stay on the host."""
+    """Pixels and labels on a device.
 
-    def __init__(self, pixels_NCHW: np.ndarray, labels_N: np.ndarray, device: torch.device) -> None:
+    Pixels stay on the host if `on_host` says so, or if they would fill half of the GPU's free memory or more.
+    """
+
+    def __init__(
+        self, pixels_NCHW: np.ndarray, labels_N: np.ndarray, device: torch.device, on_host: bool = False
+    ) -> None:
         with warnings.catch_warnings():  # a memory-mapped cache is read-only; nothing here writes to it
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             pixels = torch.from_numpy(pixels_NCHW)
         fits = device.type != "cuda" or pixels.numel() < torch.cuda.mem_get_info(device)[0] / 2
         self.device = device
-        self.pixels_NCHW = pixels.to(device) if fits else pixels
+        self.pixels_NCHW = pixels.to(device) if fits and not on_host else pixels
         self.labels_N = torch.from_numpy(labels_N).to(device)
 
     def take(self, rows_B: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from scipy.special import gammaln, ndtr, ndtri
 
 COMMON = np.linspace(-8, 8, 97)  # of the common noise, in standard deviations
 WEIGHTS = np.exp(-(COMMON**2) / 2) / np.exp(-(COMMON**2) / 2).sum()
-LEAST_ROOM = 1e-3  # of a difference's own noise, so that a common group with all of the noise divides by no zero
+MOST_COMMON = 0.98  # correlation; a larger one, of a group without spread, would need a finer grid
 INVERSE_FREEDOM = np.concatenate([np.linspace(1e-6, 0.5, 150), np.linspace(0.51, 1, 50)])
 MOST_RANGE = 20.0  # standard deviations; the range of thousands of normal values is below it
 
@@ -31,7 +31,8 @@ def any_below(p: float, common: Array, two_sided: bool) -> float:
     if p <= 0:
         return 0.0
     score = -ndtri(min(p / 2 if two_sided else p, 1.0))
-    own = np.sqrt(np.maximum(1 - common**2, LEAST_ROOM**2))
+    common = np.minimum(common, MOST_COMMON)
+    own = np.sqrt(1 - common**2)
     shared = COMMON[:, None] * common
     tails = ndtr((shared - score) / own)
     if two_sided:
@@ -49,7 +50,7 @@ def smallest_p(level: float, common: Array, two_sided: bool) -> float:
     def excess(log_p: float) -> float:
         return any_below(np.exp(log_p), common, two_sided) / level - 1
 
-    return float(np.exp(brentq(excess, bonferroni - 1e-3, same + 1e-3, xtol=1e-7)))
+    return float(np.exp(brentq(excess, bonferroni - 0.1, same + 0.1, xtol=1e-7)))
 
 
 @cache

@@ -133,7 +133,7 @@ def _effect(axis: str, fields: Sequence[Fields], means: Means, is_grid: bool) ->
 
 
 def contrast(weights: Array, means: Means, level: float = LEVEL) -> Estimate:
-    """Estimate the sum of the means times `weights` (G,), which sum to 0; `level` is LEVEL shared by several of them."""
+    """Estimate a sum of means with `weights` (G,), which sum to 0; `level` is LEVEL, or less for one of several."""
     mean, error, df = means.contrast(weights)
     if not TINY < error < math.inf:
         return Estimate(mean, -math.inf, math.inf, 1.0)

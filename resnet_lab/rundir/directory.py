@@ -39,6 +39,7 @@ class RunDirectory:
         self.status_file = path / "status.json"
         self.result_file = path / "result.json"
         self.images_file = path / "images.json"
+        self.predictions_file = path / "predictions.npz"
         self.log_file = path / "run.log"
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
@@ -57,7 +58,7 @@ class RunDirectory:
     def refuse_irregular_files(self) -> None:
         """Raise ConfigError if one of the run's files is not a regular file, but a folder or a pipe, for example."""
         files = (self.config_file, self.status_file, self.result_file, self.images_file, self.log_file)
-        for path in (*files, self.last, self.best):
+        for path in (*files, self.predictions_file, self.last, self.best):
             if os.path.lexists(path) and not os.path.isfile(path):
                 raise ConfigError(f"{path} is not a regular file: move it away")
 

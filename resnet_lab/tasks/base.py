@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from resnet_lab.config.registry import TASKS
@@ -57,6 +58,18 @@ class Task:
     def details(self, counts: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
         """Return further scores of a test, for result.json."""
         return {}
+
+    def per_image(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return what a run stores of each image of a batch of the test, by field of `rundir.predictions.Predictions`.
+
+        A task with classes returns `label` and `predicted` (B,), int64, and `probabilities` (B, K). Others store the
+        `penalty` (B,) of each image, or nothing if torch cannot map `penalty` over images.
+        """
+        try:
+            penalties = torch.vmap(lambda *one: self.penalty(*(each[None] for each in one)))(outputs, targets)
+        except RuntimeError:
+            return {}
+        return {"penalty": penalties.float()}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Convert outputs to the form of labels."""

@@ -46,6 +46,10 @@ class Classification(Task):
     def score(self, penalty: float, count: float) -> float:
         return 100 * penalty / count
 
+    def per_image(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        probabilities = outputs.float().softmax(dim=1)
+        return {"label": _classes(targets), "predicted": self.predictions(outputs), "probabilities": probabilities}
+
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the most probable class (B,)."""
         return outputs.argmax(dim=1)

@@ -12,7 +12,7 @@ PARTS = {
     "validation": "validation",
     "checkpoints": "copying weights and optimiser state after epochs, and waiting for the disk at the end",
     "diagnostics": "diagnostics, dashboard and progress, at the ends of epochs",
-    "test": "the test",
+    "test": "the test, and the predictions for validation images",
     "other": "Lightning, between epochs",
 }
 

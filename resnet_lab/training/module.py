@@ -19,6 +19,7 @@ from resnet_lab.training.clock import Clock
 from resnet_lab.training.graphs import GraphCapture, GraphedStep, Step
 from resnet_lab.training.lightning import count_step
 from resnet_lab.training.log import epoch_line, log
+from resnet_lab.training.predictions import DetailedTotals
 from resnet_lab.training.runtime import Runtime
 from resnet_lab.training.schedule import build_optimizer, learning_rate, make_recordable, set_learning_rate
 from resnet_lab.training.step import EvaluationStep, Totals, TrainingStep
@@ -78,6 +79,7 @@ class TaskModule(LightningModule):
         class_weights: torch.Tensor | None = None,
         clock: Clock | None = None,
         pretrained: Pretrained | None = None,
+        num_kept: int | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -92,8 +94,8 @@ class TaskModule(LightningModule):
         self.clock = clock or Clock()
         self.has_started = False  # whether everything is restored
         self.has_compiled = not runtime.compiles
-        self.test_means: tuple[float, float] | None = None
         self.class_weights = class_weights  # in training
+        self.num_kept = num_kept  # see `training.predictions`
         self.hyper_parameters = hyper_parameters  # plain Python, as torch's safe loading of checkpoints requires
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -208,14 +210,12 @@ class TaskModule(LightningModule):
             log.info(text, self.score, plural(trainer.patience or 0, "epoch"), len(self.history), trainer.max_epochs)
 
     def on_test_epoch_start(self) -> None:
-        self.evaluated = Totals(self.task, self.device, detailed=True)
+        parts = self.trainer.num_test_batches
+        self.tested = [DetailedTotals(self.task, self.device, self.num_kept) for _ in parts]
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Run eagerly: a test takes place once, so recording it would not pay off."""
-        EvaluationStep(self.net, self.evaluated)(*batch)
-
-    def on_test_epoch_end(self) -> None:
-        self.test_means, self.test_counts = self.evaluated.means(), self.evaluated.counts
+        EvaluationStep(self.net, self.tested[dataloader_idx])(*batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the history, and the configuration, mean and std that `load_run` needs.

@@ -20,6 +20,7 @@ from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.json_schemas import SCHEMA_VERSION
 from resnet_lab.training.module import History, best_epoch
+from resnet_lab.training.predictions import Arrays
 from resnet_lab.training.runtime import Runtime
 from resnet_lab.version import __version__
 
@@ -33,6 +34,7 @@ class Tested:
     loss: float
     score: float
     details: dict[str, Any]  # further scores, as the task gives them
+    per_image: list[Arrays]  # of the test images and, if there are any, of the validation images
 
 
 def collect(

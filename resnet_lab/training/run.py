@@ -27,6 +27,7 @@ from resnet_lab.training.lightning import EventLogger, make_trainer
 from resnet_lab.training.limit import TimeLimit
 from resnet_lab.training.log import log, log_to
 from resnet_lab.training.module import Diverged, TaskModule, best_epoch
+from resnet_lab.training.predictions import num_kept, store, what_is_left_out
 from resnet_lab.training.preflight import check, check_images
 from resnet_lab.training.prolong import beginning, copy_beginning
 from resnet_lab.training.result import Tested, collect
@@ -114,7 +115,7 @@ class Job:
         )
 
     def notes(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Iterator[str]:
-        """Yield what the user should know about where the run starts: its weights, its former precision and images."""
+        """Yield what the user should know: the first weights, former precision and images, what is not stored."""
         if not checkpoint and (pretrained := Pretrained.of(self.config, data.source.classes)):
             yield pretrained.note
         facts = checkpoint["resnet_lab"] if checkpoint else {}
@@ -122,6 +123,8 @@ class Job:
         if precision != self.runtime.precision:
             then = f"computed in {precision} ({facts.get('device')})"
             yield f"so far the run was {then}; it continues in {self.runtime.precision}, which gives other numbers"
+        if left_out := what_is_left_out(self.config, data):
+            yield left_out
         if not self.directory.config_file.exists():
             return
         if changes := self.directory.changed_images(data.source.facts):
@@ -200,7 +203,8 @@ class Job:
             "pretrained": pretrained.record() if pretrained else None,
         }
         weights = data.class_weights()
-        module = TaskModule(config, self.runtime, data.num_batches, facts, weights, self.clock, pretrained)
+        kept = num_kept(config, data)
+        module = TaskModule(config, self.runtime, data.num_batches, facts, weights, self.clock, pretrained, kept)
         try:
             trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
         except Exception as error:
@@ -220,6 +224,8 @@ class Job:
             module.load_state_dict(load_checkpoint(directory.best)["state_dict"])
             test_best = self._test(trainer, module, data)
         logger.close()
+        tested = {"last": test_last, "best": test_best}
+        store(directory.predictions_file, data, {when: test.per_image for when, test in tested.items() if test})
         images = data.record() | {"changes": directory.image_changes()}
         result = collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
         return result | {name: facts[name] for name in ("continued_from", "pretrained")}
@@ -227,10 +233,10 @@ class Job:
     def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Tested:
         with self.clock.during("test"):
             trainer.test(module, data, verbose=False)
-        assert module.test_means is not None
-        loss, score = module.test_means
+            per_image = [totals.per_image() for totals in module.tested]
+        test = module.tested[0]
+        loss, score = test.means()
         if not math.isfinite(loss):  # the very last steps diverged
             raise Diverged(f"test/loss is {loss} after epoch {len(module.history)}")
-        counts = module.test_counts
-        details = {} if counts is None else module.task.details(counts.cpu().numpy(), data.source.classes)
-        return Tested(loss, score, details)
+        details = {} if test.counts is None else module.task.details(test.counts.cpu().numpy(), data.source.classes)
+        return Tested(loss, score, details, per_image)

@@ -21,9 +21,8 @@ Forward = Callable[[Tensor], Tensor]  # images (B, C, H, W) → outputs (B, …)
 class Totals:
     """Sums of loss and penalty (see `Task.penalty`), on the device, so that nothing waits for it within an epoch."""
 
-    def __init__(self, task: Task, device: torch.device, detailed: bool = False) -> None:
-        self.task, self.detailed = task, detailed
-        self.counts: Tensor | None = None  # of `Task.counts`, if `detailed`
+    def __init__(self, task: Task, device: torch.device) -> None:
+        self.task = task
         self.loss, self.penalty, self.count = (torch.zeros((), dtype=torch.float64, device=device) for _ in range(3))
 
     def reset(self) -> None:
@@ -34,8 +33,6 @@ class Totals:
         self.loss += loss.detach() * len(targets)
         self.penalty += self.task.penalty(outputs.detach(), targets)
         self.count += len(targets)
-        if self.detailed and (counts := self.task.counts(outputs.detach(), targets)) is not None:
-            self.counts = counts if self.counts is None else self.counts + counts
 
     def state(self) -> tuple[Tensor, ...]:
         return self.loss, self.penalty, self.count

@@ -11,10 +11,9 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from resnet_lab.inspect.mistakes import Mistakes
+from resnet_lab.report.images import mcnemar
 from resnet_lab.report.procedures import LEVEL, holm
 from resnet_lab.text import plural
-
-Right = Sequence[bool] | np.ndarray  # whether each image was classified correctly
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +107,10 @@ def error_interval(wrong: int, count: int) -> tuple[float, float]:
     return 100 * float(interval.low), 100 * float(interval.high)
 
 
-def mcnemar(first: Right, second: Right) -> tuple[tuple[int, int], float]:
-    """Return on how many images only the first, and only the second, is right, and the p value of McNemar's exact test.
-
-    If they are equally good, each of these images is as likely to be in one count as in the other: the p value is that
-    of a two-sided binomial test.
-    """
-    first, second = np.asarray(first), np.asarray(second)
-    only = int((first & ~second).sum()), int((second & ~first).sum())
-    return only, float(binomtest(only[0], sum(only)).pvalue) if sum(only) else 1.0
-
-
 def contrasts(all_scores: Sequence[Scores]) -> list[Contrast]:
     """Compare all pairs of networks; the p values are corrected by Holm's method."""
     pairs = [*combinations(all_scores, 2)]
-    tested = [mcnemar(one.right, other.right) for one, other in pairs]
+    tested = [mcnemar(~other.right, ~one.right) for one, other in pairs]  # only the first right: only the other wrong
     corrected = holm([p for _, p in tested])
     return [
         Contrast((one.run, other.run), only, p, own)

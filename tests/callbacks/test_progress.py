@@ -46,7 +46,7 @@ def test_a_terminal_has_a_bar_with_named_scores_and_one_for_each_test(
     last = lab.run(callbacks=[ProgressBar()])["history"][-1]
     assert f"train error {last['train/error']:.2f} % · val error {last['val/error']:.2f} % · " in shown.getvalue()
     assert "epoch 2/2" in shown.getvalue()
-    assert "test 1/1" in shown.getvalue()
+    assert "test 2/2" in shown.getvalue()  # a batch of test images, and one of validation images
     assert capsys.readouterr().err == ""
 
 
@@ -58,7 +58,7 @@ def test_a_terminal_has_lines_too_or_nothing(
     history = lab.run("trainer.max_epochs=1", callbacks=[ProgressBar(wanted)])["history"]
     line = epoch_line(history[0], 1, CLASSIFICATION)
     assert (line in shown.getvalue() + capsys.readouterr().err) == (wanted is EpochLog.epochs)
-    assert ("test 1/1" in shown.getvalue()) == (wanted is EpochLog.epochs)
+    assert ("test 2/2" in shown.getvalue()) == (wanted is EpochLog.epochs)
 
 
 def test_run_log_has_warnings_of_libraries_and_no_chatter(lab: Lab):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from own import OwnLab
+from own import OwnLab, Position
 from rich.console import Console
 from support.lab import FailsAt, events, same_weights, scalars, without_times
 
@@ -22,6 +22,7 @@ from resnet_lab.inspect.__main__ import main as inspect
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.job import objective
 from resnet_lab.report.__main__ import main as report
+from resnet_lab.rundir.predictions import read_predictions
 from resnet_lab.sweep import progress_table
 from resnet_lab.sweep.progress_table import ProgressTable
 from resnet_lab.training.result import format_result
@@ -47,6 +48,23 @@ def test_its_score_is_that_of_the_stored_network(finished: OwnLab):
     assert (result["best"]["epoch"], result["best"]["val_mae"]) == (best["epoch"], best["val/mae"])
     numbers = ["epoch", "train_loss", "train_mae", "val_loss", "val_mae", "test_loss", "test_mae"]
     assert [list(result[part]) for part in ("last", "best")] == [numbers, numbers]
+
+
+def test_the_penalty_of_each_image_is_stored(finished: OwnLab):
+    directory = finished.directory()
+    for when in ("last", "best"):
+        for part in ("test", "val"):
+            found = read_predictions(directory.predictions_file, part, when)
+            assert found.penalty is not None
+            assert found.wrong is found.probabilities is None
+            assert found.penalty.mean() == pytest.approx(directory.result()[when][f"{part}_mae"], rel=1e-5)
+
+
+def test_nothing_is_stored_if_the_penalty_looks_at_values(own: OwnLab, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Position, "penalty", lambda self, outputs, targets: sum(abs(outputs[:, 0] - targets).tolist()))
+    own.run("trainer.max_epochs=1")
+    assert own.directory("trainer.max_epochs=1").result()
+    assert not own.directory("trainer.max_epochs=1").predictions_file.exists()
 
 
 def test_what_tensorboard_shows(finished: OwnLab):

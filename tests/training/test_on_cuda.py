@@ -53,13 +53,16 @@ FIRST_EPOCH = {
     "to device: training/graphs.py undone",
     "to host: training/graphs.py undone",
 }
+PREDICTIONS = "to host: training/predictions.py DetailedTotals.per_image"
 TEST = {
     "to device: data/images.py ResidentImages.__init__",
     "to device: data/loader.py EvalLoader.__init__",
+    "to device: data/images.py ResidentImages.take",  # validation images
     "to device: training/run.py Job._test",
     "to host: training/run.py Job._test",
     "to host: training/run.py Job.train",
     "to host: training/step.py Totals.means",
+    PREDICTIONS,
     "wait: tasks/classification.py Classification.counts",
     "wait: training/run.py Job._test",
 }
@@ -92,6 +95,7 @@ def test_the_host_and_the_device_meet_only_where_they_must(found: dict[str, Any]
     assert {*second} <= {*first} <= FIRST_EPOCH | {*second}
     assert {name: first[name] for name in second} == second
     assert ({*start}, {*test}) == (START, TEST)
+    assert test[PREDICTIONS] == 2 * 2 * 3  # for last and best weights and both parts, three arrays, of many batches
 
 
 @pytest.mark.usefixtures("found")
@@ -102,6 +106,8 @@ def test_a_run_gives_the_numbers_of_one_on_the_cpu(lab: Lab, folder: Path):
     assert result
     assert without_times(result) == without_times(expected) | {"device": result["device"]}
     assert same_weights(there.checkpoint(*CHANGES), lab.checkpoint(*CHANGES))
+    stored = [one.directory(*CHANGES).predictions_file.read_bytes() for one in (there, lab)]
+    assert stored[0] == stored[1]
 
 
 @pytest.mark.parametrize(

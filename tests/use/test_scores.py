@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom
 
 from resnet_lab.evaluate import CORRUPTIONS
 from resnet_lab.use.corrupt import STRENGTHS, corruption
-from resnet_lab.use.scores import contrasts, error_interval, mcnemar, scores_of
+from resnet_lab.use.scores import contrasts, error_interval, scores_of
 
 
 @pytest.mark.parametrize(("wrong", "count"), [(0, 10), (3, 10), (71, 1000), (10, 10)])
@@ -20,16 +19,6 @@ def test_the_interval_is_wilsons(wrong: int, count: int):
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     assert error_interval(wrong, count) == pytest.approx((100 * (middle - half), 100 * (middle + half)), abs=1e-9)
-
-
-def test_mcnemar_by_hand():
-    """8 images on which one network is right, and 2 on the other: twice the tail of 10 fair coins from 8 on."""
-    first = np.array([True] * 8 + [False] * 2 + [True] * 30 + [False] * 5)
-    second = np.array([False] * 8 + [True] * 2 + [True] * 30 + [False] * 5)
-    assert mcnemar(first, second) == ((8, 2), pytest.approx(2 * (45 + 10 + 1) / 2**10))
-    assert mcnemar(second, first)[0] == (2, 8)
-    assert mcnemar(first, first) == ((0, 0), 1.0)
-    assert mcnemar([True] * 40, [False] * 40)[1] == pytest.approx(2 * binom.pmf(0, 40, 0.5))
 
 
 def scored(name: str, predicted: np.ndarray, labels: np.ndarray) -> object:
