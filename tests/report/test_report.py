@@ -140,7 +140,9 @@ def test_figures_are_drawn(tmp_path: Path):
                 write(tmp_path / "runs" / f"{shortcut}{units}{seed}", seed, 5 + units + seed, axes=axes)
     out = made(tmp_path)
     names = {path.name for path in (out / "figures").iterdir()}
-    assert names == {f"{name}-1.{kind}" for name in ("costs", "axes", "curves", "heatmap") for kind in ("png", "svg")}
+    assert names == {
+        f"{name}-1.{kind}" for name in ("costs", "axes", "curves", "heatmap") for kind in ("png", "svg", "pdf")
+    }
     markdown = (out / "report.md").read_text()
     assert all((out / figure).exists() for figure in re.findall(r"\]\((figures/[^)]*)\)", markdown))
     assert markdown.count("![") == 4
