@@ -27,6 +27,7 @@ DASHES = ("-", "--", "-.", ":")
 FRONT, POINT = COLOURS[1], COLOURS[0]
 MOST_AXES, MOST_CURVES, MOST_LINES, MOST_LABELS = 6, 8, 4, 16
 NAMES = ("costs", "axes", "curves", "heatmap")
+LARGE = 500_000  # bytes of an SVG file
 SUFFIXES = (".png", ".svg", ".pdf")
 
 Measured = list[tuple[Row, Summary]]
@@ -53,6 +54,12 @@ def draw(analysis: Analysis, folder: Path) -> list[Path]:
             figure.savefig(files[-1].with_suffix(".svg"), dpi=120, metadata={"Date": None})
             figure.savefig(files[-1].with_suffix(".pdf"), metadata={"CreationDate": None})
     return files
+
+
+def smaller(figure: Path) -> Path:
+    """Return the SVG file of a PNG file, which stays sharp, unless its points make it large."""
+    svg = figure.with_suffix(".svg")
+    return svg if svg.stat().st_size < LARGE else figure
 
 
 def figures(analysis: Analysis) -> dict[str, Figure]:
