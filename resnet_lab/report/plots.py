@@ -25,7 +25,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
 FRONT, POINT = COLOURS[1], COLOURS[0]
-MOST_AXES, MOST_CURVES, MOST_LINES, MOST_LABELS = 6, 8, 4, 16
+MOST_AXES, MOST_CURVES, MOST_LINES, MOST_LABELS, MOST_BARS = 6, 8, 4, 16, 100
 NAMES = ("costs", "axes", "curves", "heatmap")
 LARGE = 500_000  # bytes of an SVG file
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -92,7 +92,10 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _costs(measured: Measured, scoring: Scoring, axis: str) -> Figure:
-    """Plot the score against each cost, with 95 % intervals; mark the Pareto front, and number its points."""
+    """Plot the score against each cost, with 95 % intervals; mark the Pareto front, and number its points.
+
+    Of many groups, only those on the front have an interval.
+    """
     known = [cost for cost in COSTS if any(cost in row.costs for row, _ in measured)]
     numbers = {row.group.label: str(i) for i, (row, _) in enumerate((pair for pair in measured if pair[0].fronts), 1)}
     figure, (*axes, names) = _grid(len(known) + 1)
@@ -101,7 +104,7 @@ def _costs(measured: Measured, scoring: Scoring, axis: str) -> Figure:
         for on_front, colour, marker, what in ((False, POINT, "o", "dominated"), (True, FRONT, "s", "Pareto front")):
             part = [(row, s) for row, s in points if (cost in row.fronts) is on_front]
             x, y = [row.costs[cost] for row, _ in part], [s.mean for _, s in part]
-            half = [s.half or 0 for _, s in part]
+            half = [s.half or 0 for _, s in part] if on_front or len(points) <= MOST_BARS else None
             ax.errorbar(x, y, half, fmt=marker, ms=5, capsize=3, color=colour, lw=1, label=what)
             if on_front:
                 ax.step(x, y, where="post", color=colour, linewidth=1, alpha=0.6)

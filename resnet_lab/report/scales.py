@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from resnet_lab.config.tasks import Scoring
 
 WIDE = 8  # an axis is logarithmic if its largest value is more than this many times the smallest one
+LONG = 200  # ratio of the ends of a logarithmic axis; from there on, only powers of 10 are labelled
 TICKS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]  # in percent of the largest possible score
 SUFFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
@@ -27,9 +28,9 @@ def plain_ticks(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(plain))
 
 
-def logarithmic_ticks(axis: Axis) -> None:
-    """Label the ticks of a logarithmic axis in plain text: 1, 2, 5, 10, …, or powers of 10 if it is long."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+def logarithmic_ticks(axis: Axis, ratio: float) -> None:
+    """Label the ticks of a logarithmic axis in plain text; `ratio` is that of its largest and smallest value."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < LONG else (1,), numticks=8))
     axis.set_major_formatter(FuncFormatter(plain))
     axis.set_minor_formatter(NullFormatter())
 
@@ -38,7 +39,7 @@ def scale_cost(ax: Axes, costs: Sequence[float]) -> None:
     """Make the horizontal axis logarithmic if the costs differ widely."""
     if max(costs) > WIDE * min(costs) > 0:
         ax.set_xscale("log")
-        logarithmic_ticks(ax.xaxis)
+        logarithmic_ticks(ax.xaxis, max(costs) / min(costs))
     else:
         plain_ticks(ax.xaxis)
 
@@ -53,7 +54,7 @@ def scale_score(ax: Axes, scores: Sequence[float], scoring: Scoring) -> None:
     top, most = ax.get_ylim()[1], scoring.most
     if most is None and high > WIDE * low > 0:
         ax.set_yscale("log")
-        logarithmic_ticks(ax.yaxis)
+        logarithmic_ticks(ax.yaxis, high / low)
         return
     if most is not None and high > WIDE * max(most / 100, low):
         ax.set_yscale("symlog", linthresh=most / 100)

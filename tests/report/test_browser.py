@@ -213,7 +213,7 @@ def test_two_groups_are_compared_in_the_panel(page: Chrome):
     rows[0].find_element(By.TAG_NAME, "td").click()
     assert len(all_of(page, ".curve.val")) == len(all_of(page, ".curve.train")) == 2
     assert [link.text for link in panel.find_elements(By.TAG_NAME, "a")] == ["seed=0", "seed=1"]
-    assert not all_of(page, ".differences")
+    assert "Settings that differ" not in panel.text
     page.execute_script(
         "document.querySelector('.mark[data-group=\"3\"]').dispatchEvent(new MouseEvent('click', {bubbles: true}))"
     )
@@ -221,7 +221,7 @@ def test_two_groups_are_compared_in_the_panel(page: Chrome):
         "A: units=5 shortcut=projection",
         "B: units=11 shortcut=none",
     ]
-    differing = {row.text.split()[0]: row.text.split()[1:] for row in all_of(page, ".differences tbody tr")}
+    differing = {row.text.split()[0]: row.text.split()[1:] for row in all_of(page, ".panel > .settings tbody tr")}
     assert differing["model.units"] == ["5,5,5", "11,11,11"]
     assert differing["model.shortcut"] == ["projection", "none"]
     assert "seed" not in differing
@@ -321,7 +321,7 @@ def test_names_from_outside_stay_text(browser: Chrome, tmp_path: Path, monkeypat
     assert main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
     browser.get((tmp_path / "out" / "report.html").as_uri())
     browser.execute_script("[0, 1].forEach(i => document.querySelectorAll('.groups tbody tr')[i].cells[0].click())")
-    assert "device" not in one(browser, ".differences").text
+    assert "device" not in one(browser, ".panel > .settings").text
     choose(browser, "colour", "shortcut")
     choose(browser, "kind of chart", "parallel coordinates")
     ActionChains(browser).move_to_element(all_of(browser, ".choice")[0]).perform()

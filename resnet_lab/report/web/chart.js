@@ -1,11 +1,4 @@
-// Parts of charts: SVG elements, scales with plain tick labels, colours and shapes of points.
-
-function element(name, attributes, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
+// Parts of charts: scales with plain tick labels, colours and shapes of points.
 
 function short(value) {
   for (const [unit, size] of [["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3]])
@@ -19,13 +12,15 @@ const spansMuch = (low, high, part = 0) => Math.max(low, part) > 0 && high > 8 *
 // From values to pixels and back, with ticks. A logarithmic axis with a `part` is linear below it, and reaches 0.
 function scale([low, high], [from, to], {logarithmic = false, part = 0, floor = -Infinity, pad = 0.06} = {}) {
   logarithmic &&= part > 0 || low > 0;
-  const f = !logarithmic ? value => value : part ? value => Math.log1p(Math.max(0, value) / part) : value => Math.log10(Math.max(value, 1e-300));
-  const back = !logarithmic ? value => value : part ? value => part * Math.expm1(value) : value => 10 ** value;
+  const linear = [value => value, value => value], logarithms = [value => Math.log10(Math.max(value, 1e-300)), value => 10 ** value];
+  const fromPart = [value => Math.log1p(Math.max(0, value) / part), value => part * Math.expm1(value)];
+  const [f, back] = !logarithmic ? linear : part ? fromPart : logarithms;
   const margin = high > low ? pad * (f(high) - f(low)) : Math.abs(f(high)) / 10 || 1;
   const bottom = Math.max(f(low) - margin, logarithmic && !part ? -Infinity : f(floor)), top = f(high) + margin;
   const inside = value => f(value) >= bottom - 1e-9 && f(value) <= top + 1e-9;
   const at = value => from + (Math.min(top, Math.max(bottom, f(value))) - bottom) / (top - bottom) * (to - from);
-  return {at, back: pixel => back(bottom + (pixel - from) / (to - from) * (top - bottom)), ticks: ticks(back(bottom), back(top), logarithmic, part).filter(inside)};
+  const valueAt = pixel => back(bottom + (pixel - from) / (to - from) * (top - bottom));
+  return {at, valueAt, ticks: ticks(back(bottom), back(top), logarithmic, part).filter(inside)};
 }
 
 function ticks(low, high, logarithmic, part) {
@@ -49,7 +44,7 @@ const SHAPES = [
   "M-6-3.4L-3.4-6L0-2.6L3.4-6L6-3.4L2.6 0L6 3.4L3.4 6L0 2.6L-3.4 6L-6 3.4L-2.6 0z",
   "M0-7L1.7-2.2L6.7-2.2L2.7.9L4.1 5.7L0 2.8L-4.1 5.7L-2.7.9L-6.7-2.2L-1.7-2.2z",
 ];
-const MOST_SHAPES = SHAPES.length;
+const MOST_SHAPES = SHAPES.length, MOST_NAMED = 24; // in a legend
 
 function viridis(share) {
   const place = share * (VIRIDIS.length - 1), i = Math.min(Math.floor(place), VIRIDIS.length - 2);
@@ -68,21 +63,20 @@ function colouring(column, groups) {
   const look = value => {
     const i = values.indexOf(value);
     if (i < 0) return {fill: "none", shape: SHAPES[0]};
-    if (!column.numeric) return {fill: CATEGORIES[i % CATEGORIES.length], shape: SHAPES[(i + Math.floor(i / CATEGORIES.length)) % MOST_SHAPES]};
+    if (!column.numeric) return {fill: CATEGORIES[i % CATEGORIES.length], shape: SHAPES[(i + Math.floor(i / CATEGORIES.length)) % MOST_SHAPES]}; // 64 pairs
     if (few) return {fill: viridis(i / Math.max(1, values.length - 1)), shape: SHAPES[i]};
     return {fill: viridis((f(value) - f(low)) / (f(high) - f(low))), shape: SHAPES[0]};
   };
-  return {look, legend: few || !column.numeric ? values.slice(0, 24) : [0, 0.25, 0.5, 0.75, 1].map(share => values[Math.round(share * (values.length - 1))])};
+  const shown = few || !column.numeric ? values.slice(0, MOST_NAMED) : [0, 0.25, 0.5, 0.75, 1].map(share => values[Math.round(share * (values.length - 1))]);
+  return {look, legend: shown};
 }
 
 function legend(column, {look, legend: values}) {
-  const made = document.createElement("p");
-  made.className = "legend";
+  const made = node("p", {class: "legend"});
   if (column) made.append(`${column.title}: `);
   for (const value of values) {
-    const {fill, shape} = look(value), entry = document.createElement("span");
-    entry.append(element("svg", {viewBox: "-8 -8 16 16", width: 16, height: 16}, element("path", {d: shape, fill, class: "symbol"})), typeof value === "number" ? short(value) : value);
-    made.append(entry);
+    const {fill, shape} = look(value), symbol = element("path", {d: shape, fill, class: "symbol"});
+    made.append(node("span", {}, icon(symbol), typeof value === "number" ? short(value) : value));
   }
   return made;
 }

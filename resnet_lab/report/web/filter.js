@@ -3,7 +3,9 @@
 const CONDITION = /([\w.]+)\s*(<=|>=|!=|==|=|<|>|≤|≥)\s*("[^"]*"|(?:(?!,\s*[\w.]+\s*[<>=!≤≥])[^\s;<>=!])+(?:\s+[kMGT]\b)?)/g;
 const UNFINISHED = /[\w.]+\s*[<>=!≤≥]+\s*$/;
 const SIZES = {"": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12};
-const COMPARE = {"<": (a, b) => a < b, ">": (a, b) => a > b, "≤": (a, b) => a <= b, "≥": (a, b) => a >= b, "=": (a, b) => a === b, "!=": (a, b) => a !== b};
+const COMPARE = {
+  "<": (a, b) => a < b, ">": (a, b) => a > b, "≤": (a, b) => a <= b, "≥": (a, b) => a >= b, "=": (a, b) => a === b, "!=": (a, b) => a !== b,
+};
 const SAME = {"<=": "≤", ">=": "≥", "==": "="};
 
 // 500k, 0.5 M, 500,000, 1e6, 5% and 200MB as numbers; NaN for other text.
@@ -24,15 +26,15 @@ function columnNamed(columns, word) {
 // {accepts(group), problem}: the test that a filter means, and what is wrong with it, if anything.
 function parseFilter(text, columns) {
   const tests = [], problems = [];
-  const rest = text.replace(CONDITION, (_, name, sign, written) => {
-    const column = columnNamed(columns, name), compare = COMPARE[SAME[sign] ?? sign];
+  const rest = text.replace(CONDITION, (_, name, typed, written) => {
+    const column = columnNamed(columns, name), sign = SAME[typed] ?? typed, isOrder = "<>≤≥".includes(sign);
     const wanted = written.replace(/^"|"$|[,;]+$/g, "").trim(), size = quantity(wanted);
     if (!column) problems.push(`no column is called ${name}; there are ${columns.map(each => each.name).join(", ")}`);
-    else if ("<>≤≥".includes(SAME[sign] ?? sign) && Number.isNaN(size)) problems.push(`${name} ${sign} needs a number, such as 500k, not ${wanted}`);
+    else if (isOrder && Number.isNaN(size)) problems.push(`${name} ${typed} needs a number, such as 500k, not ${wanted}`);
     else tests.push(({values}) => {
       const own = values[column.index];
-      if (typeof own === "number" || "<>≤≥".includes(SAME[sign] ?? sign)) return own !== null && compare(Number(own), size);
-      return compare(String(own ?? "").toLowerCase(), wanted.toLowerCase());
+      if (isOrder || typeof own === "number") return own !== null && COMPARE[sign](Number(own), size);
+      return COMPARE[sign](String(own ?? "").toLowerCase(), wanted.toLowerCase());
     });
     return " ";
   }).replace(UNFINISHED, "");
@@ -42,6 +44,6 @@ function parseFilter(text, columns) {
 
 // The filter with other conditions on a column.
 function withConditions(text, name, conditions) {
-  const others = text.replace(CONDITION, (whole, own) => own === name ? "" : whole).replace(/,(\s*,)+/g, ",").replace(/^[\s,]+|[\s,]+$/g, "");
-  return [others, ...conditions].filter(Boolean).join(", ");
+  const others = text.replace(CONDITION, (whole, own) => own === name ? "" : whole);
+  return [others.replace(/,(\s*,)+/g, ",").replace(/^[\s,]+|[\s,]+$/g, ""), ...conditions].filter(Boolean).join(", ");
 }

@@ -25,11 +25,13 @@ class View {
     this.field = node("input", {type: "search", placeholder: "filter: params < 500k, units = 3", "aria-label": "filter groups", spellcheck: "false"});
     this.answer = node("p", {class: "answer", role: "status"});
     this.field.addEventListener("input", () => this.update());
+    if (this.groups.length < 2) return;
     place.append(this.field, this.answer);
+    const params = this.column("params"), sorted = column => this.groups.map(group => group.values[column.index]).sort(inOrder);
+    const texts = axis.name === "group" ? [] : [`${axis.name} = ${sorted(axis)[0]}`];
+    if (params) texts.unshift(`params <= ${short(+sorted(params)[Math.floor(this.groups.length / 2)].toPrecision(1))}`);
     const examples = node("p", {class: "examples"}, "for example ");
-    const params = this.column("params"), sizes = this.groups.map(group => group.values[params?.index] ?? 0).sort((a, b) => a - b);
-    const middle = short(+sizes[Math.floor(sizes.length / 2)].toPrecision(1)), value = this.groups[0].values[axis.index];
-    for (const text of [`params < ${middle}`, ...(axis.name === "group" ? [] : [`${axis.name} = ${value}`])]) {
+    for (const text of texts) {
       const button = node("button", {}, text);
       button.addEventListener("click", () => this.restrict(columnNamed(this.columns, text.split(" ")[0]), [text]));
       examples.append(button, " ");
@@ -41,10 +43,10 @@ class View {
   addChart() {
     const place = this.section.querySelector(".chart");
     if (this.groups.length < 2) return;
-    const numbers = this.columns.filter(column => column.numeric && (column.kind !== "other" || column.name === "published")), colours = this.columns.filter(column => column.kind === "axis");
-    const select = (words, columns, chosen) => {
+    const numbers = this.columns.filter(column => column.numeric && column.kind !== "other"), axes = this.columns.filter(column => column.kind === "axis");
+    const select = (words, options, chosen) => {
       const made = node("select", {"aria-label": words});
-      for (const column of columns) made.append(new Option(column?.title ?? "one colour", column?.name ?? "", false, column?.name === chosen));
+      for (const {name, title} of options) made.append(new Option(title, name, false, name === chosen));
       made.addEventListener("change", () => this.drawChart(true));
       return made;
     };
@@ -53,14 +55,14 @@ class View {
       made.addEventListener("change", () => this.drawChart());
       return [made, node("label", {}, made, words)];
     };
-    const [logX, labelX] = box("log x"), [logY, labelY] = box("log y"), kind = select("kind of chart", [{title: "scatter", name: "scatter"}, {title: "parallel coordinates", name: "parallel"}], "scatter");
-    const cost = this.column("params") ?? numbers.find(column => column.name !== this.measure);
-    const [y, x, colour] = [select("vertical axis", numbers, this.measure), select("horizontal axis", numbers, cost.name), select("colour", [null, ...colours], colours[0]?.name)];
-    const button = node("button", {}, "save SVG");
+    const kind = select("kind of chart", [{title: "scatter", name: "scatter"}, {title: "parallel coordinates", name: "parallel"}], "scatter");
+    const y = select("vertical axis", numbers, this.measure), x = select("horizontal axis", numbers, "params");
+    const colour = select("colour", [{title: "one colour", name: ""}, ...axes], axes[0].name);
+    const [logX, labelX] = box("log x"), [logY, labelY] = box("log y"), button = node("button", {}, "save SVG");
     button.addEventListener("click", () => save(`${kind.value}.svg`, "image/svg+xml", asSvg(this.canvas.querySelector("svg"))));
     this.scatterControls = node("span", {}, y, " against ", x, labelX, labelY);
     this.canvas = node("div", {class: "canvas"});
-    Object.assign(this, {choices: {kind, x, y, colour, logX, logY}});
+    this.choices = {kind, x, y, colour, logX, logY};
     place.append(node("div", {class: "controls"}, kind, this.scatterControls, " colour ", colour, button), this.canvas);
     this.drawChart(true);
     new ResizeObserver(([{contentRect}]) => {
@@ -69,10 +71,11 @@ class View {
   }
 
   drawChart(automatic = false) {
-    const {kind, x, y, colour, logX, logY} = this.choices, columns = {x: this.column(x.value), y: this.column(y.value), colour: this.column(colour.value)};
+    const {kind, x, y, colour, logX, logY} = this.choices;
+    const columns = {x: this.column(x.value), y: this.column(y.value), colour: this.column(colour.value)};
     this.scatterControls.hidden = kind.value !== "scatter";
-    if (automatic)
-      for (const [box, column] of [[logX, columns.x], [logY, columns.y]]) box.checked = spansMuch(...bounds(this.groups, column), partOf(this, column));
+    const isLong = column => spansMuch(...bounds(this.groups, column), partOf(this, column));
+    if (automatic) [logX.checked, logY.checked] = [isLong(columns.x), isLong(columns.y)];
     this.width = this.canvas.clientWidth;
     if (kind.value === "scatter") drawScatter(this, this.canvas, {...columns, logX: logX.checked, logY: logY.checked});
     else drawParallel(this, this.canvas, columns);
@@ -85,9 +88,9 @@ class View {
     const controls = this.section.querySelector(".exports"), all = node("input", {type: "checkbox"}), number = this.section.dataset.comparison;
     all.addEventListener("change", () => table.classList.toggle("all", all.checked));
     if (table.querySelector(".more")) controls.append(node("label", {}, all, "all columns"));
-    for (const [words, ending, type, make] of [["CSV", "csv", "text/csv", asCsv], ["Markdown", "md", "text/markdown", asMarkdown], ["LaTeX", "tex", "text/x-tex", asLatex]]) {
+    for (const [words, ending, make] of [["CSV", "csv", asCsv], ["Markdown", "md", asMarkdown], ["LaTeX", "tex", asLatex]]) {
       const button = node("button", {}, `save ${words}`);
-      button.addEventListener("click", () => save(`comparison-${number}.${ending}`, type, make(this)));
+      button.addEventListener("click", () => save(`comparison-${number}.${ending}`, "text/plain", make(this)));
       controls.append(button);
     }
   }
@@ -113,8 +116,9 @@ class View {
     const tip = document.querySelector(".tip"), isPoint = index !== undefined && event.target.closest("svg");
     tip.hidden = !isPoint;
     if (!isPoint) return;
-    const group = this.groups[index], columns = this.columns.filter(column => ["score", "cost"].includes(column.kind) && cellText(group, column));
-    tip.textContent = [group.label, `${group.runs.length} runs`, ...columns.map(column => `${column.title}: ${cellText(group, column)}`)].join("\n");
+    const group = this.groups[index], known = this.columns.filter(column => ["score", "cost"].includes(column.kind) && cellText(group, column));
+    const numbers = known.map(column => `${column.title}: ${cellText(group, column)}`);
+    tip.textContent = [group.label, `${group.runs.length} runs`, ...numbers].join("\n");
     tip.style.left = `${Math.max(0, Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8))}px`;
     tip.style.top = `${Math.max(0, Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 8))}px`;
   }
@@ -143,8 +147,9 @@ class View {
 
   // How many groups are shown, and the best of them, which can be clicked as its row can.
   bestShown() {
-    const column = this.column(this.measure), shown = this.groups.filter((_, i) => this.shown[i]), count = `${shown.length} of ${this.groups.length} groups`;
-    const best = column && shown.filter(group => group.values[column.index] !== null).sort((a, b) => a.values[column.index] - b.values[column.index])[0];
+    const column = this.column(this.measure), value = group => group.values[column?.index] ?? null;
+    const shown = this.groups.filter((_, i) => this.shown[i]), count = `${shown.length} of ${this.groups.length} groups`;
+    const [best] = shown.filter(group => value(group) !== null).sort((a, b) => value(a) - value(b));
     if (!best) return [count];
     const params = this.column("params"), size = params && cellText(best, params);
     const name = node("span", {class: "best", "data-group": best.index}, best.label);

@@ -9,7 +9,7 @@ function parallelColumns(view) {
   return [...shown.filter(column => column !== score), ...(score ? [score] : [])];
 }
 
-// {at, labels: [pixel, text, value]}; `back` for numbers only, which can be brushed.
+// {at, labels: [pixel, text, value]}; `valueAt` for numbers only, which can be brushed.
 function parallelAxis(view, column) {
   const pixels = [HEIGHT - PARALLEL_BOTTOM, PARALLEL_TOP], values = view.groups.map(group => group.values[column.index]).filter(value => value !== null);
   const distinct = [...new Set(values)].sort(inOrder);
@@ -26,19 +26,17 @@ function drawParallel(view, place, {colour}) {
   const columns = parallelColumns(view), width = Math.max(place.clientWidth, NARROWEST * columns.length);
   const svg = element("svg", {viewBox: `0 0 ${width} ${HEIGHT}`, style: `width: ${width}px`, role: "img", "aria-label": "parallel coordinates"});
   const step = width / columns.length, axes = columns.map((column, i) => ({column, x: step * (i + 0.5), ...parallelAxis(view, column)}));
-  const colours = colouring(colour, view.groups), wide = document.createElement("div");
+  const colours = colouring(colour, view.groups);
   for (const group of view.groups) {
     const points = axes.filter(({column}) => group.values[column.index] !== null).map(({column, x, at}) => `${x} ${at(group.values[column.index])}`);
     const {fill} = colours.look(colour && group.values[colour.index]);
     svg.append(element("path", {class: "thread", "data-group": group.index, stroke: fill, d: `M${points.join("L")}`}));
   }
   for (const axis of axes) svg.append(parallelGuide(view, svg, axis));
-  wide.className = "wide";
-  wide.append(svg);
-  place.replaceChildren(wide, legend(colour, colours));
+  place.replaceChildren(node("div", {class: "wide"}, svg), legend(colour, colours));
 }
 
-function parallelGuide(view, svg, {column, x, back, labels}) {
+function parallelGuide(view, svg, {column, x, valueAt, labels}) {
   const made = element("g", {class: "guide"}), bottom = HEIGHT - PARALLEL_BOTTOM;
   const title = element("text", {x, y: 16, "text-anchor": "middle", class: "title"}, column.title.replace(/, last epoch/, ""));
   made.append(element("line", {x1: x, x2: x, y1: PARALLEL_TOP, y2: bottom}), title);
@@ -49,7 +47,7 @@ function parallelGuide(view, svg, {column, x, back, labels}) {
     text.classList.add("choice");
     text.addEventListener("click", () => view.restrict(column, [`${column.name} = ${/[\s,]/.test(value) ? `"${value}"` : value}`]));
   }
-  if (!back) return made;
+  if (!valueAt) return made;
   const strip = element("rect", {class: "strip", x: x - 14, width: 28, y: PARALLEL_TOP - 8, height: bottom - PARALLEL_TOP + 16});
   const brush = element("rect", {class: "brush", x: x - 8, width: 16, height: 0});
   const pixel = event => (event.clientY - svg.getBoundingClientRect().top) * HEIGHT / svg.getBoundingClientRect().height;
@@ -63,7 +61,7 @@ function parallelGuide(view, svg, {column, x, back, labels}) {
     brush.setAttribute("height", Math.abs(ends[0] - ends[1]));
   });
   strip.addEventListener("pointerup", event => {
-    const ends = [start, pixel(event)].map(inside).sort((a, b) => b - a), [low, high] = ends.map(back);
+    const ends = [start, pixel(event)].map(inside).sort((a, b) => b - a), [low, high] = ends.map(valueAt);
     start = null;
     if (ends[0] - ends[1] < 4) view.restrict(column, []); // a click ends the restriction
     else view.restrict(column, [`${column.name} >= ${short(low)}`, `${column.name} <= ${short(high)}`]);

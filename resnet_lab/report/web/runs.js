@@ -1,12 +1,5 @@
 // The panel at the bottom: runs of up to two selected groups, their learning curves, and the settings that differ.
 
-const node = (name, attributes = {}, ...children) => {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-};
-
 const tableOf = (headings, rows) => node("table", {},
   node("thead", {}, node("tr", {}, ...headings.map(words => node("th", {scope: "col"}, words)))),
   node("tbody", {}, ...rows.map(row => node("tr", {}, ...row.map(cell => node("td", {}, cell ?? "—"))))));
@@ -22,9 +15,9 @@ function showPanel(panel, view) {
   const close = node("button", {class: "close", "aria-label": "close"}, "×");
   close.addEventListener("click", () => view.select([]));
   const parts = [close, node("div", {class: "sides"}, curves(view, groups), ...groups.map((group, i) => runsOf(view, group, i)))];
-  if (groups.length === 2) parts.push(node("h3", {}, "Settings that differ"), differences(view, groups));
+  if (groups.length === 2) parts.push(node("h3", {}, "Settings that differ"), settingsTable(view, groups, ([a, b]) => a !== b));
   else parts.push(node("p", {}, "Select another row or point to compare it with this group."));
-  for (const [i, group] of groups.entries()) parts.push(node("details", {}, node("summary", {}, `All settings of ${sideOf(i)}`), node("div", {class: "wide"}, tableOf(["setting", "value"], Object.entries(settingsOf(view, group)).sort(([a], [b]) => inOrder(a, b))))));
+  parts.push(node("details", {}, node("summary", {}, "All settings"), settingsTable(view, groups)));
   panel.replaceChildren(...parts);
 }
 
@@ -36,45 +29,59 @@ function settingsOf(view, group) {
   return {...view.settings, ...group.settings, ...Object.fromEntries(Object.entries(own).map(([name, values]) => [name, [...values].join(" | ")]))};
 }
 
-function differences(view, groups) {
-  const [a, b] = groups.map(group => settingsOf(view, group));
-  const names = [...new Set([...Object.keys(a), ...Object.keys(b)])].filter(name => a[name] !== b[name]);
-  return names.length ? node("div", {class: "wide differences"}, tableOf(["setting", "A", "B"], names.map(name => [name, a[name], b[name]]))) : node("p", {}, "none");
+// A row for each setting that is wanted, by its values in the groups.
+function settingsTable(view, groups, wanted = () => true) {
+  const all = groups.map(group => settingsOf(view, group)), names = [...new Set(all.flatMap(Object.keys))].sort(inOrder);
+  const rows = names.map(name => [name, ...all.map(settings => settings[name])]).filter(([, ...values]) => wanted(values));
+  return rows.length ? node("div", {class: "wide settings"}, tableOf(["setting", ...groups.map((_, i) => sideOf(i))], rows)) : node("p", {}, "none");
 }
 
 // A row for each run: its scores, costs, and the settings in which the runs of the group differ.
 function runsOf(view, group, i) {
   const scores = view.columns.filter(column => column.kind === "score" && group.runs.some(run => (run.scores[column.name] ?? null) !== null));
   const settings = [...new Set(group.runs.flatMap(run => Object.keys(run.settings)))].filter(name => name !== "seed");
+  const title = column => column.title.replace(` ${view.score}`, "").replace(" epoch", "");
   const links = [...group.row.querySelectorAll("a")];
   const rows = group.runs.map((run, k) => {
     const link = node("a", {href: links[k].getAttribute("href")}, run.name);
     const numbers = scores.map(column => run.scores[column.name] === null ? null : String(+run.scores[column.name].toPrecision(5)));
     return [link, ...numbers, run.costs.seconds === null ? null : short(run.costs.seconds), ...settings.map(name => run.settings[name])];
   });
-  const symbol = element("svg", {viewBox: "-8 -8 16 16", width: 16, height: 16}, element("path", {class: `spot side${i}`, d: SHAPES[i]}));
-  const title = node("h3", {class: `side${i}`}, symbol, `${sideOf(i)}: ${group.label}`);
-  return node("div", {}, title, node("div", {class: "wide"}, tableOf(["run", ...scores.map(column => column.title), "time (s)", ...settings], rows)));
+  const symbol = icon(element("path", {class: `spot side${i}`, d: SHAPES[i]}));
+  const heading = node("h3", {class: `side${i}`}, symbol, `${sideOf(i)}: ${group.label}`);
+  return node("div", {}, heading, node("div", {class: "wide"}, tableOf(["run", ...scores.map(title), "time (s)", ...settings], rows)));
 }
+
+const CURVES = {width: 440, height: 260, left: 44, right: 432, top: 8, bottom: 220};
 
 // Validation scores of each run solid, training scores dashed. Long histories are thinned as in page_data.py.
 function curves(view, groups) {
-  const [width, height] = [440, 260], lines = groups.flatMap((group, i) => group.runs.flatMap(run =>
-    ["train", "val"].map(part => ({part, i, points: pointsOf(run, part)})).filter(({points}) => points.length > 1)));
-  if (!lines.length) return node("p", {}, "The runs have no learning curves.");
-  const all = lines.flatMap(({points}) => points), range = k => all.reduce(([low, high], point) => [Math.min(low, point[k]), Math.max(high, point[k])], [Infinity, -Infinity]);
-  const part = view.most ? view.most / 100 : 0, [low, high] = range(1);
-  const xs = scale(range(0), [44, width - 8], {pad: 0.01}), ys = scale([low, high], [height - 40, 8], {logarithmic: spansMuch(low, high, part), part, floor: view.most ? 0 : -Infinity});
+  const lines = groups.flatMap((group, i) => group.runs.flatMap(run => ["train", "val"].map(part => ({part, i, points: pointsOf(run, part)}))));
+  const points = lines.flatMap(line => line.points);
+  if (!points.length) return node("p", {}, "The runs have no learning curves.");
+  const range = k => points.reduce(([low, high], point) => [Math.min(low, point[k]), Math.max(high, point[k])], [Infinity, -Infinity]);
+  const {width, height, left, right, top, bottom} = CURVES, part = view.most ? view.most / 100 : 0;
+  const xs = scale(range(0), [left, right], {pad: 0.01});
+  const ys = scale(range(1), [bottom, top], {logarithmic: spansMuch(...range(1), part), part, floor: view.most ? 0 : -Infinity});
   const svg = element("svg", {viewBox: `0 0 ${width} ${height}`, class: "curves", role: "img", "aria-label": "learning curves"});
-  for (const tick of ys.ticks) svg.append(element("line", {class: "grid", x1: 44, x2: width - 8, y1: ys.at(tick), y2: ys.at(tick)}), element("text", {x: 38, y: ys.at(tick) + 4, "text-anchor": "end"}, short(tick)));
-  for (const tick of xs.ticks.filter(Number.isInteger)) svg.append(element("text", {x: xs.at(tick), y: height - 24, "text-anchor": "middle"}, short(tick)));
-  for (const {part, i, points} of lines) {
-    const places = points.map(([epoch, value]) => `${xs.at(epoch)} ${ys.at(value)}`);
-    svg.append(element("path", {class: `curve side${i} ${part}`, d: `M${places.join("L")}`}));
-    if (part === "val") places.filter((_, k) => k % 10 === 4 * i).forEach(place => svg.append(element("path", {class: `spot side${i}`, d: SHAPES[i], transform: `translate(${place}) scale(.6)`})));
-  }
-  svg.append(element("text", {x: width / 2, y: height - 6, "text-anchor": "middle"}, `epoch — ${view.score}${view.unit && ` (${view.unit})`}: validation solid, training dashed`));
+  for (const tick of ys.ticks) svg.append(
+    element("line", {class: "grid", x1: left, x2: right, y1: ys.at(tick), y2: ys.at(tick)}),
+    element("text", {x: left - 6, y: ys.at(tick) + 4, "text-anchor": "end"}, short(tick)));
+  for (const tick of xs.ticks.filter(Number.isInteger))
+    svg.append(element("text", {x: xs.at(tick), y: bottom + 16, "text-anchor": "middle"}, short(tick)));
+  for (const line of lines) svg.append(...curve(line, xs, ys));
+  const words = `epoch — ${view.score}${view.unit && ` (${view.unit})`}: validation solid, training dashed`;
+  svg.append(element("text", {x: width / 2, y: height - 6, "text-anchor": "middle"}, words));
   return svg;
+}
+
+function curve({part, i, points}, xs, ys) {
+  const places = points.map(([epoch, value]) => `${xs.at(epoch)} ${ys.at(value)}`);
+  const spots = part === "val" ? places.filter((_, k) => k % 10 === 4 * i) : [];
+  return [
+    element("path", {class: `curve side${i} ${part}`, d: places.length ? `M${places.join("L")}` : ""}),
+    ...spots.map(place => element("path", {class: `spot side${i}`, d: SHAPES[i], transform: `translate(${place}) scale(.6)`})),
+  ];
 }
 
 function pointsOf({epochs, curves}, part) {

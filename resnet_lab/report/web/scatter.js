@@ -1,6 +1,7 @@
 // The scatter plot: two numbers of each group, with intervals as bars, runs as strokes, and the Pareto front.
 
 const HEIGHT = 420, LEFT = 62, RIGHT = 14, TOP = 12, BOTTOM = 48;
+const CROWD = 100; // groups; of more, intervals and runs are pale, except those of the front
 
 // Those that no other group beats in one number and equals or beats in the other one.
 function paretoFront(groups, x, y) {
@@ -28,13 +29,16 @@ function axisScale(view, groups, column, pixels, logarithmic) {
 }
 
 function drawScatter(view, place, {x, y, colour, logX, logY}) {
-  const width = Math.max(320, place.clientWidth), svg = element("svg", {viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `${y.title} against ${x.title}`});
+  const width = Math.max(320, place.clientWidth);
+  const svg = element("svg", {viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `${y.title} against ${x.title}`});
   const groups = view.groups.filter(group => group.values[x.index] !== null && group.values[y.index] !== null);
   place.replaceChildren(svg);
   if (!groups.length) return;
-  const xs = axisScale(view, groups, x, [LEFT, width - RIGHT], logX), ys = axisScale(view, groups, y, [HEIGHT - BOTTOM, TOP], logY);
+  const xs = axisScale(view, groups, x, [LEFT, width - RIGHT], logX);
+  const ys = axisScale(view, groups, y, [HEIGHT - BOTTOM, TOP], logY);
   svg.append(...grid(xs, ys, width, x.title, y.title));
-  const front = paretoFront(groups.filter(group => view.accepts(group)), x.index, y.index);
+  const shown = groups.filter(group => view.accepts(group)), front = paretoFront(shown, x.index, y.index);
+  svg.classList.toggle("crowded", shown.length > CROWD);
   const stairs = front.map((group, i) => (i ? `H${xs.at(group.values[x.index])}V` : `M${xs.at(group.values[x.index])} `) + ys.at(group.values[y.index])).join("");
   svg.append(element("path", {class: "stairs", d: stairs}));
   const colours = colouring(colour, view.groups), onFront = new Set(front);
@@ -43,8 +47,7 @@ function drawScatter(view, place, {x, y, colour, logX, logY}) {
 }
 
 function grid(xs, ys, width, titleX, titleY) {
-  const text = (attributes, words) => element("text", attributes, words);
-  const made = [];
+  const text = (attributes, words) => element("text", attributes, words), made = [];
   let end = -Infinity;
   for (const tick of xs.ticks) {
     const at = xs.at(tick), label = short(tick);

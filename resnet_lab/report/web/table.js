@@ -20,31 +20,39 @@ const cellText = (group, column) => group.row.cells[column.index].textContent;
 
 // Numbers with six digits; half the width of the interval of a score has its own column.
 function asCsv(view) {
-  const {columns, groups} = shownTable(view), quoted = value => /[",\n\r]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value;
+  const {columns, groups} = shownTable(view);
+  const quoted = value => /[",\n\r]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value;
   const parts = columns.flatMap(column => [
     [column.name, group => group.values[column.index]],
     ...(column.kind === "score" ? [[`${column.name}_half`, group => group.halves[column.name]]] : []),
   ]);
-  return [parts.map(([name]) => name), ...groups.map(group => parts.map(([, value]) => value(group) ?? ""))].map(row => row.map(quoted).join(",") + "\n").join("");
+  const rows = [parts.map(([name]) => name), ...groups.map(group => parts.map(([, value]) => value(group) ?? ""))];
+  return rows.map(row => row.map(quoted).join(",") + "\n").join("");
 }
 
 function asMarkdown(view) {
   const {columns, rows} = shownTable(view), line = cells => `| ${cells.join(" | ")} |\n`;
   const escaped = text => text.replace(/[\\`*_[\]<>|&$~]/g, "\\$&");
-  return line(columns.map(column => escaped(column.title))) + `|${columns.map(column => column.numeric ? "--:" : "---").join("|")}|\n` + rows.map(row => line(row.map(escaped))).join("");
+  const rule = `|${columns.map(column => column.numeric ? "--:" : "---").join("|")}|\n`;
+  return line(columns.map(column => escaped(column.title))) + rule + rows.map(row => line(row.map(escaped))).join("");
 }
+
+const LATEX = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "±": "$\\pm$", "…": "\\dots{}"};
 
 function asLatex(view) {
   const {columns, rows} = shownTable(view), line = cells => `  ${cells.join(" & ")} \\\\\n`;
-  const special = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "±": "$\\pm$", "…": "\\dots{}"};
-  const escaped = text => text.replace(/[\\~^±…{}$&#_%]/g, found => special[found] ?? `\\${found}`);
-  const layout = columns.map(column => column.numeric ? "r" : "l").join("");
-  return `% needs \\usepackage{booktabs}\n\\begin{tabular}{${layout}}\n  \\toprule\n${line(columns.map(column => escaped(column.title)))}  \\midrule\n${rows.map(row => line(row.map(escaped))).join("")}  \\bottomrule\n\\end{tabular}\n`;
+  const escaped = text => text.replace(/[\\~^±…{}$&#_%]/g, found => LATEX[found] ?? `\\${found}`);
+  return [
+    `% needs \\usepackage{booktabs}\n\\begin{tabular}{${columns.map(column => column.numeric ? "r" : "l").join("")}}\n  \\toprule\n`,
+    line(columns.map(column => escaped(column.title))),
+    `  \\midrule\n${rows.map(row => line(row.map(escaped))).join("")}  \\bottomrule\n\\end{tabular}\n`,
+  ].join("");
 }
 
 // The chart as a file: its styles come from the page, so they are written into it.
 function asSvg(svg) {
-  const copy = svg.cloneNode(true), copies = [...copy.querySelectorAll("*")], [width, height] = svg.getAttribute("viewBox").split(" ").slice(2);
+  const copy = svg.cloneNode(true), copies = [...copy.querySelectorAll("*")];
+  const [width, height] = svg.getAttribute("viewBox").split(" ").slice(2);
   [...svg.querySelectorAll("*")].forEach((own, i) => {
     const style = getComputedStyle(own);
     for (const name of ["fill", "stroke", "stroke-width", "opacity", "font-size", "font-family"]) copies[i].setAttribute(name, style.getPropertyValue(name));
@@ -52,12 +60,4 @@ function asSvg(svg) {
   for (const [name, value] of Object.entries({width, height})) copy.setAttribute(name, value);
   copy.prepend(element("rect", {width, height, fill: getComputedStyle(document.body).backgroundColor}));
   return new XMLSerializer().serializeToString(copy);
-}
-
-function save(name, type, text) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], {type}));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
