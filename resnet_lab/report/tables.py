@@ -42,8 +42,21 @@ def number(value: float | None) -> str:
 def headings(analysis: Analysis) -> list[str]:
     """Return the headings of a comparison: the group, the score it is compared by, the other scores, and the costs."""
     compared_by = _heading(analysis.measure, analysis.comparison.scoring.score)
-    other = "to the best" if analysis.baseline is None else f"to {analysis.baseline}"
-    return ["group", "n", compared_by, other, "sd", "median", *map(_heading, _others(analysis)), *COLUMNS]
+    return [
+        "group",
+        "n",
+        compared_by,
+        heading_of_difference(analysis),
+        "sd",
+        "median",
+        *map(_heading, _others(analysis)),
+        *COLUMNS,
+    ]
+
+
+def heading_of_difference(analysis: Analysis) -> str:
+    """Return what the column of `to_other` is called."""
+    return "to the best" if analysis.baseline is None else f"to {analysis.baseline}"
 
 
 def cells(analysis: Analysis, row: Row) -> list[tuple[str, float | None]]:
@@ -61,7 +74,7 @@ def cells(analysis: Analysis, row: Row) -> list[tuple[str, float | None]]:
         (row.group.label, None),
         (str(summary.n if summary else 0), len(row.group.runs)),
         mean(analysis.measure),
-        _to_other(analysis, row),
+        to_other(analysis, row),
         shown(summary.std if summary else None),
         shown(summary.median if summary else None),
         *map(mean, _others(analysis)),
@@ -72,7 +85,7 @@ def cells(analysis: Analysis, row: Row) -> list[tuple[str, float | None]]:
     ]
 
 
-def _to_other(analysis: Analysis, row: Row) -> tuple[str, float | None]:
+def to_other(analysis: Analysis, row: Row) -> tuple[str, float | None]:
     """Format the difference from the best, or from the baseline, with its simultaneous interval."""
     found = analysis.difference(row)
     if found is not None and found.group == found.other:

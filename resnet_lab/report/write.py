@@ -10,8 +10,8 @@ from resnet_lab.report.analysis import analyse, basis
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
 from resnet_lab.report.details import detail_table
+from resnet_lab.report.page_data import columns, page_data, ranked
 from resnet_lab.report.question import Question
-from resnet_lab.report.scatter import scatter
 from resnet_lab.rundir.directory import refuse_unwritable
 from resnet_lab.text import plain_console, printable
 
@@ -50,7 +50,9 @@ def report(directories: Sequence[Path], question: Question, out: Path) -> list[s
         "troubles": tables.troubles(found, analyses),
     }
     (out / "report.md").write_bytes(render("report/report.md", **values))
-    page = render("report/report.html", **values, link=tables.link, out=out, scatter=scatter(analyses))
+    shown = {analysis.number: columns(analysis) for analysis in analyses}
+    own = {"columns": shown, "ranked": ranked, "data": page_data(analyses, shown), "smaller": plots.smaller}
+    page = render("report/report.html", **values, **own, link=tables.link, out=out)
     (out / "report.html").write_bytes(page)
     tables.write_csv(out / "report.csv", analyses)
     tables.write_json(out / "report.json", found, analyses)
