@@ -1,10 +1,10 @@
 """What the runs of a comparison have in common, and where they differ: data, recipe, machine, code."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from resnet_lab.config.canonical import canonical
+from resnet_lab.config.canonical import Settings, canonical
 from resnet_lab.report.comparison import SPLITS, Fields, label, text
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import brief, plural, visible
@@ -23,12 +23,18 @@ class Line:
 
 def setting(runs: Iterable[StoredRun], axes: Iterable[str]) -> list[Line]:
     """Describe the setting of the runs; axes are left out."""
-    runs, axes = list(runs), set(axes)
+    axes = set(axes)
+    own = [(run, {name: v for name, v in canonical(run.config).items() if name not in axes}) for run in runs]
+    following = {name for name in SPLITS if _follows_seed([(run.config.seed, s.get(name)) for run, s in own])}
     found: dict[str, Counter[str]] = {}
-    for run in runs:
-        for name, value in (_parts(run, axes) | {"split": _split(runs, run, axes)}).items():
+    for run, settings in own:
+        for name, value in _parts(run, settings, axes, following).items():
             found.setdefault(name, Counter())[value] += 1
     return [_line(name, values) for name, values in found.items()]
+
+
+def _follows_seed(pairs: Sequence[tuple[int, object]]) -> bool:
+    return len(set(pairs)) > 1 and all(seed == value for seed, value in pairs)
 
 
 def _line(name: str, values: Counter[str]) -> Line:
@@ -41,22 +47,12 @@ def _line(name: str, values: Counter[str]) -> Line:
     return Line(name, visible(brief("; ".join([*shown, *more]))), True)
 
 
-def _split(runs: Iterable[StoredRun], run: StoredRun, axes: set[str]) -> str:
-    """Return the seeds of a run's split; "seed" for one that is the run's own in all runs."""
-    settings = canonical(run.config)
-    names = [name for name in SPLITS if name in settings and name not in axes]
-    own = {name: canonical(run.config)[name] for name in names}
-    for name in names:
-        pairs = {(canonical(other.config).get(name), other.config.seed) for other in runs}
-        if len(pairs) > 1 and all(value == seed for value, seed in pairs):
-            own[name] = "seed"
-    return label({name.partition(".")[2]: value for name, value in own.items()})
-
-
-def _parts(run: StoredRun, axes: set[str]) -> dict[str, str]:
-    """Return the parts of one run; empty where it has none or did not record it."""
-    settings = {name: value for name, value in canonical(run.config).items() if name not in axes}
+def _parts(run: StoredRun, settings: Settings, axes: set[str], following: set[str]) -> dict[str, str]:
+    """Return the parts of one run; empty where it has none or did not record it. Splits `following` the seed say so."""
     result = run.result
+    splits = {
+        name.partition(".")[2]: "seed" if name in following else settings[name] for name in SPLITS if name in settings
+    }
 
     def section(name: str, without: tuple[str, ...] = ()) -> str:
         own: Fields = {key.partition(".")[2]: v for key, v in settings.items() if key.startswith(f"{name}.")}
@@ -66,6 +62,7 @@ def _parts(run: StoredRun, axes: set[str]) -> dict[str, str]:
     return {
         "data": section("data", without=("split_seed", "test_split_seed", "mean", "std", "fingerprint")),
         "images": ", ".join(f"{number:,} {part}" for part, number in sizes.items()),
+        "split": label(splits),
         "recipe": section("optim"),
         "augmentation": section("augment") or "none",
         "epochs": "" if "trainer.max_epochs" in axes else str(result["epochs"]),
