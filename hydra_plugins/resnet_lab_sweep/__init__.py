@@ -9,7 +9,6 @@ import multiprocessing
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
@@ -20,10 +19,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import with_numbered_options
 from resnet_lab.config.groups import GROUPS
-from resnet_lab.config.hydra_private import combinations
+from resnet_lab.config.hydra_private import combinations, parsed
 from resnet_lab.config.messages import needs_extra
+from resnet_lab.sweep.axes import split
+from resnet_lab.sweep.composer import Composer, changed
+
+TOTALS = ("macs", "params", "activations")  # of a network: what a budget keeps
 
 if TYPE_CHECKING:
     from resnet_lab.sweep.launch import Judge
@@ -92,14 +94,15 @@ class Ray(_Engine):
         return RayLaunch(**self.settings)
 
 
-class Grid(Sweeper):
-    """Run every combination of the given values. Skip runs that are done; a failure does not stop the rest."""
+class _Jobs(Sweeper):
+    """Run a list of jobs. Skip runs that are done; a failure does not stop the rest."""
 
     def __init__(self, params: dict[str, str]) -> None:
         self.params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Set up the launcher. Raises ConfigError."""
+        """Check the settings and set up the launcher. Raises ConfigError."""
+        self.check()
         self.hydra_context, self.config = hydra_context, config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -111,14 +114,81 @@ class Grid(Sweeper):
         assert self.config
         assert self.launcher
         params = [f"{name}={values}" for name, values in self.params.items()]
-        jobs = combinations(self.hydra_context, [*params, *arguments])
-        compose = self.hydra_context.config_loader.load_sweep_config
-        for overrides in _each_option_once(jobs):  # report typos before importing torch
-            with_numbered_options(partial(compose, self.config, overrides))
+        composer = Composer(self.hydra_context, self.config)
+        jobs = self.jobs(composer, [*params, *arguments])
 
-        from resnet_lab.sweep.grid import sweep
+        from resnet_lab.sweep.grid import sweep  # imports torch
 
-        return sweep(self.hydra_context, self.config, self.launcher, jobs)
+        return sweep(composer, self.launcher, jobs)
+
+    @abstractmethod
+    def check(self) -> None:
+        """Check the settings. Raises ConfigError."""
+
+    @abstractmethod
+    def jobs(self, composer: Composer, overrides: list[str]) -> list[list[str]]:
+        """Return the overrides of each job. Raises ConfigError, or an error of Hydra for typos."""
+
+
+class Grid(_Jobs):
+    """Run every combination of the given values; with a budget, with the filters that keep the cost."""
+
+    def __init__(self, params: dict[str, str], budget: str | None, budget_of: str | None) -> None:
+        super().__init__(params)
+        self.budget, self.budget_of = budget, budget_of
+
+    def check(self) -> None:
+        """Check the budget. Raises ConfigError."""
+        if self.budget not in (None, *TOTALS):
+            raise ConfigError(f"hydra.sweeper.budget can be {', '.join(TOTALS)} or null, got {self.budget}")
+        if self.budget_of is not None and self.budget is None:
+            raise ConfigError("hydra.sweeper.budget_of names the reference of a budget: add hydra.sweeper.budget=macs")
+
+    def jobs(self, composer: Composer, overrides: list[str]) -> list[list[str]]:
+        """Return all combinations. Raises ConfigError, or an error of Hydra for typos."""
+        jobs = combinations(composer.hydra_context, overrides)
+        for job in _each_option_once(jobs):  # report typos before importing torch
+            composer(job)
+        if self.budget is None:
+            return jobs
+        references = combinations(composer.hydra_context, str(self.budget_of or "").split())
+        if len(references) > 1:
+            raise ConfigError(f"hydra.sweeper.budget_of must be the overrides of one network, got {self.budget_of}")
+
+        from resnet_lab.sweep.budget import matched
+
+        return matched(composer, jobs, self.budget, references[0])
+
+
+class Population(_Jobs):
+    """Run architectures that are drawn at random, each with every seed."""
+
+    def __init__(self, params: dict[str, str], n: int, seed: int, limits: dict[str, Sequence[float] | None]) -> None:
+        super().__init__(params)
+        self.n, self.seed = n, seed
+        self.limits = {name: bounds for name, bounds in limits.items() if bounds is not None}
+
+    def check(self) -> None:
+        """Check the settings. Raises ConfigError."""
+        for name, value, least in (("n", self.n, 1), ("seed", self.seed, 0)):
+            if type(value) is not int or value < least:
+                raise ConfigError(f"hydra.sweeper.{name} must be a whole number of at least {least}, got {value}")
+        for name, bounds in self.limits.items():
+            numbers = [*bounds] if isinstance(bounds, Sequence) and not isinstance(bounds, str) else []
+            if not (len(numbers) == 2 and all(type(n) in (int, float) for n in numbers) and numbers[0] <= numbers[1]):
+                raise ConfigError(f"hydra.sweeper.limits.{name} must be [least,most], as in [20e6,40e6], got {bounds}")
+
+    def jobs(self, composer: Composer, overrides: list[str]) -> list[list[str]]:
+        """Draw the architectures. Raises ConfigError, or an error of Hydra for typos."""
+        axes, others = split(parsed(composer.hydra_context, overrides))
+        repetitions = combinations(composer.hydra_context, others)
+        composer(changed(repetitions[0], [f"{axis.name}={axis.value(0)}" for axis in axes]))  # typos, before torch
+
+        from resnet_lab.sweep.population import population
+
+        limits = {name: (bounds[0], bounds[1]) for name, bounds in self.limits.items()}
+        drawn = population(composer, repetitions[0], axes, self.n, self.seed, limits)
+        return [changed(repetition, architecture) for architecture in drawn for repetition in repetitions]
 
 
 class Search(Sweeper):

@@ -17,7 +17,7 @@ from hydra.core import utils
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, QuotedString, Sweep
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, Sweep
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
@@ -100,9 +100,13 @@ def combinations(hydra_context: HydraContext, overrides: Sequence[str]) -> list[
 
     Only Hydra's basic sweeper can combine values, and it also launches the jobs. Raises HydraException.
     """
-    parser = OverridesParser.create(config_loader=hydra_context.config_loader)
-    [jobs] = BasicSweeper.split_arguments(parser.parse_overrides(list(overrides)), max_batch_size=None)
+    [jobs] = BasicSweeper.split_arguments(parsed(hydra_context, overrides), max_batch_size=None)
     return jobs
+
+
+def parsed(hydra_context: HydraContext, overrides: Sequence[str]) -> list[Override]:
+    """Return overrides as Hydra reads them, with choices, ranges and intervals. Raises HydraException."""
+    return OverridesParser.create(config_loader=hydra_context.config_loader).parse_overrides(list(overrides))
 
 
 def failure(returned: JobReturn) -> Exception | None:

@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from resnet_lab.config.groups import GROUPS, listing
+from resnet_lab.config.groups import CONFIG_DIR, GROUPS, listing
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 from resnet_lab.text import visible
@@ -85,6 +86,11 @@ def explain(error: Exception) -> str:
         return f"{several[1]}: to run several values, add -m"
     if isinstance(error, InstantiationException) and (key := re.search("full_key: (.+)", str(error))):
         return f"{key[1]}: {_first_line(cause)}"  # Hydra's own first line only names a class
+    if "does not support sweep type" in str(error):
+        return (
+            "interval(a,b) is for what hydra/sweeper=population or search draws; other values are listed, as in "
+            "seed=0,1, or a range, as in 'seed=range(2)'"
+        )
     if "null byte" in str(error):
         return "a folder in hydra.run, hydra.sweep or hydra.searchpath contains a NUL character, which no path can"
     if "Config group override" in str(error):
@@ -108,12 +114,24 @@ def no_such_setting(name: str, value: str = "…") -> str:
         last = name.rpartition(".")[2]
         hint = f": {INSTEAD[last]}" if last in INSTEAD else f"; use {ELSEWHERE[last]}={visible(value)}"
         return f"there is no setting {name}{hint}"
+    if owners := _engines_with(name):
+        return f"there is no setting {name} here; it belongs to {' and '.join(owners)}"
     known = [*setting_names(), *GROUPS]
     close = [*dict.fromkeys(difflib.get_close_matches(name, known, n=4))][:3] or [
         other for other in known if other.endswith("." + name)
     ]
     hint = f"similar names: {', '.join(close)}" if close else "--help lists the groups, --cfg job the settings"
     return f"there is no setting {name}; {hint}"
+
+
+def _engines_with(name: str) -> list[str]:
+    """Return the launchers and sweepers that have a setting such as `hydra.sweeper.budget`."""
+    hydra, _, rest = name.partition(".")
+    group, _, key = rest.partition(".")
+    if hydra != "hydra" or group not in ("launcher", "sweeper"):
+        return []
+    files = sorted((CONFIG_DIR / hydra / group).glob("*.yaml"))
+    return [f"hydra/{group}={file.stem}" for file in files if key in OmegaConf.load(file)]
 
 
 def setting_names() -> list[str]:

@@ -13,6 +13,11 @@ from resnet_lab.config.registry import SHORTCUTS, UNITS
 MAX_STACKS = 5
 
 
+def per_stack(filters: list[int], num_stacks: int) -> list[int]:
+    """Return the filters of each stack; a single number doubles from stack to stack."""
+    return [*filters] if len(filters) > 1 else [filters[0] << s for s in range(num_stacks)]
+
+
 def _read_by_shortcut(name: str) -> Callable[["ModelConfig"], bool]:
     return lambda model: name in SHORTCUTS.info(model.shortcut).reads
 
@@ -163,7 +168,7 @@ class ModelConfig:
 
     @property
     def stack_filters(self) -> list[int]:
-        return [*self.filters] if len(self.filters) > 1 else [self.filters[0] << s for s in range(self.num_stacks)]
+        return per_stack(self.filters, self.num_stacks)
 
     @property
     def stack_reductions(self) -> list[int]:

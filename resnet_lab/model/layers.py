@@ -70,7 +70,7 @@ class Layers:
         """Set weights as `lineage.init` says and biases to 0; then gates set their own biases."""
         init = self.lineage.init
         for module in net.modules():
-            if isinstance(module, INITIALISED[init]):
+            if isinstance(module, INITIALISED[init]) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, mode=init.name, nonlinearity="relu")  # type: ignore[arg-type]
             if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
                 nn.init.zeros_(module.bias)

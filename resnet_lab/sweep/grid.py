@@ -1,4 +1,4 @@
-"""A sweep over all combinations, from the plan to the list of failures."""
+"""A sweep of listed jobs, from the plan to the list of failures."""
 
 import shlex
 from collections import Counter
@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext
-from omegaconf import DictConfig
 from rich.progress import track
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import use_config_dirs
 from resnet_lab.config.hydra_private import failure
 from resnet_lab.interrupts import RunFailed, TimeUp
 from resnet_lab.rundir.plans import write_plan
+from resnet_lab.sweep.composer import Composer
 from resnet_lab.sweep.plan import UNFINISHED, JobState, examine, labels, listing, without_repetitions
 from resnet_lab.tasks.pretrained import look_again
 from resnet_lab.text import plain_console, plural
@@ -23,22 +21,17 @@ from resnet_lab.training.log import console, log, show_on_terminal
 WIDE = 200  # characters, if the output is not a terminal
 
 
-def sweep(
-    hydra_context: HydraContext, config: DictConfig, launcher: Launcher, jobs: Sequence[list[str]]
-) -> Sequence[JobReturn]:
+def sweep(composer: Composer, launcher: Launcher, jobs: Sequence[list[str]]) -> Sequence[JobReturn]:
     """Launch unfinished jobs, longest first; with `dry_run` only list the jobs.
 
-    `config` is what Hydra composed for the whole sweep. Before any job starts, raises an error of Hydra if a job names
-    an unknown option, and ConfigError if no job can run, all for the same reason. Raises RunFailed with a list if jobs
-    failed, cannot run or have reached trainer.max_time.
+    Before any job starts, raises an error of Hydra if a job names an unknown option, and ConfigError if no job can run,
+    all for the same reason. Raises RunFailed with a list if jobs failed, cannot run or have reached trainer.max_time.
     """
     show_on_terminal()
     look_again()
-    use_config_dirs(config.hydra)
-    compose = hydra_context.config_loader.load_sweep_config
     tracked = track(jobs, "planning", console=console, transient=True, disable=not console.is_terminal)
-    labelled = zip(tracked, labels(jobs, config.hydra.overrides.task), strict=True)
-    plan = without_repetitions([examine(compose(config, job), job, label) for job, label in labelled])
+    labelled = zip(tracked, labels(jobs, composer.given), strict=True)
+    plan = without_repetitions([examine(composer(job), job, label) for job, label in labelled])
     if len(plan) < len(jobs):
         log.info("skipping %s: repeated runs", plural(len(jobs) - len(plan), "job"))
     if any(job.config and job.config.dry_run for job in plan):

@@ -105,10 +105,21 @@ def test_combinations(context: HydraContext):
         hydra_private.combinations(context, ["units"])
 
 
+def test_overrides_are_parsed(context: HydraContext):
+    units, rate, flip = hydra_private.parsed(
+        context, ["units=glob(two)", "optim.lr=tag(log,interval(0.1,1))", "+augment.flip.p=0.5"]
+    )
+    assert list(units.sweep_string_iterator()) == []  # it knows the options of groups
+    assert (rate.get_key_element(), rate.value().start, rate.value().tags) == ("optim.lr", 0.1, {"log"})
+    assert (flip.get_key_element(), flip.is_sweep_override(), flip.input_line) == (
+        "+augment.flip.p", False, "+augment.flip.p=0.5"
+    )  # fmt: skip
+
+
 def test_the_grid_is_a_sweeper_of_the_public_kind():
     from hydra_plugins.resnet_lab_sweep import Grid
 
-    assert Grid.__mro__[1] is Sweeper
+    assert next(kind for kind in Grid.__mro__ if kind.__module__.startswith("hydra.")) is Sweeper
 
 
 def test_what_a_job_raised(capsys: pytest.CaptureFixture[str]):

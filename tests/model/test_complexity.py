@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_lab import complexity, load_config
-from resnet_lab.tasks.cost import measure
+from resnet_lab.tasks.cost import measure, totals
 
 Join = Callable[[Tensor, nn.ModuleList], Tensor]
 
@@ -172,3 +172,24 @@ def test_groups_stride_and_dilation(groups: int, stride: int, dilation: int) -> 
     net(image)[0, :, 6, 6].sum().backward()
     rows = (image.grad[0, 0] != 0).any(dim=1).nonzero()
     assert int(rows.max() - rows.min() + 1) == cost.receptive_field
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["units=n7"],
+        ["model.units=[1,2,4]", "unit=basic", "bottleneck=none", "model.batch_norm=false"],
+        ["stacks=two", "units=n4", "shortcut=exclusive_gating", "stack_shortcut=on", "head=mlp"],
+        ["model.units=[3,1,3]", "activation=original", "downsample=max_pool", "shortcut=conv"],
+    ],
+)
+def test_the_totals_of_deep_networks_follow_from_shallow_ones(changes: list[str]):
+    config = load_config("filters=w16", *changes)
+    cost = measure(config)
+    assert totals(config) == {"macs": cost.macs, "params": cost.params, "activations": cost.activations}
+
+
+def test_a_network_on_the_meta_device_is_measured_as_any_other():
+    with torch.device("meta"):
+        net = Net(chain, conv())
+    assert complexity(net.eval(), (3, 8, 8)) == complexity(Net(chain, conv()), (3, 8, 8))

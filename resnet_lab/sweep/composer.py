@@ -1,0 +1,55 @@
+"""Compose the jobs of a sweep faster than Hydra, which takes a tenth of a second for each."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from resnet_lab.config.compose import use_config_dirs, with_numbered_options
+from resnet_lab.config.groups import GROUPS
+from resnet_lab.config.hydra_private import parsed_values
+from resnet_lab.config.messages import setting_types
+
+Job = list[str]  # overrides
+
+
+def name_of(override: str) -> str:
+    """Return the setting or group that an override changes."""
+    return override.lstrip("+").partition("=")[0]
+
+
+def changed(job: Job, changes: Job) -> Job:
+    """Return a job with some overrides added or replaced."""
+    return [*({name_of(item): item for item in [*job, *changes]}).values()]
+
+
+class Composer:
+    """Composes jobs without Hydra's own part; those that choose the same options of groups share Hydra's work.
+
+    Values are set after all groups are composed, as Hydra does.
+    """
+
+    def __init__(self, hydra_context: HydraContext, config: DictConfig) -> None:
+        """Take what Hydra composed for the whole sweep."""
+        self.hydra_context, self.config = hydra_context, config
+        self.given = list(config.hydra.overrides.task)  # the command's overrides
+        self.options = lru_cache(maxsize=100)(self._options)
+        use_config_dirs(config.hydra)
+
+    def __call__(self, job: Sequence[str]) -> DictConfig:
+        """Compose the overrides of one job. Raises an error of Hydra or OmegaConf, as for unknown options."""
+        known = setting_types().keys() - set(GROUPS)
+        values = {override: name for override in job if (name := override.partition("=")[0]) in known}
+        composed = self.options(*(override for override in job if override not in values)).copy()
+        for override, name in values.items():
+            [value] = parsed_values(override)
+            OmegaConf.update(composed, name, value, merge=True)
+        return composed
+
+    def _options(self, *overrides: str) -> DictConfig:
+        compose = self.hydra_context.config_loader.load_sweep_config
+        composed = with_numbered_options(partial(compose, self.config, list(overrides)))
+        with open_dict(composed):
+            composed.pop("hydra")
+        return composed

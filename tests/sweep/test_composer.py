@@ -1,0 +1,32 @@
+"""Jobs are composed as Hydra composes them, only faster."""
+
+import pytest
+from hydra.errors import MissingConfigException
+from omegaconf.errors import OmegaConfBaseException
+from support.composing import composing
+
+from resnet_lab.config.compose import load_config, to_config
+
+JOBS = (
+    ["units=n4", "filters=w32", "seed=3"],
+    ["units=n4", "filters=w32", "seed=4", "data.split_seed=${seed}", "optim.milestones=[1,2]"],
+    ["filters=w32", "model.filters=[8,16,32]", "units=n4", "model.head.latent_dim=null", "augment.flip.p=0.5"],
+    ["+experiment=cifar10_20", "data=fake", "data.image_size=[8,16]", 'name="a, b"', "diagnostics=off"],
+    ["optim=adam", "optim.betas=[0.8,0.9]", "objective=[macs,params]", "model.units=3"],
+)
+
+
+def test_jobs_are_those_of_hydra():
+    with composing("seed=0,1") as composer:
+        for job in [*JOBS, *JOBS[::-1]]:  # none changes what the others share
+            assert to_config(composer(job)) == load_config(*job)
+
+
+def test_typos_are_errors():
+    with composing() as composer:
+        with pytest.raises(MissingConfigException):
+            composer(["units=nope"])
+        with pytest.raises(OmegaConfBaseException):
+            composer(["optim.lr=much"])
+        with pytest.raises(Exception, match="unitz"):
+            composer(["model.unitz=3"])
