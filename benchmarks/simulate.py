@@ -1,8 +1,8 @@
 """What the report's statistics promise, by simulation: `python -m benchmarks.simulate`.
 
 Sweeps of groups with known true means and normal noise over seeds are drawn, and the verdicts counted: how often equal
-groups are told apart, how often all intervals of a sweep hold at once, and how often a difference is seen for which the
-report's line on power calls the number of seeds enough.
+groups are distinguished, how often all intervals of a sweep hold at once, and how often a difference is seen for which
+the report's line on power calls the number of seeds enough.
 """
 
 import argparse

@@ -15,6 +15,7 @@ from resnet_lab.config.tasks import Scoring
 from resnet_lab.report import words
 from resnet_lab.report.comparison import Comparison, Group
 from resnet_lab.report.effects import Effect, Interaction, effects, interactions
+from resnet_lab.report.image_noise import ImageNoise, image_noise
 from resnet_lab.report.means import Means, estimate
 from resnet_lab.report.procedures import Difference, all_pairs, with_baseline, with_best
 from resnet_lab.report.question import Question
@@ -49,7 +50,7 @@ PROCEDURES = {
     "best": "Groups are compared with the best (Hsu; Holm's method over the groups, since several may be the best).",
     "baseline": "Groups are compared with the baseline (Dunnett, two-sided).",
 }
-ALL_PAIRS = "All pairs are compared by the method of Games and Howell."
+ALL_PAIRS = "All pairs are compared as by Games and Howell."
 MANY = 8  # groups or pairs; of more, the sentences say how many differ, and the table or pairs.csv has each
 SIZES = (0.1, 0.3, 1.0)  # points, for which the power is given; for other units than %, hundredths of the lowest mean
 MOST_INTERACTING = 200  # groups; tests of interactions of more take long
@@ -88,6 +89,7 @@ class Analysis:
     pairs: list[Difference]  # if asked for
     effects: list[Effect]
     interactions: list[Interaction]
+    images: ImageNoise | None  # if runs have stored their predictions
 
     def shows(self, row: Row, measure: str) -> bool:
         """Return whether to show one of MEASURES: test scores of all rows, or only of the one chosen by validation."""
@@ -103,6 +105,8 @@ class Analysis:
         for found in self.effects:
             said += words.effect(found, self.scale)
         said += [words.interaction(found) for found in sorted(self.interactions, key=lambda found: found.p)[:3]]
+        if self.images:
+            said += words.image_noise(self.images, self.comparison.scoring, by_test=self.measure == TEST)
         said += words.power(self.means, self.scale, self._sizes()) + words.caveats(self.means, self.scale)
         alone = [row.group.label for row in self.rows if row.group.label not in self.means.names]
         if alone and len(self.rows) > 1:
@@ -179,6 +183,7 @@ def analyse(number: int, comparison: Comparison, question: Question) -> Analysis
     if baseline not in estimates.names:
         baseline = None
     fields = [groups[name].fields for name in estimates.names]
+    ranked = [row.group for _, row in sorted(means, key=lambda pair: pair[0])]
     return Analysis(
         number=number,
         comparison=comparison,
@@ -194,6 +199,7 @@ def analyse(number: int, comparison: Comparison, question: Question) -> Analysis
         pairs=all_pairs(estimates) if question.pairs else [],
         effects=effects(fields, estimates),
         interactions=interactions(fields, estimates) if len(fields) <= MOST_INTERACTING else [],
+        images=image_noise(ranked, measure),
     )
 
 

@@ -1,23 +1,23 @@
 """Tail probabilities and critical values for many comparisons at once, by numerical integration.
 
-Comparisons with one common group, as Dunnett's and Hsu's, are correlated: the difference of groups i and j contains the
-noise of i, whatever j is. Given that noise, the differences are independent, so that one integral over it is enough for
-any number of groups. Each difference keeps its own degrees of freedom: its p value is translated into a normal score
-(a normal copula). For equal and known variances this is Dunnett's distribution.
+Each difference has degrees of freedom of its own, so its p value is translated into a normal score, and scores are
+taken to depend on each other as those of known variances do (a normal copula). For known variances, comparisons with
+one group are then Dunnett's, and all pairs Tukey's. For few seeds they are cautious, where Games and Howell's own
+critical values are too small (benchmarks.simulate).
 
-All pairs are compared by the distribution of the studentized range, in which the scale is integrated as well.
+Comparisons with one common group are correlated: the difference of groups i and j contains the noise of i, whatever j
+is. Given that noise, the differences are independent, so that one integral over it is enough for any number of groups.
 """
 
 from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import gammaln, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 
 COMMON = np.linspace(-8, 8, 97)  # of the common noise, in standard deviations
 WEIGHTS = np.exp(-(COMMON**2) / 2) / np.exp(-(COMMON**2) / 2).sum()
 MOST_COMMON = 0.98  # correlation; a larger one, of a group without spread, would need a finer grid
-INVERSE_FREEDOM = np.concatenate([np.linspace(1e-6, 0.5, 150), np.linspace(0.51, 1, 50)])
 MOST_RANGE = 20.0  # standard deviations; the range of thousands of normal values is below it
 
 Array = np.ndarray
@@ -54,45 +54,22 @@ def smallest_p(level: float, common: Array, two_sided: bool) -> float:
 
 
 @cache
-def studentized_range(groups: int) -> "StudentizedRange":
-    """Return the distribution for so many groups."""
-    return StudentizedRange(groups)
+def _ranges(groups: int) -> tuple[Array, Array]:
+    """Return ranges of that many normal values, and the probability of a larger one each."""
+    ranges = np.linspace(0, MOST_RANGE, 2001)
+    z = np.linspace(-9, 9 + MOST_RANGE, 1200)
+    density = np.exp(-(z**2) / 2) * (z[1] - z[0]) / np.sqrt(2 * np.pi)
+    inside = [groups * density @ (ndtr(z) - ndtr(z - width)) ** (groups - 1) for width in ranges]
+    return ranges, np.clip(1 - np.array(inside), 0, 1)
 
 
-class StudentizedRange:
-    """The distribution of the range of `groups` normal values, divided by an estimate of their standard deviation."""
+def any_pair_below(p: Array, groups: int) -> Array:
+    """Return the probability that the smallest two-sided p value of all pairs of groups is at most each `p`."""
+    found: Array = np.interp(-np.sqrt(2) * ndtri(np.maximum(p, 1e-300) / 2), *_ranges(groups))
+    return found
 
-    def __init__(self, groups: int) -> None:
-        self.ranges = np.linspace(0, MOST_RANGE, 2001)
-        z = np.linspace(-9, 9 + MOST_RANGE, 1200)
-        density = np.exp(-(z**2) / 2) * (z[1] - z[0]) / np.sqrt(2 * np.pi)
-        inside = [groups * density @ (ndtr(z) - ndtr(z - width)) ** (groups - 1) for width in self.ranges]
-        self.above = np.clip(1 - np.array(inside), 0, 1)  # probability of a larger range
 
-    def tail(self, q: Array, freedom: Array) -> Array:
-        """Return the probability of a larger value than each `q`, with these degrees of freedom (any equal shapes)."""
-        q, freedom = np.broadcast_arrays(np.asarray(q, float)[..., None], np.asarray(freedom, float)[..., None])
-        log_scale = np.linspace(-12, 4, 161) / np.sqrt(freedom)  # covers its distribution for any number of them
-        half = freedom / 2
-        density = np.log(2) + half * np.log(half) - gammaln(half) + freedom * log_scale - half * np.exp(2 * log_scale)
-        above = np.interp(q * np.exp(log_scale), self.ranges, self.above)
-        result: Array = np.trapezoid(np.exp(density) * above, log_scale, axis=-1)
-        return np.clip(result, 0, 1)
-
-    @cache  # noqa: B019 -- as long as the distribution, which is cached itself
-    def _table(self, level: float) -> Array:
-        return self.quantile(level, 1 / INVERSE_FREEDOM)
-
-    def critical(self, level: float, freedom: Array) -> Array:
-        """Return `quantile` for many degrees of freedom from 1 on, from a table: it is smooth in their inverse."""
-        found: Array = np.interp(1 / freedom, INVERSE_FREEDOM, self._table(level))
-        return found
-
-    def quantile(self, level: float, freedom: Array) -> Array:
-        """Return the value that is exceeded with probability `level`, for each of the degrees of freedom."""
-        low, high = np.zeros_like(freedom, float), np.full_like(freedom, 1e4, float)
-        for _ in range(60):
-            middle = (low + high) / 2
-            too_low = self.tail(middle, freedom) > level
-            low, high = np.where(too_low, middle, low), np.where(too_low, high, middle)
-        return high
+def smallest_p_of_pairs(level: float, groups: int) -> float:
+    """Return what the smallest p value of all pairs of groups is below with probability `level`."""
+    bounds = (np.log(level) - 2 * np.log(groups) - 1, np.log(level) + 0.1)
+    return float(np.exp(brentq(lambda log_p: any_pair_below(np.exp(log_p), groups) - level, *bounds, xtol=1e-9)))

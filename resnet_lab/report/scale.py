@@ -22,7 +22,7 @@ class Scale:
 
     @classmethod
     def of(cls, scoring: Scoring, logarithmic: bool, scores: Iterable[float], images: int | None) -> "Scale":
-        """Choose the scale for these scores, measured on so many images."""
+        """Choose the scale for these scores, measured on that many images."""
         scores = sorted(scores)
         if not logarithmic or not scores:
             return cls(scoring)

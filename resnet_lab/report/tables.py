@@ -23,9 +23,9 @@ from resnet_lab.text import plural, visible
 
 PARTS = {"test": "test", "val": "validation"}  # in headings
 MANY = 2_000  # pairs in report.json; pairs.csv has all
-MOST_ROWS, MOST_LINES, MOST_TROUBLES = 16, 56, 6  # on the terminal
+MOST_ROWS, MOST_SENTENCES, MOST_TROUBLES, MOST_LINES = 16, 14, 6, 56  # on the terminal
 COLUMNS = ("published", "depth", "params", "MACs", "activations", "seconds", "memory", "front")
-NOT_SHOWN = ("sd", "median", "validation, best", "activations")  # on the terminal
+NOT_SHOWN = ("sd", "median", "validation, best", "test, best", "activations", "memory")  # on the terminal
 SHORT = {"macs": "MACs", "peak_memory": "memory"}  # costs that are shown under another name
 
 
@@ -133,21 +133,19 @@ def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> No
     """Print the tables in at most MOST_LINES lines, without the columns for which a terminal is too narrow."""
     lines: list[str] = []
     said = [f"! {trouble}" for trouble in troubles(found, analyses)]
-    more = [f"! {len(said) - MOST_TROUBLES} more in report.md"] if len(said) > MOST_TROUBLES else []
-    ending = _lines(console, *said[:MOST_TROUBLES], *more, Text(basis(analyses), style="dim"))
+    ending = _lines(console, *_shortened(said, MOST_TROUBLES), Text(basis(analyses), style="dim"))
     room = MOST_LINES - len(ending)
     for number, analysis in enumerate(analyses):
         sentences = [f"- {sentence}" for sentence in [*analysis.sentences(), *analysis.comparison.notes]]
-        own = _lines(console, _table(analysis), *sentences, "")
+        own = _lines(console, *_shortened(sentences, MOST_SENTENCES), "")
+        own = _fitting_table(console, analysis, room - len(own)) + own
         if lines and len(lines) + len(own) > room:
             lines += _lines(
                 console, f"{plural(len(analyses) - number, 'more comparison')} in report.html and report.md"
             )
             break
-        if len(own) > room:
-            own = [*own[: room - 1], *_lines(console, "… more in report.html and report.md")]
         lines += own
-    for line in [*lines, *ending]:
+    for line in [*lines, *ending][-MOST_LINES:]:
         console.file.write(line)
 
 
@@ -159,22 +157,37 @@ def _lines(console: Console, *parts: Any) -> list[str]:
     return captured.get().splitlines(keepends=True)
 
 
-def _table(analysis: Analysis) -> Table:
-    """Return a comparison's table; of many groups those with the best scores."""
+def _shortened(said: list[str], most: int) -> list[str]:
+    """Return the first sentences, and how many more there are."""
+    more = [f"… {len(said) - most} more in report.md"] if len(said) > most else []
+    return [*said[:most], *more]
+
+
+def _fitting_table(console: Console, analysis: Analysis, room: int) -> list[str]:
+    """Return the lines of a comparison's table with as many rows as there is room for, at most MOST_ROWS."""
+    for most in range(min(MOST_ROWS, len(analysis.rows)), 0, -1):
+        lines = _lines(console, _table(analysis, most))
+        if len(lines) <= room:
+            return lines
+    return _lines(console, analysis.comparison.title)
+
+
+def _table(analysis: Analysis, most: int) -> Table:
+    """Return a comparison's table; of more groups than `most` those with the best scores."""
     rows = analysis.rows
     title = analysis.comparison.title
-    if len(rows) > MOST_ROWS:
+    if len(rows) > most:
         means = {id(row): s.mean if (s := row.scores[analysis.measure]) else math.inf for row in rows}
-        rows = sorted(rows, key=lambda row: means[id(row)])[:MOST_ROWS]
-        title += f"; the best {MOST_ROWS} of {len(analysis.rows)} groups"
+        rows = sorted(rows, key=lambda row: means[id(row)])[:most]
+        title += f"; the best {most} of {len(analysis.rows)} groups"
     table = Table(title=title, title_justify="left", header_style="bold")
     titles = headings(analysis)
-    shown = [i for i, title in enumerate(titles) if title not in NOT_SHOWN]
+    values = [cells(analysis, row) for row in rows]
+    shown = [i for i, title in enumerate(titles) if title not in NOT_SHOWN and any(own[i][0] for own in values)]
     for i in shown:
         table.add_column(titles[i], justify="left" if titles[i] in ("group", "front") else "right")
-    for row in rows:
-        values = cells(analysis, row)
-        table.add_row(*(values[i][0] for i in shown), style="bold" if row is analysis.best else None)
+    for row, own in zip(rows, values, strict=True):
+        table.add_row(*(own[i][0] for i in shown), style="bold" if row is analysis.best else None)
     return table
 
 
@@ -220,6 +233,7 @@ def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> No
                 "differences": [_difference(analysis, d) for d in analysis.differences],
                 "pairs": [_difference(analysis, d) for d in analysis.pairs] if len(analysis.pairs) <= MANY else None,
                 "effects": [_finite(dataclasses.asdict(found)) for found in analysis.effects],
+                "images": _finite(dataclasses.asdict(analysis.images)) if analysis.images else None,
                 "interactions": [dataclasses.asdict(found) for found in analysis.interactions],
                 "notes": analysis.comparison.notes,
             }

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import spearmanr
 
+from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.comparison import text
 from resnet_lab.report.effects import Effect, Estimate, Interaction
+from resnet_lab.report.image_noise import ImageNoise
+from resnet_lab.report.images import Estimate as ImageEstimate
 from resnet_lab.report.means import TINY, Means
 from resnet_lab.report.procedures import LEVEL, POWER, Difference, seeds_needed
 from resnet_lab.report.scale import Scale
 from resnet_lab.text import first_few, plural
 
+MOST_STEPS = 4  # of one axis
 SMALL = 5  # seeds; with fewer, intervals are wider than they would have to be
 STEEP = 4.0  # ratio of the variances of the groups with the largest and the smallest means, from which logarithms fit
 
@@ -59,7 +63,7 @@ def within(found: Difference, scale: Scale, margin: float) -> str:
 def against_best(found: Sequence[Difference]) -> list[str]:
     """Say which groups are worse than the best, and which may be it."""
     worse = [d for d in found if d.resolved]
-    others = [d.group for d in found if not d.resolved]
+    others = [d.group for d in sorted(found, key=lambda d: d.mean) if not d.resolved]
     if not found:
         return []
     if len(others) == 1:
@@ -97,13 +101,21 @@ def caveats(means: Means, scale: Scale) -> list[str]:
 
 
 def effect(found: Effect, scale: Scale) -> list[str]:
-    """Say what an axis does, in one line, and a second one on its trend."""
+    """Say what an axis does, in one line, and a second one on its trend; of many steps, only the largest ones."""
     steps = [
         f"{text(step.before)} → {text(step.after)}: {_change(step.change, scale)}"
         + (f", averaged over {step.combinations} combinations of the others" if step.combinations > 1 else "")
-        for step in found.steps
+        for step in sorted(
+            sorted(found.steps, key=lambda step: -abs(step.change.mean))[:MOST_STEPS], key=found.steps.index
+        )
     ]
-    share = "" if found.share is None else f" (share of the variation between groups, η²: {100 * found.share:.0f} %)"
+    if len(found.steps) > MOST_STEPS:
+        steps.append(f"{len(found.steps) - MOST_STEPS} smaller steps in report.json")
+    share = (
+        ""
+        if found.share is None or found.share > 0.9999
+        else f" (share of the variation between groups, η²: {100 * found.share:.0f} %)"
+    )
     said = [f"{found.axis}{share}: {'; '.join(steps)}"] if steps else []
     if found.per_halving:
         page = "" if found.trend_p is None else f"; Page's test for a trend: {p_value(found.trend_p)}"
@@ -117,6 +129,37 @@ def interaction(found: Interaction) -> str:
     share = "" if found.share is None else f", η² {100 * found.share:.0f} %"
     depends = "depends on" if found.p < LEVEL else "is not shown to depend on"
     return f"the effect of {one} {depends} {other} ({p_value(found.p)}{share})"
+
+
+def image_noise(found: ImageNoise, scoring: Scoring, by_test: bool) -> list[str]:
+    """Say how much of the noise comes from the images, and how alike the networks are."""
+    best, *others = found.errors
+    images = f"{found.images:,} {'test' if by_test else 'validation'} images"
+    said = [f"with other seeds and other images as well: {best} {_both(found.errors[best], scoring)} ({images})"]
+    if others:
+        gap = found.above_best[others[0]]
+        p = gap.over_images.p(gap.mean)
+        over_images = "" if p is None else f"; of these networks on other images: {p_value(p)}"
+        said.append(f"{others[0]} minus {best}: {_both(gap, scoring, is_gap=True)}{over_images}")
+    if by_test and found.optimism is not None:
+        chosen = f"the lowest of {len(found.errors)} errors was chosen by the test images"
+        too_low = scoring.gap(scoring.number(max(found.optimism, 0)))
+        said.append(f"{chosen}, and is too low by some {too_low} on average (bootstrap over images)")
+    pairs = [("two runs of it", found.within), (f"runs of it and of {others[0]}" if others else "", found.between)]
+    alike = [f"{name} agree on {100 * one.same:.1f} %" for name, one in pairs if one]
+    if alike:
+        rows = f" (rows {first_few([str(row) for row in found.hard])})" if found.hard else ""
+        hard = f"all {found.runs} runs get {plural(len(found.hard), 'image')} wrong{rows}"
+        said.append(f"{best}: {' of the images, '.join(alike)}; {hard}")
+    return said
+
+
+def _both(found: ImageEstimate, scoring: Scoring, is_gap: bool = False) -> str:
+    """Format a mean with its intervals over runs, over images, and over both."""
+    parts = {"runs": found.over_runs, "images": found.over_images, "both": found.over_both}
+    shown = ", ".join(f"± {scoring.number(one.half)} over {name}" for name, one in parts.items() if one)
+    mean = scoring.number(found.mean).replace("-", "−")
+    return f"{scoring.gap(mean) if is_gap else f'{mean} {scoring.unit}'.rstrip()}, {shown}"
 
 
 def _change(found: Estimate, scale: Scale) -> str:

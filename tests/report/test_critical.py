@@ -3,19 +3,18 @@
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
-from resnet_lab.report.critical import StudentizedRange, any_below, smallest_p
+from resnet_lab.report.critical import any_below, any_pair_below, smallest_p, smallest_p_of_pairs
 
 
 @pytest.mark.parametrize("groups", [2, 3, 10, 20])
-def test_studentized_range_is_scipys(groups: int):
-    ours = StudentizedRange(groups)
-    freedom = np.array([2.0, 2.7, 4.0, 8.0, 30.0, 200.0])
-    expected = np.array([stats.studentized_range.ppf(0.95, groups, df) for df in freedom])
-    assert ours.quantile(0.05, freedom) == pytest.approx(expected, rel=1e-4)
-    tails = np.array([stats.studentized_range.sf(1.5 * q, groups, df) for q, df in zip(expected, freedom, strict=True)])
-    assert ours.tail(1.5 * expected, freedom) == pytest.approx(tails, rel=1e-3)
+def test_all_pairs_are_scipys_studentized_range_for_known_variances(groups: int):
+    p = smallest_p_of_pairs(0.05, groups)
+    assert -np.sqrt(2) * ndtri(p / 2) == pytest.approx(stats.studentized_range.ppf(0.95, groups, np.inf), rel=1e-4)
+    q = np.array([0.5, 2.0, 5.0, 6.5])
+    expected = stats.studentized_range.sf(q, groups, np.inf)
+    assert any_pair_below(2 * ndtr(-q / np.sqrt(2)), groups) == pytest.approx(expected, rel=5e-3, abs=1e-7)
 
 
 @pytest.mark.parametrize("two_sided", [False, True])
@@ -33,7 +32,7 @@ def test_comparisons_with_one_group_are_a_normal_distribution(common: list[float
 
 @pytest.mark.parametrize("groups", [3, 10, 20])
 def test_the_critical_value_is_dunnetts_for_many_runs(groups: int):
-    """With so many runs that the variances are as good as known."""
+    """With that many runs that the variances are as good as known."""
     samples = np.random.default_rng(0).normal(0, 1, (groups, 300))
     found = stats.dunnett(*samples[1:], control=samples[0], random_state=0)
     interval = found.confidence_interval(0.95)

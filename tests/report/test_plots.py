@@ -13,6 +13,7 @@ from resnet_lab.report import plots
 from resnet_lab.report.analysis import Analysis, analyse
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
+from resnet_lab.report.question import Question
 from resnet_lab.report.scales import plain
 from resnet_lab.text import literal_text
 
@@ -30,7 +31,7 @@ def analysis(path: Path, scores: list[float], task: dict[str, Any]) -> Analysis:
             costs = {"params": 10 ** (3 + 2 * i), "macs": 10**6 + i, "seconds": 10.0 ** (2 * i)}
             write(path / f"{i}{seed}", seed, score + seed / 9, axes=axes, task=task, history=history, **costs)
     [comparison] = compare(collect([path]).done)
-    return analyse(1, comparison)
+    return analyse(1, comparison, Question())
 
 
 def tick_labels(figure: Figure) -> list[str]:
