@@ -75,6 +75,16 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def short_number(value: float | None) -> str:
+    """Format a cost with three digits and k, M or G."""
+    if value is None:
+        return ""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {unit}" if abs(value) < 999.5 * size else f"{value / size:.0f} {unit}"
+    return f"{value:.3g}"
+
+
 def first_few(names: Sequence[str]) -> str:
     """Return the first five names, with an ellipsis if there are more."""
     return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")

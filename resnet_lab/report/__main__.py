@@ -19,6 +19,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--pairs", action="store_true", help="compare all pairs as well")
     margin = "say which groups are worse by no more than this, in the unit of the score (with --log: a ratio)"
     made.add_argument("--margin", type=float, metavar="SIZE", help=margin)
+    target = "say when the validation score of each group's runs reached this, in the unit of the score"
+    made.add_argument("--target", type=float, metavar="SCORE", help=target)
     made.add_argument("--log", action="store_true", help="compare logarithms of scores, for errors near 0 or 100 %%")
     by_test = "compare by the test score, as papers do, even where there is a validation score"
     made.add_argument("--by-test", action="store_true", help=by_test)
@@ -36,7 +38,15 @@ def main(arguments: Sequence[str]) -> int:
 
     out: Path = options.out or options.directories[0] / "report"
     by = [axis for words in options.by for axis in words.split(",") if axis]
-    question = Question(by, options.by_test, options.baseline, options.pairs, options.log, options.margin)
+    question = Question(
+        by=by,
+        by_test=options.by_test,
+        baseline=options.baseline,
+        pairs=options.pairs,
+        log=options.log,
+        target=options.target,
+        margin=options.margin,
+    )
     written = report(options.directories, question, out)
     print(f"written to {printable(str(out))}: {', '.join(written)}")
     return 0

@@ -20,7 +20,9 @@ from resnet_lab.report.means import Means, estimate
 from resnet_lab.report.procedures import Difference, all_pairs, with_baseline, with_best
 from resnet_lab.report.question import Question
 from resnet_lab.report.scale import Scale
+from resnet_lab.report.scaling import PowerLaw, power_law
 from resnet_lab.report.setting import Line, setting
+from resnet_lab.report.spent import Reached, reached
 from resnet_lab.report.statistics import Summary, front, summarise
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import first_few, shares
@@ -90,6 +92,9 @@ class Analysis:
     effects: list[Effect]
     interactions: list[Interaction]
     images: ImageNoise | None  # if runs have stored their predictions
+    reached: dict[str, Reached]  # the target, by group; empty unless asked for
+    target: float | None
+    laws: list[PowerLaw]
 
     def shows(self, row: Row, measure: str) -> bool:
         """Return whether to show one of MEASURES: test scores of all rows, or only of the one chosen by validation."""
@@ -107,6 +112,9 @@ class Analysis:
         said += [words.interaction(found) for found in sorted(self.interactions, key=lambda found: found.p)[:3]]
         if self.images:
             said += words.image_noise(self.images, self.comparison.scoring, by_test=self.measure == TEST)
+        said += [words.power_law(law, self.comparison.scoring) for law in self.laws]
+        if self.target is not None:
+            said += words.target(self.reached, self.target, self.comparison.scoring)
         said += words.power(self.means, self.scale, self._sizes()) + words.caveats(self.means, self.scale)
         alone = [row.group.label for row in self.rows if row.group.label not in self.means.names]
         if alone and len(self.rows) > 1:
@@ -200,7 +208,25 @@ def analyse(number: int, comparison: Comparison, question: Question) -> Analysis
         effects=effects(fields, estimates),
         interactions=interactions(fields, estimates) if len(fields) <= MOST_INTERACTING else [],
         images=image_noise(ranked, measure),
+        reached={group.label: _reached(group, question.target) for group in ranked} if question.target else {},
+        target=question.target,
+        laws=_laws(rows, measure),
     )
+
+
+def _reached(group: Group, target: float) -> Reached:
+    runs = [*group.runs.values()]
+    return reached(runs, Scoring.of(runs[0].result).score, target)
+
+
+def _laws(rows: list[Row], measure: str) -> list[PowerLaw]:
+    """Fit the mean scores of the groups over parameters and MACs, and over epochs where these are an axis."""
+    known = [(row, summary.mean) for row in rows if (summary := row.scores[measure])]
+    scores = [mean for _, mean in known]
+    sizes = {name: [row.costs[name] for row, _ in known] for name in ("params", "macs")}
+    if all("trainer.max_epochs" in row.group.fields for row in rows):
+        sizes["trainer.max_epochs"] = [row.group.fields["trainer.max_epochs"] for row, _ in known]
+    return [law for name, own in sizes.items() if (law := power_law(COSTS.get(name, name), own, scores))]
 
 
 def _scale(comparison: Comparison, measure: str, logarithmic: bool) -> Scale:

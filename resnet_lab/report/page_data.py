@@ -8,8 +8,9 @@ from typing import Any
 from resnet_lab.config.canonical import canonical
 from resnet_lab.report.analysis import COSTS, MEASURES, Analysis, Row, interval, labels, score
 from resnet_lab.report.comparison import Value, text
-from resnet_lab.report.tables import heading_of_difference, number, to_other
+from resnet_lab.report.tables import heading_of_difference, to_other
 from resnet_lab.rundir.stored_runs import StoredRun
+from resnet_lab.text import short_number
 
 NUMBERS = 200_000  # of all learning curves together, which keeps the page below 5 MB
 MOST_EPOCHS, FEWEST_EPOCHS = 100, 10  # of a learning curve
@@ -55,7 +56,7 @@ def columns(analysis: Analysis) -> list[Column]:
         return [(summary.mean if summary else None, interval(summary, scoring)) for summary in shown]
 
     def costs(name: str) -> list[Cell]:
-        return [(value, number(value)) for value in (row.costs.get(name) for row in rows)]
+        return [(value, short_number(value)) for value in (row.costs.get(name) for row in rows)]
 
     differences: list[Cell] = [(value, shown) for shown, value in (to_other(analysis, row) for row in rows)]
     scores = [Column(name, title, "score", means(name)) for name, title in labels(scoring).items()]

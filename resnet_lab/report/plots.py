@@ -5,27 +5,23 @@ Lines and points differ by markers and dashes as well as by colours, which colou
 
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.analysis import COSTS, Analysis, Row, labels
-from resnet_lab.report.comparison import Group, label, order, text
+from resnet_lab.report.comparison import label, order, text
+from resnet_lab.report.curves import curves
 from resnet_lab.report.scales import plain_ticks, scale_cost, scale_score
 from resnet_lab.report.statistics import Summary
+from resnet_lab.report.style import COLOURS, MOST_CURVES, style
 from resnet_lab.text import literal_text
 
-# The palette of Okabe and Ito (https://jfly.uni-koeln.de/color) without its yellow, which is pale on white.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-DASHES = ("-", "--", "-.", ":")
 FRONT, POINT = COLOURS[1], COLOURS[0]
-MOST_AXES, MOST_CURVES, MOST_LINES, MOST_LABELS, MOST_BARS = 6, 8, 4, 16, 100
+MOST_AXES, MOST_LINES, MOST_LABELS, MOST_BARS = 6, 4, 16, 100
 NAMES = ("costs", "axes", "curves", "heatmap")
 LARGE = 500_000  # bytes of an SVG file
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -72,7 +68,7 @@ def figures(analysis: Analysis) -> dict[str, Figure]:
     drawn = {
         "costs": _costs(measured, scoring, axis),
         "axes": _axes(names[:MOST_AXES], measured, scoring, axis),
-        "curves": _curves(measured, scoring),
+        "curves": curves(measured, scoring),
     }
     if len(names) == 2:
         drawn["heatmap"] = _heat_map(names, measured, scoring, axis)
@@ -136,7 +132,7 @@ def _axes(names: list[str], measured: Measured, scoring: Scoring, axis: str) -> 
             points.sort(key=lambda point: point[0])
             x = [at + shift * (i - (len(lines) - 1) / 2) for at, _ in points]
             half = [s.half or 0 for _, s in points] if len(lines) <= MOST_CURVES else None
-            ax.errorbar(x, [s.mean for _, s in points], half, **_style(i), ms=4, capsize=3, lw=1, label=rest)
+            ax.errorbar(x, [s.mean for _, s in points], half, **style(i), ms=4, capsize=3, lw=1, label=rest)
         ax.set_xticks(range(len(values)), [text(value) for value in values], rotation=20 if len(values) > 4 else 0)
         ax.set(xlabel=name, ylabel=axis)
         ax.margins(x=0.12)
@@ -144,49 +140,6 @@ def _axes(names: list[str], measured: Measured, scoring: Scoring, axis: str) -> 
         if 1 < len(lines) <= MOST_LINES:
             ax.legend(fontsize="x-small", framealpha=0.6)
     return figure
-
-
-def _style(index: int) -> dict[str, Any]:
-    """Return colour, marker and dashes of the line with this index."""
-    cycles = {"color": COLOURS, "marker": MARKERS, "linestyle": DASHES}
-    return {name: values[index % len(values)] for name, values in cycles.items()}
-
-
-def _curves(measured: Measured, scoring: Scoring) -> Figure:
-    """Plot the validation score by epoch: mean and range over seeds, with the training score dashed."""
-    figure, (ax,) = _grid(1)
-    drawn: list[float] = []
-    best = sorted(measured, key=lambda pair: pair[1].mean)[:MOST_CURVES]
-    for i, (row, _) in enumerate(best):
-        look = _style(i) | {"linestyle": "-"}
-        for part in ("train", "val"):
-            epochs, scores = _history(row.group, f"{part}/{scoring.score}")
-            if not epochs.size:
-                continue
-            drawn += scores.mean(0).tolist()
-            if part == "train":
-                ax.plot(epochs, scores.mean(0), "--", color=look["color"], lw=0.8)
-                continue
-            ax.plot(epochs, scores.mean(0), **look, ms=4, markevery=(0.01 * i, 0.1), lw=1.4)
-            ax.fill_between(epochs, scores.min(0), scores.max(0), color=look["color"], alpha=0.15, lw=0)
-        ax.plot([], [], **look, label=row.group.label)
-    scale_score(ax, drawn if scoring.most is None else [0, scoring.most], scoring)
-    title = "" if len(best) == len(measured) else f"; the best {len(best)} of {len(measured)}"
-    ax.set(xlabel="epoch", ylabel=scoring.label(scoring.score))
-    ax.set_title(f"validation (solid, with range over seeds) and training (dashed){title}", fontsize="small")
-    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    ax.grid(alpha=0.3)
-    figure.set_size_inches(8, 5 + 0.2 * len(best))
-    figure.legend(loc="outside lower center", fontsize="small")
-    return figure
-
-
-def _history(group: Group, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the epochs (E,) and the scores of the runs (R, E); runs that did not record it are left out."""
-    curves = [[record.get(name) for record in run.result["history"]] for run in group.runs.values()]
-    complete = [curve for curve in curves if curve and all(isinstance(value, int | float) for value in curve)]
-    length = min(map(len, complete), default=0)
-    return np.arange(1, length + 1), np.array([curve[:length] for curve in complete], dtype=float)
 
 
 def _heat_map(names: list[str], measured: Measured, scoring: Scoring, axis: str) -> Figure:

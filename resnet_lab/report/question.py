@@ -18,6 +18,7 @@ class Question:
     baseline: str | None = None  # a group's label or a part of it; none: compare with the best group
     pairs: bool = False  # compare all pairs as well
     log: bool = False  # compare logarithms
+    target: float | None = None  # validation score, of which it is said when runs reached it
     margin: float | None = None  # in the unit of the score; with `log`, a ratio above 1
 
     def __post_init__(self) -> None:

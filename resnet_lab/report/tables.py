@@ -19,7 +19,7 @@ from resnet_lab.report.analysis import COSTS, MEASURES, Analysis, Row, basis, in
 from resnet_lab.report.collect import Collected
 from resnet_lab.report.details import details
 from resnet_lab.report.procedures import Difference
-from resnet_lab.text import plural, visible
+from resnet_lab.text import plural, short_number, visible
 
 PARTS = {"test": "test", "val": "validation"}  # in headings
 MANY = 2_000  # pairs in report.json; pairs.csv has all
@@ -27,16 +27,6 @@ MOST_ROWS, MOST_SENTENCES, MOST_TROUBLES, MOST_LINES = 16, 14, 6, 56  # on the t
 COLUMNS = ("published", "depth", "params", "MACs", "activations", "seconds", "memory", "front")
 NOT_SHOWN = ("sd", "median", "validation, best", "test, best", "activations", "memory")  # on the terminal
 SHORT = {"macs": "MACs", "peak_memory": "memory"}  # costs that are shown under another name
-
-
-def number(value: float | None) -> str:
-    """Format a cost with three digits and k, M or G."""
-    if value is None:
-        return ""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(value) >= size:
-            return f"{value / size:.3g} {unit}" if abs(value) < 999.5 * size else f"{value / size:.0f} {unit}"
-    return f"{value:.3g}"
 
 
 def headings(analysis: Analysis) -> list[str]:
@@ -80,7 +70,7 @@ def cells(analysis: Analysis, row: Row) -> list[tuple[str, float | None]]:
         *map(mean, _others(analysis)),
         shown(row.published),
         (f"{row.depth:g}", row.depth),
-        *((number(row.costs.get(cost)), row.costs.get(cost)) for cost in COSTS),
+        *((short_number(row.costs.get(cost)), row.costs.get(cost)) for cost in COSTS),
         (", ".join(SHORT.get(cost, cost) for cost in row.fronts), None),
     ]
 
@@ -234,6 +224,8 @@ def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> No
                 "pairs": [_difference(analysis, d) for d in analysis.pairs] if len(analysis.pairs) <= MANY else None,
                 "effects": [_finite(dataclasses.asdict(found)) for found in analysis.effects],
                 "images": _finite(dataclasses.asdict(analysis.images)) if analysis.images else None,
+                "target": {name: dataclasses.asdict(found) for name, found in analysis.reached.items()} or None,
+                "power_laws": [dataclasses.asdict(law) for law in analysis.laws],
                 "interactions": [dataclasses.asdict(found) for found in analysis.interactions],
                 "notes": analysis.comparison.notes,
             }

@@ -1,7 +1,7 @@
 """Sentences about comparisons. They say what the interval says, and nothing about equality without a margin."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -14,8 +14,11 @@ from resnet_lab.report.images import Estimate as ImageEstimate
 from resnet_lab.report.means import TINY, Means
 from resnet_lab.report.procedures import LEVEL, POWER, Difference, seeds_needed
 from resnet_lab.report.scale import Scale
-from resnet_lab.text import first_few, plural
+from resnet_lab.report.scaling import FEWEST, NARROWEST, PowerLaw
+from resnet_lab.report.spent import SPENT, Reached
+from resnet_lab.text import first_few, plural, short_number
 
+MOST_TARGETS = 5  # groups
 MOST_STEPS = 4  # of one axis
 SMALL = 5  # seeds; with fewer, intervals are wider than they would have to be
 STEEP = 4.0  # ratio of the variances of the groups with the largest and the smallest means, from which logarithms fit
@@ -129,6 +132,31 @@ def interaction(found: Interaction) -> str:
     share = "" if found.share is None else f", η² {100 * found.share:.0f} %"
     depends = "depends on" if found.p < LEVEL else "is not shown to depend on"
     return f"the effect of {one} {depends} {other} ({p_value(found.p)}{share})"
+
+
+def power_law(found: PowerLaw, scoring: Scoring) -> str:
+    """Say how the score changes with a size, or why no power law was fitted."""
+    sizes = f"{found.sizes} sizes over a factor of {found.ratio:.3g}"
+    if found.exponent is None or found.low is None or found.high is None:
+        return f"no power law over {found.size} is fitted to {sizes}: it takes {FEWEST} over a factor of {NARROWEST:g}"
+    exponent, low, high = (f"{value:.3f}".replace("-", "−") for value in (found.exponent, found.low, found.high))
+    doubling = f"each doubling multiplies it by {2**found.exponent:.3f}"
+    return f"{scoring.score} ∝ {found.size}^{exponent} ({low} to {high}; {sizes}, R² {found.explained:.2f}): {doubling}"
+
+
+def target(found: Mapping[str, Reached], value: float, scoring: Scoring) -> list[str]:
+    """Say when groups reached the target, of the best ones."""
+    said = []
+    for group, one in [*found.items()][:MOST_TARGETS]:
+        reached = (
+            f"{one.reached} of {one.runs} runs of {group} reached a validation {scoring.score} of {scoring.text(value)}"
+        )
+        first = ", ".join(f"{SPENT[name]}: {short_number(at)}" for name, at in one.first.items() if at is not None)
+        stayed = one.stayed["epoch"]
+        until = "" if stayed is None else f"; it stayed there from epoch {stayed:g} on"
+        said.append(f"{reached}; median {first}{until}" if first else reached)
+    more = len(found) - MOST_TARGETS
+    return [*said, *([f"{plural(more, 'more group')} in report.json"] if more > 0 else [])]
 
 
 def image_noise(found: ImageNoise, scoring: Scoring, by_test: bool) -> list[str]:

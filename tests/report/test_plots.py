@@ -65,7 +65,7 @@ def test_ticks_are_short(value: float, shown: str):
 
 
 def test_curves_differ_by_marker_as_well_as_colour(tmp_path: Path):
-    [ax] = plots.figures(analysis(tmp_path, NARROW, PERCENT))["curves"].axes
+    ax, *_ = plots.figures(analysis(tmp_path, NARROW, PERCENT))["curves"].axes
     solid = [line for line in ax.get_lines() if line.get_linestyle() == "-" and len(line.get_xdata()) > 1]  # type: ignore[arg-type]
     assert len(solid) == len(NARROW)
     assert len({line.get_marker() for line in solid}) == len(NARROW)

@@ -16,9 +16,8 @@ from scipy import stats
 from resnet_lab.command import exit_status
 from resnet_lab.config.registry import SHORTCUTS, ShortcutInfo
 from resnet_lab.report.__main__ import main
-from resnet_lab.report.tables import number
 from resnet_lab.rundir.plans import FOLDER
-from resnet_lab.text import visible
+from resnet_lab.text import short_number, visible
 
 pytestmark = pytest.mark.slow
 
@@ -262,7 +261,7 @@ def test_torch_is_not_imported(tmp_path: Path):
     ("value", "shown"), [(None, ""), (0.5, "0.5"), (999, "999"), (1234, "1.23 k"), (219194, "219 k"), (1.9e9, "1.9 G")]
 )
 def test_numbers_are_short(value: float | None, shown: str):
-    assert number(value) == shown
+    assert short_number(value) == shown
 
 
 def classes(cat: float, dog: float) -> dict[str, Any]:
