@@ -7,8 +7,9 @@ not the test score.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 from resnet_lab.config.tasks import Scoring
@@ -17,6 +18,7 @@ from resnet_lab.report.comparison import Comparison, Group
 from resnet_lab.report.effects import Effect, Interaction, effects, interactions
 from resnet_lab.report.image_noise import ImageNoise, image_noise
 from resnet_lab.report.means import Means, estimate
+from resnet_lab.report.population import Population, population
 from resnet_lab.report.procedures import Difference, all_pairs, with_baseline, with_best
 from resnet_lab.report.question import Question
 from resnet_lab.report.scale import Scale
@@ -25,7 +27,7 @@ from resnet_lab.report.setting import Line, setting
 from resnet_lab.report.spent import Reached, reached
 from resnet_lab.report.statistics import Summary, front, summarise
 from resnet_lab.rundir.stored_runs import StoredRun
-from resnet_lab.text import first_few, shares
+from resnet_lab.text import first_few, shares, visible
 
 TEST, VALIDATION = "test_last", "val_last"  # the ones that groups can be compared by
 MEASURES = {
@@ -95,6 +97,7 @@ class Analysis:
     reached: dict[str, Reached]  # the target, by group; empty unless asked for
     target: float | None
     laws: list[PowerLaw]
+    population: Population | None  # of many groups
 
     def shows(self, row: Row, measure: str) -> bool:
         """Return whether to show one of MEASURES: test scores of all rows, or only of the one chosen by validation."""
@@ -112,6 +115,8 @@ class Analysis:
         said += [words.interaction(found) for found in sorted(self.interactions, key=lambda found: found.p)[:3]]
         if self.images:
             said += words.image_noise(self.images, self.comparison.scoring, by_test=self.measure == TEST)
+        if self.population:
+            said += words.population(self.population, self.comparison.scoring)
         said += [words.power_law(law, self.comparison.scoring) for law in self.laws]
         if self.target is not None:
             said += words.target(self.reached, self.target, self.comparison.scoring)
@@ -169,8 +174,11 @@ class Analysis:
         return [f"the validation {name} is the lowest, {validation}; its test {scoring.score} is {test}"]
 
 
-def analyse(number: int, comparison: Comparison, question: Question) -> Analysis:
-    """Compute the numbers of a comparison: by validation scores, if there are any and not `by_test`, or test scores."""
+def analyse(number: int, comparison: Comparison, question: Question, directories: Sequence[Path] = ()) -> Analysis:
+    """Compute the numbers of a comparison: by validation scores, if there are any and not `by_test`, or test scores.
+
+    Runs under different `directories` are different populations.
+    """
     rows = [_row(group, comparison.scoring) for group in comparison.groups]
     measure = VALIDATION if any(row.scores[VALIDATION] for row in rows) and not question.by_test else TEST
     means = [(summary.mean, row) for row in rows if (summary := row.scores[measure])]
@@ -211,6 +219,7 @@ def analyse(number: int, comparison: Comparison, question: Question) -> Analysis
         reached={group.label: _reached(group, question.target) for group in ranked} if question.target else {},
         target=question.target,
         laws=_laws(rows, measure),
+        population=_population(rows, measure, directories),
     )
 
 
@@ -227,6 +236,16 @@ def _laws(rows: list[Row], measure: str) -> list[PowerLaw]:
     if all("trainer.max_epochs" in row.group.fields for row in rows):
         sizes["trainer.max_epochs"] = [row.group.fields["trainer.max_epochs"] for row, _ in known]
     return [law for name, own in sizes.items() if (law := power_law(COSTS.get(name, name), own, scores))]
+
+
+def _population(rows: list[Row], measure: str, directories: Sequence[Path]) -> Population | None:
+    known = [(row.group, summary.mean) for row in rows if (summary := row.scores[measure])]
+    spaces: dict[str, list[float]] = {}
+    for group, mean in known:
+        path = next(iter(group.runs.values())).path
+        inside = [folder for folder in directories if path.is_relative_to(folder.resolve())]
+        spaces.setdefault(visible(str(inside[0])) if inside else "all", []).append(mean)
+    return population([group.fields for group, _ in known], [mean for _, mean in known], spaces)
 
 
 def _scale(comparison: Comparison, measure: str, logarithmic: bool) -> Scale:

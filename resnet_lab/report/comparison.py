@@ -63,6 +63,8 @@ class Comparison:
 def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Comparison]:
     """Sort finished runs into comparisons, and these into groups: by architecture, or only by the settings `by`.
 
+    `all` stands for every setting that varies between the runs, splits of the data apart.
+
     Runs that start from trained weights are grouped by these as well. Raises ConfigError for an unknown setting.
     """
     runs = list(runs)
@@ -211,6 +213,8 @@ def _chosen(by: Sequence[str], fields: Iterable[Fields]) -> list[str] | None:
     fields = list(fields)
     known = list(dict.fromkeys(name for own in fields for name in own))
     names = [GROUP_NAMES.get(name, name) for name in (name.removeprefix("model.") for name in by)]
+    if names == ["all"]:
+        return [name for name in differing(fields) if name not in SPLITS] or None
     for name in names:
         if name == "seed":
             raise ConfigError("--by seed: seeds are repetitions of a group, not an axis; choose another setting")

@@ -15,6 +15,7 @@ from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.analysis import COSTS, Analysis, Row, labels
 from resnet_lab.report.comparison import label, order, text
 from resnet_lab.report.curves import curves
+from resnet_lab.report.population_plot import population
 from resnet_lab.report.scales import plain_ticks, scale_cost, scale_score
 from resnet_lab.report.statistics import Summary
 from resnet_lab.report.style import COLOURS, MOST_CURVES, style
@@ -22,7 +23,7 @@ from resnet_lab.text import literal_text
 
 FRONT, POINT = COLOURS[1], COLOURS[0]
 MOST_AXES, MOST_LINES, MOST_LABELS, MOST_BARS = 6, 4, 16, 100
-NAMES = ("costs", "axes", "curves", "heatmap")
+NAMES = ("costs", "axes", "curves", "heatmap", "population")
 LARGE = 500_000  # bytes of an SVG file
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -72,6 +73,8 @@ def figures(analysis: Analysis) -> dict[str, Figure]:
     }
     if len(names) == 2:
         drawn["heatmap"] = _heat_map(names, measured, scoring, axis)
+    if analysis.population:
+        drawn["population"] = population(analysis.population, scoring, axis)
     for figure in drawn.values():
         figure.suptitle(analysis.comparison.title, fontsize="medium")
     return drawn

@@ -225,6 +225,7 @@ def write_json(path: Path, found: Collected, analyses: Sequence[Analysis]) -> No
                 "effects": [_finite(dataclasses.asdict(found)) for found in analysis.effects],
                 "images": _finite(dataclasses.asdict(analysis.images)) if analysis.images else None,
                 "target": {name: dataclasses.asdict(found) for name, found in analysis.reached.items()} or None,
+                "population": _population(analysis),
                 "power_laws": [dataclasses.asdict(law) for law in analysis.laws],
                 "interactions": [dataclasses.asdict(found) for found in analysis.interactions],
                 "notes": analysis.comparison.notes,
@@ -253,6 +254,14 @@ def _difference(analysis: Analysis, found: Difference) -> dict[str, Any]:
     """Return a difference as JSON; ends of its interval are None if no test is possible."""
     said = words.difference(found, analysis.scale, analysis.margin)
     return _finite(dataclasses.asdict(found)) | {"resolved": found.resolved, "words": said}
+
+
+def _population(analysis: Analysis) -> dict[str, Any] | None:
+    """Return what is known of a population besides its groups."""
+    if (found := analysis.population) is None:
+        return None
+    compared = dataclasses.asdict(found.spaces_compared) if found.spaces_compared else None
+    return {"settings": [dataclasses.asdict(one) for one in found.settings], "spaces": compared}
 
 
 def _finite(value: Any) -> Any:

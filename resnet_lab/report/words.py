@@ -12,6 +12,7 @@ from resnet_lab.report.effects import Effect, Estimate, Interaction
 from resnet_lab.report.image_noise import ImageNoise
 from resnet_lab.report.images import Estimate as ImageEstimate
 from resnet_lab.report.means import TINY, Means
+from resnet_lab.report.population import Population
 from resnet_lab.report.procedures import LEVEL, POWER, Difference, seeds_needed
 from resnet_lab.report.scale import Scale
 from resnet_lab.report.scaling import FEWEST, NARROWEST, PowerLaw
@@ -144,6 +145,22 @@ def power_law(found: PowerLaw, scoring: Scoring) -> str:
     return f"{scoring.score} ∝ {found.size}^{exponent} ({low} to {high}; {sizes}, R² {found.explained:.2f}): {doubling}"
 
 
+def population(found: Population, scoring: Scoring) -> list[str]:
+    """Say where the best networks lie, and which of two spaces is better."""
+    said = []
+    for one in [own for own in found.settings if own.p < LEVEL][:MOST_STEPS]:
+        how = p_value(one.p) if one.correlation is None else f"rank correlation {one.correlation:.2f}, {p_value(one.p)}"
+        said.append(f"{one.name} of the best tenth: {one.best}; of all: {one.everyone} ({how})")
+    if found.spaces_compared:
+        spaces = found.spaces_compared
+        medians = " and ".join(scoring.text(value) for value in spaces.medians)
+        first, second = spaces.names
+        better = f"a network of {first} is better than one of {second} with probability {spaces.first_is_better:.2f}"
+        tests = f"{p_value(spaces.p)}; distributions: {p_value(spaces.p_shape)}"
+        said.append(f"{better} ({tests}); median {scoring.score}s {medians}")
+    return said
+
+
 def target(found: Mapping[str, Reached], value: float, scoring: Scoring) -> list[str]:
     """Say when groups reached the target, of the best ones."""
     said = []
@@ -204,6 +221,8 @@ def _signed(value: float, scale: Scale) -> str:
 
 def _steepness(means: Means) -> float:
     """Return by how much the variances of the third with the largest means are larger; 1 if unrelated."""
+    if np.ptp(means.means) <= TINY or np.ptp(means.variances) <= TINY:
+        return 1.0
     related = spearmanr(means.means, means.variances).statistic
     order = np.argsort(means.means)
     third = max(1, len(order) // 3)

@@ -33,7 +33,7 @@ def report(directories: Sequence[Path], question: Question, out: Path) -> list[s
         raise ConfigError(f"no run directories under {', '.join(map(str, directories))}{skipped}")
     comparisons = compare(found.done, question.by)
     question.refuse_unknown_baseline([group.label for group in comparison.groups] for comparison in comparisons)
-    analyses = [analyse(number, comparison, question) for number, comparison in enumerate(comparisons, 1)]
+    analyses = [analyse(number, comparison, question, directories) for number, comparison in enumerate(comparisons, 1)]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

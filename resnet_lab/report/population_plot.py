@@ -1,0 +1,68 @@
+"""Figure of a population: the distribution of its scores, and the scores over each setting."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from resnet_lab.config.tasks import Scoring
+from resnet_lab.report.comparison import order, text
+from resnet_lab.report.population import Population, distribution
+from resnet_lab.report.scales import scale_cost
+from resnet_lab.report.style import style
+
+MOST_SETTINGS = 8  # those on which the scores depend most
+BINS = 6  # of a numeric setting, for the line through the medians
+
+
+def population(found: Population, scoring: Scoring, axis: str) -> Figure:
+    """Draw the distribution function of each space with its 95 % band, and all scores over each setting."""
+    shown = found.settings[:MOST_SETTINGS]
+    columns = 3
+    rows = -(-(len(shown) + 1) // columns)
+    figure = Figure(figsize=(1 + 4.2 * columns, 0.4 + 3.6 * rows), layout="constrained")
+    first, *others = figure.subplots(rows, columns, squeeze=False).flat
+    _distributions(first, found.spaces, axis)
+    for setting, ax in zip(shown, others, strict=False):
+        values = [own[setting.name] for own in found.fields]
+        (_over_numbers if setting.numeric else _over_choices)(ax, values, found.scores)
+        ax.set(xlabel=setting.name, ylabel=scoring.label(scoring.score))
+    for empty in others[len(shown) :]:
+        empty.remove()
+    return figure
+
+
+def _distributions(ax: Axes, spaces: Mapping[str, Sequence[float]], axis: str) -> None:
+    for i, (name, scores) in enumerate(spaces.items()):
+        values, shares, half = distribution(scores)
+        look = style(i)
+        line = {"color": look["color"], "linestyle": look["linestyle"], "label": f"{name} (n = {len(values)})"}
+        ax.step(values, shares, where="post", **line)
+        low, high = np.clip(shares - half, 0, 1), np.clip(shares + half, 0, 1)
+        ax.fill_between(values, low, high, step="post", color=look["color"], alpha=0.15, lw=0)
+    ax.set(xlabel=axis, ylabel="share of the networks, 95 % band", ylim=(0, 1))
+    ax.legend(fontsize="x-small")
+    ax.grid(alpha=0.3)
+
+
+def _over_numbers(ax: Axes, values: Sequence[float], scores: Sequence[float]) -> None:
+    """Draw points, and the medians of parts with equally many networks."""
+    look = style(0)
+    ax.plot(values, scores, ".", color=look["color"], ms=4, alpha=0.5)
+    in_order = np.argsort(values, kind="stable")
+    parts = [part for part in np.array_split(in_order, BINS) if part.size]
+    middles = [[float(np.median(np.asarray(of)[part])) for part in parts] for of in (values, scores)]
+    ax.plot(*middles, "s-", color=style(1)["color"], ms=5, lw=1.2)
+    scale_cost(ax, values)
+
+
+def _over_choices(ax: Axes, values: Sequence[Any], scores: Sequence[float]) -> None:
+    distinct = sorted(set(values), key=order)
+    spread = np.random.default_rng(0).uniform(-0.2, 0.2, len(scores))
+    places = np.array([distinct.index(value) for value in values])
+    ax.plot(places + spread, scores, ".", color=style(0)["color"], ms=4, alpha=0.5)
+    medians = [float(np.median(np.asarray(scores)[places == i])) for i in range(len(distinct))]
+    ax.plot(range(len(distinct)), medians, "s", color=style(1)["color"], ms=6)
+    ax.set_xticks(range(len(distinct)), [text(value) for value in distinct], rotation=20 if len(distinct) > 3 else 0)
