@@ -16,6 +16,7 @@ from benchmarks import report
 from benchmarks.facts import RESULTS
 from resnet_lab.bench.__main__ import parser as bench_parser
 from resnet_lab.command import VERBS
+from resnet_lab.config.canonical import all_settings
 from resnet_lab.config.compose import load_config
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.migrations import MIGRATIONS
@@ -74,7 +75,7 @@ def test_commands_are_valid(words: list[str]):
     _, *words = words
     if words[:1] and words[0] in VERBS:
         given = PARSERS[words[0]]().parse_intermixed_args(words[1:])
-        assert set(getattr(given, "by", [])) <= set(GROUPS)
+        assert set(getattr(given, "by", [])) <= {*GROUPS, "all", *all_settings(load_config())}
         assert set(getattr(given, "what", [])) <= set(PARTS)
         return
     swept = any(word == "-m" for word in words)

@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import fmean
 
 from resnet_lab.config.tasks import Scoring
-from resnet_lab.report import words
 from resnet_lab.report.comparison import Comparison, Group
 from resnet_lab.report.effects import Effect, Interaction, effects, interactions
 from resnet_lab.report.image_noise import ImageNoise, image_noise
@@ -27,7 +26,7 @@ from resnet_lab.report.setting import Line, setting
 from resnet_lab.report.spent import Reached, reached
 from resnet_lab.report.statistics import Summary, front, summarise
 from resnet_lab.rundir.stored_runs import StoredRun
-from resnet_lab.text import first_few, shares, visible
+from resnet_lab.text import visible
 
 TEST, VALIDATION = "test_last", "val_last"  # the ones that groups can be compared by
 MEASURES = {
@@ -55,10 +54,7 @@ PROCEDURES = {
     "baseline": "Groups are compared with the baseline (Dunnett, two-sided).",
 }
 ALL_PAIRS = "All pairs are compared as by Games and Howell."
-MANY = 8  # groups or pairs; of more, the sentences say how many differ, and the table or pairs.csv has each
-SIZES = (0.1, 0.3, 1.0)  # points, for which the power is given; for other units than %, hundredths of the lowest mean
 MOST_INTERACTING = 200  # groups; tests of interactions of more take long
-RATIOS = (1.03, 1.1, 1.3)  # on the logarithmic scale
 
 
 @dataclass(slots=True)
@@ -106,72 +102,6 @@ class Analysis:
     def difference(self, row: Row) -> Difference | None:
         """Return the difference of a row's group from the best, or from the baseline."""
         return next((d for d in self.differences if d.group == row.group.label), None)
-
-    def sentences(self) -> list[str]:
-        """What was compared, and the results, one sentence each."""
-        said = [self._compared(), *self._chosen(), *self._verdicts()]
-        for found in self.effects:
-            said += words.effect(found, self.scale)
-        said += [words.interaction(found) for found in sorted(self.interactions, key=lambda found: found.p)[:3]]
-        if self.images:
-            said += words.image_noise(self.images, self.comparison.scoring, by_test=self.measure == TEST)
-        if self.population:
-            said += words.population(self.population, self.comparison.scoring)
-        said += [words.power_law(law, self.comparison.scoring) for law in self.laws]
-        if self.target is not None:
-            said += words.target(self.reached, self.target, self.comparison.scoring)
-        said += words.power(self.means, self.scale, self._sizes()) + words.caveats(self.means, self.scale)
-        alone = [row.group.label for row in self.rows if row.group.label not in self.means.names]
-        if alone and len(self.rows) > 1:
-            said.append(f"no test is possible with fewer than 2 seeds: {first_few(alone)}")
-        if walls := [row.wall for row in self.rows if row.wall]:
-            wall = {part: fmean(each[part] for each in walls if part in each) for part in walls[0]}
-            said.append(f"wall time of a run: {sum(wall.values()):.0f} s on average ({shares(wall)})")
-        return said
-
-    def _verdicts(self) -> list[str]:
-        said = words.against_best(self.differences) if self.baseline is None else []
-        if len(self.differences) <= MANY:
-            told = [d for d in self.differences if d.group != d.other]
-            said += [words.difference(d, self.scale, self.margin) for d in sorted(told, key=lambda d: d.mean)]
-        elif self.baseline is not None:
-            real = [d for d in self.differences if d.resolved]
-            better = sum(d.high < 0 for d in real)
-            said.append(
-                f"{better} groups are better than {self.baseline}, {len(real) - better} are worse, "
-                f"{len(self.differences) - len(real)} are unresolved"
-            )
-        if self.pairs:
-            real = [d for d in self.pairs if d.resolved]
-            said.append(f"{len(real)} of {len(self.pairs)} pairs differ; pairs.csv has all")
-            if len(self.pairs) <= MANY:
-                said += [words.difference(d, self.scale, self.margin) for d in self.pairs]
-        return said
-
-    def _sizes(self) -> list[float]:
-        if self.scale.logarithmic:
-            return [math.log(ratio) for ratio in RATIOS]
-        in_percent = self.comparison.scoring.unit == "%"
-        unit = 1.0 if in_percent or not len(self.means.means) else abs(float(self.means.means.min())) / 10
-        return [size * unit for size in SIZES]
-
-    def _compared(self) -> str:
-        score = self.comparison.scoring.score
-        logarithm = ", by its logarithm" if self.scale.logarithmic else ""
-        if self.measure == TEST:
-            return f"compared by the test {score} at the last epoch{logarithm}"
-        others = f"--by-test compares all groups by the test {score} instead"
-        return f"compared by the validation {score} at the last epoch{logarithm}; {others}"
-
-    def _chosen(self) -> list[str]:
-        """Name the group chosen by validation, with its test score."""
-        if self.measure == TEST or self.best is None or len(self.rows) < 2:
-            return []
-        scoring = self.comparison.scoring
-        shown = (interval(self.best.scores[m], scoring) for m in (VALIDATION, TEST))
-        validation, test = (f"{value} {scoring.unit}".rstrip() if value else "unknown" for value in shown)
-        name = f"{scoring.score} of {self.best.group.label}"
-        return [f"the validation {name} is the lowest, {validation}; its test {scoring.score} is {test}"]
 
 
 def analyse(number: int, comparison: Comparison, question: Question, directories: Sequence[Path] = ()) -> Analysis:

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from resnet_lab.config.canonical import architecture, canonical, plain
+from resnet_lab.config.canonical import architecture, plain
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.fields import section_settings
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.pretrained import PretrainedConfig
-from resnet_lab.config.schema import Config
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import plural, visible
@@ -68,7 +67,7 @@ def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Compariso
     Runs that start from trained weights are grouped by these as well. Raises ConfigError for an unknown setting.
     """
     runs = list(runs)
-    fields = {run.path: _fields(run.config) for run in runs}
+    fields = {run.path: _fields(run) for run in runs}
     chosen = _chosen(by, fields.values())
     buckets = _comparable(runs, chosen or [])
     told_apart = differing([shared for shared, _ in buckets])
@@ -88,12 +87,12 @@ def axes(model: ModelConfig) -> Fields:
     return fields
 
 
-def _fields(config: Config) -> Fields:
+def _fields(run: StoredRun) -> Fields:
     """Return all settings in use: those of the model without their section, as the axes that they are by default."""
-    settings = _hashable({name: own for name, own in canonical(config).items() if not name.startswith("model.")})
+    settings = _hashable({name: own for name, own in run.settings.items() if not name.startswith("model.")})
     others = {name: own for name, own in settings.items() if name not in ("seed", *FROM_RANDOM)}
     start = FROM_RANDOM | {name: own for name, own in settings.items() if name in FROM_RANDOM}
-    return axes(config.model) | start | others
+    return axes(run.config.model) | start | others
 
 
 def is_architecture(name: str) -> bool:
@@ -130,7 +129,7 @@ def differing(rows: Sequence[Fields]) -> list[str]:
 
 def settings(run: StoredRun, chosen: Iterable[str] = ()) -> Fields:
     """Return the settings that must be equal for two runs to be compared by the `chosen` ones."""
-    ours = canonical(run.config)
+    ours = run.settings
     shared = {name: ours[name] for name in ours if not {name, name.partition(".")[0]}.isdisjoint(COMPARABLE)}
     trainer = run.config.trainer
     epochs = trainer.max_epochs if trainer.patience else run.result["epochs"]

@@ -20,8 +20,11 @@ def curves(measured: Measured, scoring: Scoring) -> Figure:
     """Plot the validation score of the best groups: mean and range over seeds, with the training score dashed."""
     best = [row.group for row, _ in sorted(measured, key=lambda pair: pair[1].mean)[:MOST_CURVES]]
     known = [name for name in SPENT if all(np.isfinite(_spent(group, name)).all() for group in best)]
-    figure = Figure(figsize=(11, 0.6 + 3.8 * -(-len(known) // 2) + 0.2 * len(best)), layout="constrained")
-    axes = list(figure.subplots(-(-len(known) // 2), 2, squeeze=False).flat)
+    columns = min(2, len(known))
+    rows = -(-len(known) // columns)
+    size = (2.5 + 4.5 * columns, 0.6 + 3.8 * rows + 0.2 * len(best))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for empty in axes[len(known) :]:
         empty.remove()
     for name, ax in zip(known, axes, strict=False):
@@ -39,7 +42,7 @@ def _draw(ax: Axes, name: str, groups: list[Group], scoring: Scoring) -> None:
         for part in ("train", "val"):
             scores = _history(group, f"{part}/{scoring.score}")
             x = _spent(group, name)[: scores.shape[1]]
-            if not x.size:
+            if not scores.size:
                 continue
             drawn += scores.mean(0).tolist()
             if part == "train":
@@ -61,7 +64,7 @@ def _spent(group: Group, name: str) -> np.ndarray:
     """Return what the runs of a group had spent after each epoch, on average (E,), as far as all of them went."""
     each = [spent(run)[name] for run in group.runs.values()]
     length = min(map(len, each), default=0)
-    return np.array([one[:length] for one in each]).reshape(-1, length).mean(0)
+    return np.array([one[:length] for one in each]).reshape(len(each), length).mean(0)
 
 
 def _history(group: Group, name: str) -> np.ndarray:
@@ -69,4 +72,4 @@ def _history(group: Group, name: str) -> np.ndarray:
     recorded = [[record.get(name) for record in run.result["history"]] for run in group.runs.values()]
     complete = [curve for curve in recorded if curve and all(isinstance(value, int | float) for value in curve)]
     length = min(map(len, complete), default=0)
-    return np.array([curve[:length] for curve in complete], dtype=float).reshape(-1, length)
+    return np.array([curve[:length] for curve in complete], dtype=float).reshape(len(complete), length)

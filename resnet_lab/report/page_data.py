@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_lab.config.canonical import canonical
 from resnet_lab.report.analysis import COSTS, MEASURES, Analysis, Row, interval, labels, score
 from resnet_lab.report.comparison import Value, text
 from resnet_lab.report.tables import heading_of_difference, to_other
@@ -141,7 +140,7 @@ def _axis(value: Value) -> Cell:
 
 def _settings(run: StoredRun) -> Settings:
     """Return the settings that affect the result of a run, and what it ran on, as text."""
-    settings = canonical(run.config) | {name: run.result[name] for name in ("device", "precision")}
+    settings = run.settings | {name: run.result[name] for name in ("device", "precision")}
     return {name: text(tuple(value) if isinstance(value, list) else value) for name, value in settings.items()}
 
 

@@ -14,7 +14,7 @@ from resnet_lab.report.scales import scale_cost
 from resnet_lab.report.style import style
 
 MOST_SETTINGS = 8  # those on which the scores depend most
-BINS = 6  # of a numeric setting, for the line through the medians
+BINS = 8  # of a numeric setting, for the line through the medians
 
 
 def population(found: Population, scoring: Scoring, axis: str) -> Figure:
@@ -48,11 +48,14 @@ def _distributions(ax: Axes, spaces: Mapping[str, Sequence[float]], axis: str) -
 
 
 def _over_numbers(ax: Axes, values: Sequence[float], scores: Sequence[float]) -> None:
-    """Draw points, and the medians of parts with equally many networks."""
+    """Draw points, and medians: of each value, or if there are many of parts with equally many networks."""
     look = style(0)
     ax.plot(values, scores, ".", color=look["color"], ms=4, alpha=0.5)
-    in_order = np.argsort(values, kind="stable")
-    parts = [part for part in np.array_split(in_order, BINS) if part.size]
+    distinct = np.unique(values)
+    if len(distinct) <= BINS:
+        parts = [np.flatnonzero(np.asarray(values) == value) for value in distinct]
+    else:
+        parts = np.array_split(np.argsort(values, kind="stable"), BINS)
     middles = [[float(np.median(np.asarray(of)[part])) for part in parts] for of in (values, scores)]
     ax.plot(*middles, "s-", color=style(1)["color"], ms=5, lw=1.2)
     scale_cost(ax, values)

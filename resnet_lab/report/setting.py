@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from resnet_lab.config.canonical import Settings, canonical
+from resnet_lab.config.canonical import Settings
 from resnet_lab.report.comparison import SPLITS, Fields, label, text
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import brief, plural, visible
@@ -24,7 +24,7 @@ class Line:
 def setting(runs: Iterable[StoredRun], axes: Iterable[str]) -> list[Line]:
     """Describe the setting of the runs; axes are left out."""
     axes = set(axes)
-    own = [(run, {name: v for name, v in canonical(run.config).items() if name not in axes}) for run in runs]
+    own = [(run, {name: v for name, v in run.settings.items() if name not in axes}) for run in runs]
     following = {name for name in SPLITS if _follows_seed([(run.config.seed, s.get(name)) for run, s in own])}
     found: dict[str, Counter[str]] = {}
     for run, settings in own:

@@ -12,6 +12,8 @@ from resnet_lab.report.comparison import compare
 from resnet_lab.report.details import detail_table
 from resnet_lab.report.page_data import columns, page_data, ranked
 from resnet_lab.report.question import Question
+from resnet_lab.report.sentences import sentences
+from resnet_lab.report.terminal import show
 from resnet_lab.rundir.directory import refuse_unwritable
 from resnet_lab.text import plain_console, printable
 
@@ -43,6 +45,7 @@ def report(directories: Sequence[Path], question: Question, out: Path) -> list[s
     values = {
         "basis": basis(analyses),
         "analyses": analyses,
+        "sentences": sentences,
         "headings": tables.headings,
         "cells": tables.cells,
         "details": {analysis.number: detail_table(analysis) for analysis in analyses},
@@ -60,5 +63,5 @@ def report(directories: Sequence[Path], question: Question, out: Path) -> list[s
     if question.pairs:
         tables.write_pairs(out / "pairs.csv", analyses)
         written.append("pairs.csv")
-    tables.show(plain_console(WIDTH), found, analyses)
+    show(plain_console(WIDTH), found, analyses)
     return [*written, *(["figures/"] if any(figures.values()) else [])]

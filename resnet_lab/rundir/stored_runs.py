@@ -4,11 +4,13 @@ import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from psutil import pid_exists
 
+from resnet_lab.config.canonical import Settings, canonical
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
 from resnet_lab.rundir.directory import RUN_FILES, RunDirectory
@@ -17,7 +19,7 @@ from resnet_lab.rundir.safe import Unreadable
 from resnet_lab.rundir.states import State
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoredRun:
     """A run directory: state and reason, configuration, and results if it is done."""
 
@@ -26,6 +28,11 @@ class StoredRun:
     why: str
     config: Config
     result: dict[str, Any]  # empty unless `state` is done
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The configuration in canonical form, in which runs are compared."""
+        return canonical(self.config)
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, bool]]:

@@ -166,6 +166,16 @@ def test_any_setting_can_be_an_axis(tmp_path: Path):
     ]
 
 
+def test_all_settings_that_vary_can_be_axes(tmp_path: Path):
+    """As in a search: each trial is compared with its settings."""
+    for seed, lr in enumerate((0.1, 0.2, 0.3)):
+        data = DATA | {"split_seed": seed}
+        write(tmp_path / str(lr), seed, optim=OPTIM | {"lr": lr}, axes={"units": [3 + seed]}, data=data)
+    [comparison] = found(tmp_path, "all")
+    assert comparison.axes == ["units", "optim.lr"]
+    assert len(comparison.groups) == 3
+
+
 def test_splits_are_blocks_and_can_be_an_axis(tmp_path: Path):
     for seed, split in product(range(2), (0, 7)):
         write(tmp_path / f"{seed}-{split}", seed, data=DATA | {"split_seed": split})

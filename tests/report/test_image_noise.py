@@ -12,6 +12,7 @@ from resnet_lab.report.comparison import compare
 from resnet_lab.report.image_noise import ImageNoise
 from resnet_lab.report.images import components, difference
 from resnet_lab.report.question import Question
+from resnet_lab.report.sentences import sentences
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.predictions import Predictions, write_predictions
 
@@ -37,7 +38,7 @@ def noise_of(root: Path) -> tuple[ImageNoise, list[str]]:
     [comparison] = compare(collect([root]).done)
     analysis = analyse(1, comparison, Question(by_test=True))
     assert analysis.images
-    return analysis.images, analysis.sentences()
+    return analysis.images, sentences(analysis)
 
 
 def test_noise_over_runs_and_images_is_that_of_the_stored_predictions(tmp_path: Path):

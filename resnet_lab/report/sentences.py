@@ -1,0 +1,85 @@
+"""The sentences under a comparison's table: what was compared, and the results."""
+
+import math
+from statistics import fmean
+
+from resnet_lab.report import words
+from resnet_lab.report.analysis import TEST, VALIDATION, Analysis, interval
+from resnet_lab.text import first_few, shares
+
+MANY = 8  # groups or pairs; of more, the sentences say how many differ, and the table or pairs.csv has each
+SIZES = (0.1, 0.3, 1.0)  # points, for which the power is given; for other units than %, hundredths of the lowest mean
+RATIOS = (1.03, 1.1, 1.3)  # on the logarithmic scale
+
+
+def sentences(analysis: Analysis) -> list[str]:
+    """What was compared, and the results, one sentence each."""
+    said = [_compared(analysis), *_chosen(analysis), *_verdicts(analysis)]
+    for found in analysis.effects:
+        said += words.effect(found, analysis.scale)
+    said += [words.interaction(found) for found in sorted(analysis.interactions, key=lambda found: found.p)[:3]]
+    if analysis.images:
+        said += words.image_noise(analysis.images, analysis.comparison.scoring, by_test=analysis.measure == TEST)
+    if analysis.population:
+        said += words.population(analysis.population, analysis.comparison.scoring)
+    said += [words.power_law(law, analysis.comparison.scoring) for law in analysis.laws]
+    if analysis.target is not None:
+        said += words.target(analysis.reached, analysis.target, analysis.comparison.scoring)
+    said += words.power(analysis.means, analysis.scale, _sizes(analysis)) + words.caveats(
+        analysis.means, analysis.scale
+    )
+    alone = [row.group.label for row in analysis.rows if row.group.label not in analysis.means.names]
+    if alone and len(analysis.rows) > 1:
+        said.append(f"no test is possible with fewer than 2 seeds: {first_few(alone)}")
+    if walls := [row.wall for row in analysis.rows if row.wall]:
+        wall = {part: fmean(each[part] for each in walls if part in each) for part in walls[0]}
+        said.append(f"wall time of a run: {sum(wall.values()):.0f} s on average ({shares(wall)})")
+    return said
+
+
+def _verdicts(analysis: Analysis) -> list[str]:
+    said = words.against_best(analysis.differences) if analysis.baseline is None else []
+    if len(analysis.differences) <= MANY:
+        told = [d for d in analysis.differences if d.group != d.other]
+        said += [words.difference(d, analysis.scale, analysis.margin) for d in sorted(told, key=lambda d: d.mean)]
+    elif analysis.baseline is not None:
+        real = [d for d in analysis.differences if d.resolved]
+        better = sum(d.high < 0 for d in real)
+        said.append(
+            f"{better} groups are better than {analysis.baseline}, {len(real) - better} are worse, "
+            f"{len(analysis.differences) - len(real)} are unresolved"
+        )
+    if analysis.pairs:
+        real = [d for d in analysis.pairs if d.resolved]
+        said.append(f"{len(real)} of {len(analysis.pairs)} pairs differ; pairs.csv has all")
+        if len(analysis.pairs) <= MANY:
+            said += [words.difference(d, analysis.scale, analysis.margin) for d in analysis.pairs]
+    return said
+
+
+def _sizes(analysis: Analysis) -> list[float]:
+    if analysis.scale.logarithmic:
+        return [math.log(ratio) for ratio in RATIOS]
+    in_percent = analysis.comparison.scoring.unit == "%"
+    unit = 1.0 if in_percent or not len(analysis.means.means) else abs(float(analysis.means.means.min())) / 10
+    return [size * unit for size in SIZES]
+
+
+def _compared(analysis: Analysis) -> str:
+    score = analysis.comparison.scoring.score
+    logarithm = ", by its logarithm" if analysis.scale.logarithmic else ""
+    if analysis.measure == TEST:
+        return f"compared by the test {score} at the last epoch{logarithm}"
+    others = f"--by-test compares all groups by the test {score} instead"
+    return f"compared by the validation {score} at the last epoch{logarithm}; {others}"
+
+
+def _chosen(analysis: Analysis) -> list[str]:
+    """Name the group chosen by validation, with its test score."""
+    if analysis.measure == TEST or analysis.best is None or len(analysis.rows) < 2:
+        return []
+    scoring = analysis.comparison.scoring
+    shown = (interval(analysis.best.scores[m], scoring) for m in (VALIDATION, TEST))
+    validation, test = (f"{value} {scoring.unit}".rstrip() if value else "unknown" for value in shown)
+    name = f"{scoring.score} of {analysis.best.group.label}"
+    return [f"the validation {name} is the lowest, {validation}; its test {scoring.score} is {test}"]
