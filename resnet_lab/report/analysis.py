@@ -175,7 +175,8 @@ def _population(rows: list[Row], measure: str, directories: Sequence[Path]) -> P
         path = next(iter(group.runs.values())).path
         inside = [folder for folder in directories if path.is_relative_to(folder.resolve())]
         spaces.setdefault(visible(str(inside[0])) if inside else "all", []).append(mean)
-    return population([group.fields for group, _ in known], [mean for _, mean in known], spaces)
+    ended = [max(run.changed for run in group.runs.values()) for group, _ in known]
+    return population([group.fields for group, _ in known], [mean for _, mean in known], spaces, ended)
 
 
 def _scale(comparison: Comparison, measure: str, logarithmic: bool) -> Scale:

@@ -51,14 +51,19 @@ class Population:
     scores: list[float]
     spaces: dict[str, list[float]]  # scores by space: the directory given on the command line
     settings: list[Setting]
+    best_so_far: list[float]  # in the order in which the networks were trained; empty if that is not known
     spaces_compared: Spaces | None
 
 
-def population(fields: list[Fields], scores: list[float], spaces: dict[str, list[float]]) -> Population | None:
-    """Describe a population; None for fewer than FEWEST networks."""
+def population(
+    fields: list[Fields], scores: list[float], spaces: dict[str, list[float]], ended: Sequence[str]
+) -> Population | None:
+    """Describe a population; None for fewer than FEWEST networks. `ended` (ISO 8601): when each was trained."""
     if len(scores) < FEWEST:
         return None
-    return Population(fields, scores, spaces, settings(fields, scores), against(spaces))
+    in_order = [score for _, score in sorted(zip(ended, scores, strict=True))] if all(ended) else []
+    history = np.minimum.accumulate(in_order).tolist() if in_order else []
+    return Population(fields, scores, spaces, settings(fields, scores), history, against(spaces))
 
 
 def distribution(scores: Sequence[float]) -> tuple[Array, Array, float]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.comparison import order, text
 from resnet_lab.report.population import Population, distribution
-from resnet_lab.report.scales import scale_cost
+from resnet_lab.report.scales import plain_ticks, scale_cost
 from resnet_lab.report.style import style
 
 MOST_SETTINGS = 8  # those on which the scores depend most
@@ -18,13 +18,18 @@ BINS = 8  # of a numeric setting, for the line through the medians
 
 
 def population(found: Population, scoring: Scoring, axis: str) -> Figure:
-    """Draw the distribution function of each space with its 95 % band, and all scores over each setting."""
+    """Draw the distribution of each space with its 95 % band, the history of the best, and all scores by setting."""
     shown = found.settings[:MOST_SETTINGS]
     columns = 3
-    rows = -(-(len(shown) + 1) // columns)
+    rows = -(-(len(shown) + 2) // columns)
     figure = Figure(figsize=(1 + 4.2 * columns, 0.4 + 3.6 * rows), layout="constrained")
-    first, *others = figure.subplots(rows, columns, squeeze=False).flat
+    first, second, *others = figure.subplots(rows, columns, squeeze=False).flat
     _distributions(first, found.spaces, axis)
+    second.step(range(1, len(found.best_so_far) + 1), found.best_so_far, where="post", color=style(0)["color"])
+    second.set(xlabel="networks, in the order of training", ylabel=f"lowest {scoring.score} so far")
+    plain_ticks(second.xaxis)
+    if not found.best_so_far:
+        second.remove()
     for setting, ax in zip(shown, others, strict=False):
         values = [own[setting.name] for own in found.fields]
         (_over_numbers if setting.numeric else _over_choices)(ax, values, found.scores)

@@ -21,13 +21,14 @@ from resnet_lab.rundir.states import State
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run directory: state and reason, configuration, and results if it is done."""
+    """A run directory: state and reason, configuration, results if it is done, and when it was done."""
 
     path: Path
     state: State
     why: str
     config: Config
     result: dict[str, Any]  # empty unless `state` is done
+    changed: str  # when its state last changed, as ISO 8601; empty if that was not recorded
 
     @cached_property
     def settings(self) -> Settings:
@@ -56,7 +57,7 @@ def read_run(path: Path) -> StoredRun:
         raise Unreadable(str(error)) from error
     state, why = state_of(status)
     result = read_result(directory.result_file) if state is State.done else {}
-    return StoredRun(path, state, why, config, result)
+    return StoredRun(path, state, why, config, result, status["time"] or "")
 
 
 def state_of(status: dict[str, Any]) -> tuple[State, str]:

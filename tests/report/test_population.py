@@ -51,7 +51,20 @@ def test_two_spaces_are_compared():
 
 
 def test_few_networks_are_no_population():
-    assert population([{"units": 1}] * 5, [1.0] * 5, {"all": [1.0] * 5}) is None
+    assert population([{"units": 1}] * 5, [1.0] * 5, {"all": [1.0] * 5}, ["2026"] * 5) is None
+
+
+def test_the_history_of_the_best_is_in_the_order_of_training():
+    scores = RNG.permutation(30).astype(float).tolist()
+    days = [f"2026-01-{day:02}" for day in range(1, 31)]
+    shuffled = RNG.permutation(30)
+    fields = [{"units": int(i)} for i in shuffled]
+    found = population(fields, [scores[i] for i in shuffled], {}, [days[i] for i in shuffled])
+    assert found is not None
+    assert found.best_so_far == np.minimum.accumulate(scores).tolist()
+    unknown = population(fields, scores, {}, [""] * 30)
+    assert unknown is not None
+    assert unknown.best_so_far == []
 
 
 def test_spaces_are_the_directories_of_the_command(tmp_path: Path):
