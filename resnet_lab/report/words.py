@@ -106,21 +106,16 @@ def caveats(means: Means, scale: Scale) -> list[str]:
 
 def effect(found: Effect, scale: Scale) -> list[str]:
     """Say what an axis does, in one line, and a second one on its trend; of many steps, only the largest ones."""
-    steps = [
-        f"{text(step.before)} → {text(step.after)}: {_change(step.change, scale)}"
-        + (f", averaged over {step.combinations} combinations of the others" if step.combinations > 1 else "")
-        for step in sorted(
-            sorted(found.steps, key=lambda step: -abs(step.change.mean))[:MOST_STEPS], key=found.steps.index
-        )
-    ]
-    if len(found.steps) > MOST_STEPS:
-        steps.append(f"{len(found.steps) - MOST_STEPS} smaller steps in report.json")
-    share = (
-        ""
-        if found.share is None or found.share > 0.9999
-        else f" (share of the variation between groups, η²: {100 * found.share:.0f} %)"
-    )
-    said = [f"{found.axis}{share}: {'; '.join(steps)}"] if steps else []
+    largest = sorted(found.steps, key=lambda step: -abs(step.change.mean))[:MOST_STEPS]
+    shown = [step for step in found.steps if step in largest]
+    steps = [f"{text(step.before)} → {text(step.after)}: {_change(step.change, scale)}" for step in shown]
+    if len(found.steps) > len(shown):
+        steps.append(f"{len(found.steps) - len(shown)} smaller steps in report.json")
+    share = "" if found.share is None or found.share > 0.9999 else f"; η² {100 * found.share:.0f} %"
+    counts = sorted({step.combinations for step in shown})
+    over = " to ".join(f"{count:,}" for count in dict.fromkeys([counts[0], counts[-1]])) if counts else ""
+    averaged = f" (averaged over {over} combinations of the others{share})" if counts and counts[-1] > 1 else ""
+    said = [f"{found.axis}{averaged}: {'; '.join(steps)}"] if steps else []
     if found.per_halving:
         page = "" if found.trend_p is None else f"; Page's test for a trend: {p_value(found.trend_p)}"
         said.append(f"{found.axis}, each halving: {_change(found.per_halving, scale)}{page}")
@@ -140,7 +135,7 @@ def power_law(found: PowerLaw, scoring: Scoring) -> str:
     sizes = f"{found.sizes} sizes over a factor of {found.ratio:.3g}"
     if found.exponent is None or found.low is None or found.high is None:
         return f"no power law over {found.size} is fitted to {sizes}: it takes {FEWEST} over a factor of {NARROWEST:g}"
-    exponent, low, high = (f"{value:.3f}".replace("-", "−") for value in (found.exponent, found.low, found.high))
+    exponent, low, high = (_minus(f"{value:.3f}") for value in (found.exponent, found.low, found.high))
     doubling = f"each doubling multiplies it by {2**found.exponent:.3f}"
     return f"{scoring.score} ∝ {found.size}^{exponent} ({low} to {high}; {sizes}, R² {found.explained:.2f}): {doubling}"
 
@@ -149,7 +144,9 @@ def population(found: Population, scoring: Scoring) -> list[str]:
     """Say where the best networks lie, and which of two spaces is better."""
     said = []
     for one in [own for own in found.settings if own.p < LEVEL][:MOST_STEPS]:
-        how = p_value(one.p) if one.correlation is None else f"rank correlation {one.correlation:.2f}, {p_value(one.p)}"
+        how = p_value(one.p)
+        if one.correlation is not None:
+            how = f"rank correlation {_minus(f'{one.correlation:.2f}')}, {how}"
         said.append(f"{one.name} of the best tenth: {one.best}; of all: {one.everyone} ({how})")
     if found.spaces_compared:
         spaces = found.spaces_compared
@@ -203,8 +200,12 @@ def _both(found: ImageEstimate, scoring: Scoring, is_gap: bool = False) -> str:
     """Format a mean with its intervals over runs, over images, and over both."""
     parts = {"runs": found.over_runs, "images": found.over_images, "both": found.over_both}
     shown = ", ".join(f"± {scoring.number(one.half)} over {name}" for name, one in parts.items() if one)
-    mean = scoring.number(found.mean).replace("-", "−")
+    mean = _minus(scoring.number(found.mean))
     return f"{scoring.gap(mean) if is_gap else f'{mean} {scoring.unit}'.rstrip()}, {shown}"
+
+
+def _minus(number: str) -> str:
+    return number.replace("-", "−")
 
 
 def _change(found: Estimate, scale: Scale) -> str:
