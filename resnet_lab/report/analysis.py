@@ -8,7 +8,7 @@ not the test score.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from resnet_lab.config.tasks import Scoring
@@ -116,9 +116,13 @@ class Analysis:
         if self.target is not None:
             said += words.target(self.reached, self.target, self.comparison.scoring)
         said += words.power(self.means, self.scale, self._sizes()) + words.caveats(self.means, self.scale)
-        alone = [row.group.label for row in self.rows if row.group.label not in self.means.names]
+        untested = [row for row in self.rows if row.group.label not in self.means.names]
+        alone = [row.group.label for row in untested if (s := row.scores[self.measure]) is None or s.n < 2]
+        apart = [row.group.label for row in untested if row.group.label not in alone]
         if alone and len(self.rows) > 1:
             said.append(f"no test is possible with fewer than 2 seeds: {first_few(alone)}")
+        if apart and len(self.rows) > 1:
+            said.append(f"no test is possible with one run in each split, shared with no group: {first_few(apart)}")
         if walls := [row.wall for row in self.rows if row.wall]:
             wall = {part: fmean(each[part] for each in walls if part in each) for part in walls[0]}
             said.append(f"wall time of a run: {sum(wall.values()):.0f} s on average ({shares(wall)})")
@@ -148,15 +152,14 @@ class Analysis:
             return [math.log(ratio) for ratio in RATIOS]
         in_percent = self.comparison.scoring.unit == "%"
         unit = 1.0 if in_percent or not len(self.means.means) else abs(float(self.means.means.min())) / 10
-        return [size * unit for size in SIZES]
+        return [size * unit for size in SIZES if unit]
 
     def _compared(self) -> str:
         score = self.comparison.scoring.score
-        logarithm = ", by its logarithm" if self.scale.logarithmic else ""
         if self.measure == TEST:
-            return f"compared by the test {score} at the last epoch{logarithm}"
+            return f"compared by the test {score} at the last epoch{self.scale.compared}"
         others = f"--by-test compares all groups by the test {score} instead"
-        return f"compared by the validation {score} at the last epoch{logarithm}; {others}"
+        return f"compared by the validation {score} at the last epoch{self.scale.compared}; {others}"
 
     def _chosen(self) -> list[str]:
         """Name the group chosen by validation, with its test score."""
@@ -188,8 +191,9 @@ def analyse(number: int, comparison: Comparison, question: Question) -> Analysis
     groups = {group.label: group for group in comparison.groups}
     estimates = estimate({name: _transformed(group, measure, scale) for name, group in groups.items()})
     baseline = question.baseline_of(groups)
-    if baseline not in estimates.names:
-        baseline = None
+    if baseline is not None and baseline not in estimates.names:
+        note = f"{baseline} has too few runs to be a baseline: groups are compared with the best"
+        comparison, baseline = replace(comparison, notes=[*comparison.notes, note]), None
     fields = [groups[name].fields for name in estimates.names]
     ranked = [row.group for _, row in sorted(means, key=lambda pair: pair[0])]
     return Analysis(
@@ -208,7 +212,9 @@ def analyse(number: int, comparison: Comparison, question: Question) -> Analysis
         effects=effects(fields, estimates),
         interactions=interactions(fields, estimates) if len(fields) <= MOST_INTERACTING else [],
         images=image_noise(ranked, measure),
-        reached={group.label: _reached(group, question.target) for group in ranked} if question.target else {},
+        reached={group.label: _reached(group, question.target) for group in ranked}
+        if question.target is not None
+        else {},
         target=question.target,
         laws=_laws(rows, measure),
     )

@@ -61,7 +61,7 @@ def _spent(group: Group, name: str) -> np.ndarray:
     """Return what the runs of a group had spent after each epoch, on average (E,), as far as all of them went."""
     each = [spent(run)[name] for run in group.runs.values()]
     length = min(map(len, each), default=0)
-    return np.array([one[:length] for one in each]).reshape(-1, length).mean(0)
+    return np.array([one[:length] for one in each]).mean(0)
 
 
 def _history(group: Group, name: str) -> np.ndarray:
@@ -69,4 +69,4 @@ def _history(group: Group, name: str) -> np.ndarray:
     recorded = [[record.get(name) for record in run.result["history"]] for run in group.runs.values()]
     complete = [curve for curve in recorded if curve and all(isinstance(value, int | float) for value in curve)]
     length = min(map(len, complete), default=0)
-    return np.array([curve[:length] for curve in complete], dtype=float).reshape(-1, length)
+    return np.array([curve[:length] for curve in complete], dtype=float).reshape(len(complete), length)

@@ -12,7 +12,7 @@ from resnet_lab.report.effects import Effect, Estimate, Interaction
 from resnet_lab.report.image_noise import ImageNoise
 from resnet_lab.report.images import Estimate as ImageEstimate
 from resnet_lab.report.means import TINY, Means
-from resnet_lab.report.procedures import LEVEL, POWER, Difference, seeds_needed
+from resnet_lab.report.procedures import LEVEL, MOST_SEEDS, POWER, Difference, seeds_needed
 from resnet_lab.report.scale import Scale
 from resnet_lab.report.scaling import FEWEST, NARROWEST, PowerLaw
 from resnet_lab.report.spent import SPENT, Reached
@@ -34,10 +34,10 @@ def difference(found: Difference, scale: Scale, margin: float | None = None) -> 
     low, high = scale.number(found.low), scale.number(found.high)
     if found.group == found.other:
         return f"{found.group} has the lowest mean; it is worse than the best by at most {scale.gap(high)}"
-    if not math.isfinite(found.high) or not math.isfinite(found.low):
+    if not found.resolved and not math.isfinite(found.high - found.low):
         both = f"{found.group} and {found.other}"
         apart = scale.gap(scale.number(abs(found.mean)))
-        return f"{both}: no test is possible, since they have no spread or share no split; they differ by {apart}"
+        return f"{both}: no interval, for want of spread or of shared splits; they differ by {apart}"
     if found.resolved:
         word = "worse" if found.low > 0 else "better"
         bounds = (
@@ -71,16 +71,19 @@ def against_best(found: Sequence[Difference]) -> list[str]:
         return []
     if len(others) == 1:
         return [f"{others[0]} is the best of {len(found)} groups (95 % confidence)"]
-    said = f"{len(worse)} of {len(found)} groups are worse than the best (95 % confidence)"
+    are = "is" if len(worse) == 1 else "are"
+    said = f"{len(worse)} of {len(found)} groups {are} worse than the best (95 % confidence)"
     return [f"{said}; not told from the best: {first_few(others)}"]
 
 
 def power(means: Means, scale: Scale, sizes: Sequence[float]) -> list[str]:
     """Say how many seeds would resolve differences of these sizes."""
     std = float(np.sqrt(np.average(means.variances, weights=means.freedom))) if len(means.names) > 1 else 0.0
-    if std <= TINY:
+    if std <= TINY or not sizes:
         return []
-    needed = [f"{scale.gap(scale.number(size))}: {seeds_needed(size, std, len(means.names)):,}" for size in sizes]
+    seeds = [seeds_needed(size, std, len(means.names)) for size in sizes]
+    shown = [f"{n:,}" if n <= MOST_SEEDS else "over a million" for n in seeds]
+    needed = [f"{scale.gap(scale.number(size))}: {n}" for size, n in zip(sizes, shown, strict=True)]
     chance = f"with a chance of {POWER:.0%}".replace("%", " %")
     return [
         f"seeds per group to tell a group from the best {chance}, if all others are clearly worse: {', '.join(needed)}"
@@ -148,6 +151,9 @@ def target(found: Mapping[str, Reached], value: float, scoring: Scoring) -> list
     """Say when groups reached the target, of the best ones."""
     said = []
     for group, one in [*found.items()][:MOST_TARGETS]:
+        if not one.runs:
+            said.append(f"no run of {group} has recorded validation {scoring.score}s")
+            continue
         reached = (
             f"{one.reached} of {one.runs} runs of {group} reached a validation {scoring.score} of {scoring.text(value)}"
         )
@@ -192,7 +198,7 @@ def _both(found: ImageEstimate, scoring: Scoring, is_gap: bool = False) -> str:
 
 def _change(found: Estimate, scale: Scale) -> str:
     if not math.isfinite(found.low):
-        return f"{_signed(found.mean, scale)}, without any spread"
+        return f"{scale.gap(_signed(found.mean, scale))}, without an interval"
     interval = f"{_signed(found.low, scale)} to {_signed(found.high, scale)}"
     return f"{scale.gap(_signed(found.mean, scale))} ({interval}{'' if found.resolved else ', unresolved'})"
 
@@ -204,6 +210,8 @@ def _signed(value: float, scale: Scale) -> str:
 
 def _steepness(means: Means) -> float:
     """Return by how much the variances of the third with the largest means are larger; 1 if unrelated."""
+    if np.ptp(means.means) <= TINY or np.ptp(means.variances) <= TINY:
+        return 1.0
     related = spearmanr(means.means, means.variances).statistic
     order = np.argsort(means.means)
     third = max(1, len(order) // 3)

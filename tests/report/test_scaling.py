@@ -41,3 +41,9 @@ def test_too_few_sizes_are_not_fitted(sizes: list[float]):
 
 def test_one_size_is_no_question():
     assert power_law("parameters", [5.0, 5.0], [1.0, 2.0]) is None
+
+
+def test_constant_scores_are_explained_by_nothing():
+    law = power_law("parameters", SIZES, [5.0] * len(SIZES))
+    assert law is not None
+    assert (law.exponent, law.low, law.high, law.explained) == (0, 0, 0, 0)
