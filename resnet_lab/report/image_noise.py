@@ -30,7 +30,7 @@ class ImageNoise:
 
 
 def image_noise(groups: Sequence[Group], measure: str) -> ImageNoise | None:
-    """Read the predictions of the groups' runs, the best group first; None if none are stored for two images, or none of classes."""
+    """Read the predictions of the groups' runs, the best group first; None without classes of two images or more."""
     part, when = measure.split("_")
     found: dict[str, list[Predictions]] = {}
     for group in groups[:MOST_GROUPS]:
