@@ -375,3 +375,19 @@ def test_runs_without_a_history_are_a_report_too(tmp_path: Path):
         "no run of units=1 has recorded validation errors"
         in (made(tmp_path, "--target", "8") / "report.md").read_text()
     )
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_narrow_terminal_shows_table_and_verdict_however_much_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+):
+    for i in range(40):
+        write(tmp_path / "runs" / str(i), i % 2, 5.0 + i % 7, axes={"units": [1 + i % 5], "filters": [8 + i // 10]})
+    for i in range(10):
+        write(tmp_path / "runs" / ("long" * 20 + str(i)), i, state="diverged", why="loss is nan " * 20)
+    monkeypatch.setattr("resnet_lab.report.write.WIDTH", width)
+    made(tmp_path)
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) < 60
+    words = " ".join(shown.split())
+    assert words.index("of 20 groups") < words.index("groups are worse than the best") < words.index("loss is nan")
