@@ -8,7 +8,7 @@ not the test score.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -126,8 +126,9 @@ def analyse(number: int, comparison: Comparison, question: Question, directories
     groups = {group.label: group for group in comparison.groups}
     estimates = estimate({name: _transformed(group, measure, scale) for name, group in groups.items()})
     baseline = question.baseline_of(groups)
-    if baseline not in estimates.names:
-        baseline = None
+    if baseline is not None and baseline not in estimates.names:
+        note = f"{baseline} has too few runs to be a baseline: groups are compared with the best"
+        comparison, baseline = replace(comparison, notes=[*comparison.notes, note]), None
     fields = [groups[name].fields for name in estimates.names]
     ranked = [row.group for _, row in sorted(means, key=lambda pair: pair[0])]
     return Analysis(
@@ -146,7 +147,9 @@ def analyse(number: int, comparison: Comparison, question: Question, directories
         effects=effects(fields, estimates),
         interactions=interactions(fields, estimates) if len(fields) <= MOST_INTERACTING else [],
         images=image_noise(ranked, measure),
-        reached={group.label: _reached(group, question.target) for group in ranked} if question.target else {},
+        reached={group.label: _reached(group, question.target) for group in ranked}
+        if question.target is not None
+        else {},
         target=question.target,
         laws=_laws(rows, measure),
         population=_population(rows, measure, directories),

@@ -20,6 +20,8 @@ from resnet_lab.report.procedures import LEVEL
 
 Array = np.ndarray
 
+LARGEST = 4.0  # of Johansen's A; beyond, one of nine tests of nothing rejects at 5 % (5 x 5 groups of 3 seeds)
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -89,7 +91,12 @@ def interactions(fields: Sequence[Fields], means: Means) -> list[Interaction]:
 
 
 def wald(contrasts: Array, means: Means) -> float | None:
-    """Return the p value of all `contrasts` (R, G) being zero; None without any spread."""
+    """Return the p value of all `contrasts` (R, G) being zero; None without any spread, or if blocks hide one.
+
+    Also None if there are too many contrasts for too few runs, since the approximation then rejects too often.
+    """
+    if not means.tells(contrasts):
+        return None
     covariance = contrasts * means.own @ contrasts.T + contrasts @ means.shared @ contrasts.T
     if np.linalg.matrix_rank(covariance, hermitian=True) < len(contrasts):
         return None
@@ -99,9 +106,11 @@ def wald(contrasts: Array, means: Means) -> float | None:
     # Johansen's A = sum over groups of (tr(Q²) + tr(Q)²) / 2ν, where Q has one column: both traces are equal.
     leverage = means.own * np.einsum("rg,rs,sg->g", contrasts, inverse, contrasts)
     a = float((leverage**2 / means.freedom).sum())
+    if not TINY < a < LARGEST:
+        return None
     scale = rank + 2 * a - 6 * a / (rank + 2)
     statistic = float(estimates @ inverse @ estimates) / scale
-    return float(fdtrc(rank, rank * (rank + 2) / (3 * a), statistic)) if a > TINY else None
+    return float(fdtrc(rank, rank * (rank + 2) / (3 * a), statistic))
 
 
 def _effect(axis: str, fields: Sequence[Fields], means: Means, is_grid: bool) -> Effect:
@@ -143,14 +152,18 @@ def contrast(weights: Array, means: Means, level: float = LEVEL) -> Estimate:
 
 
 def _slope(values: Sequence[float], rest: Sequence[str], means: Means) -> Estimate | None:
-    """Return the change of the score when the value is halved, by least squares within each combination of the rest."""
+    """Return the change of the score when the value is halved, by least squares within each combination of the rest.
+
+    None if there is no halving, or if no combination has several values.
+    """
     if min(values) <= 0:
         return None
     halvings = -np.log2(values)
     for r in dict.fromkeys(rest):
         own = [i for i, other in enumerate(rest) if other == r]
         halvings[own] -= halvings[own].mean()
-    return contrast(halvings / (halvings**2).sum(), means)
+    square = float((halvings**2).sum())
+    return contrast(halvings / square, means) if square > TINY else None
 
 
 def _page(place: dict[Any, int], values: Sequence[Any], rest: Sequence[str], means: Means) -> float | None:

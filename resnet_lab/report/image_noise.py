@@ -8,7 +8,7 @@ import numpy as np
 from resnet_lab.report.comparison import Group
 from resnet_lab.report.images import Agreement, Estimate, agreement, components, difference, hard_images, optimism
 from resnet_lab.rundir.directory import RunDirectory
-from resnet_lab.rundir.predictions import Predictions, read_predictions
+from resnet_lab.rundir.predictions import Integers, Predictions, read_predictions
 from resnet_lab.rundir.safe import Unreadable
 from resnet_lab.rundir.stored_runs import StoredRun
 
@@ -30,17 +30,20 @@ class ImageNoise:
 
 
 def image_noise(groups: Sequence[Group], measure: str) -> ImageNoise | None:
-    """Read the predictions of the groups' runs, the best group first; None if none are stored, or none of classes."""
+    """Read the predictions of the groups' runs, the best group first; None without classes of two images or more."""
     part, when = measure.split("_")
     found: dict[str, list[Predictions]] = {}
     for group in groups[:MOST_GROUPS]:
         stored = [_read(run, part, when) for run in group.runs.values()]
         found[group.label] = [one for one in stored if one is not None]
     first = next((one for stored in found.values() for one in stored), None)
-    if first is None or first.label is None:
+    if first is None or first.label is None or len(first.index) < 2:
         return None
-    # Runs with another split were tested on other images, and cannot be compared image by image.
-    alike = {name: [one for one in stored if np.array_equal(one.index, first.index)] for name, stored in found.items()}
+    # Runs with another split or data set were tested on other images, and cannot be compared image by image.
+    alike = {
+        name: [one for one in stored if _same(one.index, first.index) and _same(one.label, first.label)]
+        for name, stored in found.items()
+    }
     predicted = {
         name: np.stack([one.predicted for one in stored if one.predicted is not None])
         for name, stored in alike.items()
@@ -60,6 +63,10 @@ def image_noise(groups: Sequence[Group], measure: str) -> ImageNoise | None:
         hard=[int(row) for row in first.index[hard_images(everyone)]],
         optimism=optimism(np.stack([own.mean(axis=0) for own in percent.values()])) if others else None,
     )
+
+
+def _same(one: Integers | None, other: Integers | None) -> bool:
+    return one is not None and other is not None and np.array_equal(one, other)
 
 
 def _read(run: StoredRun, part: str, when: str) -> Predictions | None:

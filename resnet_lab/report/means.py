@@ -16,6 +16,7 @@ Array = np.ndarray
 Runs = Sequence[tuple[str, float]]  # block and score of each run
 
 TINY = 1e-9  # smaller spreads are rounding errors
+UNTOLD = 1e-6  # and smaller shares of a block's effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Means:
     blocks_freedom: float  # degrees of freedom of `shared`
     difference: Array  # (G, G) mean of the row's group minus mean of the column's
     error: Array  # (G, G) standard errors; not finite for groups that share no block, even by way of others
+    untold: Array  # (G, B) the part of a mean that rests on effects of blocks which no group tells apart
     df: Array  # (G, G) degrees of freedom of the standard errors (Welch-Satterthwaite)
 
     @property
@@ -46,10 +48,12 @@ class Means:
         parts, blocks = weights**2 * self.own, float(weights @ self.shared @ weights)
         square = parts.sum() + blocks
         scale = (parts**2 / self.freedom).sum() + blocks**2 / max(self.blocks_freedom, TINY)
-        used = np.flatnonzero(weights)
-        known = np.isfinite(self.error[np.ix_(used, used)]).all()
-        error = float(np.sqrt(square)) if known else np.inf
+        error = float(np.sqrt(square)) if self.tells(weights) else np.inf
         return float(weights @ self.means), error, float(square**2 / scale) if scale > TINY**4 else 1.0
+
+    def tells(self, weights: Array) -> bool:
+        """Return whether the blocks allow to estimate weighted sums of means; `weights` (G,) or (R, G)."""
+        return bool((np.abs(weights @ self.untold) < UNTOLD).all())
 
     @property
     def common(self) -> Array:
@@ -81,8 +85,8 @@ def estimate(groups: Mapping[str, Runs]) -> Means:
     means = np.array([y.mean() for y in adjusted])[kept]
     n = np.array([len(y) for y in scores])[kept]
     own, shared = variances[kept] / n, centres @ of_blocks @ centres.T
-    apart = centres[:, None] - centres
-    unknown = (np.abs(apart @ (inverse @ sum(gram, 0 * inverse)).T - apart) > 1e-6).any(axis=2)
+    untold = centres @ (inverse @ sum(gram, 0 * inverse) - np.eye(len(inverse))).T
+    unknown = (np.abs(untold[:, None] - untold) > UNTOLD).any(axis=2)
     blocks = np.maximum(np.diag(shared)[:, None] + np.diag(shared) - 2 * shared, 0)
     square, parts, all_freedom = own[:, None] + own + blocks, own**2 / freedom[kept], float(freedom[kept].sum())
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -99,5 +103,6 @@ def estimate(groups: Mapping[str, Runs]) -> Means:
         blocks_freedom=all_freedom,
         difference=means[:, None] - means,
         error=error,
+        untold=untold,
         df=np.where(np.isfinite(df), df, 1.0),
     )

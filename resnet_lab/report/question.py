@@ -11,7 +11,7 @@ from resnet_lab.text import first_few
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The options of the command. Raises ConfigError for a margin that is none."""
+    """The options of the command. Raises ConfigError for a margin or a target that is none."""
 
     by: Sequence[str] = ()  # settings that form the groups; none: the architecture
     by_test: bool = False  # compare by test scores even if there are validation scores
@@ -25,6 +25,8 @@ class Question:
         if self.margin is not None and not (1 if self.log else 0) < self.margin < math.inf:
             right = "a ratio above 1, with --log" if self.log else "above 0, in the unit of the score"
             raise ConfigError(f"--margin must be {right}; got {self.margin:g}")
+        if self.target is not None and not math.isfinite(self.target):
+            raise ConfigError(f"--target must be a score; got {self.target:g}")
 
     def margin_on(self, scale: Scale) -> float | None:
         return math.log(self.margin) if self.margin and scale.logarithmic else self.margin

@@ -37,7 +37,8 @@ def power_law(size: str, sizes: Sequence[float], scores: Sequence[float]) -> Pow
         return PowerLaw(size, len(different), ratio)
     x, y = np.log(np.array(points)).T
     fit = linregress(x, y)
-    half = float(stdtrit(len(points) - 2, 1 - LEVEL / 2)) * fit.stderr
+    error, explained = map(float, np.nan_to_num([fit.stderr, fit.rvalue**2]))  # constant scores have no correlation
+    half = float(stdtrit(len(points) - 2, 1 - LEVEL / 2)) * error
     exponent = float(fit.slope)
     return PowerLaw(
         size,
@@ -47,5 +48,5 @@ def power_law(size: str, sizes: Sequence[float], scores: Sequence[float]) -> Pow
         exponent - half,
         exponent + half,
         float(np.exp(fit.intercept)),
-        float(fit.rvalue**2),
+        explained,
     )

@@ -22,15 +22,19 @@ def sentences(analysis: Analysis) -> list[str]:
         said += words.image_noise(analysis.images, analysis.comparison.scoring, by_test=analysis.measure == TEST)
     if analysis.population:
         said += words.population(analysis.population, analysis.comparison.scoring)
-    said += [words.power_law(law, analysis.comparison.scoring) for law in analysis.laws]
+    said += words.power_laws(analysis.laws, analysis.comparison.scoring)
     if analysis.target is not None:
         said += words.target(analysis.reached, analysis.target, analysis.comparison.scoring)
     said += words.power(analysis.means, analysis.scale, _sizes(analysis)) + words.caveats(
         analysis.means, analysis.scale
     )
-    alone = [row.group.label for row in analysis.rows if row.group.label not in analysis.means.names]
+    untested = [row for row in analysis.rows if row.group.label not in analysis.means.names]
+    alone = [row.group.label for row in untested if (s := row.scores[analysis.measure]) is None or s.n < 2]
+    apart = [row.group.label for row in untested if row.group.label not in alone]
     if alone and len(analysis.rows) > 1:
         said.append(f"no test is possible with fewer than 2 seeds: {first_few(alone)}")
+    if apart and len(analysis.rows) > 1:
+        said.append(f"no test is possible with one run in each split, shared with no group: {first_few(apart)}")
     if walls := [row.wall for row in analysis.rows if row.wall]:
         wall = {part: fmean(each[part] for each in walls if part in each) for part in walls[0]}
         said.append(f"wall time of a run: {sum(wall.values()):.0f} s on average ({shares(wall)})")
@@ -62,16 +66,15 @@ def _sizes(analysis: Analysis) -> list[float]:
         return [math.log(ratio) for ratio in RATIOS]
     in_percent = analysis.comparison.scoring.unit == "%"
     unit = 1.0 if in_percent or not len(analysis.means.means) else abs(float(analysis.means.means.min())) / 10
-    return [size * unit for size in SIZES]
+    return [size * unit for size in SIZES if unit]
 
 
 def _compared(analysis: Analysis) -> str:
     score = analysis.comparison.scoring.score
-    logarithm = ", by its logarithm" if analysis.scale.logarithmic else ""
     if analysis.measure == TEST:
-        return f"compared by the test {score} at the last epoch{logarithm}"
+        return f"compared by the test {score} at the last epoch{analysis.scale.compared}"
     others = f"--by-test compares all groups by the test {score} instead"
-    return f"compared by the validation {score} at the last epoch{logarithm}; {others}"
+    return f"compared by the validation {score} at the last epoch{analysis.scale.compared}; {others}"
 
 
 def _chosen(analysis: Analysis) -> list[str]:

@@ -20,7 +20,7 @@ class Reached:
     A run that did not reach it counts as later than any that did; None where that is the median, or was not recorded.
     """
 
-    runs: int
+    runs: int  # that recorded validation scores
     reached: int  # runs that did, in some epoch
     first: dict[str, float | None]
     stayed: dict[str, float | None]  # from when on it stayed there until the end
@@ -45,6 +45,8 @@ def reached(runs: Iterable[StoredRun], score: str, target: float) -> Reached:
     stayed: list[dict[str, float]] = []
     for run in runs:
         scores = np.array([_number(record.get(f"val/{score}")) for record in run.result["history"]])
+        if np.isnan(scores).all():
+            continue
         below = np.flatnonzero(scores <= target)
         above = np.flatnonzero(~(scores <= target))
         own = spent(run)

@@ -75,9 +75,10 @@ def to_other(analysis: Analysis, row: Row) -> tuple[str, float | None]:
     if found is not None and found.group == found.other:
         sole = not any(d.low <= 0 for d in analysis.differences if d is not found)
         return "the best" if sole else "the lowest", 0.0
-    if found is None or not math.isfinite(found.low) or not math.isfinite(found.high):
+    if found is None or not (found.resolved or math.isfinite(found.high - found.low)):
         return "", None
-    low, mean, high = (analysis.scale.number(value) for value in (found.low, found.mean, found.high))
+    mean, high = (analysis.scale.number(value) for value in (found.mean, found.high))
+    low = words.lower_end(found, analysis.scale)
     interval = f"{low} to {high}" if found.resolved else f"{low} to {high}: unresolved"
     return f"{mean} ({interval})", found.mean
 

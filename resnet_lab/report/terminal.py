@@ -19,22 +19,21 @@ MOST_ROWS, MOST_SENTENCES, MOST_TROUBLES, MOST_LINES = 16, 14, 6, 56
 
 
 def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> None:
-    """Print the tables in at most MOST_LINES lines, without the columns for which a terminal is too narrow."""
+    """Print the tables in at most MOST_LINES lines, without the less important columns."""
     lines: list[str] = []
     said = [f"! {trouble}" for trouble in troubles(found, analyses)]
-    ending = _lines(console, *_shortened(said, MOST_TROUBLES), Text(basis(analyses), style="dim"))
+    ending = _lines(console, *_shortened(said, MOST_TROUBLES), Text(basis(analyses), style="dim"))[: MOST_LINES // 2]
     room = MOST_LINES - len(ending)
     for number, analysis in enumerate(analyses):
         said_of = [f"- {sentence}" for sentence in [*sentences(analysis), *analysis.comparison.notes]]
         own = _lines(console, *_shortened(said_of, MOST_SENTENCES), "")
-        own = _fitting_table(console, analysis, room - len(own)) + own
+        own = (_fitting_table(console, analysis, max(room - len(own), room // 2)) + own)[:room]
         if lines and len(lines) + len(own) > room:
-            lines += _lines(
-                console, f"{plural(len(analyses) - number, 'more comparison')} in report.html and report.md"
-            )
+            more = plural(len(analyses) - number, "more comparison")
+            lines += _lines(console, f"{more} in report.html and report.md")
             break
         lines += own
-    for line in [*lines, *ending][-MOST_LINES:]:
+    for line in [*lines[: room + 1], *ending]:  # the last one may say how many comparisons follow
         console.file.write(line)
 
 

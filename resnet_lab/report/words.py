@@ -13,7 +13,7 @@ from resnet_lab.report.image_noise import ImageNoise
 from resnet_lab.report.images import Estimate as ImageEstimate
 from resnet_lab.report.means import TINY, Means
 from resnet_lab.report.population import Population
-from resnet_lab.report.procedures import LEVEL, POWER, Difference, seeds_needed
+from resnet_lab.report.procedures import LEVEL, MOST_SEEDS, POWER, Difference, seeds_needed
 from resnet_lab.report.scale import Scale
 from resnet_lab.report.scaling import FEWEST, NARROWEST, PowerLaw
 from resnet_lab.report.spent import SPENT, Reached
@@ -32,13 +32,13 @@ def p_value(p: float) -> str:
 
 def difference(found: Difference, scale: Scale, margin: float | None = None) -> str:
     """Say what a comparison found, with its simultaneous 95 % interval."""
-    low, high = scale.number(found.low), scale.number(found.high)
+    low, high = lower_end(found, scale), scale.number(found.high)
     if found.group == found.other:
         return f"{found.group} has the lowest mean; it is worse than the best by at most {scale.gap(high)}"
-    if not math.isfinite(found.high) or not math.isfinite(found.low):
+    if not found.resolved and not math.isfinite(found.high - found.low):
         both = f"{found.group} and {found.other}"
         apart = scale.gap(scale.number(abs(found.mean)))
-        return f"{both}: no test is possible, since they have no spread or share no split; they differ by {apart}"
+        return f"{both}: no interval, for want of spread or of shared splits; they differ by {apart}"
     if found.resolved:
         word = "worse" if found.low > 0 else "better"
         bounds = (
@@ -50,6 +50,12 @@ def difference(found: Difference, scale: Scale, margin: float | None = None) -> 
     else:
         said = f"{found.group} against {found.other} is unresolved: {scale.gap(f'between {low} and {high}')}"
     return said if margin is None else f"{said}; {within(found, scale, margin)}"
+
+
+def lower_end(found: Difference, scale: Scale) -> str:
+    """Format the lower end of an interval; Holm's method can exclude 0 where the interval only touches it."""
+    is_just_above = found.resolved and 0 < found.low < TINY
+    return f"above {scale.none:g}" if is_just_above else scale.number(found.low)
 
 
 def within(found: Difference, scale: Scale, margin: float) -> str:
@@ -72,16 +78,19 @@ def against_best(found: Sequence[Difference]) -> list[str]:
         return []
     if len(others) == 1:
         return [f"{others[0]} is the best of {len(found)} groups (95 % confidence)"]
-    said = f"{len(worse)} of {len(found)} groups are worse than the best (95 % confidence)"
+    are = "is" if len(worse) == 1 else "are"
+    said = f"{len(worse)} of {len(found)} groups {are} worse than the best (95 % confidence)"
     return [f"{said}; not told from the best: {first_few(others)}"]
 
 
 def power(means: Means, scale: Scale, sizes: Sequence[float]) -> list[str]:
     """Say how many seeds would resolve differences of these sizes."""
     std = float(np.sqrt(np.average(means.variances, weights=means.freedom))) if len(means.names) > 1 else 0.0
-    if std <= TINY:
+    if std <= TINY or not sizes:
         return []
-    needed = [f"{scale.gap(scale.number(size))}: {seeds_needed(size, std, len(means.names)):,}" for size in sizes]
+    seeds = [seeds_needed(size, std, len(means.names)) for size in sizes]
+    shown = [f"{n:,}" if n <= MOST_SEEDS else "over a million" for n in seeds]
+    needed = [f"{scale.gap(scale.number(size))}: {n}" for size, n in zip(sizes, shown, strict=True)]
     chance = f"with a chance of {POWER:.0%}".replace("%", " %")
     return [
         f"seeds per group to tell a group from the best {chance}, if all others are clearly worse: {', '.join(needed)}"
@@ -130,14 +139,23 @@ def interaction(found: Interaction) -> str:
     return f"the effect of {one} {depends} {other} ({p_value(found.p)}{share})"
 
 
-def power_law(found: PowerLaw, scoring: Scoring) -> str:
-    """Say how the score changes with a size, or why no power law was fitted."""
-    sizes = f"{found.sizes} sizes over a factor of {found.ratio:.3g}"
-    if found.exponent is None or found.low is None or found.high is None:
-        return f"no power law over {found.size} is fitted to {sizes}: it takes {FEWEST} over a factor of {NARROWEST:g}"
-    exponent, low, high = (_minus(f"{value:.3f}") for value in (found.exponent, found.low, found.high))
-    doubling = f"each doubling multiplies it by {2**found.exponent:.3f}"
-    return f"{scoring.score} ∝ {found.size}^{exponent} ({low} to {high}; {sizes}, R² {found.explained:.2f}): {doubling}"
+def power_laws(found: Sequence[PowerLaw], scoring: Scoring) -> list[str]:
+    """Say how the score changes with sizes, and for which no power law was fitted."""
+    said = []
+    for law in found:
+        if law.exponent is not None and law.low is not None and law.high is not None:
+            exponent, low, high = (_minus(f"{value:.3f}") for value in (law.exponent, law.low, law.high))
+            scatter = f"{_sizes(law)}, R² {law.explained:.2f}"
+            doubling = f"each doubling multiplies it by {2**law.exponent:.3f}"
+            said.append(f"{scoring.score} ∝ {law.size}^{exponent} ({low} to {high}; {scatter}): {doubling}")
+    if few := [f"{law.size} ({_sizes(law)})" for law in found if law.exponent is None]:
+        enough = f"it takes {FEWEST} sizes over a factor of {NARROWEST:g}, and scores that differ"
+        said.append(f"no power law is fitted over {' and '.join(few)}: {enough}")
+    return said
+
+
+def _sizes(law: PowerLaw) -> str:
+    return f"{law.sizes} sizes over a factor of {law.ratio:.3g}"
 
 
 def population(found: Population, scoring: Scoring) -> list[str]:
@@ -162,6 +180,9 @@ def target(found: Mapping[str, Reached], value: float, scoring: Scoring) -> list
     """Say when groups reached the target, of the best ones."""
     said = []
     for group, one in [*found.items()][:MOST_TARGETS]:
+        if not one.runs:
+            said.append(f"no run of {group} has recorded validation {scoring.score}s")
+            continue
         reached = (
             f"{one.reached} of {one.runs} runs of {group} reached a validation {scoring.score} of {scoring.text(value)}"
         )
@@ -210,7 +231,7 @@ def _minus(number: str) -> str:
 
 def _change(found: Estimate, scale: Scale) -> str:
     if not math.isfinite(found.low):
-        return f"{_signed(found.mean, scale)}, without any spread"
+        return f"{scale.gap(_signed(found.mean, scale))}, without an interval"
     interval = f"{_signed(found.low, scale)} to {_signed(found.high, scale)}"
     return f"{scale.gap(_signed(found.mean, scale))} ({interval}{'' if found.resolved else ', unresolved'})"
 

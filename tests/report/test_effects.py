@@ -85,3 +85,38 @@ def test_a_hole_in_the_grid_is_left_out_of_the_average():
     assert [step.combinations for step in found["shortcut"].steps] == [2]
     assert [step.combinations for step in found["units"].steps] == [2, 1]
     assert found["units"].share is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_no_other_group_shares_the_rest_there_is_no_trend():
+    fields = [{"units": u, "filters": 4 * u} for u in UNITS]
+    found = effects(fields, estimate({str(u): [("", u + 0.0), ("", u + 0.1)] for u in UNITS}))
+    assert [(own.steps, own.per_halving, own.trend_p) for own in found] == [([], None, None)] * 2
+
+
+def test_what_splits_hide_is_no_interaction():
+    """The groups of each cell of one axis have splits of their own."""
+    fields = [{"units": u, "shortcut": s} for u, s in product(UNITS[:2], SHORTCUTS)]
+    apart = estimate({str(i): [(str(i), float(RNG.normal())) for _ in range(3)] for i in range(4)})
+    assert interactions(fields, apart) == []
+    by_units = estimate({str(i): [(str(i // 2), float(RNG.normal())) for _ in range(3)] for i in range(4)})
+    assert len(interactions(fields, by_units)) == 1
+
+
+def test_too_many_contrasts_for_the_seeds_are_not_tested():
+    """Of 5 x 5 groups without any effect, those of 5 seeds are tested and hold the level; those of 2 are not."""
+    fields = [{"units": u, "filters": f} for u, f in product(range(1, 6), repeat=2)]
+
+    def p_of(seeds: int) -> list[float]:
+        table = RNG.normal(0, 1, (25, seeds))
+        return [
+            own.p for own in interactions(fields, estimate({str(i): runs for i, runs in enumerate(blocked(table))}))
+        ]
+
+    assert [p for _ in range(20) for p in p_of(2)] == []
+    rejected = sum(p < 0.05 for _ in range(100) for p in p_of(5))
+    assert stats.binomtest(rejected, 100, 0.05).pvalue > 1e-3
+
+
+def blocked(table: np.ndarray) -> list[list[tuple[str, float]]]:
+    return [[("", float(value)) for value in row] for row in table]

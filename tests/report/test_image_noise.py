@@ -76,3 +76,20 @@ def test_the_lowest_of_many_equal_errors_is_too_low(tmp_path: Path):
     found, _ = noise_of(tmp_path)
     assert found.optimism is not None
     assert 0.5 < found.optimism < 5
+
+
+def test_images_of_another_data_set_are_others_though_their_rows_are_the_same(tmp_path: Path):
+    sweep(tmp_path, {"none": 0.3, "projection": 0.1})
+    for seed in range(3):
+        other = Predictions(index=np.arange(200), label=LABELS[::-1], predicted=LABELS[::-1])
+        write_predictions(RunDirectory(tmp_path / f"none{seed}").predictions_file, {("test", "last"): other})
+    assert list(noise_of(tmp_path)[0].errors) == ["shortcut=projection"]
+
+
+def test_one_image_has_no_noise(tmp_path: Path):
+    for seed in range(2):
+        one = Predictions(index=np.arange(1), label=LABELS[:1], predicted=LABELS[:1])
+        path = write(tmp_path / str(seed), seed, 0.0)
+        write_predictions(RunDirectory(path).predictions_file, {("test", "last"): one})
+    [comparison] = compare(collect([tmp_path]).done)
+    assert analyse(1, comparison, Question(by_test=True)).images is None

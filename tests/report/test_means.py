@@ -81,3 +81,13 @@ def test_groups_that_share_no_block_are_not_compared():
 def test_a_group_of_one_run_has_no_variance():
     assert estimate({"a": runs(np.array([1.0])), "b": runs(np.array([2.0, 3.0]))}).names == ["b"]
     assert estimate({}).names == []
+
+
+def test_a_contrast_that_cancels_unshared_blocks_is_estimated():
+    """Groups a and b have split x, c and d split y: a - b and (a - b) + (c - d) are known, a - c is not."""
+    found = estimate({name: runs(RNG.normal(0, 1, 3), [block] * 3) for name, block in zip("abcd", "xxyy", strict=True)})
+    mean, error, _ = found.contrast(np.array([1.0, -1.0, 1.0, -1.0]))
+    assert mean == pytest.approx(found.difference[0, 1] + found.difference[2, 3])
+    assert error == pytest.approx(np.sqrt(found.own.sum()))
+    assert found.contrast(np.array([1.0, 0.0, -1.0, 0.0]))[1] == np.inf
+    assert not found.tells(np.array([[1.0, -1.0, 0.0, 0.0], [1.0, 0.0, -1.0, 0.0]]))

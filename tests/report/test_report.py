@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import sweep, write
+from runs import DATA, sweep, write
 from scipy import stats
 
 from resnet_lab.command import exit_status
@@ -320,3 +320,74 @@ def test_runs_on_other_images_are_not_compared(tmp_path: Path) -> None:
     titles = [comparison["title"] for comparison in read(made(tmp_path))["comparisons"]]
     assert titles == ["digits, 3 epochs, images=0123456789abcdef", "digits, 3 epochs, images=none",
                       "digits, 3 epochs, images=fedcba9876543210"]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_without_any_spread_are_a_report_too(tmp_path: Path):
+    for units in (1, 2, 4, 8, 16):
+        for seed in range(2):
+            write(tmp_path / "runs" / f"{units}-{seed}", seed, 5.0, axes={"units": [units]})
+    out = made(tmp_path, "--by-test", "--pairs")
+    [comparison] = read(out)["comparisons"]
+    assert not any(difference["resolved"] for difference in comparison["differences"])
+    assert "R² 0.00" in (out / "report.md").read_text()
+
+
+def test_a_baseline_that_cannot_be_tested_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    sweep(tmp_path / "runs", ERRORS)
+    made(tmp_path, "--by-test", "--baseline", "shortcut=dropout")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "shortcut=dropout has too few runs to be a baseline: groups are compared with the best" in shown
+
+
+def test_verdicts_agree_where_some_groups_have_no_spread(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    sweep(tmp_path / "runs", {"none": [5.0, 5.0, 5.0], "projection": [4.0, 4.0, 4.0], "dropout": [3.0, 3.1, 3.5]})
+    made(tmp_path, "--by-test")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1 of 3 groups is worse than the best" in shown
+    assert "shortcut=none is worse than shortcut=dropout by 1.80 points" in shown
+
+
+def test_runs_with_a_split_each_are_not_called_single(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for i, shortcut in enumerate(("none", "none", "projection", "projection")):
+        write(tmp_path / "runs" / str(i), i % 2, 5.0 + i, axes={"shortcut": shortcut}, data=DATA | {"split_seed": i})
+    made(tmp_path, "--by-test")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "no test is possible with one run in each split, shared with no group: shortcut=none" in shown
+    assert "fewer than 2 seeds" not in shown
+
+
+def test_scores_around_zero_have_no_power_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    task = {"name": "reg", "score": "mae", "unit": "", "most": None, "figures": []}
+    for shortcut, values in {"none": (0.0, 0.0), "projection": (1.0, 2.0)}.items():
+        for seed, value in enumerate(values):
+            scores = {"epoch": 3, "train_mae": value, "val_mae": value, "test_mae": value, "test_loss": value}
+            run = tmp_path / "runs" / f"{shortcut}-{seed}"
+            write(run, seed, axes={"shortcut": shortcut}, task=task, last=scores, best=scores)
+    made(tmp_path, "--by-test")
+    assert "seeds per group" not in capsys.readouterr().out
+
+
+def test_runs_without_a_history_are_a_report_too(tmp_path: Path):
+    for seed in range(4):
+        write(tmp_path / "runs" / str(seed), seed // 2, 5.0 + seed, axes={"units": [1 + seed % 2]}, history=[])
+    assert (
+        "no run of units=1 has recorded validation errors"
+        in (made(tmp_path, "--target", "8") / "report.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_narrow_terminal_shows_table_and_verdict_however_much_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+):
+    for i in range(40):
+        write(tmp_path / "runs" / str(i), i % 2, 5.0 + i % 7, axes={"units": [1 + i % 5], "filters": [8 + i // 10]})
+    for i in range(10):
+        write(tmp_path / "runs" / ("long" * 20 + str(i)), i, state="diverged", why="loss is nan " * 20)
+    monkeypatch.setattr("resnet_lab.report.write.WIDTH", width)
+    made(tmp_path)
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) < 60
+    words = " ".join(shown.split())
+    assert words.index("of 20 groups") < words.index("groups are worse than the best") < words.index("loss is nan")

@@ -15,7 +15,8 @@ def test_a_law_is_found_again():
     law = power_law("parameters", SIZES, [30 * size**-0.25 for size in SIZES])
     assert law is not None
     assert (law.exponent, law.factor, law.explained) == pytest.approx((-0.25, 30, 1))
-    assert "each doubling multiplies it by 0.841" in words.power_law(law, CLASSIFICATION.scoring)
+    [said] = words.power_laws([law], CLASSIFICATION.scoring)
+    assert "each doubling multiplies it by 0.841" in said
 
 
 def test_its_interval_holds():
@@ -35,9 +36,15 @@ def test_too_few_sizes_are_not_fitted(sizes: list[float]):
     law = power_law("parameters", sizes, [5.0] * len(sizes))
     assert law is not None
     assert law.exponent is None
-    said = words.power_law(law, CLASSIFICATION.scoring)
-    assert said.startswith(f"no power law over parameters is fitted to {len(sizes)} sizes")
+    [said] = words.power_laws([law, law], CLASSIFICATION.scoring)
+    assert said.startswith(f"no power law is fitted over parameters ({len(sizes)} sizes")
 
 
 def test_one_size_is_no_question():
     assert power_law("parameters", [5.0, 5.0], [1.0, 2.0]) is None
+
+
+def test_constant_scores_are_explained_by_nothing():
+    law = power_law("parameters", SIZES, [5.0] * len(SIZES))
+    assert law is not None
+    assert (law.exponent, law.low, law.high, law.explained) == (0, 0, 0, 0)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from runs import write
 
+from resnet_lab.config.tasks import CLASSIFICATION
+from resnet_lab.report import words
 from resnet_lab.report.spent import reached, spent
 from resnet_lab.rundir.stored_runs import StoredRun, read_run
 
@@ -52,3 +54,10 @@ def test_a_run_without_validation_reaches_nothing(tmp_path: Path):
 def test_the_target_itself_counts_as_reached(tmp_path: Path, target: float):
     found = reached([run(tmp_path, 0, [9.0, 8.0])], "error", target)
     assert found.first["epoch"] == found.stayed["epoch"] == 1
+
+
+def test_target_is_asked_for_even_if_it_is_zero(tmp_path: Path):
+    runs = {"a": run(tmp_path, 0, [1.0, 0.0]), "b": run(tmp_path, 1, [1.0, 1.0]), "c": run(tmp_path, 2, [None])}
+    said = words.target({name: reached([own], "error", 0) for name, own in runs.items()}, 0, CLASSIFICATION.scoring)
+    assert [sentence.split(" reached")[0] for sentence in said[:2]] == ["1 of 1 runs of a", "0 of 1 runs of b"]
+    assert said[2] == "no run of c has recorded validation errors"
