@@ -16,8 +16,8 @@ import numpy as np
 from rich.progress import track
 
 from benchmarks.facts import RESULTS, facts, write
-from resnet_lab.report.means import Means, estimate
-from resnet_lab.report.procedures import Difference, all_pairs, seeds_needed, with_baseline, with_best
+from resnet_lab.report.statistics.means import Means, estimate
+from resnet_lab.report.statistics.procedures import Difference, all_pairs, seeds_needed, with_baseline, with_best
 
 GROUPS, SEEDS, VARIANCES = (3, 10, 50), (3, 5, 10), ("equal", "1:4")
 STEP = 1.5  # between the true means of groups that differ, in standard deviations of the noise

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from resnet_lab.config.tasks import CLASSIFICATION
-from resnet_lab.report.effects import contrast
-from resnet_lab.report.means import estimate
-from resnet_lab.report.procedures import LEVEL
 from resnet_lab.report.scale import Scale
+from resnet_lab.report.statistics.effects import contrast
+from resnet_lab.report.statistics.means import estimate
+from resnet_lab.report.statistics.procedures import LEVEL
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 FOLDER, PAGE = RESULTS / "why_residual", RESULTS / "why_residual.md"

@@ -11,10 +11,10 @@ import pytest
 
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.report import words
-from resnet_lab.report.effects import effects
-from resnet_lab.report.means import Means, estimate
-from resnet_lab.report.procedures import seeds_needed, with_baseline, with_best
 from resnet_lab.report.scale import Scale
+from resnet_lab.report.statistics.effects import effects
+from resnet_lab.report.statistics.means import Means, estimate
+from resnet_lab.report.statistics.procedures import seeds_needed, with_baseline, with_best
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 WORDS = " ".join((RESULTS / "README.md").read_text().split())

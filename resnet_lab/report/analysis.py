@@ -14,17 +14,17 @@ from statistics import fmean
 
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.comparison import Comparison, Group
-from resnet_lab.report.effects import Effect, Interaction, effects, interactions
 from resnet_lab.report.image_noise import ImageNoise, image_noise
-from resnet_lab.report.means import Means, estimate
-from resnet_lab.report.population import Population, population
-from resnet_lab.report.procedures import Difference, all_pairs, with_baseline, with_best
 from resnet_lab.report.question import Question
 from resnet_lab.report.scale import Scale
-from resnet_lab.report.scaling import PowerLaw, power_law
 from resnet_lab.report.setting import Line, setting
 from resnet_lab.report.spent import Reached, reached
-from resnet_lab.report.statistics import Summary, front, summarise
+from resnet_lab.report.statistics.effects import Effect, Interaction, effects, interactions
+from resnet_lab.report.statistics.means import Means, estimate
+from resnet_lab.report.statistics.population import Population, population
+from resnet_lab.report.statistics.procedures import Difference, all_pairs, with_baseline, with_best
+from resnet_lab.report.statistics.scaling import PowerLaw, power_law
+from resnet_lab.report.statistics.summary import Summary, front, summarise
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import visible
 

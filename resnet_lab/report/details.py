@@ -6,7 +6,7 @@ from statistics import fmean
 
 from resnet_lab.report.analysis import TEST, Analysis, interval
 from resnet_lab.report.comparison import Group
-from resnet_lab.report.statistics import Summary, summarise
+from resnet_lab.report.statistics.summary import Summary, summarise
 
 MANY = 12  # scores of one kind, such as classes; of more, only those with the largest means over all groups are shown
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from resnet_lab.report.comparison import Group
-from resnet_lab.report.images import Agreement, Estimate, agreement, components, difference, hard_images, optimism
+from resnet_lab.report.statistics.images import (
+    Agreement,
+    Estimate,
+    agreement,
+    components,
+    difference,
+    hard_images,
+    optimism,
+)
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.predictions import Integers, Predictions, read_predictions
 from resnet_lab.rundir.safe import Unreadable

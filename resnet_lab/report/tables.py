@@ -14,7 +14,7 @@ from resnet_lab.report import words
 from resnet_lab.report.analysis import COSTS, MEASURES, Analysis, Row, basis, interval, score
 from resnet_lab.report.collect import Collected
 from resnet_lab.report.details import details
-from resnet_lab.report.procedures import Difference
+from resnet_lab.report.statistics.procedures import Difference
 from resnet_lab.text import short_number, visible
 
 PARTS = {"test": "test", "val": "validation"}  # in headings

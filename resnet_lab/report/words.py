@@ -8,15 +8,15 @@ from scipy.stats import spearmanr
 
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.comparison import text
-from resnet_lab.report.effects import Effect, Estimate, Interaction
 from resnet_lab.report.image_noise import ImageNoise
-from resnet_lab.report.images import Estimate as ImageEstimate
-from resnet_lab.report.means import TINY, Means
-from resnet_lab.report.population import Population
-from resnet_lab.report.procedures import LEVEL, MOST_SEEDS, POWER, Difference, seeds_needed
 from resnet_lab.report.scale import Scale
-from resnet_lab.report.scaling import FEWEST, NARROWEST, PowerLaw
 from resnet_lab.report.spent import SPENT, Reached
+from resnet_lab.report.statistics.effects import Effect, Estimate, Interaction
+from resnet_lab.report.statistics.images import Estimate as ImageEstimate
+from resnet_lab.report.statistics.means import TINY, Means
+from resnet_lab.report.statistics.population import Population
+from resnet_lab.report.statistics.procedures import LEVEL, MOST_SEEDS, POWER, Difference, seeds_needed
+from resnet_lab.report.statistics.scaling import FEWEST, NARROWEST, PowerLaw
 from resnet_lab.text import first_few, plural, short_number
 
 MOST_TARGETS = 5  # groups

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.page import render
-from resnet_lab.report import plots, tables
+from resnet_lab.report import tables
 from resnet_lab.report.analysis import analyse, basis
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
 from resnet_lab.report.details import detail_table
+from resnet_lab.report.figures import plots
 from resnet_lab.report.page_data import columns, page_data, ranked
 from resnet_lab.report.question import Question
 from resnet_lab.report.sentences import sentences

@@ -11,8 +11,8 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from resnet_lab.inspect.mistakes import Mistakes
-from resnet_lab.report.images import mcnemar
-from resnet_lab.report.procedures import LEVEL, holm
+from resnet_lab.report.statistics.images import mcnemar
+from resnet_lab.report.statistics.procedures import LEVEL, holm
 from resnet_lab.text import plural
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from resnet_lab.report.critical import any_below, any_pair_below, smallest_p, smallest_p_of_pairs
+from resnet_lab.report.statistics.critical import any_below, any_pair_below, smallest_p, smallest_p_of_pairs
 
 
 @pytest.mark.parametrize("groups", [2, 3, 10, 20])

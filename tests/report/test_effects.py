@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resnet_lab.report.effects import effects, interactions, wald
-from resnet_lab.report.means import Means, estimate
+from resnet_lab.report.statistics.effects import effects, interactions, wald
+from resnet_lab.report.statistics.means import Means, estimate
 
 RNG = np.random.default_rng(0)
 UNITS, SHORTCUTS = (2, 4, 8), ("none", "projection")

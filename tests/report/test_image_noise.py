@@ -10,9 +10,9 @@ from resnet_lab.report.analysis import analyse
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
 from resnet_lab.report.image_noise import ImageNoise
-from resnet_lab.report.images import components, difference
 from resnet_lab.report.question import Question
 from resnet_lab.report.sentences import sentences
+from resnet_lab.report.statistics.images import components, difference
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.predictions import Predictions, write_predictions
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resnet_lab.report.images import (
+from resnet_lab.report.statistics.images import (
     MeanSquares,
     agreement,
     components,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resnet_lab.report.means import estimate
-from resnet_lab.report.procedures import with_baseline
+from resnet_lab.report.statistics.means import estimate
+from resnet_lab.report.statistics.procedures import with_baseline
 
 RNG = np.random.default_rng(0)
 

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from runs import write
 
-from resnet_lab.report import plots
 from resnet_lab.report.analysis import Analysis, analyse
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
+from resnet_lab.report.figures import plots
+from resnet_lab.report.figures.scales import plain
+from resnet_lab.report.figures.style import MARKERS
 from resnet_lab.report.question import Question
-from resnet_lab.report.scales import plain
-from resnet_lab.report.style import MARKERS
 from resnet_lab.text import literal_text
 
 PERCENT = {"name": "classification", "score": "error", "unit": "%", "most": 100.0, "figures": []}

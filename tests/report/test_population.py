@@ -10,10 +10,10 @@ from scipy import stats
 from resnet_lab.report.analysis import analyse
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
-from resnet_lab.report.plots import figures
-from resnet_lab.report.population import against, distribution, population, settings
+from resnet_lab.report.figures.plots import figures
 from resnet_lab.report.question import Question
 from resnet_lab.report.sentences import sentences
+from resnet_lab.report.statistics.population import against, distribution, population, settings
 
 RNG = np.random.default_rng(0)
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from resnet_lab.report.means import Means, estimate
-from resnet_lab.report.procedures import all_pairs, holm, seeds_needed, with_baseline, with_best
+from resnet_lab.report.statistics.means import Means, estimate
+from resnet_lab.report.statistics.procedures import all_pairs, holm, seeds_needed, with_baseline, with_best
 
 RNG = np.random.default_rng(0)
 P_VALUES = st.lists(st.floats(0, 1), max_size=20)

@@ -6,7 +6,7 @@ from scipy import stats
 
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.report import words
-from resnet_lab.report.scaling import power_law
+from resnet_lab.report.statistics.scaling import power_law
 
 SIZES = [1e5, 2e5, 4e5, 8e5, 3.2e6]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from resnet_lab.report.statistics import front, summarise
+from resnet_lab.report.statistics.summary import front, summarise
 
 RNG = np.random.default_rng(0)
 

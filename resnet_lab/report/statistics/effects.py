@@ -15,8 +15,8 @@ from scipy.special import fdtrc, stdtr, stdtrit
 from scipy.stats import page_trend_test
 
 from resnet_lab.report.comparison import Fields, label, order
-from resnet_lab.report.means import TINY, Means
-from resnet_lab.report.procedures import LEVEL
+from resnet_lab.report.statistics.means import TINY, Means
+from resnet_lab.report.statistics.procedures import LEVEL
 
 Array = np.ndarray
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import kruskal, ks_2samp, mannwhitneyu, spearmanr
 
 from resnet_lab.report.comparison import Fields, order, text
-from resnet_lab.report.procedures import LEVEL, holm
+from resnet_lab.report.statistics.procedures import LEVEL, holm
 
 FEWEST = 20  # networks that are a population
 BEST = 0.1  # share of the networks that count as the best ones

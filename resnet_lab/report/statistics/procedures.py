@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import nctdtr, stdtr, stdtrit
 
-from resnet_lab.report.critical import any_below, any_pair_below, smallest_p, smallest_p_of_pairs
-from resnet_lab.report.means import TINY, Means
+from resnet_lab.report.statistics.critical import any_below, any_pair_below, smallest_p, smallest_p_of_pairs
+from resnet_lab.report.statistics.means import TINY, Means
 
 LEVEL = 0.05
 POWER = 0.8

@@ -8,10 +8,10 @@ from matplotlib.ticker import MaxNLocator
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.analysis import Row
 from resnet_lab.report.comparison import Group
-from resnet_lab.report.scales import plain_ticks, scale_score
+from resnet_lab.report.figures.scales import plain_ticks, scale_score
+from resnet_lab.report.figures.style import MOST_CURVES, style
 from resnet_lab.report.spent import SPENT, spent
-from resnet_lab.report.statistics import Summary
-from resnet_lab.report.style import MOST_CURVES, style
+from resnet_lab.report.statistics.summary import Summary
 
 Measured = list[tuple[Row, Summary]]
 

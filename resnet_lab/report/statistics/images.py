@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 from scipy.stats import binomtest
 
-from resnet_lab.report.statistics import ALPHA
+from resnet_lab.report.statistics.summary import ALPHA
 
 Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""Figures of reports, as PNG, SVG and PDF."""

@@ -1,0 +1,1 @@
+"""The arithmetic of reports: means, intervals, tests, effects and fits. Knows nothing of files and pages."""
