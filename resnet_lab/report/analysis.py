@@ -46,8 +46,8 @@ BASIS = (
     "{units}, as mean ± half the width of the 95 % interval (Student's t) over runs; ± shows the noise of seeds, not "
     "that of a small test set. Groups are compared at the last epoch, so no epoch is selected. The best epoch is the "
     "one with the lowest validation {score}. {procedure} Each group has its own variance (Welch-Satterthwaite); splits "
-    "of the data are blocks. The intervals of a comparison hold together with 95 % confidence. Seconds and memory are "
-    "means, and depend on what else the machine runs."
+    "of the data are blocks. The intervals of a comparison hold together with at least 95 % confidence. Seconds and "
+    "memory are means, and depend on what else the machine runs."
 )
 PROCEDURES = {
     "best": "Groups are compared with the best (Hsu; Holm's method over the groups, since several may be the best).",

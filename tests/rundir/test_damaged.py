@@ -21,6 +21,7 @@ from resnet_lab.config.compose import load_config
 from resnet_lab.config.schema import Config
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.report.collect import collect
+from resnet_lab.report.question import Question
 from resnet_lab.report.write import report
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.place import run_directory
@@ -81,7 +82,7 @@ def answers(lab: Lab, everything: bool = True) -> list[str]:
     said.append(command_for(path))
     attempts: list[Callable[[], object]] = [lambda: load_run(path), lambda: run(dry_run(lab))]
     if everything:
-        attempts.append(lambda: report([lab.output_dir], [], lab.output_dir.parent / "report"))
+        attempts.append(lambda: report([lab.output_dir], Question(), lab.output_dir.parent / "report"))
     for attempt in attempts:
         try:
             attempt()
