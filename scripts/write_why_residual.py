@@ -14,7 +14,7 @@ from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.report.scale import Scale
 from resnet_lab.report.statistics.effects import contrast
 from resnet_lab.report.statistics.means import estimate
-from resnet_lab.report.statistics.procedures import LEVEL
+from resnet_lab.report.statistics.summary import LEVEL
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 FOLDER, PAGE = RESULTS / "why_residual", RESULTS / "why_residual.md"

@@ -121,6 +121,11 @@ def order(value: Value) -> tuple[Any, ...]:
     return (1, *(order(v) for v in value)) if isinstance(value, tuple) else (2, text(value))
 
 
+def is_number(value: Value) -> bool:
+    """Return whether a setting's value is a number, and neither true nor false."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def differing(rows: Sequence[Fields]) -> list[str]:
     """Return the names whose values differ between rows."""
     names = dict.fromkeys(name for row in rows for name in row)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.report.analysis import COSTS, MEASURES, Analysis, Row, interval, labels, score
-from resnet_lab.report.comparison import Value, text
+from resnet_lab.report.comparison import Value, is_number, text
 from resnet_lab.report.tables import heading_of_difference, to_other
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import short_number
@@ -134,8 +134,7 @@ def _axes(rows: Sequence[Row]) -> list[Column]:
 
 
 def _axis(value: Value) -> Cell:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number else text(value), text(value)
+    return value if is_number(value) else text(value), text(value)
 
 
 def _settings(run: StoredRun) -> Settings:

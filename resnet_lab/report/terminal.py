@@ -1,6 +1,5 @@
 """A report on the terminal, which never takes more than a screenful or two."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.text import Text
 
 from resnet_lab.report.analysis import Analysis, basis
 from resnet_lab.report.collect import Collected
+from resnet_lab.report.page_data import ranked
 from resnet_lab.report.sentences import sentences
 from resnet_lab.report.tables import cells, headings, troubles
 from resnet_lab.text import plural
@@ -65,8 +65,7 @@ def _table(analysis: Analysis, most: int) -> Table:
     rows = analysis.rows
     title = analysis.comparison.title
     if len(rows) > most:
-        means = {id(row): s.mean if (s := row.scores[analysis.measure]) else math.inf for row in rows}
-        rows = sorted(rows, key=lambda row: means[id(row)])[:most]
+        rows = ranked(analysis)[:most]
         title += f"; the best {most} of {len(analysis.rows)} groups"
     table = Table(title=title, title_justify="left", header_style="bold")
     titles = headings(analysis)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.comparison import text
@@ -15,8 +14,9 @@ from resnet_lab.report.statistics.effects import Effect, Estimate, Interaction
 from resnet_lab.report.statistics.images import Estimate as ImageEstimate
 from resnet_lab.report.statistics.means import TINY, Means
 from resnet_lab.report.statistics.population import Population
-from resnet_lab.report.statistics.procedures import LEVEL, MOST_SEEDS, POWER, Difference, seeds_needed
+from resnet_lab.report.statistics.procedures import MOST_SEEDS, POWER, Difference, seeds_needed
 from resnet_lab.report.statistics.scaling import FEWEST, NARROWEST, PowerLaw
+from resnet_lab.report.statistics.summary import LEVEL
 from resnet_lab.text import first_few, plural, short_number
 
 MOST_TARGETS = 5  # groups
@@ -106,7 +106,7 @@ def caveats(means: Means, scale: Scale) -> list[str]:
         said.append(
             f"with {few} in a group, its variance is hardly known: intervals are wide, and more cautious than 95 %"
         )
-    if not scale.logarithmic and len(means.names) > 3 and (ratio := _steepness(means)) > STEEP:
+    if not scale.logarithmic and len(means.names) > 3 and (ratio := means.steepness) > STEEP:
         said.append(
             f"groups with larger means spread more (variances up to {ratio:.0f} times as large): --log compares ratios"
         )
@@ -239,14 +239,3 @@ def _change(found: Estimate, scale: Scale) -> str:
 def _signed(value: float, scale: Scale) -> str:
     text = scale.number(value)
     return f"+{text}" if value > 0 and not scale.logarithmic and float(text) else text
-
-
-def _steepness(means: Means) -> float:
-    """Return by how much the variances of the third with the largest means are larger; 1 if unrelated."""
-    if np.ptp(means.means) <= TINY or np.ptp(means.variances) <= TINY:
-        return 1.0
-    related = spearmanr(means.means, means.variances).statistic
-    order = np.argsort(means.means)
-    third = max(1, len(order) // 3)
-    low, high = (means.variances[part].mean() for part in (order[:third], order[-third:]))
-    return float(high / low) if related > 0.5 and low > TINY else 1.0

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from resnet_lab.inspect.mistakes import Mistakes
 from resnet_lab.report.statistics.images import mcnemar
-from resnet_lab.report.statistics.procedures import LEVEL, holm
+from resnet_lab.report.statistics.procedures import holm
+from resnet_lab.report.statistics.summary import LEVEL
 from resnet_lab.text import plural
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.special import fdtrc, stdtr, stdtrit
 from scipy.stats import page_trend_test
 
-from resnet_lab.report.comparison import Fields, label, order
+from resnet_lab.report.comparison import Fields, is_number, label, order
 from resnet_lab.report.statistics.means import TINY, Means
-from resnet_lab.report.statistics.procedures import LEVEL
+from resnet_lab.report.statistics.summary import LEVEL
 
 Array = np.ndarray
 
@@ -71,13 +71,13 @@ class Interaction:
 
 def effects(fields: Sequence[Fields], means: Means) -> list[Effect]:
     """Return the effect of each axis with several values; `fields` are the axes of the G groups of `means`."""
-    axes = [axis for axis in (fields[0] if fields else ()) if len({own[axis] for own in fields}) > 1]
+    axes = _varying(fields)
     return [_effect(axis, fields, means, _is_grid(axes, fields)) for axis in axes]
 
 
 def interactions(fields: Sequence[Fields], means: Means) -> list[Interaction]:
     """Test each pair of axes, by Johansen's (1980) extension of Welch's analysis of variance."""
-    axes = [axis for axis in (fields[0] if fields else ()) if len({own[axis] for own in fields}) > 1]
+    axes = _varying(fields)
     is_grid = _is_grid(axes, fields)
     found = []
     for one, other in combinations(axes, 2):
@@ -128,7 +128,7 @@ def _effect(axis: str, fields: Sequence[Fields], means: Means, is_grid: bool) ->
             weights[[place[r, after] for r in both]] += 1 / len(both)
             weights[[place[r, before] for r in both]] -= 1 / len(both)
             steps.append(Step(before, after, contrast(weights, means, level), len(both)))
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    numeric = all(map(is_number, values))
     slope = _slope([own[axis] for own in fields], rest, means) if numeric and len(values) > 2 else None
     return Effect(
         axis=axis,
@@ -174,6 +174,11 @@ def _page(place: dict[Any, int], values: Sequence[Any], rest: Sequence[str], mea
     table = np.array([[means.means[place[r, value]] for value in values] for r in blocks])
     rising, falling = page_trend_test(table).pvalue, page_trend_test(table[:, ::-1]).pvalue
     return float(min(1.0, 2 * min(rising, falling)))
+
+
+def _varying(fields: Sequence[Fields]) -> list[str]:
+    """Return the axes with several values."""
+    return [axis for axis in (fields[0] if fields else ()) if len({own[axis] for own in fields}) > 1]
 
 
 def _is_grid(axes: Sequence[str], fields: Sequence[Fields]) -> bool:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 from scipy.stats import binomtest
 
-from resnet_lab.report.statistics.summary import ALPHA
+from resnet_lab.report.statistics.summary import LEVEL
 
 Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ class Uncertainty:
     @property
     def half(self) -> float:
         """Half the width of the interval of the mean."""
-        return float(stdtrit(self.freedom, 1 - ALPHA / 2)) * math.sqrt(self.variance)
+        return float(stdtrit(self.freedom, 1 - LEVEL / 2)) * math.sqrt(self.variance)
 
     def p(self, mean: float) -> float | None:
         """Return the two-sided p value of a true mean of 0; None if the variance is 0, so that no test is possible."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import spearmanr
 
 Array = np.ndarray
 Runs = Sequence[tuple[str, float]]  # block and score of each run
@@ -61,6 +62,17 @@ class Means:
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.sqrt(self.own)[:, None] / self.error
         return np.clip(np.nan_to_num(share, posinf=0.0), 0, 1)
+
+    @property
+    def steepness(self) -> float:
+        """By how much the variances of the third with the largest means are larger; 1 if unrelated."""
+        if np.ptp(self.means) <= TINY or np.ptp(self.variances) <= TINY:
+            return 1.0
+        related = spearmanr(self.means, self.variances).statistic
+        order = np.argsort(self.means)
+        third = max(1, len(order) // 3)
+        low, high = (self.variances[part].mean() for part in (order[:third], order[-third:]))
+        return float(high / low) if related > 0.5 and low > TINY else 1.0
 
 
 def estimate(groups: Mapping[str, Runs]) -> Means:

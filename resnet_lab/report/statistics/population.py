@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import kruskal, ks_2samp, mannwhitneyu, spearmanr
 
-from resnet_lab.report.comparison import Fields, order, text
-from resnet_lab.report.statistics.procedures import LEVEL, holm
+from resnet_lab.report.comparison import Fields, is_number, order, text
+from resnet_lab.report.statistics.procedures import holm
+from resnet_lab.report.statistics.summary import LEVEL
 
 FEWEST = 20  # networks that are a population
 BEST = 0.1  # share of the networks that count as the best ones
@@ -98,11 +99,6 @@ def against(spaces: Mapping[str, Sequence[float]]) -> Spaces | None:
     better = 1 - float(test.statistic) / (len(first) * len(second))
     medians = (float(np.median(first)), float(np.median(second)))
     return Spaces((one, other), medians, better, float(test.pvalue), float(ks_2samp(first, second).pvalue))
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a setting's value is a number, and neither true nor false."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _setting(name: str, values: Sequence[Any], scores: Sequence[float], best: Sequence[int]) -> Setting:

@@ -19,8 +19,8 @@ from scipy.special import nctdtr, stdtr, stdtrit
 
 from resnet_lab.report.statistics.critical import any_below, any_pair_below, smallest_p, smallest_p_of_pairs
 from resnet_lab.report.statistics.means import TINY, Means
+from resnet_lab.report.statistics.summary import LEVEL
 
-LEVEL = 0.05
 POWER = 0.8
 MOST_SEEDS = 2**20  # to search for
 

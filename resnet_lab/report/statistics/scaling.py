@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import stdtrit
 from scipy.stats import linregress
 
-from resnet_lab.report.statistics.procedures import LEVEL
+from resnet_lab.report.statistics.summary import LEVEL
 
 FEWEST, NARROWEST = 5, 8.0  # sizes, and the ratio of the largest and the smallest, for which a law is fitted
 

@@ -7,7 +7,7 @@ from statistics import fmean, median, stdev
 
 from scipy.special import stdtrit
 
-ALPHA = 0.05
+LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def summarise(values: Iterable[float]) -> Summary | None:
 
 
 def _half(error: float, freedom: float) -> float:
-    return float(stdtrit(freedom, 1 - ALPHA / 2)) * error
+    return float(stdtrit(freedom, 1 - LEVEL / 2)) * error
 
 
 def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
