@@ -52,10 +52,11 @@ def stamp() -> dict[str, Any]:
 
 def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
     """Convert stored settings to this version, without the version entries. Raises ConfigError if they are newer."""
-    values = copy.deepcopy(stored)
-    version, writer = values.pop("settings_version", 1), values.pop("written_by", "a newer version")
+    version, writer = stored.get("settings_version", 1), stored.get("written_by", "a newer version")
     if not isinstance(version, int) or version > VERSION:
         raise ConfigError(f"this was written by resnet_lab {writer}, which is newer than this one: update resnet_lab")
+    settings = {name: value for name, value in stored.items() if name not in ("settings_version", "written_by")}
+    values = settings if version == VERSION else copy.deepcopy(settings)
     for line in MIGRATIONS:
         if version < line.version:
             value = None if line.old is None else _pop(values, line.old)

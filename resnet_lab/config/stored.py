@@ -2,6 +2,7 @@
 
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -45,13 +46,19 @@ def section(kind: Any, values: Any, prefix: str) -> Any:
     """Return the section of type `kind` with these stored values; `prefix` is its dotted name. Raises ConfigError."""
     if not isinstance(values, dict):
         raise ConfigError(f"{prefix.rstrip('.')}: expected settings, got {values!r:.40}")
-    types: dict[str, Any] = {item.name: item.type for item in fields(kind)}
+    types, needed = _fields(kind)
     if unknown := [name for name in values if name not in types]:
         raise ConfigError(f"there is no setting {prefix}{unknown[0]} in this version of resnet_lab")
-    needed = [item.name for item in fields(kind) if item.default is item.default_factory is MISSING]
     if missing := [name for name in needed if name not in values]:
         raise ConfigError(f"{prefix}{missing[0]} is missing")
     return kind(**{name: _value(types[name], value, prefix + name) for name, value in values.items()})
+
+
+@cache
+def _fields(kind: Any) -> tuple[dict[str, Any], list[str]]:
+    """Return the types of a section's settings, and the names of those without a default."""
+    own = fields(kind)
+    return {item.name: item.type for item in own}, [i.name for i in own if i.default is i.default_factory is MISSING]
 
 
 def _value(kind: Any, value: Any, name: str) -> Any:

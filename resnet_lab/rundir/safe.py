@@ -1,7 +1,9 @@
 """Read files as if a stranger had written them: regular files only, of bounded size, with values of the right form."""
 
 import json
+import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ MAX_LEVELS = 20  # of YAML
 # Numbers must be smaller than these.
 FLOAT_LIMIT = 1e39  # above the largest float32; sums of squares of smaller numbers stay finite
 INT_LIMIT = 2**63  # larger integers can be too large for a float, or take minutes to compute with
+# Every JSON number above a limit matches: 19 digits before the point, or an exponent of two digits.
+_LARGE = re.compile(r"(?<![\d.])\d{19}|[eE]\+?\d{2}")
 
 
 class Unreadable(Exception):
@@ -38,40 +42,57 @@ def check_form(content: Any, form: Any, file_name: str) -> None:
 
     The message names the file and the dotted key, as in `result.json: last lacks test_error`.
     """
-    _check(content, form, file_name, ())
+    try:
+        _check(content, form)
+    except _WrongForm as wrong:
+        where = f"{file_name}: {'.'.join(map(str, wrong.keys))}" if wrong.keys else file_name
+        raise Unreadable(f"{where} {wrong.what}") from None
 
 
-def _check(value: Any, form: Any, file_name: str, keys: tuple[Any, ...]) -> None:
-    where = f"{file_name}: {'.'.join(map(str, keys))}" if keys else file_name
-    if isinstance(form, Maybe):
-        if value is not None:
-            _check(value, form.form, file_name, keys)
-    elif isinstance(form, dict):
-        _check_type(value, dict, where)
+class _WrongForm(Exception):
+    """What is wrong with a value, and the keys that lead to it."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.keys = what, list[Any]()
+
+
+def _check(value: Any, form: Any) -> None:
+    if isinstance(form, dict):
+        _check_type(value, (dict,))
         for key, inner in form.items():
             if key is EACH:
-                for own, entry in value.items():
-                    _check(entry, inner, file_name, (*keys, own))
+                _check_each(value.items(), inner)
                 continue
             if isinstance(inner, Maybe):
                 value.setdefault(key, None)
             if key not in value:
-                raise Unreadable(f"{where} lacks {key}")
-            _check(value[key], inner, file_name, (*keys, key))
+                raise _WrongForm(f"lacks {key}")
+            _check_each([(key, value[key])], inner)
     elif isinstance(form, list):
-        _check_type(value, (list, tuple), where)  # a checkpoint can hold tuples
-        for index, entry in enumerate(value):
-            _check(entry, form[0], file_name, (*keys, index))
+        _check_type(value, (list, tuple))  # a checkpoint can hold tuples
+        _check_each(enumerate(value), form[0])
     else:
-        _check_type(value, form, where)
+        _check_type(value, form if isinstance(form, tuple) else (form,))
 
 
-def _check_type(value: Any, types: type | tuple[type, ...], where: str) -> None:
-    types = types if isinstance(types, tuple) else (types,)
+def _check_each(entries: Iterable[tuple[Any, Any]], form: Any) -> None:
+    may_be_null = isinstance(form, Maybe)
+    form = form.form if may_be_null else form
+    for key, entry in entries:
+        if entry is None and may_be_null:
+            continue
+        try:
+            _check(entry, form)
+        except _WrongForm as wrong:
+            wrong.keys.insert(0, key)
+            raise
+
+
+def _check_type(value: Any, types: tuple[type, ...]) -> None:
     is_stray_bool = isinstance(value, bool) and bool not in types  # Python counts True and False as integers
     if is_stray_bool or not isinstance(value, types):
         shown = type(value).__name__ if isinstance(value, dict | list) else repr(value)
-        raise Unreadable(f"{where} has the wrong type: {shown:.60}")
+        raise _WrongForm(f"has the wrong type: {shown:.60}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -81,8 +102,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def parse_json(text: str, file_name: str) -> dict[str, Any]:
     """Parse a JSON object with finite numbers. Raises Unreadable, naming the file that it is from."""
+    # Python's own functions for numbers are much slower than those of the C parser.
+    numbers: dict[str, Any] = {"parse_int": _parse_int, "parse_float": _parse_float} if _LARGE.search(text) else {}
     try:
-        content = json.loads(text, parse_constant=_refuse_constant, parse_int=_parse_int, parse_float=_parse_float)
+        content = json.loads(text, parse_constant=_refuse_constant, **numbers)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"{file_name} cannot be read: {' '.join(str(error).split()):.200}") from error
     if not isinstance(content, dict):

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from support.lab import FailsAt, Lab
 
 from resnet_lab.config.checks import ConfigError
@@ -26,6 +28,7 @@ from resnet_lab.report.write import report
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.plans import FOLDER
+from resnet_lab.rundir.safe import FLOAT_LIMIT, INT_LIMIT, Unreadable, parse_json
 from resnet_lab.runs import command_for, look
 from resnet_lab.tasks.load import load_run
 from resnet_lab.training.run import run
@@ -287,3 +290,20 @@ def test_a_pipe_among_the_event_files_is_left_alone(tmp_path: Path):
     os.mkfifo(directory.path / "events.out.tfevents.1")
     lab.run()
     assert directory.result()
+
+
+@given(
+    whole=st.integers(min_value=0, max_value=10**25),
+    fraction=st.integers(min_value=0, max_value=10**25),
+    exponent=st.integers(min_value=-400, max_value=400),
+    form=st.sampled_from(["{0}", "-{0}", "{0}.{1}", "{0}e{2}", "-{0}.{1}E{2}", "{0}e+09", "{0}.{1}e{2:+d}"]),
+)
+def test_numbers_of_any_size_are_read_exactly_or_refused(whole: int, fraction: int, exponent: int, form: str) -> None:
+    text = form.format(whole, fraction, exponent)
+    value = json.loads(text)
+    limit = INT_LIMIT if isinstance(value, int) else FLOAT_LIMIT
+    if abs(value) < limit:
+        assert parse_json(f'{{"x": [{text}]}}', "x.json") == {"x": [value]}
+    else:
+        with pytest.raises(Unreadable, match=r"x\.json"):
+            parse_json(f'{{"x": [{text}]}}', "x.json")
