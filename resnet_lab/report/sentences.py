@@ -4,7 +4,7 @@ import math
 from statistics import fmean
 
 from resnet_lab.report import words
-from resnet_lab.report.analysis import TEST, VALIDATION, Analysis, interval
+from resnet_lab.report.analysis import MOST_INTERACTING, TEST, VALIDATION, Analysis, interval
 from resnet_lab.text import first_few, shares
 
 MANY = 8  # groups or pairs; of more, the sentences say how many differ, and the table or pairs.csv has each
@@ -17,7 +17,9 @@ def sentences(analysis: Analysis) -> list[str]:
     said = [_compared(analysis), *_chosen(analysis), *_verdicts(analysis)]
     for found in analysis.effects:
         said += words.effect(found, analysis.scale)
-    said += [words.interaction(found) for found in sorted(analysis.interactions, key=lambda found: found.p)[:3]]
+    said += words.interactions(analysis.interactions)
+    if len(analysis.effects) > 1 and len(analysis.means.names) > MOST_INTERACTING:
+        said.append(f"interactions are not tested among more than {MOST_INTERACTING} groups")
     if analysis.images:
         said += words.image_noise(analysis.images, analysis.comparison.scoring, by_test=analysis.measure == TEST)
     if analysis.population:

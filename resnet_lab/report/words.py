@@ -21,6 +21,7 @@ from resnet_lab.text import first_few, plural, short_number
 
 MOST_TARGETS = 5  # groups
 MOST_STEPS = 4  # of one axis
+MOST_INTERACTIONS = 3
 SMALL = 5  # seeds; with fewer, intervals are wider than they would have to be
 STEEP = 4.0  # ratio of the variances of the groups with the largest and the smallest means, from which logarithms fit
 
@@ -36,20 +37,24 @@ def difference(found: Difference, scale: Scale, margin: float | None = None) -> 
     if found.group == found.other:
         return f"{found.group} has the lowest mean; it is worse than the best by at most {scale.gap(high)}"
     if not found.resolved and not math.isfinite(found.high - found.low):
-        both = f"{found.group} and {found.other}"
         apart = scale.gap(scale.number(abs(found.mean)))
-        return f"{both}: no interval, for want of spread or of shared splits; they differ by {apart}"
-    if found.resolved:
-        word = "worse" if found.low > 0 else "better"
-        bounds = (
-            (low, high) if found.low > 0 or scale.logarithmic else (scale.number(-found.high), scale.number(-found.low))
-        )
-        size = scale.number(found.mean if found.low > 0 or scale.logarithmic else -found.mean)
-        amount = f"{scale.gap(size)} ({bounds[0]} to {bounds[1]}, {p_value(found.p)})"
-        said = f"{found.group} is {word} than {found.other} by {amount}"
-    else:
+        why = "no interval, for want of spread or of shared splits"
+        return f"{found.group} and {found.other}: {why}; they differ by {apart}"
+    if not found.resolved:
         said = f"{found.group} against {found.other} is unresolved: {scale.gap(f'between {low} and {high}')}"
+    else:
+        word = "worse" if found.low > 0 else "better"
+        said = f"{found.group} is {word} than {found.other} by {_amount(found, scale)}"
     return said if margin is None else f"{said}; {within(found, scale, margin)}"
+
+
+def _amount(found: Difference, scale: Scale) -> str:
+    """Format a resolved difference as a positive number, or as a ratio."""
+    if found.low > 0 or scale.logarithmic:
+        size, low, high = scale.number(found.mean), lower_end(found, scale), scale.number(found.high)
+    else:
+        size, low, high = (scale.number(-value) for value in (found.mean, found.high, found.low))
+    return f"{scale.gap(size)} ({low} to {high}, {p_value(found.p)})"
 
 
 def lower_end(found: Difference, scale: Scale) -> str:
@@ -131,12 +136,23 @@ def effect(found: Effect, scale: Scale) -> list[str]:
     return said
 
 
-def interaction(found: Interaction) -> str:
-    """Say whether the effect of one axis depends on another."""
+def interactions(found: Sequence[Interaction]) -> list[str]:
+    """Say whether the effect of one axis depends on another, the clearest first, and which could not be tested."""
+    tested = sorted(((p, own) for own in found if (p := own.p) is not None), key=lambda pair: pair[0])
+    said = [_interaction(own, p) for p, own in tested[:MOST_INTERACTIONS]]
+    if len(tested) > MOST_INTERACTIONS:
+        said.append(f"{plural(len(tested) - MOST_INTERACTIONS, 'less clear interaction')} in report.json")
+    if untested := [" and ".join(own.axes) for own in found if own.p is None]:
+        why = "the runs are too few, have no spread, or share too few splits"
+        said.append(f"interactions that are not tested: {first_few(untested)}; {why}")
+    return said
+
+
+def _interaction(found: Interaction, p: float) -> str:
     one, other = found.axes
     share = "" if found.share is None else f", η² {100 * found.share:.0f} %"
-    depends = "depends on" if found.p < LEVEL else "is not shown to depend on"
-    return f"the effect of {one} {depends} {other} ({p_value(found.p)}{share})"
+    depends = "depends on" if p < LEVEL else "is not shown to depend on"
+    return f"the effect of {one} {depends} {other} ({p_value(p)}{share})"
 
 
 def power_laws(found: Sequence[PowerLaw], scoring: Scoring) -> list[str]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from resnet_lab.report import words
 from resnet_lab.report.statistics.effects import effects, interactions, wald
 from resnet_lab.report.statistics.means import Means, estimate
 
@@ -98,23 +99,26 @@ def test_what_splits_hide_is_no_interaction():
     """The groups of each cell of one axis have splits of their own."""
     fields = [{"units": u, "shortcut": s} for u, s in product(UNITS[:2], SHORTCUTS)]
     apart = estimate({str(i): [(str(i), float(RNG.normal())) for _ in range(3)] for i in range(4)})
-    assert interactions(fields, apart) == []
+    [hidden] = interactions(fields, apart)
+    assert hidden.p is None
     by_units = estimate({str(i): [(str(i // 2), float(RNG.normal())) for _ in range(3)] for i in range(4)})
-    assert len(interactions(fields, by_units)) == 1
+    [told] = interactions(fields, by_units)
+    assert told.p is not None
+    assert words.interactions([hidden])[0].startswith("interactions that are not tested: units and shortcut; ")
+    assert words.interactions([hidden, told])[0].startswith("the effect of units ")
 
 
 def test_too_many_contrasts_for_the_seeds_are_not_tested():
     """Of 5 x 5 groups without any effect, those of 5 seeds are tested and hold the level; those of 2 are not."""
     fields = [{"units": u, "filters": f} for u, f in product(range(1, 6), repeat=2)]
 
-    def p_of(seeds: int) -> list[float]:
+    def p_of(seeds: int) -> float | None:
         table = RNG.normal(0, 1, (25, seeds))
-        return [
-            own.p for own in interactions(fields, estimate({str(i): runs for i, runs in enumerate(blocked(table))}))
-        ]
+        [found] = interactions(fields, estimate({str(i): runs for i, runs in enumerate(blocked(table))}))
+        return found.p
 
-    assert [p for _ in range(20) for p in p_of(2)] == []
-    rejected = sum(p < 0.05 for _ in range(100) for p in p_of(5))
+    assert {p_of(2) for _ in range(20)} == {None}
+    rejected = sum((p_of(5) or 0) < 0.05 for _ in range(100))
     assert stats.binomtest(rejected, 100, 0.05).pvalue > 1e-3
 
 

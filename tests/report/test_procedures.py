@@ -9,6 +9,7 @@ from scipy import stats
 from resnet_lab.report.statistics.means import Means, estimate
 from resnet_lab.report.statistics.procedures import all_pairs, holm, seeds_needed, with_baseline, with_best
 
+MEANS = {"a": 1.0, "b": 3.0, "c": 1.2}
 RNG = np.random.default_rng(0)
 P_VALUES = st.lists(st.floats(0, 1), max_size=20)
 
@@ -87,6 +88,15 @@ def test_nothing_is_said_without_spread():
     assert found[1].high == np.inf
     [pair] = all_pairs(means_of({"a": np.array([1.0, 1.0]), "b": np.array([2.0, 2.0])}))
     assert (pair.p, pair.low) == (1.0, -np.inf)
+
+
+def test_a_group_that_shares_no_split_leaves_the_others_their_intervals():
+    groups = {name: [(f"split {i % 2}", mean + RNG.normal(0, 0.3)) for i in range(6)] for name, mean in MEANS.items()}
+    alone = {"alone": [("another split", RNG.normal(0, 0.3)) for _ in range(6)]}
+    *others, apart = with_best(estimate(groups | alone))
+    assert [d.resolved for d in others] == [False, True, False]
+    assert all(np.isfinite(d.high) for d in others)
+    assert (apart.low, apart.high, apart.resolved) == (-np.inf, np.inf, False)
 
 
 @pytest.mark.parametrize("difference", [0.3, 1.0])

@@ -65,7 +65,7 @@ class Interaction:
     """Whether the effect of one axis depends on another."""
 
     axes: tuple[str, str]
-    p: float
+    p: float | None  # None if it cannot be tested: without spread, with too few runs, or where splits hide it
     share: float | None
 
 
@@ -82,11 +82,12 @@ def interactions(fields: Sequence[Fields], means: Means) -> list[Interaction]:
     found = []
     for one, other in combinations(axes, 2):
         contrasts = _independent(_differences_of_steps(one, other, fields))
-        if len(contrasts) and (p := wald(contrasts, means)) is not None:
-            share = _share(lambda own, a=one, b=other: (own[a], own[b]), fields, means) if is_grid else None
-            if share is not None:
-                share -= sum(_share(lambda own, a=axis: own[a], fields, means) for axis in (one, other))
-            found.append(Interaction((one, other), p, share))
+        if not len(contrasts):
+            continue
+        share = _share(lambda own, a=one, b=other: (own[a], own[b]), fields, means) if is_grid else None
+        if share is not None:
+            share -= sum(_share(lambda own, a=axis: own[a], fields, means) for axis in (one, other))
+        found.append(Interaction((one, other), wald(contrasts, means), share))
     return found
 
 

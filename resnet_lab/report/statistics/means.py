@@ -81,40 +81,54 @@ def estimate(groups: Mapping[str, Runs]) -> Means:
     blocks = list(dict.fromkeys(block for runs in several.values() for block, _ in runs))
     scores = [np.array([score for _, score in runs]) for runs in several.values()]
     inside = [np.array([[block == b for b in blocks] for block, _ in runs], float) for runs in several.values()]
-    # Ordinary least squares: block effects from the differences within groups, then means of what is left.
-    centred = [x - x.mean(0) for x in inside]
-    gram = [x.T @ x for x in centred]
-    inverse = np.linalg.pinv(sum(gram, np.zeros((len(blocks), len(blocks)))), rcond=1e-9, hermitian=True)
-    moments = sum((x.T @ y for x, y in zip(centred, scores, strict=True)), np.zeros(len(blocks)))
-    adjusted = [y - x @ inverse @ moments for x, y in zip(inside, scores, strict=True)]
-    freedom = np.array([len(y) - 1 - np.trace(inverse @ g) for y, g in zip(scores, gram, strict=True)])
-    known = freedom > TINY
-    squares = np.array([((y - y.mean()) ** 2).sum() for y in adjusted])
-    variances = np.divide(squares, freedom, out=np.zeros_like(squares), where=known)
-    of_blocks = sum((v * inverse @ g @ inverse for v, g in zip(variances, gram, strict=True)), np.zeros_like(inverse))
-    kept = np.flatnonzero(known)
+    fit = _fit(scores, inside, len(blocks))
+    kept = np.flatnonzero(fit.freedom > TINY)
     centres = np.array([x.mean(0) for x in inside]).reshape(len(inside), len(blocks))[kept]
-    means = np.array([y.mean() for y in adjusted])[kept]
+    means = np.array([y.mean() for y in fit.adjusted])[kept]
     n = np.array([len(y) for y in scores])[kept]
-    own, shared = variances[kept] / n, centres @ of_blocks @ centres.T
-    untold = centres @ (inverse @ sum(gram, 0 * inverse) - np.eye(len(inverse))).T
+    variances, freedom, shared = fit.variances[kept], fit.freedom[kept], centres @ fit.covariance @ centres.T
+    own, all_freedom, untold = variances / n, float(freedom.sum()), centres @ fit.untold.T
     unknown = (np.abs(untold[:, None] - untold) > UNTOLD).any(axis=2)
-    blocks = np.maximum(np.diag(shared)[:, None] + np.diag(shared) - 2 * shared, 0)
-    square, parts, all_freedom = own[:, None] + own + blocks, own**2 / freedom[kept], float(freedom[kept].sum())
+    of_blocks = np.maximum(np.diag(shared)[:, None] + np.diag(shared) - 2 * shared, 0)
+    square, parts = own[:, None] + own + of_blocks, own**2 / freedom
     with np.errstate(divide="ignore", invalid="ignore"):
-        df = square**2 / (parts[:, None] + parts + blocks**2 / max(all_freedom, TINY))
-    error = np.where(unknown, np.inf, np.sqrt(square))
-    names = [name for name, is_known in zip(several, known, strict=True) if is_known]
+        df = square**2 / (parts[:, None] + parts + of_blocks**2 / max(all_freedom, TINY))
     return Means(
-        names=names,
+        names=[list(several)[i] for i in kept],
         n=n,
         means=means,
-        variances=variances[kept],
-        freedom=freedom[kept],
+        variances=variances,
+        freedom=freedom,
         shared=shared,
         blocks_freedom=all_freedom,
         difference=means[:, None] - means,
-        error=error,
+        error=np.where(unknown, np.inf, np.sqrt(square)),
         untold=untold,
         df=np.where(np.isfinite(df), df, 1.0),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Effects of B blocks, and G groups without them."""
+
+    adjusted: list[Array]  # of each group, (n,): scores minus the effects of their blocks
+    freedom: Array  # (G,) degrees of freedom of the variances
+    variances: Array  # (G,); 0 without any freedom
+    covariance: Array  # (B, B) of the effects
+    untold: Array  # (B, B) by how much the effects miss those that the groups do not tell apart
+
+
+def _fit(scores: Sequence[Array], inside: Sequence[Array], blocks: int) -> _Fit:
+    """Fit the effects of blocks to differences within groups, by ordinary least squares; `inside` is (n, B) each."""
+    zero = np.zeros((blocks, blocks))
+    centred = [x - x.mean(0) for x in inside]
+    gram = [x.T @ x for x in centred]
+    inverse = np.linalg.pinv(sum(gram, zero), rcond=1e-9, hermitian=True)
+    moments = sum((x.T @ y for x, y in zip(centred, scores, strict=True)), np.zeros(blocks))
+    adjusted = [y - x @ inverse @ moments for x, y in zip(inside, scores, strict=True)]
+    freedom = np.array([len(y) - 1 - np.trace(inverse @ g) for y, g in zip(scores, gram, strict=True)])
+    squares = np.array([((y - y.mean()) ** 2).sum() for y in adjusted])
+    variances = np.divide(squares, freedom, out=np.zeros_like(squares), where=freedom > TINY)
+    covariance = sum((v * inverse @ g @ inverse for v, g in zip(variances, gram, strict=True)), zero)
+    return _Fit(adjusted, freedom, variances, covariance, inverse @ sum(gram, zero) - np.eye(blocks))

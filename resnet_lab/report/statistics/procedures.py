@@ -49,10 +49,11 @@ class Difference:
 
 
 def with_best(means: Means) -> list[Difference]:
-    """Compare each group with the best."""
+    """Compare each group with the best of those that share splits; the others have no interval."""
     count = len(means.names)
     if count < 2:
         return []
+    told = _together(means)
     p = _welch(means)
     smallest, common = p.min(axis=1), means.common
     others = [np.delete(common[i], i) for i in range(count)]
@@ -60,10 +61,12 @@ def with_best(means: Means) -> list[Difference]:
     corrected = np.array(holm(beaten))
     may_be = [
         i
-        for i in np.flatnonzero(beaten > LEVEL / 2).tolist()  # the chance of both sides is at most twice as large
+        for i in np.flatnonzero(
+            told & (beaten > LEVEL / 2)
+        ).tolist()  # the chance of both sides is at most twice as large
         if any_below(2 * smallest[i], others[i], two_sided=True) > LEVEL
     ]
-    best = int(np.argmin(means.means))
+    best = int(np.argmin(np.where(told, means.means, np.inf)))
     low, high = np.full(count, np.inf), np.zeros(count)
     for b in may_be:
         half = _half(smallest_p(LEVEL, others[b], two_sided=True) / 2, means, b)
@@ -73,6 +76,7 @@ def with_best(means: Means) -> list[Difference]:
         low[b] = min(low[b], 0.0)
     worse = corrected < LEVEL
     low = np.where(worse, np.maximum(low, np.nextafter(0, 1)), 0.0)
+    low, high = np.where(told, low, -np.inf), np.where(told, high, np.inf)
     rows = zip(means.names, means.difference[:, best], low, high, corrected, strict=True)
     return [Difference(name, means.names[best], *map(float, values)) for name, *values in rows]
 
@@ -135,6 +139,13 @@ def holm(p_values: Sequence[float] | Array) -> list[float]:
     corrected = np.empty(len(p_values))
     corrected[order] = np.minimum(np.maximum.accumulate(factors * np.asarray(p_values)[order]), 1.0)
     return [float(p) for p in corrected]
+
+
+def _together(means: Means) -> Array:
+    """Return which groups (G,) belong to the largest set of groups whose differences the splits allow to estimate."""
+    together = np.isfinite(means.error)
+    mask: Array = together[np.argmax(together.sum(axis=1))]
+    return mask
 
 
 def _welch(means: Means) -> Array:
