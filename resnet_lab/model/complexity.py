@@ -17,9 +17,10 @@ from torch.overrides import TorchFunctionMode
 
 PRODUCTS = ("mul", "mul_", "multiply", "multiply_")
 GATES = ("sigmoid", "sigmoid_", "hardsigmoid", "softmax")
-# The positional parameters of layers and of poolings.
+# The positional parameters of layers, of poolings and of BatchNorm.
 LAYER = ("input", "weight", "bias", "stride", "padding", "dilation")
 POOLING = ("input", "kernel_size", "stride")
+BATCH_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training")
 
 
 class Path(NamedTuple):
@@ -116,7 +117,7 @@ class _Tracer(TorchFunctionMode):
         kwargs = kwargs or {}
         maps = self.from_image((args, kwargs))
         weights = [self.names[tensor] for tensor in _tensors((args, kwargs)) if tensor in self.names]
-        result = func(*args, **kwargs)
+        result = _normalised(*args, **kwargs) if func is F.batch_norm else func(*args, **kwargs)
         kind = getattr(func, "__name__", str(func))
         if not maps:  # weights that are preprocessed, for example standardised, keep their name
             if weights:
@@ -157,6 +158,16 @@ class _Tracer(TorchFunctionMode):
         self.layers.append(layer)
         path = path.through_window(_first(dilation) * ((kernel or 1) - 1) + 1, _first(stride))
         return path._replace(depth=path.depth + 1, gate=False)
+
+
+def _normalised(*args: Any, **kwargs: Any) -> Tensor:
+    """Return what `F.batch_norm` returns on the `meta` device, where torch takes most of a trace for it."""
+    given = dict(zip(BATCH_NORM, args, strict=False)) | kwargs
+    maps: Tensor = given["input"]
+    weights = [given[name] for name in BATCH_NORM[1:5] if given.get(name) is not None]
+    if given.get("training") or any(weight.shape != maps.shape[1:2] for weight in weights):
+        return F.batch_norm(*args, **kwargs)  # which may refuse them
+    return torch.empty_like(maps)
 
 
 def _first(value: int | Iterable[int]) -> int:

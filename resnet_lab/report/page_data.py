@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from resnet_lab.report.analysis import COSTS, MEASURES, Analysis, Row, interval, labels, score
@@ -19,7 +20,7 @@ Settings = dict[str, str]
 Cell = tuple[float | str | None, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column:
     """A column of the table, with a cell for each row: its value, by which it is sorted, and its text."""
 
@@ -28,7 +29,7 @@ class Column:
     kind: str  # axis, score, cost or other
     cells: list[Cell]
 
-    @property
+    @cached_property  # the page asks for it with every cell
     def numeric(self) -> bool:
         return all(isinstance(value, int | float) for value, _ in self.cells if value is not None)
 

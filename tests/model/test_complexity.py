@@ -189,6 +189,11 @@ def test_the_totals_of_deep_networks_follow_from_shallow_ones(changes: list[str]
     assert totals(config) == {"macs": cost.macs, "params": cost.params, "activations": cost.activations}
 
 
+def test_batchnorm_of_another_width_is_torchs_error():
+    with pytest.raises(RuntimeError, match=r"should contain 8 elements not 4"):
+        complexity(Net(chain, nn.BatchNorm2d(4)), (3, 8, 8))
+
+
 def test_a_network_on_the_meta_device_is_measured_as_any_other():
     with torch.device("meta"):
         net = Net(chain, conv())

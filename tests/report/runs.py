@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the fast one, if PyYAML was built with it
 AXES: dict[str, Any] = {
     "in_channels": 1,
     "num_classes": 10,
@@ -79,7 +80,7 @@ def write(
         "trainer": {"max_epochs": 3} | (trainer or {}),
         "pretrained": pretrained or {},
     }
-    (path / "config.yaml").write_text(yaml.safe_dump(config))
+    (path / "config.yaml").write_text(yaml.dump(config, Dumper=DUMPER))
     (path / "status.json").write_text(json.dumps({"state": state, "why": why, "host": "elsewhere", "pid": 1}))
     if state == "done":
         (path / "result.json").write_text(json.dumps(result(seed, error, model, **others)))

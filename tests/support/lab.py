@@ -8,12 +8,12 @@ import torch
 from pytorch_lightning import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.schema import Config
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.tasks.pretrained import identified
 from resnet_lab.training.run import Result, run
+from support.composing import config
 
 # A network of 14 layers on 48 random images, 3 mini-batches an epoch, and 16 images held out.
 TINY = (
@@ -45,7 +45,7 @@ class Lab:
         return [*TINY, f"output_dir={self.output_dir}", *changes]
 
     def config(self, *changes: str) -> Config:
-        return load_config(*self.overrides(*changes))
+        return config(*self.overrides(*changes))
 
     def directory(self, *changes: str) -> RunDirectory:
         return run_directory(identified(self.config(*changes))[0])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from support.command import Command
-from support.composing import composing
+from support.composing import composer, config
 from support.lab import TINY, Lab
 from torch import Tensor, nn
 
@@ -22,13 +22,12 @@ SMALL = ("data=fake", "data.image_size=8", "units=n1")
 
 
 def under(budget: str, jobs: list[list[str]], *changes: str) -> list[list[str]]:
-    with composing() as composer:
-        return matched(composer, jobs, budget, [*changes])
+    return matched(composer(), jobs, budget, [*changes])
 
 
 def gap(job: list[str], budget: str, reference: int) -> float:
     """The relative difference from the reference, as the whole network is measured."""
-    return getattr(measure(load_config(*job)), budget) / reference - 1
+    return getattr(measure(config(*job)), budget) / reference - 1
 
 
 @pytest.mark.slow
@@ -40,11 +39,11 @@ def test_every_reduction_costs_the_same(base: list[str], budget: str):
     jobs = [[*base, f"bottleneck={name}"] for name in REDUCTIONS]
     found = under(budget, jobs)
     assert found == under(budget, jobs)
-    reference = getattr(measure(load_config(*jobs[0])), budget)
-    assert load_config(*found[0]) == load_config(*jobs[0], "model.filters=[64,128,256]")
+    reference = getattr(measure(config(*jobs[0])), budget)
+    assert config(*found[0]) == config(*jobs[0], "model.filters=[64,128,256]")
     for job in found:
         assert abs(gap(job, budget, reference)) < 0.02
-        first, *others = load_config(*job).model.stack_filters
+        first, *others = config(*job).model.stack_filters
         assert all(abs(width / (first << s + 1) - 1) < 0.2 for s, width in enumerate(others))  # it still doubles
 
 
@@ -65,13 +64,13 @@ AXES = {
 @pytest.mark.parametrize("jobs", AXES.values(), ids=AXES)
 def test_every_axis_can_be_matched(jobs: list[list[str]]):
     jobs = [[*{item.partition("=")[0]: item for item in (*SMALL, *job)}.values()] for job in jobs]
-    reference = measure(load_config(*jobs[0])).macs
+    reference = measure(config(*jobs[0])).macs
     assert all(abs(gap(job, "macs", reference)) < 0.02 for job in under("macs", jobs))
 
 
 def test_the_reference_can_be_another_network():
     jobs = [[*SMALL, f"bottleneck={name}"] for name in ("none", "quarter")]
-    reference = measure(load_config(*SMALL, "bottleneck=quarter", "model.units=2")).macs
+    reference = measure(config(*SMALL, "bottleneck=quarter", "model.units=2")).macs
     for job in under("macs", jobs, "bottleneck=quarter", "model.units=2"):
         assert abs(gap(job, "macs", reference)) < 0.02
     with pytest.raises(ConfigError, match=r"budget=macs, the job to compare with: .*not divisible by"):
@@ -80,7 +79,7 @@ def test_the_reference_can_be_another_network():
 
 def test_the_filters_asked_for_need_not_be_valid():
     [_, job] = under("macs", [[*SMALL, f"model.reduction={n}"] for n in (4, 5)])
-    assert all(width % 5 == 0 for width in load_config(*job).model.stack_filters)
+    assert all(width % 5 == 0 for width in config(*job).model.stack_filters)
 
 
 def test_a_job_with_another_mistake_is_left_to_the_plan():
@@ -116,7 +115,7 @@ def own_units(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("unit", [["unit=grouped", "bottleneck=half"], ["unit=squeezing", "bottleneck=none"]])
 def test_units_of_your_own(own_units: None, unit: list[str]):
     jobs = [[*SMALL, "unit=basic", "bottleneck=none", "filters=w32"], [*SMALL, "filters=w32", *unit]]
-    reference = measure(load_config(*jobs[0])).macs
+    reference = measure(config(*jobs[0])).macs
     [_, job] = under("macs", jobs)
     assert abs(gap(job, "macs", reference)) < 0.02
 
@@ -125,10 +124,10 @@ def test_what_no_filters_reach_is_said(caplog: pytest.LogCaptureFixture, monkeyp
     monkeypatch.setattr("resnet_lab.sweep.budget.show_on_terminal", lambda: None)
     jobs = [[*SMALL, "filters=w16", f"bottleneck={name}"] for name in ("sixteenth", "r64")]
     [_, job] = under("macs", jobs)
-    reference = measure(load_config(*jobs[0])).macs
+    reference = measure(config(*jobs[0])).macs
     assert gap(job, "macs", reference) > 0.02
-    assert load_config(*job).model.stack_filters == [64, 64, 64]
-    cost = measure(load_config(*job)).macs
+    assert config(*job).model.stack_filters == [64, 64, 64]
+    cost = measure(config(*job)).macs
     assert f"  bottleneck=r64: {job[-1]}, {cost:,}, {100 * (cost / reference - 1):+.2f} %; " in caplog.text
 
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from support.command import Command
+from support.lab import TINY
 from support.sweeps import Sweep, runs
 
 pytestmark = pytest.mark.slow
 
 
-def test_jobs_live_where_single_runs_live(tmp_path: Path):
+def test_jobs_live_where_single_runs_live(command: Command, tmp_path: Path):
     words = ("+sweep=stack_shortcut", "seed=0,1", "trainer.max_epochs=1", "hydra.launcher.mps=true")
     status, said = Sweep(tmp_path, *words).end()
     assert status == 0
@@ -17,8 +19,8 @@ def test_jobs_live_where_single_runs_live(tmp_path: Path):
     assert "to compare: resnet-lab report outputs/swept\n" in said
     assert len(runs(tmp_path)) == 4
     assert {Path(path).name for path in runs(tmp_path)} == {"seed-0", "seed-1"}
-    again = Sweep(tmp_path, "+sweep=stack_shortcut", "seed=0,1,2", "trainer.max_epochs=1", "dry_run=true")
-    assert again.end()[0] == 0
+    words = ("-m", *TINY, "name=swept", "+sweep=stack_shortcut", "trainer.max_epochs=1")
+    assert command(*words, "seed=0,1,2", "dry_run=true").status == 0
     assert len(runs(tmp_path)) == 4
-    status, said = Sweep(tmp_path, "+sweep=stack_shortcut", "seed=0,1", "trainer.max_epochs=1").end()
-    assert (status, said.splitlines()[0]) == (0, "4 jobs: 4 done")
+    again = command(*words, "seed=0,1")
+    assert (again.status, again.stderr.splitlines()[0]) == (0, "4 jobs: 4 done")

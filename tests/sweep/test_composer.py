@@ -3,8 +3,9 @@
 import pytest
 from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
-from support.composing import composing
+from support.composing import composing, config
 
+from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import load_config, to_config
 
 JOBS = (
@@ -19,7 +20,7 @@ JOBS = (
 def test_jobs_are_those_of_hydra():
     with composing("seed=0,1") as composer:
         for job in [*JOBS, *JOBS[::-1]]:  # none changes what the others share
-            assert to_config(composer(job)) == load_config(*job)
+            assert to_config(composer(job)) == config(*job) == load_config(*job)
 
 
 def test_typos_are_errors():
@@ -30,3 +31,14 @@ def test_typos_are_errors():
             composer(["optim.lr=much"])
         with pytest.raises(Exception, match="unitz"):
             composer(["model.unitz=3"])
+
+
+@pytest.mark.parametrize(
+    "wrong", ["units=nope", "optim.lr=much", "model.unitz=3", "name=${nope}", "seed=0,1", "seed=-1"]
+)
+def test_what_tests_share_refuses_as_load_config_does(wrong: str):
+    with pytest.raises(ConfigError) as expected:
+        load_config(wrong)
+    with pytest.raises(ConfigError) as refused:
+        config(wrong)
+    assert str(refused.value) == str(expected.value)

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 from support.command import Command
-from support.composing import composing
+from support.composing import composer, config
 from support.lab import TINY
-from support.sweeps import Sweep, runs
+from support.sweeps import runs
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.hydra_private import combinations, parsed
 from resnet_lab.rundir.identity import identity
 from resnet_lab.sweep import population as module
@@ -23,17 +22,16 @@ SPACE = (*TINY, "model.units=1,2,3", "model.filters=range(8,40,2)", "model.reduc
 
 
 def draw(n: int, *overrides: str, seed: int = 0, limits: Limits | None = None) -> list[list[str]]:
-    with composing() as composer:
-        axes, others = split(parsed(composer.hydra_context, overrides or SPACE))
-        assert others == [item for item in overrides or SPACE if item.split("=")[0] not in {axis.name for axis in axes}]
-        [fixed, *_] = combinations(composer.hydra_context, others)
-        return population(composer, fixed, axes, n, seed, limits or {})
+    hydra_context = composer().hydra_context
+    axes, others = split(parsed(hydra_context, overrides or SPACE))
+    assert others == [item for item in overrides or SPACE if item.split("=")[0] not in {axis.name for axis in axes}]
+    [fixed, *_] = combinations(hydra_context, others)
+    return population(composer(), fixed, axes, n, seed, limits or {})
 
 
 def values(name: str, texts: Sequence[float], *overrides: str) -> list[str]:
     """What an axis makes of random numbers."""
-    with composing() as composer:
-        axes, _ = split(parsed(composer.hydra_context, overrides))
+    axes, _ = split(parsed(composer().hydra_context, overrides))
     [axis] = [axis for axis in axes if axis.name == name]
     return [axis.value(text) for text in texts]
 
@@ -54,12 +52,12 @@ def test_it_is_the_same_again():
 
 def test_all_differ_and_are_valid_and_within_the_limits():
     limits = {"macs": (5e4, 4e5), "params": (0.0, 2e4), "activations": (1e3, 1e4)}
-    found = [load_config(*TINY, *job) for job in draw(6, limits=limits)]
-    assert len({identity(config) for config in found}) == 6
-    for config in found:
-        cost = measure(config).totals()
+    found = [config(*TINY, *job) for job in draw(6, limits=limits)]
+    assert len({identity(drawn) for drawn in found}) == 6
+    for drawn in found:
+        cost = measure(drawn).totals()
         assert all(least <= cost[name] <= most for name, (least, most) in limits.items())
-    assert len({config.model.reduction[0] for config in found}) == 3
+    assert len({drawn.model.reduction[0] for drawn in found}) == 3
 
 
 def test_settings_that_nothing_reads_make_no_other_architecture(monkeypatch: pytest.MonkeyPatch):
@@ -101,7 +99,7 @@ def test_limits_that_admit_nothing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "DRAWS", 40)
     with pytest.raises(ConfigError) as refused:
         draw(5, *TINY, "model.filters=range(8,12,2)", "model.reduction=1,3", limits={"macs": (1, 2), "params": (0, 9)})
-    costs = [measure(load_config(*TINY, f"model.filters={width}", "model.reduction=1")) for width in (8, 10)]
+    costs = [measure(config(*TINY, f"model.filters={width}", "model.reduction=1")) for width in (8, 10)]
     macs, params = ([getattr(cost, name) for cost in costs] for name in ("macs", "params"))
     said = str(refused.value)
     assert said.startswith("hydra.sweeper.n=5 is too many: 0 architectures in 40 draws; 2 outside hydra.sweeper.")
@@ -156,11 +154,11 @@ def test_every_seed_runs_every_architecture(command: Command, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_it_is_trained_and_continued(tmp_path: Path):
-    words = (*SPACE[len(TINY) :], "hydra/sweeper=population", "trainer.max_epochs=1")
-    status, said = Sweep(tmp_path, *words, "hydra.sweeper.n=1").end()
-    assert (status, said.splitlines()[1]) == (0, "1 job: 1 to do")
+def test_it_is_trained_and_continued(command: Command, tmp_path: Path):
+    words = ("-m", *SPACE, "hydra/sweeper=population", "trainer.max_epochs=1")
+    ended = command(*words, "hydra.sweeper.n=1")
+    assert (ended.status, ended.stderr.splitlines()[1]) == (0, "1 job: 1 to do")
     before = runs(tmp_path)
-    status, said = Sweep(tmp_path, *words, "hydra.sweeper.n=2").end()
-    assert (status, said.splitlines()[1]) == (0, "2 jobs: 1 done, 1 to do")
+    ended = command(*words, "hydra.sweeper.n=2")
+    assert (ended.status, ended.stderr.splitlines()[1]) == (0, "2 jobs: 1 done, 1 to do")
     assert set(before) < set(runs(tmp_path))
