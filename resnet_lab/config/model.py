@@ -22,6 +22,13 @@ def _read_by_shortcut(name: str) -> Callable[["ModelConfig"], bool]:
     return lambda model: name in SHORTCUTS.info(model.shortcut).reads
 
 
+def _projects(model: "ModelConfig") -> bool:
+    """Return whether a shortcut is a convolution where the shape changes."""
+    shortcut = SHORTCUTS.info(model.shortcut)
+    pads = shortcut.pads or ("resize" in shortcut.reads and model.resize is Resize.zero_pad)
+    return shortcut.crosses and not pads
+
+
 def _normalises(model: "ModelConfig") -> bool:
     return model.batch_norm
 
@@ -104,6 +111,7 @@ class ModelConfig:
     batch_norm: bool = True  # False: no BatchNorm, and all convolutions have a bias
     shortcut: str = "projection"
     resize: Resize = setting(Resize.projection, used=_read_by_shortcut("resize"))
+    projection_kernel: int = setting(1, used=_projects)  # of the convolutions on shortcuts
     shortcut_scale: float = setting(0.5, used=_read_by_shortcut("shortcut_scale"))
     residual_scale: float = setting(0.5, used=_read_by_shortcut("residual_scale"))
     gate_bias: float = setting(-6.0, used=_read_by_shortcut("gate_bias"))  # initial bias of the gates
@@ -135,6 +143,9 @@ class ModelConfig:
                 filters % reduction == 0, f"model.filters {filters} is not divisible by model.reduction {reduction}"
             )
         self._check_unit()
+        require_within(self, "model", projection_kernel=(1, 255))
+        kernel = self.projection_kernel
+        require(kernel % 2 == 1, f"model.projection_kernel must be odd, for symmetric padding, got {kernel}")
         scale = (-(10**6), 10**6)
         require_within(self, "model", shortcut_scale=scale, residual_scale=scale, gate_bias=scale)
         require_probability(self, "model", "shortcut_dropout")
@@ -149,7 +160,7 @@ class ModelConfig:
             unit.bridged or not shortcut.crosses,
             f"unit={self.unit} has no shortcuts: add shortcut=none (model.shortcut is {self.shortcut})",
         )
-        if shortcut.pads or ("resize" in shortcut.reads and self.resize is Resize.zero_pad):
+        if shortcut.crosses and not _projects(self):
             widths = [self.stem.filters, *self.stack_filters]
             require(
                 all(a <= b for a, b in pairwise(widths)),

@@ -24,6 +24,7 @@ class ShortcutSpec:
     in_maps: int
     maps: int
     stride: int
+    kernel: int  # of a projection
     settings: dict[str, Any]  # of `model`: only those that `ShortcutInfo.reads` names
     layers: Layers
 
@@ -33,8 +34,8 @@ class ShortcutSpec:
         return self.in_maps == self.maps and self.stride == 1
 
     def projection(self) -> nn.Module:
-        """Build a 1x1 convolution; in ResNet V1 (`activation=original`), BatchNorm follows."""
-        conv = self.layers.convolution(self.in_maps, self.maps, kernel=1, stride=self.stride)
+        """Build a convolution, 1x1 by default; in ResNet V1 (`activation=original`), BatchNorm follows."""
+        conv = self.layers.convolution(self.in_maps, self.maps, self.kernel, self.stride)
         order = self.layers.placement.projection
         return nn.Sequential(conv, *self.layers.activation(order, self.maps)) if order else conv
 
@@ -58,7 +59,7 @@ class ShortcutSpec:
 def build_shortcut(spec: UnitSpec, model: ModelConfig, layers: Layers) -> nn.Module:
     """Build the shortcut of a unit that `model.shortcut` selects."""
     settings = {name: getattr(model, name) for name in SHORTCUTS.info(model.shortcut).reads}
-    span = ShortcutSpec(spec.in_maps, spec.maps, spec.stride, settings, layers)
+    span = ShortcutSpec(spec.in_maps, spec.maps, spec.stride, model.projection_kernel, settings, layers)
     return SHORTCUTS.load(model.shortcut)(span)
 
 

@@ -106,7 +106,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
                 totals["params"] += norm * filters
             resized = model.resize.name if shortcut not in ("projection", "zero_pad", "conv", "none") else shortcut
             if shortcut == "conv" or (changes and resized == "projection"):
-                conv(maps, filters, 1, out)
+                conv(maps, filters, model.projection_kernel, out)
                 totals["params"] += norm * filters if placement == "original" else 0
             if "gating" in shortcut:
                 conv(maps, filters, 1, out, has_bias=True)
@@ -125,6 +125,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
     "overrides",
     [
         ["units=n3"],
+        ["model.projection_kernel=3", "lineage=atienza"],
         ["stacks=two", "model.units=[1,4]", "model.filters=[24,20]", "model.reduction=[3,5]", "head=mlp"],
         ["stacks=five", "data.image_size=[48,33]", "model.units=[1,2,1,3,1]", "filters=w16", *BASIC],
         ["shortcut=zero_pad", "model.filters=[16,16,40]", "data.channels=4", "model.head.hidden=[30,20]"],

@@ -37,6 +37,8 @@ CASES = [
     ["model.stem.kernel=1", "model.head.hidden=[7,5]", "model.head.latent_dim=3"],
     ["stacks=five", "data.image_size=32", "model.units=[1,2,1,1,2]", "bottleneck=eighth"],
     ["shortcut=conv", "activation=relu_only_preactivation"],
+    *(["model.projection_kernel=3", f"shortcut={s}", "activation=original"] for s in ("projection", "dropout")),
+    *(["model.projection_kernel=5", f"lineage={lineage}", "shortcut=conv"] for lineage in ("he", "atienza")),
 ]
 
 
