@@ -27,6 +27,7 @@ VERBS = {
     "predict": "classify images with a trained network",
     "evaluate": "test trained networks, also on other or corrupted images, and compare them",
     "export": "write a trained network to one file, for other programs",
+    "find_lr": "find a learning rate, by training while it grows",
     "bench": "measure how fast a configuration trains, and how fast it could",
 }
 

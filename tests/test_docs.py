@@ -24,6 +24,7 @@ from resnet_lab.dashboard import parser as dashboard_parser
 from resnet_lab.data.__main__ import parser as data_parser
 from resnet_lab.evaluate import parser as evaluate_parser
 from resnet_lab.export import parser as export_parser
+from resnet_lab.find_lr import parser as find_lr_parser
 from resnet_lab.inspect.__main__ import parser as inspect_parser
 from resnet_lab.inspect.sections import PARTS
 from resnet_lab.predict import parser as predict_parser
@@ -50,6 +51,7 @@ PARSERS = {
     "predict": predict_parser,
     "evaluate": evaluate_parser,
     "export": export_parser,
+    "find_lr": find_lr_parser,
     "bench": bench_parser,
 }
 

@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "predict": {"command", "use"},
     "evaluate": {"command", "use"},
     "export": {"command", "config", "use"},
+    "find_lr": {"text", "command", "config", "training", "bench"},
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, Trainer
+from torch import nn
 
 from resnet_lab.bench import roofs
 from resnet_lab.config.schema import Config
@@ -21,7 +22,7 @@ from resnet_lab.interrupts import Interrupted, RunFailed
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.cost import measure
 from resnet_lab.training.advice import advice
-from resnet_lab.training.graphs import WARM_UP, GraphCapture
+from resnet_lab.training.graphs import WARM_UP, GraphCapture, Step
 from resnet_lab.training.module import training_step
 from resnet_lab.training.run import run
 from resnet_lab.training.runtime import Runtime
@@ -108,27 +109,44 @@ def on_random_images(config: Config, steps: int, folder: str) -> Config:
 
 @contextmanager
 def bare_step(config: Config) -> Iterator[tuple[Callable[[], None], Totals]]:
-    """Set the machine up for training; yield a step on images already on the device, and what it adds its loss to.
+    """Yield a step on images already on the device, and what it adds its loss to. Raises as `ready` does."""
+    with ready(config) as training:
+        device, dtype = training.totals.loss.device, next(training.net.parameters()).dtype
+        images = torch.randn(config.optim.batch_size, *config.data.image_shape, device=device, dtype=dtype)
+        images = images.contiguous(memory_format=memory_format(config))
+        labels = torch.from_numpy(ImageData(on_random_images(config, 1, "")).source.train.labels).to(device)
+        yield lambda: training.step(images, labels), training.totals
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A network on its device, the step that trains it, and what the step adds its loss to."""
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: Step
+    totals: Totals
+
+
+@contextmanager
+def ready(config: Config) -> Iterator[Ready]:
+    """Set the machine and a network up for training steps, without Lightning.
 
     Raises RunFailed, with advice, when memory runs out or the step cannot be recorded as a CUDA graph.
     """
     runtime = Runtime.resolve(config, measure(config).macs)
     device = torch.device("cuda" if runtime.accelerator == "gpu" else "cpu")
-    dtype = torch.float64 if runtime.precision == "64-true" else torch.float32
     task = task_of(config)
-    net: Any = task.network().to(device, dtype)
+    net: Any = task.network().to(device, torch.float64 if runtime.precision == "64-true" else torch.float32)
     net = net.to(memory_format=memory_format(config))
     optimizer = build_optimizer(config.optim, net)
     recorder = GraphCapture() if runtime.graphs else None
     totals = Totals(task, device)
     step = training_step(net, optimizer, config.optim, totals, runtime, recorder)
-    images = torch.randn(config.optim.batch_size, *config.data.image_shape, device=device, dtype=dtype)
-    images = images.contiguous(memory_format=memory_format(config))
-    labels = torch.from_numpy(ImageData(on_random_images(config, 1, "")).source.train.labels).to(device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=runtime.precision == "bf16-mixed")
     try:
         with runtime.set_up(), autocast:
-            yield lambda: step(images, labels), totals
+            yield Ready(net, optimizer, step, totals)
     except Exception as error:
         if what_helps := advice(error):
             raise RunFailed(f"{type(error).__name__}: {error}; {what_helps}") from error
