@@ -16,7 +16,7 @@ ARCHITECTURE_GROUPS = (
     "stacks", "units", "filters", "bottleneck", "unit", "activation", "shortcut", "resize", "stack_shortcut",
     "downsample", "stem", "head", "lineage",
 )  # fmt: skip
-GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "diagnostics", "experiment", "sweep")
+GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "diagnostics", "recipe", "experiment", "sweep")
 
 # Groups named after a setting, with the values of that setting.
 CHOICES: dict[str, Iterable[str]] = {

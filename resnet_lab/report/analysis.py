@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+from resnet_lab.config.published import Published, published, recipe_differences
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.comparison import Comparison, Group
 from resnet_lab.report.image_noise import ImageNoise, image_noise
@@ -67,8 +68,14 @@ class Row:
     scores: dict[str, Summary | None]
     costs: dict[str, float]
     wall: dict[str, float]  # seconds by what a run spends them on; {} if no run has recorded it
-    published: float | None
+    paper: Published | None  # the published result for this network on this data
+    otherwise: list[str]  # how the runs' recipe differs from the published one
     fronts: list[str]
+
+    @property
+    def published(self) -> float | None:
+        """The published score, if it is for the same recipe: like is compared with like."""
+        return self.paper.error if self.paper and not self.otherwise else None
 
 
 @dataclass(slots=True)
@@ -232,8 +239,10 @@ def interval(summary: Summary | None, scoring: Scoring) -> str:
 
 
 def _row(group: Group, scoring: Scoring) -> Row:
+    configs = [run.config for run in group.runs.values()]
     results = [run.result for run in group.runs.values()]
-    published = {result["published_error"] for result in results}
+    papers = {published(config) for config in configs}
+    paper = papers.pop() if len(papers) == 1 else None
     walls = [result["wall"] for result in results if result["wall"]]
     return Row(
         group=group,
@@ -242,6 +251,7 @@ def _row(group: Group, scoring: Scoring) -> Row:
         scores={measure: summarise(sample(group, measure).values()) for measure in MEASURES},
         costs={cost: fmean(known) for cost in COSTS if (known := [r[cost] for r in results if r[cost] is not None])},
         wall={part: fmean(wall.get(part, 0.0) for wall in walls) for part in (walls[0] if walls else ())},
-        published=published.pop() if len(published) == 1 else None,
+        paper=paper,
+        otherwise=recipe_differences(configs[0], paper) if paper else [],
         fronts=[],
     )

@@ -5,10 +5,11 @@ from statistics import fmean
 
 from resnet_lab.report import words
 from resnet_lab.report.analysis import MOST_INTERACTING, TEST, VALIDATION, Analysis, interval
-from resnet_lab.text import first_few, shares
+from resnet_lab.text import first_few, plural, shares
 
 MANY = 8  # groups or pairs; of more, the sentences say how many differ, and the table or pairs.csv has each
 SIZES = (0.1, 0.3, 1.0)  # points, for which the power is given; for other units than %, hundredths of the lowest mean
+MOST_PUBLISHED = 2  # sentences
 RATIOS = (1.03, 1.1, 1.3)  # on the logarithmic scale
 
 
@@ -37,10 +38,23 @@ def sentences(analysis: Analysis) -> list[str]:
         said.append(f"no test is possible with fewer than 2 seeds: {first_few(alone)}")
     if apart and len(analysis.rows) > 1:
         said.append(f"no test is possible with one run in each split, shared with no group: {first_few(apart)}")
+    said += _published(analysis)
     if walls := [row.wall for row in analysis.rows if row.wall]:
         wall = {part: fmean(each[part] for each in walls if part in each) for part in walls[0]}
         said.append(f"wall time of a run: {sum(wall.values()):.0f} s on average ({shares(wall)})")
     return said
+
+
+def _published(analysis: Analysis) -> list[str]:
+    """Name published results that are not compared, since they are for another recipe."""
+    rows = [(row, row.paper) for row in analysis.rows if row.paper and row.otherwise]
+    said = [
+        f"published for {row.group.label}: {analysis.comparison.scoring.text(paper.error)} ({paper.source}, "
+        f"{paper.protocol}, recipe={paper.recipe}), not to be compared with these runs: {first_few(row.otherwise)}"
+        for row, paper in rows[:MOST_PUBLISHED]
+    ]
+    more = len(rows) - MOST_PUBLISHED
+    return [*said, *([f"so are the published results of {plural(more, 'more group')}"] if more > 0 else [])]
 
 
 def _verdicts(analysis: Analysis) -> list[str]:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from runs import DATA, sweep, write
 from scipy import stats
 
 from resnet_lab.command import exit_status
+from resnet_lab.config.compose import load_config
 from resnet_lab.config.registry import SHORTCUTS, ShortcutInfo
+from resnet_lab.config.stored import to_stored
 from resnet_lab.report.__main__ import main
 from resnet_lab.rundir.plans import FOLDER
 from resnet_lab.text import short_number, visible
@@ -154,13 +157,26 @@ def test_figures_are_drawn(tmp_path: Path):
     assert markdown.count("![") == 4
 
 
-def test_fronts_and_published_errors(tmp_path: Path):
+def test_published_errors_are_shown_with_runs_of_the_same_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The first group has the recipe of arXiv:1512.03385, the other a shorter one."""
+    for name, epochs in (("long", 164), ("short", 2)):
+        config = load_config("+experiment=cifar10_v1_20", "data.validation=0", f"trainer.max_epochs={epochs}")
+        path = write(tmp_path / "runs" / name, 0, 9.0, epochs=epochs)
+        (path / "config.yaml").write_text(yaml.safe_dump(to_stored(config)))
+    content = read(made(tmp_path, "--by", "trainer.max_epochs"))
+    errors = [group["published_error"] for group in content["comparisons"][0]["groups"]]
+    assert errors == [None, 8.75]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "8.75 % (arXiv:1512.03385, table 6, as printed, recipe=paper)" in shown
+    assert "trainer.max_epochs 2 instead of 164" in shown
+
+
+def test_fronts_of_costs(tmp_path: Path):
     for units, error in ((3, 5.0), (5, 4.0), (7, 6.0)):
-        write(tmp_path / "runs" / str(units), 0, error, axes={"units": [units]}, published_error=4.62)
+        write(tmp_path / "runs" / str(units), 0, error, axes={"units": [units]})
     groups = read(made(tmp_path))["comparisons"][0]["groups"]
     fronts = ["params", "macs", "activations", "seconds", "peak_memory"]
     assert [group["fronts"] for group in groups] == [fronts[:4], fronts, []]
-    assert {group["published_error"] for group in groups} == {4.62}
 
 
 def test_a_run_without_validation_or_finite_error_is_kept(tmp_path: Path):
