@@ -89,17 +89,18 @@ def _register(names: tuple[str, ...]) -> None:
 def with_numbered_options(composing: Callable[[], Composed]) -> Composed:
     """Call `composing`; if an option such as `units=n4` is missing, register it with Hydra and retry.
 
-    Registering all of them in advance, about 900, would double the time of every composition.
+    Registering all of them in advance, about 1,900, would double the time of every composition.
     """
     while True:
         try:
             return composing()
         except MissingConfigException as error:
             group, _, name = (error.missing_cfg_file or "").removesuffix(".yaml").rpartition("/")
-            settings = in_range(group, name)
-            if settings is None:
+            option = in_range(group, name)
+            if option is None:
                 raise
-            ConfigStore.instance().store(name=name, group=group, package="model", node=settings)
+            section, settings = option
+            ConfigStore.instance().store(name=name, group=group, package=section, node=settings)
 
 
 def use_config_dirs(hydra: Any) -> None:

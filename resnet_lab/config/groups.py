@@ -28,11 +28,12 @@ CHOICES: dict[str, Iterable[str]] = {
     "diagnostics": Diagnostics.__members__,
 }
 
-# Numbered options that need no file: `units=n4`, `filters=w32`, `bottleneck=r3`.
+# Numbered options that need no file: `units=n4`, `filters=w32`, `bottleneck=r3`, `trainer=e30`.
 RANGES = {
-    "units": ("n", range(1, 301), "units"),
-    "filters": ("w", range(1, 513), "filters"),
-    "bottleneck": ("r", range(1, 65), "reduction"),
+    "units": ("n", range(1, 301), "model.units"),
+    "filters": ("w", range(1, 513), "model.filters"),
+    "bottleneck": ("r", range(1, 65), "model.reduction"),
+    "trainer": ("e", range(1, 1001), "trainer.max_epochs"),
 }
 
 
@@ -52,14 +53,15 @@ def options(group: str) -> list[str]:
     return sorted({*_files(group), *registered(group)})
 
 
-def in_range(group: str, name: str) -> dict[str, Any] | None:
-    """Return the settings of a numbered option such as `n4`, or None if the group has no such number."""
+def in_range(group: str, name: str) -> tuple[str, dict[str, Any]] | None:
+    """Return section and settings of a numbered option such as `n4`, or None if the group has no such number."""
     if group not in RANGES:
         return None
     letter, numbers, setting = RANGES[group]
     number = name.removeprefix(letter)
+    section, _, field = setting.partition(".")
     known = name.startswith(letter) and number.isdecimal() and int(number) in numbers
-    return {setting: [int(number)]} if known else None
+    return (section, {field: int(number)}) if known else None
 
 
 def listing(group: str) -> str:
