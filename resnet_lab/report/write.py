@@ -1,6 +1,7 @@
 """Write a report about the runs under some directories."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from resnet_lab.config.checks import ConfigError
@@ -34,7 +35,8 @@ def report(directories: Sequence[Path], question: Question, out: Path) -> list[s
     if found.empty:
         skipped = f"; {found.skipped}" if found.skipped else ""
         raise ConfigError(f"no run directories under {', '.join(map(str, directories))}{skipped}")
-    comparisons = compare(found.done, question.by)
+    by, why = question.grouping(found.done)
+    comparisons = [replace(comparison, grouping=why) for comparison in compare(found.done, by)]
     question.refuse_unknown_baseline([group.label for group in comparison.groups] for comparison in comparisons)
     analyses = [analyse(number, comparison, question, directories) for number, comparison in enumerate(comparisons, 1)]
     try:
