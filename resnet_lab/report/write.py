@@ -10,7 +10,7 @@ from resnet_lab.report import tables
 from resnet_lab.report.analysis import analyse, basis
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
-from resnet_lab.report.details import detail_table
+from resnet_lab.report.details import detail_tables
 from resnet_lab.report.figures import plots
 from resnet_lab.report.page_data import columns, page_data, ranked
 from resnet_lab.report.question import Question
@@ -51,7 +51,7 @@ def report(directories: Sequence[Path], question: Question, out: Path) -> list[s
         "sentences": sentences,
         "headings": tables.headings,
         "cells": tables.cells,
-        "details": {analysis.number: detail_table(analysis) for analysis in analyses},
+        "details": {analysis.number: detail_tables(analysis) for analysis in analyses},
         "figures": figures,
         "troubles": tables.troubles(found, analyses),
     }
