@@ -377,7 +377,9 @@ def test_runs_without_a_history_are_a_report_too(tmp_path: Path):
     )
 
 
-@pytest.mark.parametrize(("width", "left_out"), [(60, "n; test, last; depth; params; MACs; seconds; front"), (160, None)])
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(60, "n; test, last; depth; params; MACs; seconds; front"), (160, None)]
+)
 def test_a_narrow_terminal_leaves_out_columns_and_breaks_no_number(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
