@@ -39,7 +39,7 @@ def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective
         shown = config.trainer.log
         if app().mode is RunMode.MULTIRUN and shown is EpochLog.auto:  # a job on a cluster writes its epochs to run.log
             shown = EpochLog.off
-        result = run(config, callbacks(config, progress or ProgressBar(shown)))
+        result = run(config, callbacks(config, progress or ProgressBar(shown)), sweeper())
     except Exception as error:
         if app().mode is not RunMode.RUN:
             raise
@@ -52,6 +52,11 @@ def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective
         return None
     print(visible(format_result(result)))
     return objective(result, config.objective)
+
+
+def sweeper() -> str | None:
+    """Return the sweeper that started this job, as in `hydra/sweeper=search`; None for a single run."""
+    return app().runtime.choices["hydra/sweeper"] if app().mode is RunMode.MULTIRUN else None
 
 
 def callbacks(config: Config, progress: "Callback | None" = None) -> list["Callback"]:

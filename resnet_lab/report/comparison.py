@@ -57,6 +57,7 @@ class Comparison:
     notes: list[str]
     one_architecture: bool  # per group; false if `--by` pools several
     scoring: Scoring  # of the task
+    grouping: str = ""  # a sentence on the groups, if they follow from what started the runs
 
 
 def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Comparison]:

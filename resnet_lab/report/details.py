@@ -1,4 +1,7 @@
-"""Further scores of the test at the last epoch, as the task stored them: balanced and top-5 errors, errors by class."""
+"""Tables of details: what the scores of a population depend on, and further scores of the test at the last epoch.
+
+The latter are as the task stored them: balanced and top-5 errors, errors by class.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ from statistics import fmean
 from resnet_lab.report.analysis import TEST, Analysis, interval
 from resnet_lab.report.comparison import Group
 from resnet_lab.report.statistics.summary import Summary, summarise
+from resnet_lab.report.words import p_value
 
 MANY = 12  # scores of one kind, such as classes; of more, only those with the largest means over all groups are shown
 
@@ -15,11 +19,17 @@ Details = dict[str, Summary]  # by name, as balanced_error or class_errors.cat
 
 @dataclass(frozen=True, slots=True)
 class DetailTable:
-    """A row for each group, with a cell for each heading but the first one."""
+    """Rows with a cell for each heading."""
 
+    title: str
     headings: list[str]
     rows: list[list[str]]
-    left_out: int  # scores that are in report.json only
+    left_out: int = 0  # scores that are in report.json only
+
+
+def detail_tables(analysis: Analysis) -> list[DetailTable]:
+    """Return the tables that have something to show."""
+    return [table for table in (_settings(analysis), _scores(analysis)) if table]
 
 
 def details(group: Group) -> Details:
@@ -31,7 +41,27 @@ def details(group: Group) -> Details:
     return {name: summary for name, own in values.items() if (summary := summarise(own))}
 
 
-def detail_table(analysis: Analysis) -> DetailTable | None:
+def _settings(analysis: Analysis) -> DetailTable | None:
+    """Return the dependence of a population's scores on each setting; None if the groups are no population."""
+    if not (found := analysis.population) or not found.settings:
+        return None
+    shares = found.importance.shares if found.importance else {}
+    rows = [
+        [
+            one.name,
+            "" if one.correlation is None else f"{one.correlation:.2f}",
+            p_value(one.p).removeprefix("p ").removeprefix("= "),
+            f"{100 * shares[one.name]:.0f} %" if shares else "not told",
+            one.best,
+            one.everyone,
+        ]
+        for one in found.settings
+    ]
+    headings = ["setting", "rank correlation", "p (Holm)", "importance", "best tenth", "all"]
+    return DetailTable("What the scores depend on", headings, rows)
+
+
+def _scores(analysis: Analysis) -> DetailTable | None:
     """Return the details of the groups whose test is shown, the largest ones of each kind; None if there are none."""
     scoring = analysis.comparison.scoring
     found = {row.group.label: details(row.group) for row in analysis.rows if analysis.shows(row, TEST)}
@@ -46,7 +76,7 @@ def detail_table(analysis: Analysis) -> DetailTable | None:
         return None
     cells = [[label, *(interval(own.get(name), scoring) for name in shown)] for label, own in found.items()]
     headings = ["group", *(name.partition(".")[2] or name.replace("_", " ") for name in shown)]
-    return DetailTable(headings, cells, len(names) - len(shown))
+    return DetailTable("Test at the last epoch, in detail", headings, cells, len(names) - len(shown))
 
 
 def _flat(scores: Mapping[str, object]) -> dict[str, float]:

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.report.scale import Scale
-from resnet_lab.text import first_few
+from resnet_lab.rundir.stored_runs import StoredRun
+from resnet_lab.text import first_few, plural
+
+DRAWING = ("search", "population")  # sweepers that give each job settings of its own
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """The options of the command. Raises ConfigError for a margin or a target that is none."""
 
-    by: Sequence[str] = ()  # settings that form the groups; none: the architecture
+    by: Sequence[str] = ()  # settings that form the groups; none: see `grouping`
     by_test: bool = False  # compare by test scores even if there are validation scores
     baseline: str | None = None  # a group's label or a part of it; none: compare with the best group
     pairs: bool = False  # compare all pairs as well
@@ -27,6 +30,21 @@ class Question:
             raise ConfigError(f"--margin must be {right}; got {self.margin:g}")
         if self.target is not None and not math.isfinite(self.target):
             raise ConfigError(f"--target must be a score; got {self.target:g}")
+
+    def grouping(self, done: Sequence[StoredRun]) -> tuple[Sequence[str], str]:
+        """Return the settings that form the groups, and a sentence if searches or populations made any of the runs.
+
+        The default is no setting, which stands for the architecture; or all, if these sweeps made all of the runs.
+        """
+        drawn = sum(run.result["sweeper"] in DRAWING for run in done)
+        if self.by or not drawn:
+            return self.by, ""
+        if drawn == len(done):
+            return [
+                "all"
+            ], "a search or a population made these runs, so every setting that varies is an axis (--by all)"
+        of = f"{drawn} of {plural(len(done), 'run')}"
+        return [], f"a search or a population made {of}; --by all makes every setting that varies an axis"
 
     def margin_on(self, scale: Scale) -> float | None:
         return math.log(self.margin) if self.margin and scale.logarithmic else self.margin

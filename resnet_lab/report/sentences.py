@@ -15,7 +15,8 @@ RATIOS = (1.03, 1.1, 1.3)  # on the logarithmic scale
 
 def sentences(analysis: Analysis) -> list[str]:
     """What was compared, and the results, one sentence each."""
-    said = [_compared(analysis), *_chosen(analysis), *_verdicts(analysis)]
+    grouping = [analysis.comparison.grouping] if analysis.comparison.grouping else []
+    said = [_compared(analysis), *grouping, *_chosen(analysis), *_verdicts(analysis)]
     for found in analysis.effects:
         said += words.effect(found, analysis.scale)
     said += words.interactions(analysis.interactions)

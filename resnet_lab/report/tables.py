@@ -194,7 +194,9 @@ def _population(analysis: Analysis) -> dict[str, Any] | None:
     if (found := analysis.population) is None:
         return None
     compared = dataclasses.asdict(found.spaces_compared) if found.spaces_compared else None
-    return {"settings": [dataclasses.asdict(one) for one in found.settings], "spaces": compared}
+    settings = [dataclasses.asdict(one) for one in found.settings]
+    importance = dataclasses.asdict(found.importance) if found.importance else None
+    return {"settings": settings, "importance": importance, "spaces": compared}
 
 
 def _finite(value: Any) -> Any:

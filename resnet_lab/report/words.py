@@ -12,6 +12,7 @@ from resnet_lab.report.scale import Scale
 from resnet_lab.report.spent import SPENT, Reached
 from resnet_lab.report.statistics.effects import Effect, Estimate, Interaction
 from resnet_lab.report.statistics.images import Estimate as ImageEstimate
+from resnet_lab.report.statistics.importance import Importance
 from resnet_lab.report.statistics.means import TINY, Means
 from resnet_lab.report.statistics.population import Population
 from resnet_lab.report.statistics.procedures import MOST_SEEDS, POWER, Difference, seeds_needed
@@ -182,6 +183,7 @@ def population(found: Population, scoring: Scoring) -> list[str]:
         if one.correlation is not None:
             how = f"rank correlation {_minus(f'{one.correlation:.2f}')}, {how}"
         said.append(f"{one.name} of the best tenth: {one.best}; of all: {one.everyone} ({how})")
+    said += [importance(found.importance)] if found.importance else []
     if found.spaces_compared:
         spaces = found.spaces_compared
         medians = " and ".join(scoring.text(value) for value in spaces.medians)
@@ -190,6 +192,13 @@ def population(found: Population, scoring: Scoring) -> list[str]:
         tests = f"{p_value(spaces.p)}; distributions: {p_value(spaces.p_shape)}"
         said.append(f"{better} ({tests}); median {scoring.score}s {medians}")
     return said
+
+
+def importance(found: Importance) -> str:
+    """Say which settings matter most for the scores of networks that were not seen."""
+    shares = [f"{name} {100 * share:.0f} %" for name, share in [*found.shares.items()][:MOST_STEPS]]
+    told = f"importance in a random forest (R² {found.explained:.2f} on held-out networks): {', '.join(shares)}"
+    return told if shares else "importance of settings is not told: the forest predicts no better than the mean"
 
 
 def target(found: Mapping[str, Reached], value: float, scoring: Scoring) -> list[str]:

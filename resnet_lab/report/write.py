@@ -1,6 +1,7 @@
 """Write a report about the runs under some directories."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from resnet_lab.config.checks import ConfigError
@@ -9,7 +10,7 @@ from resnet_lab.report import tables
 from resnet_lab.report.analysis import analyse, basis
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
-from resnet_lab.report.details import detail_table
+from resnet_lab.report.details import detail_tables
 from resnet_lab.report.figures import plots
 from resnet_lab.report.page_data import columns, page_data, ranked
 from resnet_lab.report.question import Question
@@ -34,7 +35,8 @@ def report(directories: Sequence[Path], question: Question, out: Path) -> list[s
     if found.empty:
         skipped = f"; {found.skipped}" if found.skipped else ""
         raise ConfigError(f"no run directories under {', '.join(map(str, directories))}{skipped}")
-    comparisons = compare(found.done, question.by)
+    by, why = question.grouping(found.done)
+    comparisons = [replace(comparison, grouping=why) for comparison in compare(found.done, by)]
     question.refuse_unknown_baseline([group.label for group in comparison.groups] for comparison in comparisons)
     analyses = [analyse(number, comparison, question, directories) for number, comparison in enumerate(comparisons, 1)]
     try:
@@ -49,7 +51,7 @@ def report(directories: Sequence[Path], question: Question, out: Path) -> list[s
         "sentences": sentences,
         "headings": tables.headings,
         "cells": tables.cells,
-        "details": {analysis.number: detail_table(analysis) for analysis in analyses},
+        "details": {analysis.number: detail_tables(analysis) for analysis in analyses},
         "figures": figures,
         "troubles": tables.troubles(found, analyses),
     }

@@ -43,6 +43,7 @@ RESULT = {
     "task": {"name": str, "score": str, "unit": str, "most": Maybe(NUMBER)},
     "images": {"fingerprint": Maybe(str)},
     "continued_from": Maybe({"run": str, "epochs": int, "step": int}),
+    "sweeper": Maybe(str),
     "test": {"last": {}, "best": Maybe({})},
 }
 

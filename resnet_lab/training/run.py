@@ -37,12 +37,13 @@ from resnet_lab.training.runtime import Runtime
 Result = dict[str, Any]
 
 
-def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
+def run(config: Config, callbacks: Sequence[Callback] = (), sweeper: str | None = None) -> Result:
     """Train the configured run or continue it, unless it is done; return the content of its result.json.
 
-    A dry run returns {}. Raises ConfigError, before anything is created, when a setting or the data is wrong; RunFailed
-    when training fails or diverges; TimeUp, a RunFailed, after `trainer.max_time`; Pruned, a RunFailed, when a callback
-    says so; Interrupted on Ctrl-C and SIGTERM.
+    The result names the `sweeper`, by which reports recognise trials of a search. A dry run returns {}. Raises
+    ConfigError, before anything is created, when a setting or the data is wrong; RunFailed when training fails or
+    diverges; TimeUp, a RunFailed, after `trainer.max_time`; Pruned, a RunFailed, when a callback says so; Interrupted
+    on Ctrl-C and SIGTERM.
     """
     clock = Clock()
     if config.trainer.max_time:
@@ -58,7 +59,7 @@ def run(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
             log.info("note: the images have changed since then: %s", changes)
         return result
     runtime = Runtime.resolve(config, cost.macs)
-    job = Job(config, directory, cost, runtime, callbacks, clock)
+    job = Job(config, directory, cost, runtime, callbacks, clock, sweeper)
     if config.dry_run:
         log.info(job.description(None, job.checkpoint()))
         return {}
@@ -84,6 +85,7 @@ class Job:
     runtime: Runtime
     callbacks: Sequence[Callback]
     clock: Clock
+    sweeper: str | None
 
     def checkpoint(self) -> dict[str, Any] | None:
         """Return the checkpoint to continue from, if any. Raises ConfigError when the run cannot continue from it."""
@@ -228,7 +230,7 @@ class Job:
         store(directory.predictions_file, data, {when: test.per_image for when, test in tested.items() if test})
         images = data.record() | {"changes": directory.image_changes()}
         result = collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
-        return result | {name: facts[name] for name in ("continued_from", "pretrained")}
+        return result | {name: facts[name] for name in ("continued_from", "pretrained")} | {"sweeper": self.sweeper}
 
     def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Tested:
         with self.clock.during("test"):

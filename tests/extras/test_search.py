@@ -31,6 +31,7 @@ def test_a_search_finds_the_least_error_and_is_not_begun_again(tmp_path: Path):
     assert status == 0, said
     errors = [result["last"]["val_error"] for result in results(tmp_path)]
     assert len(errors) == 4  # with a learning rate of its own each
+    assert {result["sweeper"] for result in results(tmp_path)} == {"search"}
     assert study(tmp_path).best_value == min(errors)
     assert sorted(trial.value for trial in study(tmp_path).trials) == sorted(errors)
     status, said = Sweep(tmp_path, *trials).end()

@@ -15,6 +15,7 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
@@ -106,6 +107,11 @@ def positions(page: Chrome) -> dict[str, tuple[float, float]]:
         x, y = re.findall(r"[\d.]+", moved)
         found[mark.get_attribute("data-group") or ""] = float(x), float(y)
     return found
+
+
+def differing(page: Chrome, place: str) -> dict[str, list[str]]:
+    """The settings that differ, with their two values."""
+    return {row.text.split()[0]: row.text.split()[1:] for row in all_of(page, f"{place} .settings tbody tr")}
 
 
 def test_the_best_is_on_top_and_a_click_sorts(page: Chrome):
@@ -221,13 +227,48 @@ def test_two_groups_are_compared_in_the_panel(page: Chrome):
         "A: units=5 shortcut=projection",
         "B: units=11 shortcut=none",
     ]
-    differing = {row.text.split()[0]: row.text.split()[1:] for row in all_of(page, ".panel > .settings tbody tr")}
-    assert differing["model.units"] == ["5,5,5", "11,11,11"]
-    assert differing["model.shortcut"] == ["projection", "none"]
-    assert "seed" not in differing
-    assert "optim.lr" not in differing
+    settings = differing(page, ".panel >")
+    assert settings["model.units"] == ["5,5,5", "11,11,11"]
+    assert settings["model.shortcut"] == ["projection", "none"]
+    assert "seed" not in settings
+    assert "optim.lr" not in settings
     one(page, ".close").click()
     assert not panel.is_displayed()
+
+
+def test_two_runs_are_compared_in_the_panel(page: Chrome):
+    rows = all_of(page, ".groups tbody tr")
+    rows[0].send_keys(Keys.ENTER)
+    panel = one(page, ".panel")
+    assert page.switch_to.active_element == panel
+    choose(page, "another group", "units=11 shortcut=none")
+    panel.find_element(By.CSS_SELECTOR, ".controls button").click()
+    boxes = all_of(page, ".panel input")
+    boxes[3].send_keys(Keys.SPACE)
+    assert not all_of(page, ".pair h3")
+    boxes[0].send_keys(Keys.SPACE)
+    assert [title.text for title in all_of(page, ".pair h3")] == [
+        "1: units=11 shortcut=none, seed=1",
+        "2: units=5 shortcut=projection, seed=0",
+        "Settings in which the two runs differ",
+    ]
+    scores = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in all_of(page, ".scores tbody tr")]
+    assert scores[:2] == [
+        ["validation error, last epoch (%)", "8", "3"],
+        ["test error, last epoch (%)", "—", "2"],  # shown for the best group alone
+    ]
+    assert len(all_of(page, ".pair .curve.val")) == len(all_of(page, ".pair .curve.train")) == 2
+    assert differing(page, ".pair") == {
+        "model.lineage.projection_input": ["—", "activated"],
+        "model.shortcut": ["none", "projection"],
+        "model.units": ["11,11,11", "5,5,5"],
+        "seed": ["1", "0"],
+    }
+    boxes[1].send_keys(Keys.SPACE)  # of the same group, in place of the one chosen first
+    assert [box.is_selected() for box in boxes] == [True, True, False, False]
+    assert differing(page, ".pair") == {"seed": ["0", "1"]}
+    boxes[1].send_keys(Keys.ESCAPE)
+    assert page.switch_to.active_element == rows[0]
 
 
 def test_parallel_coordinates_set_the_filter(page: Chrome):

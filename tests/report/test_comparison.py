@@ -9,8 +9,10 @@ from runs import AXES, DATA, OPTIM, sweep, write
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.report.__main__ import main
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import Comparison, Fields, axes, compare
+from resnet_lab.report.question import Question
 
 
 def found(root: Path, *by: str) -> list[Comparison]:
@@ -24,6 +26,31 @@ def test_groups_over_seeds_are_named_by_what_differs(tmp_path: Path):
         ("shortcut=none", ["seed=0", "seed=1", "seed=2"]),
         ("shortcut=projection", ["seed=0", "seed=1", "seed=2"]),
     ]
+
+
+@pytest.mark.parametrize("sweeper", ["search", "population"])
+def test_the_trials_of_a_search_are_groups(tmp_path: Path, sweeper: str):
+    """Each has settings of its own, of the recipe as well, so that by architecture hardly two are comparable."""
+    for i, lr in enumerate((0.1, 0.2, 0.4)):
+        optim = OPTIM | {"lr": lr}
+        write(tmp_path / str(i), optim=optim, sweeper=sweeper)
+    done = collect([tmp_path]).done
+    by, why = Question().grouping(done)
+    [comparison] = compare(done, by)
+    assert [group.label for group in comparison.groups] == ["optim.lr=0.1", "optim.lr=0.2", "optim.lr=0.4"]
+    assert why.startswith("a search or a population made these runs")
+    assert Question(by=["units"]).grouping(done) == (["units"], "")
+
+
+def test_of_some_trials_of_a_search_the_report_speaks_alone(tmp_path: Path):
+    for i, sweeper in enumerate(("search", "grid", None)):
+        write(tmp_path / "runs" / str(i), optim=OPTIM | {"lr": 1 / (i + 2)}, sweeper=sweeper)
+    found = collect([tmp_path]).done
+    said = "a search or a population made 1 of 3 runs; --by all makes every setting that varies an axis"
+    assert Question().grouping(found) == ([], said)
+    assert Question().grouping(found[1:]) == ((), "")
+    assert main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
+    assert said in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_missing_seeds_are_listed(tmp_path: Path):

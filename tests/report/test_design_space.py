@@ -7,14 +7,19 @@ import pytest
 from runs import write
 from scipy import stats
 
+from resnet_lab.config.registry import TASKS
+from resnet_lab.report import words
 from resnet_lab.report.analysis import analyse
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
+from resnet_lab.report.details import detail_tables
 from resnet_lab.report.figures.plots import figures
 from resnet_lab.report.question import Question
 from resnet_lab.report.sentences import sentences
+from resnet_lab.report.statistics.importance import importance
 from resnet_lab.report.statistics.population import against, distribution, population, settings
 
+ERROR = TASKS.info("classification").scoring
 RNG = np.random.default_rng(0)
 
 
@@ -39,6 +44,39 @@ def test_what_scores_depend_on_comes_first():
     assert found["shortcut"].correlation is None
     assert found["shortcut"].p < 0.01
     assert found["shortcut"].everyone.startswith("conv ")
+
+
+def test_a_setting_that_carries_the_score_has_nearly_all_importance():
+    """Also one whose effect no rank correlation sees."""
+    fields = [{"units": int(u), "shortcut": s, "lr": float(lr)} for u, s, lr in zip(
+        RNG.integers(1, 20, 60), RNG.choice(["none", "conv"], 60), RNG.uniform(0, 1, 60), strict=True)]  # fmt: skip
+    for name, scores in {
+        "lr": [(own["lr"] - 0.5) ** 2 for own in fields],
+        "shortcut": [5 + (own["shortcut"] == "none") + 0.1 * RNG.normal() for own in fields],
+    }.items():
+        found = population(fields, scores, {}, [""] * 60)
+        assert found is not None
+        assert found.importance is not None
+        assert next(iter(found.importance.shares)) == name
+        assert found.importance.shares[name] > 0.9
+        assert found.importance.explained > 0.7
+        assert any(f"held-out networks): {name} " in line for line in words.population(found, ERROR))
+    again = population(fields, scores, {}, [""] * 60)
+    assert again is not None
+    assert again.importance == found.importance
+
+
+def test_of_noise_no_importance_is_told():
+    fields = [
+        {"units": int(units), "lr": float(lr)} for units, lr in zip(range(60), RNG.uniform(0, 1, 60), strict=True)
+    ]
+    found = population(fields, RNG.normal(5, 1, 60).tolist(), {}, [""] * 60)
+    assert found is not None
+    assert found.importance is not None
+    assert not found.importance.shares
+    said = "importance of settings is not told: the forest predicts no better than the mean"
+    assert said in words.population(found, ERROR)
+    assert not importance({"units": range(60)}, [5.0] * 60).shares
 
 
 def test_two_spaces_are_compared():
@@ -80,3 +118,5 @@ def test_spaces_are_the_directories_of_the_command(tmp_path: Path):
     assert f"a network of {folders[0]} is better than one of {folders[1]} with probability 0.00" in said
     assert "units of the best tenth: 48 to 51; of all: 5 to 47" in said
     assert "population" in figures(analysis)
+    [table] = detail_tables(analysis)
+    assert table.rows == [["units", "-1.00", "< 0.001", "100 %", "48 to 51", "5 to 47"]]

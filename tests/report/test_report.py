@@ -393,6 +393,33 @@ def test_runs_without_a_history_are_a_report_too(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(60, "n; test, last; depth; params; MACs; seconds; front"), (160, None)]
+)
+def test_a_narrow_terminal_leaves_out_columns_and_breaks_no_number(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    width: int,
+    left_out: str | None,
+):
+    sweep(tmp_path / "runs", {"projection": [5.0, 6.0, 5.5], "none": [15.0, 16.0, 15.5], "dropout": [6, 7, 8]})
+    monkeypatch.setattr("resnet_lab.report.write.WIDTH", width)
+    made(tmp_path)
+    table, _, after = capsys.readouterr().out.partition("└")
+    assert all(len(line) <= width for line in table.splitlines())
+    assert "…" not in table
+    rows = [[cell.strip() for cell in line.split("│")] for line in table.splitlines() if line.startswith("│")]
+    assert {"6.50 ± 1.24", "16.50 ± 1.24", "8.00 ± 2.48"} <= {cell for row in rows for cell in row}
+    assert {"shortcut=none", "shortcut=dropout", "shortcut=projection"} <= {row[1] for row in rows}
+    said = " ".join(after.split())
+    if left_out:
+        assert f"in report.md and on wider terminals: {left_out}" in said
+    else:
+        assert "wider terminals" not in said
+        assert "front" in table
+
+
 @pytest.mark.parametrize("width", [40, 80])
 def test_a_narrow_terminal_shows_table_and_verdict_however_much_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int

@@ -12,6 +12,7 @@ from support.sweeps import runs
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.hydra_private import combinations, parsed
+from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.identity import identity
 from resnet_lab.sweep import population as module
 from resnet_lab.sweep.axes import split
@@ -162,3 +163,4 @@ def test_it_is_trained_and_continued(command: Command, tmp_path: Path):
     ended = command(*words, "hydra.sweeper.n=2")
     assert (ended.status, ended.stderr.splitlines()[1]) == (0, "2 jobs: 1 done, 1 to do")
     assert set(before) < set(runs(tmp_path))
+    assert {RunDirectory(tmp_path / path).result()["sweeper"] for path in runs(tmp_path)} == {"population"}

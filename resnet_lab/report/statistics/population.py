@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import kruskal, ks_2samp, mannwhitneyu, spearmanr
 
 from resnet_lab.report.comparison import Fields, is_number, order, text
+from resnet_lab.report.statistics.importance import Importance, importance
 from resnet_lab.report.statistics.procedures import holm
 from resnet_lab.report.statistics.summary import LEVEL
 
@@ -52,6 +53,7 @@ class Population:
     scores: list[float]
     spaces: dict[str, list[float]]  # scores by space: the directory given on the command line
     settings: list[Setting]
+    importance: Importance | None  # of the settings; None if none varies
     best_so_far: list[float]  # in the order in which the networks were trained; empty if that is not known
     spaces_compared: Spaces | None
 
@@ -64,7 +66,10 @@ def population(
         return None
     in_order = [score for _, score in sorted(zip(ended, scores, strict=True))] if all(ended) else []
     history = np.minimum.accumulate(in_order).tolist() if in_order else []
-    return Population(fields, scores, spaces, settings(fields, scores), history, against(spaces))
+    found = settings(fields, scores)
+    codes = {one.name: _numbers([own[one.name] for own in fields], one.numeric) for one in found}
+    matter = importance(codes, scores) if codes else None
+    return Population(fields, scores, spaces, found, matter, history, against(spaces))
 
 
 def distribution(scores: Sequence[float]) -> tuple[Array, Array, float]:
@@ -114,6 +119,16 @@ def _setting(name: str, values: Sequence[Any], scores: Sequence[float], best: Se
     return Setting(name, False, None, p, _shares(values), _shares(of_best))
 
 
+def _numbers(values: Sequence[Any], numeric: bool) -> Sequence[float]:
+    """Return numbers as they are, and choices as numbers from 0 on."""
+    names = [_key(value) for value in _distinct(values)]
+    return values if numeric else [float(names.index(_key(value))) for value in values]
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    return sorted({_key(value): value for value in values}.values(), key=order)
+
+
 def _range(values: Sequence[float]) -> str:
     """Return the range without the lowest and the highest tenth."""
     low, high = np.quantile(np.asarray(values, float), [0.1, 0.9], method="inverted_cdf")
@@ -121,8 +136,7 @@ def _range(values: Sequence[float]) -> str:
 
 
 def _shares(values: Sequence[Any]) -> str:
-    distinct = sorted({_key(value): value for value in values}.values(), key=order)
-    counts = {text(value): sum(_key(other) == _key(value) for other in values) for value in distinct}
+    counts = {text(value): sum(_key(other) == _key(value) for other in values) for value in _distinct(values)}
     return ", ".join(f"{name} {100 * count / len(values):.0f} %" for name, count in counts.items())
 
 

@@ -4,7 +4,7 @@ const panel = document.querySelector(".panel");
 
 class View {
   constructor(section, comparison) {
-    Object.assign(this, comparison, {section, selected: [], accepts: () => true, body: section.querySelector("tbody")});
+    Object.assign(this, comparison, {section, selected: [], pair: [], accepts: () => true, body: section.querySelector("tbody")});
     const table = section.querySelector("table"), heads = table.tHead.rows[0].cells;
     this.columns.forEach((column, index) => Object.assign(column, {index, head: heads[index]}));
     this.groups.forEach((group, index) => {
@@ -107,7 +107,11 @@ class View {
       this.select(others.length < this.selected.length ? others : [...others, +group].slice(-2));
     };
     this.section.addEventListener("click", toggle);
-    this.section.addEventListener("keydown", event => event.key === "Enter" && toggle(event));
+    this.section.addEventListener("keydown", event => {
+      if (event.key !== "Enter" || !event.target.matches("tr")) return;
+      toggle(event);
+      panel.focus();
+    });
   }
 
   hover(index, event) {
@@ -124,10 +128,13 @@ class View {
   }
 
   select(indices) {
-    for (const view of views) if (view !== this && view.selected.length) Object.assign(view, {selected: []}).markAll();
+    const [first] = this.selected, hadFocus = panel.contains(document.activeElement);
+    for (const view of views) if (view !== this && view.selected.length) Object.assign(view, {selected: [], pair: []}).markAll();
     this.selected = indices;
+    this.pair = this.pair.filter(run => indices.includes(run.group.index));
     this.markAll();
     showPanel(panel, this);
+    if (hadFocus) (indices.length ? panel : this.groups[first].row).focus();
   }
 
   restrict(column, conditions) {
