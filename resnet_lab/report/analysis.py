@@ -7,7 +7,7 @@ not the test score.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -43,18 +43,6 @@ COSTS = {
     "seconds": "training time (s)",
     "peak_memory": "peak memory (bytes)",
 }
-BASIS = (
-    "{units}, as mean ± half the width of the 95 % interval (Student's t) over runs; ± shows the noise of seeds, not "
-    "that of a small test set. Groups are compared at the last epoch, so no epoch is selected. The best epoch is the "
-    "one with the lowest validation {score}. {procedure} Each group has its own variance (Welch-Satterthwaite); splits "
-    "of the data are blocks. The intervals of a comparison hold together with at least 95 % confidence. Seconds and "
-    "memory are means, and depend on what else the machine runs."
-)
-PROCEDURES = {
-    "best": "Groups are compared with the best (Hsu; Holm's method over the groups, since several may be the best).",
-    "baseline": "Groups are compared with the baseline (Dunnett, two-sided).",
-}
-ALL_PAIRS = "All pairs are compared as by Games and Howell."
 MOST_INTERACTING = 200  # groups; tests of interactions of more take long
 
 
@@ -204,20 +192,6 @@ def _transformed(group: Group, measure: str, scale: Scale) -> list[tuple[str, fl
 def labels(scoring: Scoring) -> dict[str, str]:
     """Return the axis labels of MEASURES for a task."""
     return {measure: scoring.label(title.format(score=scoring.score)) for measure, title in MEASURES.items()}
-
-
-def basis(analyses: Iterable[Analysis]) -> str:
-    """Return the text that explains the numbers of a report."""
-    analyses = list(analyses)
-    scorings = list(dict.fromkeys(analysis.comparison.scoring for analysis in analyses))
-    kinds = [f"in {s.unit}".replace("%", "percent") if s.unit else "plain numbers" for s in scorings]
-    units = ", ".join(f"{s.score}s are {kind}" for s, kind in zip(scorings, kinds, strict=True))
-    units = units or "scores are in the unit of their task"
-    score = " or ".join(s.score for s in scorings) or "score"
-    with_baselines = {"best" if analysis.baseline is None else "baseline" for analysis in analyses}
-    procedures = [text for name, text in PROCEDURES.items() if name in with_baselines]
-    procedures += [ALL_PAIRS] if any(analysis.pairs for analysis in analyses) else []
-    return BASIS.format(units=units[0].upper() + units[1:], score=score, procedure=" ".join(procedures))
 
 
 def score(run: StoredRun, measure: str) -> float | None:

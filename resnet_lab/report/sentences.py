@@ -1,9 +1,10 @@
 """The sentences under a comparison's table: what was compared, and the results."""
 
 import math
+from collections.abc import Iterable
 from statistics import fmean
 
-from resnet_lab.report import words
+from resnet_lab.report import findings, words
 from resnet_lab.report.analysis import MOST_INTERACTING, TEST, VALIDATION, Analysis, interval
 from resnet_lab.text import first_few, plural, shares
 
@@ -11,6 +12,33 @@ MANY = 8  # groups or pairs; of more, the sentences say how many differ, and the
 SIZES = (0.1, 0.3, 1.0)  # points, for which the power is given; for other units than %, hundredths of the lowest mean
 MOST_PUBLISHED = 2  # sentences
 RATIOS = (1.03, 1.1, 1.3)  # on the logarithmic scale
+
+BASIS = (
+    "{units}, as mean ± half the width of the 95 % interval (Student's t) over runs; ± shows the noise of seeds, not "
+    "that of a small test set. Groups are compared at the last epoch, so no epoch is selected. The best epoch is the "
+    "one with the lowest validation {score}. {procedure} Each group has its own variance (Welch-Satterthwaite); splits "
+    "of the data are blocks. The intervals of a comparison hold together with at least 95 % confidence. Seconds and "
+    "memory are means, and depend on what else the machine runs."
+)
+PROCEDURES = {
+    "best": "Groups are compared with the best (Hsu; Holm's method over the groups, since several may be the best).",
+    "baseline": "Groups are compared with the baseline (Dunnett, two-sided).",
+}
+ALL_PAIRS = "All pairs are compared as by Games and Howell."
+
+
+def basis(analyses: Iterable[Analysis]) -> str:
+    """Return the text that explains the numbers of a report."""
+    analyses = list(analyses)
+    scorings = list(dict.fromkeys(analysis.comparison.scoring for analysis in analyses))
+    kinds = [f"in {s.unit}".replace("%", "percent") if s.unit else "plain numbers" for s in scorings]
+    units = ", ".join(f"{s.score}s are {kind}" for s, kind in zip(scorings, kinds, strict=True))
+    units = units or "scores are in the unit of their task"
+    score = " or ".join(s.score for s in scorings) or "score"
+    with_baselines = {"best" if analysis.baseline is None else "baseline" for analysis in analyses}
+    procedures = [text for name, text in PROCEDURES.items() if name in with_baselines]
+    procedures += [ALL_PAIRS] if any(analysis.pairs for analysis in analyses) else []
+    return BASIS.format(units=units[0].upper() + units[1:], score=score, procedure=" ".join(procedures))
 
 
 def sentences(analysis: Analysis) -> list[str]:
@@ -23,12 +51,12 @@ def sentences(analysis: Analysis) -> list[str]:
     if len(analysis.effects) > 1 and len(analysis.means.names) > MOST_INTERACTING:
         said.append(f"interactions are not tested among more than {MOST_INTERACTING} groups")
     if analysis.images:
-        said += words.image_noise(analysis.images, analysis.comparison.scoring, by_test=analysis.measure == TEST)
+        said += findings.image_noise(analysis.images, analysis.comparison.scoring, by_test=analysis.measure == TEST)
     if analysis.population:
-        said += words.population(analysis.population, analysis.comparison.scoring)
-    said += words.power_laws(analysis.laws, analysis.comparison.scoring)
+        said += findings.population(analysis.population, analysis.comparison.scoring)
+    said += findings.power_laws(analysis.laws, analysis.comparison.scoring)
     if analysis.target is not None:
-        said += words.target(analysis.reached, analysis.target, analysis.comparison.scoring)
+        said += findings.target(analysis.reached, analysis.target, analysis.comparison.scoring)
     said += words.power(analysis.means, analysis.scale, _sizes(analysis)) + words.caveats(
         analysis.means, analysis.scale
     )

@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 from resnet_lab.report import words
-from resnet_lab.report.analysis import COSTS, MEASURES, Analysis, Row, basis, interval, score
+from resnet_lab.report.analysis import COSTS, MEASURES, Analysis, Row, interval, score
 from resnet_lab.report.collect import Collected
 from resnet_lab.report.details import details
+from resnet_lab.report.sentences import basis
 from resnet_lab.report.statistics.procedures import Difference
 from resnet_lab.text import short_number, visible
 

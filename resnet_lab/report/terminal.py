@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from resnet_lab.report.analysis import Analysis, basis
+from resnet_lab.report.analysis import Analysis
 from resnet_lab.report.collect import Collected
 from resnet_lab.report.page_data import ranked
-from resnet_lab.report.sentences import sentences
+from resnet_lab.report.sentences import basis, sentences
 from resnet_lab.report.tables import cells, headings, troubles
 from resnet_lab.text import plural
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.page import render
 from resnet_lab.report import tables
-from resnet_lab.report.analysis import analyse, basis
+from resnet_lab.report.analysis import analyse
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
 from resnet_lab.report.details import detail_tables
 from resnet_lab.report.figures import plots
 from resnet_lab.report.page_data import columns, page_data, ranked
 from resnet_lab.report.question import Question
-from resnet_lab.report.sentences import sentences
+from resnet_lab.report.sentences import basis, sentences
 from resnet_lab.report.terminal import show
 from resnet_lab.rundir.directory import refuse_unwritable
 from resnet_lab.text import plain_console, printable

@@ -8,7 +8,7 @@ from runs import write
 from scipy import stats
 
 from resnet_lab.config.registry import TASKS
-from resnet_lab.report import words
+from resnet_lab.report import findings
 from resnet_lab.report.analysis import analyse
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import compare
@@ -60,7 +60,7 @@ def test_a_setting_that_carries_the_score_has_nearly_all_importance():
         assert next(iter(found.importance.shares)) == name
         assert found.importance.shares[name] > 0.9
         assert found.importance.explained > 0.7
-        assert any(f"held-out networks): {name} " in line for line in words.population(found, ERROR))
+        assert any(f"held-out networks): {name} " in line for line in findings.population(found, ERROR))
     again = population(fields, scores, {}, [""] * 60)
     assert again is not None
     assert again.importance == found.importance
@@ -75,7 +75,7 @@ def test_of_noise_no_importance_is_told():
     assert found.importance is not None
     assert not found.importance.shares
     said = "importance of settings is not told: the forest predicts no better than the mean"
-    assert said in words.population(found, ERROR)
+    assert said in findings.population(found, ERROR)
     assert not importance({"units": range(60)}, [5.0] * 60).shares
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from resnet_lab.config.tasks import CLASSIFICATION
-from resnet_lab.report import words
+from resnet_lab.report import findings
 from resnet_lab.report.statistics.scaling import power_law
 
 SIZES = [1e5, 2e5, 4e5, 8e5, 3.2e6]
@@ -15,7 +15,7 @@ def test_a_law_is_found_again():
     law = power_law("parameters", SIZES, [30 * size**-0.25 for size in SIZES])
     assert law is not None
     assert (law.exponent, law.factor, law.explained) == pytest.approx((-0.25, 30, 1))
-    [said] = words.power_laws([law], CLASSIFICATION.scoring)
+    [said] = findings.power_laws([law], CLASSIFICATION.scoring)
     assert "each doubling multiplies it by 0.841" in said
 
 
@@ -36,7 +36,7 @@ def test_too_few_sizes_are_not_fitted(sizes: list[float]):
     law = power_law("parameters", sizes, [5.0] * len(sizes))
     assert law is not None
     assert law.exponent is None
-    [said] = words.power_laws([law, law], CLASSIFICATION.scoring)
+    [said] = findings.power_laws([law, law], CLASSIFICATION.scoring)
     assert said.startswith(f"no power law is fitted over parameters ({len(sizes)} sizes")
 
 

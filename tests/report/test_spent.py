@@ -7,7 +7,7 @@ import pytest
 from runs import write
 
 from resnet_lab.config.tasks import CLASSIFICATION
-from resnet_lab.report import words
+from resnet_lab.report import findings
 from resnet_lab.report.spent import reached, spent
 from resnet_lab.rundir.stored_runs import StoredRun, read_run
 
@@ -58,6 +58,6 @@ def test_the_target_itself_counts_as_reached(tmp_path: Path, target: float):
 
 def test_target_is_asked_for_even_if_it_is_zero(tmp_path: Path):
     runs = {"a": run(tmp_path, 0, [1.0, 0.0]), "b": run(tmp_path, 1, [1.0, 1.0]), "c": run(tmp_path, 2, [None])}
-    said = words.target({name: reached([own], "error", 0) for name, own in runs.items()}, 0, CLASSIFICATION.scoring)
+    said = findings.target({name: reached([own], "error", 0) for name, own in runs.items()}, 0, CLASSIFICATION.scoring)
     assert [sentence.split(" reached")[0] for sentence in said[:2]] == ["1 of 1 runs of a", "0 of 1 runs of b"]
     assert said[2] == "no run of c has recorded validation errors"
