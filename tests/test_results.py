@@ -75,6 +75,30 @@ def test_the_study_of_few_digits(index: int, images: int):
     assert f"| {images} | {cells[0]} | {cells[1]} | {mean} points ({low} to {high}) |" in WORDS
 
 
+def test_the_simulation_of_the_statistics():
+    """docs/comparing.md has its numbers, and none is worse than what the procedures promise."""
+    content = json.loads((RESULTS.parents[1] / "benchmarks" / "results" / "simulate.json").read_text())
+    rates, sweeps = content["rates"], content["sweeps"]
+    assert (sweeps, len(rates)) == (2000, 18)
+    page = " ".join((RESULTS.parent / "comparing.md").read_text().split())
+    claims = []
+    for name, kind in (("the best", "best"), ("a baseline", "baseline"), ("all pairs", "pairs")):
+        false = [100 * rate[f"{kind}: false claim among equal groups"] for rate in rates]
+        hold = [100 * value for rate in rates for key, value in rate.items() if key.startswith(f"{kind}: all hold")]
+        shown = [f"{min(found):.1f} to {max(found):.1f} %" for found in (false, hold)]
+        assert f"| {name} | {shown[0]} | {shown[1]} |" in page
+        claims += false
+    largest = 5 + 2 * 100 * np.sqrt(0.05 * 0.95 / sweeps)
+    assert sum(rate > largest for rate in claims) <= 1  # of 54
+    assert f"{sorted(claims)[-1]:.1f} % is the largest of 54" in page
+    assert f"the second largest is {sorted(claims)[-2]:.1f} %" in page
+    told = [100 * power["told"] for power in content["power"]]
+    assert f"it was found in {min(told):.0f} to {max(told):.0f} %" in page
+    over = [100 * content["hundreds"][f"told, over {points} points worse"] for points in (2, 3)]
+    assert f"in {over[0]:.0f} %, over 3 points in {over[1]:.0f} %" in page
+    assert content["hundreds"]["told, as good as the best"] == 0
+
+
 @pytest.fixture(scope="module")
 def writer() -> Any:
     """scripts/write_why_residual.py."""
