@@ -10,6 +10,7 @@ from torch import Tensor
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
+from resnet_lab.data.images import Normalisation
 
 
 class Augmentation(ABC):
@@ -21,8 +22,8 @@ class Augmentation(ABC):
 
     mixes = False  # whether it mixes images: `apply` then gets one mini-batch at a time, otherwise several in a row
 
-    def __init__(self, settings: Any, data: DataConfig) -> None:
-        self.settings, self.data = settings, data
+    def __init__(self, settings: Any, data: DataConfig, normalise: Normalisation) -> None:
+        self.settings, self.data, self.normalise = settings, data, normalise
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]:
@@ -36,11 +37,10 @@ class Augmentation(ABC):
         """
 
 
-def active_augmentations(config: Config) -> list[Augmentation]:
-    """Return the augmentations that change anything, in order of application."""
-    return [
-        AUGMENTATIONS.load(name)(settings, config.data) for name, settings in config.augment.items() if settings.active
-    ]
+def active_augmentations(config: Config, normalise: Normalisation) -> list[Augmentation]:
+    """Return the augmentations that change anything, in order of application, for images normalised like that."""
+    active = {name: settings for name, settings in config.augment.items() if settings.active}
+    return [AUGMENTATIONS.load(name)(settings, config.data, normalise) for name, settings in active.items()]
 
 
 def augmented(
