@@ -42,7 +42,7 @@ def main() -> int:
 
 def report(rounds: int) -> dict[str, Any]:
     """Measure every augmentation next to a training step in each round, on one mini-batch, and check the shares."""
-    config = load_config(f"+experiment={NETWORK}", "trainer=cpu", "trainer.max_epochs=1")
+    config = load_config(f"+experiment={NETWORK}", "trainer=cpu", "trainer.num_threads=1")
     measured: list[dict[str, float]] = []
     with bare_step(config) as (step, _):
         actions = {"step": step} | {name: augmenting(name) for name in CHOICES}
