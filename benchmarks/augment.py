@@ -58,9 +58,10 @@ def report(rounds: int) -> dict[str, Any]:
 
 
 def augmenting(choice: str) -> Callable[[], object]:
-    """Return what draws and applies an augmentation, alone, to a mini-batch of random images of CIFAR-10's shape."""
+    """Return what draws and applies an augmentation, alone, to a mini-batch of random images of the network's shape."""
     config = load_config(f"+experiment={NETWORK}", f"augment=[none,{choice}]", *SLOWEST.get(choice, []))
-    [augmentation] = active_augmentations(config, Normalisation((0.5,) * 3, (0.25,) * 3))
+    channels = config.data.channels
+    [augmentation] = active_augmentations(config, Normalisation((0.5,) * channels, (0.25,) * channels))
     size, rng = config.optim.batch_size, np.random.default_rng(0)
     images = torch.randn(size, *config.data.image_shape).contiguous(memory_format=memory_format(config))
     labels = torch.arange(size) % config.model.num_classes
