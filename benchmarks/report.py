@@ -154,6 +154,15 @@ def export_table(content: Content) -> list[str]:
     return [caption, table(["network", "images at once", "the lab, eager", "ONNX Runtime", "pt2"], rows)]
 
 
+def augment_table(content: Content) -> list[str]:
+    """Return the table of images/s of each augmentation, and its share of a training step in the same round."""
+    speeds, shares, rounds = content["images_per_second"], content["share"], content["rounds"]
+    rows = [[f"`{name}`", spread(speeds[name], ",.0f"), spread(shares[name], ".1%")] for name in shares]
+    step = [f"a training step of `{content['network']}`", spread(speeds["step"], ",.0f"), ""]
+    caption = f"Median of {rounds} rounds, smallest and largest in parentheses; `erasing` fills with noise.\n"
+    return [caption, table(["`augment=`", "images/s", "share of the step"], [*rows, step])]
+
+
 def packing_table(content: Content) -> list[str]:
     """Return the table of the total images/s of several seeds on one GPU, and their gain over one after the other."""
     speeds, gains, counts = content["images_per_second"], content["gains"], [*content["fastest"]]
@@ -170,6 +179,7 @@ def packing_table(content: Content) -> list[str]:
 SECTIONS = {
     "profile-cpu": "Where a training step spends its time, on one CPU thread",
     "export-cpu": "Exported networks, on one CPU thread",
+    "augment": "Augmentations, on one CPU thread",
     "startup": "Start-up",
     "own_images": "Own images",
     "scaling": "More images, more layers",
@@ -179,6 +189,7 @@ TABLES = {
     "gpu/fast-kernels": profile_table,
     **{f"gpu/packing-{network}": packing_table for network in packing.NETWORKS},
     "export-cpu": export_table,
+    "augment": augment_table,
     "startup": startup_table,
     "own_images": own_images_table,
     "scaling": scaling_table,

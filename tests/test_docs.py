@@ -168,7 +168,13 @@ def test_every_group_and_option_is_in_the_table_of_axes(group: str):
 
 
 def test_every_sweep_recipe_data_set_and_experiment_is_in_the_docs():
-    for page, group in (("sweeps", "sweep"), ("training", "optim"), ("data", "data"), ("networks", "experiment")):
+    for page, group in (
+        ("sweeps", "sweep"),
+        ("training", "optim"),
+        ("data", "data"),
+        ("networks", "experiment"),
+        ("augmentation", "augment"),
+    ):
         text = (ROOT / "docs" / f"{page}.md").read_text()
         assert {option for option in OPTIONS[group] if f"`{option}`" not in text} == set()
 

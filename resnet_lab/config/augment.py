@@ -1,15 +1,26 @@
 """Settings of the augmentations, such as `augment.crop.pad` and `augment.flip.p`."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 from resnet_lab.config.checks import require, require_within
+from resnet_lab.config.enums import Filling, Padding
+from resnet_lab.config.fields import setting
+
+STRENGTHS = 31  # of an operation of TrivialAugment and RandAugment, as in torchvision
+
+
+def _require_probability(section: Any, name: str) -> None:
+    require(0 <= section.p <= 1, f"augment.{name}.p must be a probability in [0, 1], got {section.p}")
 
 
 @dataclass(slots=True, kw_only=True)
 class CropSettings:
-    """Zero-pad, then crop to the original size at a random position."""
+    """Pad, then crop to the original size at a random position."""
 
-    pad: int = 4  # zero pixels added on each side; 0: no crop
+    pad: int = 4  # pixels added on each side; 0: no crop
+    padding: Padding = setting(Padding.zero, used=lambda crop: crop.padding is not Padding.zero)
 
     def __post_init__(self) -> None:
         require_within(self, "augment.crop", pad=(0, 4096))
@@ -20,14 +31,144 @@ class CropSettings:
 
 
 @dataclass(slots=True, kw_only=True)
+class ShiftSettings:
+    """Shift by any part of a pixel; what enters repeats the border."""
+
+    x: float = 0.0  # most, to either side, as a share of the width
+    y: float = 0.0  # most, up or down, as a share of the height
+
+    def __post_init__(self) -> None:
+        require_within(self, "augment.shift", x=(0, 1), y=(0, 1))
+
+    @property
+    def active(self) -> bool:
+        return self.x > 0 or self.y > 0
+
+
+@dataclass(slots=True, kw_only=True)
 class FlipSettings:
     """Flip horizontally at random."""
 
     p: float = 0.5  # probability; 0: no flip
 
     def __post_init__(self) -> None:
-        require(0 <= self.p <= 1, f"augment.flip.p must be a probability in [0, 1], got {self.p}")
+        _require_probability(self, "flip")
 
     @property
     def active(self) -> bool:
         return self.p > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class JitterSettings:
+    """Random brightness, contrast and saturation, in random order: each multiplied by a number in 1 ± the setting."""
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_within(self, "augment.jitter", brightness=(0, 1), contrast=(0, 1), saturation=(0, 1))
+
+    @property
+    def active(self) -> bool:
+        return max(self.brightness, self.contrast, self.saturation) > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class RandSettings:
+    """RandAugment (arXiv:1909.13719): some operations of one strength."""
+
+    n: int = 0  # operations for each image, one after the other; 0: none
+    magnitude: int = 9  # of the strengths 0 to 30
+
+    def __post_init__(self) -> None:
+        require_within(self, "augment.rand", n=(0, 20), magnitude=(0, STRENGTHS - 1))
+
+    @property
+    def active(self) -> bool:
+        return self.n > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class TrivialSettings:
+    """TrivialAugment (arXiv:2103.10158): one operation of any strength, in the wide space."""
+
+    p: float = 0.0  # probability; 0: none
+
+    def __post_init__(self) -> None:
+        _require_probability(self, "trivial")
+
+    @property
+    def active(self) -> bool:
+        return self.p > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class CutoutSettings:
+    """Cutout (arXiv:1708.04552): zero a square whose centre is anywhere in the image, so that it may stick out."""
+
+    length: int = 0  # pixels; 0: no cutout
+
+    def __post_init__(self) -> None:
+        require_within(self, "augment.cutout", length=(0, 16384))
+
+    @property
+    def active(self) -> bool:
+        return self.length > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class ErasingSettings:
+    """Random erasing (arXiv:1708.04896): fill a rectangle inside the image."""
+
+    p: float = 0.0  # probability; 0: none
+    area: list[float] = setting(factory=lambda: [0.02, 1 / 3])  # least and most, as shares of the image
+    ratio: list[float] = setting(factory=lambda: [0.3, 3.3])  # height / width: least and most, log-uniform
+    value: Filling = Filling.zero
+
+    def __post_init__(self) -> None:
+        _require_probability(self, "erasing")
+        for name, most in (("area", 1.0), ("ratio", math.inf)):
+            bounds = getattr(self, name)
+            require(
+                len(bounds) == 2 and 0 < bounds[0] <= bounds[1] <= most and math.isfinite(bounds[1]),
+                f"augment.erasing.{name} must be two numbers, [least,most], above 0"
+                f"{' and at most 1' if most == 1 else ''}, got {bounds}",
+            )
+
+    @property
+    def active(self) -> bool:
+        return self.p > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _MixingSettings:
+    """The weight of an image, against another one of its mini-batch, is drawn from Beta(alpha, alpha)."""
+
+    alpha: float = 0.0  # 0: none
+    p: float = 1.0  # probability that an image is mixed
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__.removesuffix("Settings").lower()
+        require(
+            self.alpha == 0 or 0.001 <= self.alpha <= 1000,
+            f"augment.{name}.alpha must be 0.001 to 1000, or 0 to switch {name} off, got {self.alpha}",
+        )
+        _require_probability(self, name)
+
+    @property
+    def active(self) -> bool:
+        return self.alpha > 0 and self.p > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class MixupSettings(_MixingSettings):
+    """Mixup (arXiv:1710.09412): images and labels are averaged with those of another image."""
+
+
+@dataclass(slots=True, kw_only=True)
+class CutmixSettings(_MixingSettings):
+    """CutMix (arXiv:1905.04899): a rectangle is that of another image, and labels are averaged by area."""
+
+    p: float = 0.5

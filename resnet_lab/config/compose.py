@@ -17,7 +17,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Layout
 from resnet_lab.config.grammar import refuse_malformed
-from resnet_lab.config.groups import CONFIG_DIR, GROUPS, in_range, listing, registered
+from resnet_lab.config.groups import COMBINABLE, CONFIG_DIR, GROUPS, in_range, listing, registered
 from resnet_lab.config.hydra_private import apart
 from resnet_lab.config.messages import COMPOSE_ERRORS, explain, no_such_setting, setting_names
 from resnet_lab.config.migrations import rename_settings
@@ -65,7 +65,7 @@ def prepare(overrides: Sequence[str]) -> list[str]:
     _register((*UNITS, *SHORTCUTS, *DATASETS, *TASKS, *AUGMENTATIONS))
     for override in overrides:
         group, _, option = override.lstrip("+").partition("=")
-        if group in GROUPS and option.startswith("["):
+        if group in GROUPS and option.startswith("[") and group not in COMBINABLE:
             raise ConfigError(f"{override}: a group takes one option; {group} can be: {listing(group)}")
     renamed = rename_settings(overrides)
     refuse_malformed(renamed)

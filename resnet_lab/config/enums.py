@@ -83,6 +83,21 @@ class ClassWeights(Enum):
     balanced = "inversely proportional to the number of training images"
 
 
+class Padding(Enum):
+    """What surrounds an image that is cropped at random."""
+
+    zero = "zero, the mean colour"
+    reflect = "the image mirrored at its border"
+
+
+class Filling(Enum):
+    """What random erasing fills its rectangle with, in normalised values."""
+
+    zero = "zero, the mean colour"
+    colour = "one colour for each image, N(0, 1) in each channel"
+    noise = "noise, N(0, 1) in each pixel and channel"
+
+
 class Diagnostics(Enum):
     """What a run records about the network while it trains. Never affects the training."""
 

@@ -16,7 +16,9 @@ ARCHITECTURE_GROUPS = (
     "stacks", "units", "filters", "bottleneck", "unit", "activation", "shortcut", "resize", "stack_shortcut",
     "downsample", "stem", "head", "lineage",
 )  # fmt: skip
-GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "diagnostics", "recipe", "experiment", "sweep")
+GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "augment", "diagnostics", "recipe", "experiment", "sweep")
+
+COMBINABLE = ("augment",)  # groups of which several options can be chosen: augment=[cutout,mixup]
 
 # Groups named after a setting, with the values of that setting.
 CHOICES: dict[str, Iterable[str]] = {

@@ -15,7 +15,18 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
-from resnet_lab.config.augment import CropSettings, FlipSettings
+from resnet_lab.config.augment import (
+    CropSettings,
+    CutmixSettings,
+    CutoutSettings,
+    ErasingSettings,
+    FlipSettings,
+    JitterSettings,
+    MixupSettings,
+    RandSettings,
+    ShiftSettings,
+    TrivialSettings,
+)
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.tasks import CLASSIFICATION
 
@@ -63,6 +74,8 @@ class AugmentationInfo:
 
     help: str
     settings: type[Any]  # dataclass with a property `active`; its fields become `augment.<name>.…`
+    colours: bool = False  # whether it takes pixels as colours, so that images must be grey or RGB
+    soft_labels: bool = False  # whether it makes labels probabilities (B, K), which some tasks cannot take
 
 
 Info = TypeVar("Info")
@@ -220,7 +233,18 @@ AUGMENTATIONS = Registry(
     "augment",
     "resnet_lab.data.augment",
     {
-        "crop": ("Crop", AugmentationInfo(help="zero padding, then a random crop", settings=CropSettings)),
+        "crop": ("Crop", AugmentationInfo(help="padding, then a random crop", settings=CropSettings)),
+        "shift": ("Shift", AugmentationInfo(help="shift by parts of a pixel", settings=ShiftSettings)),
         "flip": ("Flip", AugmentationInfo(help="horizontal flip", settings=FlipSettings)),
+        "jitter": (
+            "Jitter",
+            AugmentationInfo(help="brightness, contrast, saturation", settings=JitterSettings, colours=True),
+        ),
+        "rand": ("RandAugment", AugmentationInfo(help="RandAugment", settings=RandSettings, colours=True)),
+        "trivial": ("TrivialAugment", AugmentationInfo(help="TrivialAugment", settings=TrivialSettings, colours=True)),
+        "cutout": ("Cutout", AugmentationInfo(help="a square of zeros", settings=CutoutSettings)),
+        "erasing": ("Erasing", AugmentationInfo(help="a filled rectangle", settings=ErasingSettings)),
+        "mixup": ("Mixup", AugmentationInfo(help="average of two", settings=MixupSettings, soft_labels=True)),
+        "cutmix": ("Cutmix", AugmentationInfo(help="part of another", settings=CutmixSettings, soft_labels=True)),
     },
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from resnet_lab.config.checks import require, require_bounded, require_within
 from resnet_lab.config.data import DataConfig
-from resnet_lab.config.enums import Accelerator, ClassWeights, Compile, Diagnostics, EpochLog, Sampler
+from resnet_lab.config.enums import Accelerator, ClassWeights, Compile, Diagnostics, EpochLog, Padding, Sampler
 from resnet_lab.config.fields import setting
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.optim import OptimConfig
@@ -118,6 +118,7 @@ class Config:
         }
         for name, wanted in balanced.items():
             require(task.weighs or not wanted, f"{name}=balanced needs classes, but task={self.task} has none")
+        self._check_augmentations()
         score = f"val_{task.score}"
         unknown = [name for name in self.objective if name not in (score, *COSTS)]
         require(not unknown, f"objective can be {', '.join((score, *COSTS))}, got {', '.join(unknown)}")
@@ -130,6 +131,26 @@ class Config:
             f"trainer.patience={self.trainer.patience} needs a validation part, but data.validation is 0",
         )
         self._check_map_sizes()
+
+    def _check_augmentations(self) -> None:
+        """Raise ConfigError if an augmentation does not suit the images or the task."""
+        channels, height, width = self.data.image_shape
+        for name in (name for name, settings in self.augment.items() if settings.active):
+            info = AUGMENTATIONS.info(name)
+            require(
+                channels in (1, 3) or not info.colours,
+                f"augment.{name} needs grey or RGB images, but data.channels is {channels}: leave it off",
+            )
+            require(
+                TASKS.info(self.task).soft_labels or not info.soft_labels,
+                f"augment.{name} mixes labels, which needs classes, but task={self.task} has none: leave it off",
+            )
+        crop = self.augment["crop"]
+        require(
+            crop.padding is not Padding.reflect or crop.pad < min(height, width),
+            f"augment.crop.padding=reflect mirrors at most {min(height, width) - 1} pixels of these images, but "
+            f"augment.crop.pad is {crop.pad}",
+        )
 
     def _check_map_sizes(self) -> None:
         """Raise ConfigError if a map is too small to be reduced further."""

@@ -56,6 +56,7 @@ class TaskInfo(Scoring):
     fewest_outputs: int = 1
     smooths: bool = False  # whether the loss supports `optim.label_smoothing`
     weighs: bool = False  # whether the loss supports `optim.class_weights`, and labels are classes
+    soft_labels: bool = False  # whether the loss takes probabilities (B, K), as mixup and CutMix make of labels
 
     def __post_init__(self) -> None:
         if self.score in TAKEN or not self.score.isidentifier():
@@ -99,6 +100,7 @@ CLASSIFICATION = TaskInfo(
     fewest_outputs=2,
     smooths=True,
     weighs=True,
+    soft_labels=True,
 )
 
 # Version 0.1 had only one task and did not store it, nor anything about images and classes.

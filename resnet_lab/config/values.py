@@ -7,8 +7,10 @@ from functools import lru_cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
+from hydra.core.override_parser.types import QuotedString
+
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.groups import GROUPS
+from resnet_lab.config.groups import COMBINABLE, GROUPS, listing
 from resnet_lab.config.hydra_private import parsed_values
 from resnet_lab.config.messages import INSTEAD, setting_types
 
@@ -27,6 +29,8 @@ def refuse_wrong_values(overrides: Sequence[str]) -> None:
     types = setting_types()
     for override in overrides:
         name = override.lstrip("+").partition("=")[0]
+        if name in COMBINABLE and not all(map(_chooses, _values(override))):
+            raise ConfigError(f"{override}: list options, as in {name}=[flip,cutout]; {name} can be: {listing(name)}")
         if "=" not in override or name in GROUPS or name not in types:
             continue
         for value in _values(override):
@@ -37,6 +41,11 @@ def refuse_wrong_values(overrides: Sequence[str]) -> None:
 @lru_cache(maxsize=4096)
 def _values(override: str) -> tuple[Any, ...]:
     return tuple(parsed_values(override))
+
+
+def _chooses(value: Any) -> bool:
+    """Whether a value of a group, if it is a list, is one of options."""
+    return not isinstance(value, list) or (value != [] and all(isinstance(own, str | QuotedString) for own in value))
 
 
 def _fits(kind: Any, value: Any) -> bool:

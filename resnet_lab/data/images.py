@@ -35,8 +35,20 @@ class Normalisation:
 
     def __call__(self, pixels_BCHW: Tensor) -> Tensor:
         """Convert uint8 pixels to float32, with mean 0 and std 1 over the measured images."""
-        mean_C11, std_C11 = (_channels(tuple(values), pixels_BCHW.device) for values in (self.mean, self.std))
-        return normalised(pixels_BCHW, mean_C11, std_C11)
+        return normalised(pixels_BCHW, *self._on(pixels_BCHW.device))
+
+    def of_shares(self, shares_BCHW: Tensor) -> Tensor:
+        """Normalise pixels that are in 0…1 already."""
+        mean_C11, std_C11 = self._on(shares_BCHW.device)
+        return (shares_BCHW - mean_C11) / std_C11
+
+    def shares(self, images_BCHW: Tensor) -> Tensor:
+        """Map normalised images back to pixels in 0…1, channels-first, in which arithmetic on colours is faster."""
+        mean_C11, std_C11 = self._on(images_BCHW.device)
+        return (images_BCHW.contiguous() * std_C11 + mean_C11).clamp_(0, 1)
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        return _channels(tuple(self.mean), device), _channels(tuple(self.std), device)
 
 
 def normalised(pixels_BCHW: Tensor, mean_C11: Tensor, std_C11: Tensor) -> Tensor:

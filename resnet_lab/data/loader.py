@@ -36,7 +36,7 @@ class TrainLoader:
     ) -> None:
         self.images, self.rows, self.normalise = images, rows, normalise
         self.seed, self.batch_size = config.seed, config.optim.batch_size
-        self.augmentations = active_augmentations(config)
+        self.augmentations = active_augmentations(config, normalise)
         self.sampler_kind = config.data.sampler
         self.memory_format = memory_format(config)
         self.num_batches, self.num_images = epoch_size(config, len(rows))

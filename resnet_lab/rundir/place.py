@@ -127,6 +127,9 @@ def directory_name(config: Config, base: Config) -> str:
     for name in AUGMENTATIONS:
         if base.augment[name].active and not config.augment[name].active:
             differing[f"augment.{name}"] = "off"
+    crop = config.augment["crop"]
+    if crop.active and crop.padding is not base.augment["crop"].padding:  # canonical settings leave out zero
+        differing["augment.crop.padding"] = crop.padding.name
     # With data.split_seed=${seed}, the word "seed" in place of the number lets all seeds share a folder, except the one
     # that equals the base's split seed (by default 0).
     for name in ("data.split_seed", "data.test_split_seed"):

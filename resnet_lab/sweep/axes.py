@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.compose import is_option
-from resnet_lab.config.groups import GROUPS, in_range, listing
+from resnet_lab.config.groups import COMBINABLE, GROUPS, in_range, listing
 from resnet_lab.config.messages import no_such_setting, setting_types
 
 # Repetitions of an experiment: each architecture is run with every value.
@@ -49,7 +49,8 @@ def _list(override: Override) -> Callable[[float], str]:
     group = override.key_or_group
     require(bool(texts), f"{override.input_line}: there is nothing to draw from")
     for text in texts if group in GROUPS else ():
-        if not (is_option(group, text) or in_range(group, text)):
+        options = text.strip("[]").split(",") if group in COMBINABLE else [text]
+        if not all(is_option(group, option.strip()) or in_range(group, option) for option in options):
             raise ConfigError(f"there is no {group}={text}; {group} can be: {listing(group)}")
     return lambda u: texts[int(u * len(texts))]
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks import export, report, train
+from benchmarks import augment, export, report, train
 from benchmarks.checks import TINY
 from benchmarks.facts import RESULTS, facts
 from benchmarks.startup import epoch_logged
 from benchmarks.worker import ImplementationFailed, measure
+from resnet_lab.config.registry import AUGMENTATIONS
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +85,13 @@ def test_exported_networks_are_checked_and_compared():
         "1": ["onnx", "pt2"],
         "64": ["onnx", "pt2"],
     }
+
+
+def test_every_augmentation_is_measured_next_to_a_step(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(augment, "NETWORK", "digits_20")
+    measured = augment.report(rounds=1)
+    assert set(AUGMENTATIONS) < set(measured["share"]) == set(measured["images_per_second"]) - {"step"}
+    assert measured["checks"][0]["value"] == max(share["median"] for share in measured["share"].values())
 
 
 def test_the_first_step_is_read_off_the_log():

@@ -13,11 +13,12 @@ from resnet_lab.data.images import Normalisation, ResidentImages
 from resnet_lab.data.loader import EvalLoader, TrainLoader
 
 CPU = torch.device("cpu")
+NORMALISE = Normalisation((0.5,) * 3, (0.25,) * 3)
 
 
 def made(*overrides: str) -> list[Augmentation]:
     """The augmentations that overrides of the default ask for."""
-    return active_augmentations(load_config("data=cifar10", *overrides))
+    return active_augmentations(load_config("data=cifar10", *overrides), NORMALISE)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

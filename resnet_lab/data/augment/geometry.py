@@ -1,0 +1,87 @@
+"""Augmentations that move pixels: crop, shift and flip."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resnet_lab.config.enums import Padding
+from resnet_lab.data.augment.base import Augmentation
+
+
+class Crop(Augmentation):
+    """Pad, then crop to the original size: all (2·pad + 1)² offsets are equally likely.
+
+    Images are normalised first, as in fb.resnet.torch, so zeros around them are the mean colour.
+    """
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]:
+        """Draw the top and left offset of each crop in the padded image: int64, 0 … 2·pad."""
+        corners = rng.integers(0, 2 * self.settings.pad + 1, size=(2, count))
+        return tuple(torch.from_numpy(corners))
+
+    def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """Select each crop from a strided view of all crops. The result is channels-last."""
+        batch, _, height, width = images_BCHW.shape
+        pad = self.settings.pad
+        if self.settings.padding is Padding.reflect:
+            padded_BHWC = F.pad(images_BCHW, [pad] * 4, mode="reflect").permute(0, 2, 3, 1)
+        else:
+            padded_BHWC = F.pad(images_BCHW.permute(0, 2, 3, 1), [0, 0, pad, pad, pad, pad])
+        crops = padded_BHWC.unfold(1, height, 1).unfold(2, width, 1)  # (B, top, left, C, H, W)
+        image_B = torch.arange(batch, device=images_BCHW.device)
+        cut_BHWC = crops.permute(0, 1, 2, 4, 5, 3)[image_B, *drawn]
+        return cut_BHWC.permute(0, 3, 1, 2), labels
+
+
+class Shift(Augmentation):
+    """Shift each image by a uniform share of its width and height, as Keras' ImageDataGenerator does.
+
+    Values between pixels are linear; what enters repeats the border.
+    """
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]:
+        """Draw how many pixels to the right and down each result is in its image: float32."""
+        _, height, width = self.data.image_shape
+        most = np.array([[self.settings.x * width], [self.settings.y * height]])
+        return tuple(torch.from_numpy(rng.uniform(-most, most, (2, count))).float())
+
+    def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
+        x_B, y_B = (pixels_B[:, None, None] for pixels_B in drawn)
+        row_H1, column_W = centres(images_BCHW)
+        return sampled(images_BCHW, column_W + x_B, row_H1 + y_B, "bilinear", "border"), labels
+
+
+class Flip(Augmentation):
+    """Mirror each image left to right with probability p."""
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]:
+        """Draw whether to mirror each image: bool."""
+        return (torch.from_numpy(rng.random(count) < self.settings.p),)
+
+    def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """Reverse the columns of the images for which a flip was drawn. The result is channels-last."""
+        [flip_B] = drawn
+        images_BHWC = images_BCHW.permute(0, 2, 3, 1)
+        column_W = torch.arange(images_BCHW.shape[3], device=images_BCHW.device)
+        column_BW = torch.where(flip_B[:, None], column_W.flip(0), column_W)
+        flipped_BHWC = images_BHWC.gather(2, column_BW[:, None, :, None].expand_as(images_BHWC))
+        return flipped_BHWC.permute(0, 3, 1, 2), labels
+
+
+def centres(images_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the coordinates of the centres of the pixels, of rows (H, 1) and columns (W,), from half a pixel on."""
+    height, width = images_BCHW.shape[2:]
+    row_H, column_W = (torch.arange(size, device=images_BCHW.device) + 0.5 for size in (height, width))
+    return row_H[:, None], column_W
+
+
+def sampled(images_BCHW: Tensor, x_BHW: Tensor, y_BHW: Tensor, mode: str, padding: str) -> Tensor:
+    """Return images whose pixels are those at these coordinates, in pixels from the top left corner of the image.
+
+    They may also be of the shapes (B, 1, W) and (B, H, 1). `mode` and `padding` are those of `F.grid_sample`.
+    """
+    height, width = images_BCHW.shape[2:]
+    scaled = torch.broadcast_tensors(2 * x_BHW / width - 1, 2 * y_BHW / height - 1)
+    grid_BHW2 = torch.stack(scaled, dim=-1).to(images_BCHW.dtype)
+    return F.grid_sample(images_BCHW, grid_BHW2, mode, padding, align_corners=False)
