@@ -43,6 +43,7 @@ format: $(READY) ## rewrite the code in the project's style
 figures: $(READY) ## write the generated tables, pages and figures of docs/ again
 	@$(BIN)/python scripts/draw_units.py
 	@$(BIN)/python scripts/draw_fit.py
+	@$(BIN)/python scripts/draw_schedules.py
 	@$(BIN)/python scripts/networks.py
 	@$(BIN)/python scripts/write_why_residual.py
 	@$(BIN)/python -m benchmarks.report
