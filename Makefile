@@ -44,6 +44,7 @@ figures: $(READY) ## write the generated tables, pages and figures of docs/ agai
 	@$(BIN)/python scripts/draw_units.py
 	@$(BIN)/python scripts/draw_fit.py
 	@$(BIN)/python scripts/draw_augmentations.py
+	@$(BIN)/python scripts/draw_schedules.py
 	@$(BIN)/python scripts/networks.py
 	@$(BIN)/python scripts/write_why_residual.py
 	@$(BIN)/python -m benchmarks.report

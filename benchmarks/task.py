@@ -12,7 +12,7 @@ import torch
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import load_config
-from resnet_lab.config.enums import Optimizer, Schedule
+from resnet_lab.config.enums import Decayed, Optimizer, Schedule
 from resnet_lab.config.schema import Config
 from resnet_lab.data.sources import Images, read
 from resnet_lab.model.resnet import ResNetV2
@@ -60,8 +60,9 @@ class Task:
         object.__setattr__(self, "overrides", (*self.given, *set_here))
         object.__setattr__(self, "config", load_config(*self.overrides))
         optim = self.config.optim
-        known = optim.name is Optimizer.sgd and optim.schedule is Schedule.step and optim.decay_all
-        if not known or optim.nesterov or optim.warmup_iterations or optim.label_smoothing or optim.clip_norm:
+        known = optim.name is Optimizer.sgd and optim.schedule.kind is Schedule.step and optim.decayed is Decayed.all
+        others = (optim.nesterov, optim.warmup_iterations, optim.label_smoothing, optim.clip_norm, optim.ema)
+        if not known or optim.decay_changes or any(others):
             raise ConfigError("benchmarks need the papers' recipe: optim=sgd, with its default settings")
 
     @property
@@ -93,8 +94,8 @@ class Task:
 
     def lr_factor(self, step: int) -> float:
         """Return the factor of the learning rate at a step (from 0): 1, then less after fractions of all steps."""
-        optim, total = self.config.optim, self.steps * self.epochs
-        passed = [f for m, f in zip(optim.milestones, optim.lr_factors, strict=True) if step >= m * total]
+        schedule, total = self.config.optim.schedule, self.steps * self.epochs
+        passed = [f for m, f in zip(schedule.milestones, schedule.factors, strict=True) if step >= m * total]
         return passed[-1] if passed else 1.0
 
     @property

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.enums import Weights
 from resnet_lab.interrupts import RunFailed, exit_on_signals, signals_kept, unexpected
 from resnet_lab.text import Parser, brief
 
@@ -35,6 +36,12 @@ VERBS = {
 def parser(verb: str) -> argparse.ArgumentParser:
     """Return a parser with the name and description of a verb."""
     return Parser(prog=f"resnet-lab {verb}", description=VERBS[verb], allow_abbrev=False)
+
+
+def add_checkpoint(made: argparse.ArgumentParser) -> None:
+    """Add the option that chooses the weights of a run."""
+    meaning = "; ".join(f"{weights.name}: {weights.value}" for weights in Weights)
+    made.add_argument("--checkpoint", choices=Weights.__members__, default=Weights.last.name, help=meaning)
 
 
 def confirmed(question: str, option: str, yes: bool) -> bool:

@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--corrupt", nargs="?", const=",".join(CORRUPTIONS), default="", metavar="KINDS", help=corrupt)
     flip = "average the probabilities of each image and its mirror image"
     made.add_argument("--flip", action="store_true", help=flip)
-    made.add_argument("--checkpoint", choices=["last", "best"], default="last")
+    command.add_checkpoint(made)
     made.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to FILE, which ends in .json")
     page = "write an HTML page with all numbers and figures to FILE, which ends in .html"
     made.add_argument("--page", type=Path, metavar="FILE", help=page)

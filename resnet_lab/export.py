@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
         help="onnx: for ONNX Runtime and others; pt2: for torch.export.load; safetensors: for resnet_lab itself",
     )
     made.add_argument("--out", type=Path, metavar="FILE", help="the file to write (default: network.<format> in RUN)")
-    made.add_argument("--checkpoint", choices=["last", "best"], default="last")
+    command.add_checkpoint(made)
     return made
 
 

@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument(f"--{kind}", nargs="?", const="-", metavar="FILE", help=what)
     made.add_argument("--sort-into", type=Path, metavar="DIR", help="link each image into DIR/<class>/")
     made.add_argument("--copy", action="store_true", help="with --sort-into: copy instead of linking")
-    made.add_argument("--checkpoint", choices=["last", "best"], default="last")
+    command.add_checkpoint(made)
     made.add_argument("--batch-size", type=int, default=64, metavar="N", help="images in memory (default: 64)")
     calibrate = "fit a temperature on the run's validation part, so that probabilities match frequencies, and store it"
     made.add_argument("--calibrate", action="store_true", help=calibrate)

@@ -22,11 +22,12 @@ from resnet_lab.interrupts import Interrupted, RunFailed
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.cost import measure
 from resnet_lab.training.advice import advice
+from resnet_lab.training.average import Average
 from resnet_lab.training.graphs import WARM_UP, GraphCapture, Step
 from resnet_lab.training.module import training_step
+from resnet_lab.training.optimizer import build_optimizer
 from resnet_lab.training.run import run
 from resnet_lab.training.runtime import Runtime
-from resnet_lab.training.schedule import build_optimizer
 from resnet_lab.training.step import Totals
 
 EPOCHS = 4  # measured, after a warm-up epoch
@@ -142,7 +143,9 @@ def ready(config: Config) -> Iterator[Ready]:
     optimizer = build_optimizer(config.optim, net)
     recorder = GraphCapture() if runtime.graphs else None
     totals = Totals(task, device)
-    step = training_step(net, optimizer, config.optim, totals, runtime, recorder)
+    average = Average.of(net, config.optim)
+    average = average.to(device) if average else None
+    step = training_step(net, optimizer, config.optim, totals, runtime, recorder, average=average)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=runtime.precision == "bf16-mixed")
     try:
         with runtime.set_up(), autocast:

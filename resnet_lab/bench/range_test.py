@@ -18,7 +18,8 @@ from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.images import ResidentImages
 from resnet_lab.data.loader import Batch, TrainLoader
 from resnet_lab.training.log import console
-from resnet_lab.training.schedule import set_learning_rate
+from resnet_lab.training.optimizer import set_rates
+from resnet_lab.training.schedule import rates as scheduled
 
 SMOOTHING = 0.02  # of the steps: standard deviation of the window over which losses are averaged
 BEYOND = 4.0  # times the lowest loss, where the test ends
@@ -56,10 +57,11 @@ def range_test(config: Config, lowest: float, highest: float, steps: int) -> Ran
     data = ImageData(config)
     torch.manual_seed(config.seed)
     losses: list[float] = []
+    first = scheduled(config.optim, 0, steps)
     with ready(config) as training:
         shown = track(rates, "learning rates", console=console, transient=True, disable=not console.is_terminal)
         for rate, (images, labels) in zip(shown, _batches(config, data, training), strict=False):
-            set_learning_rate(training.optimizer, float(rate))
+            set_rates(training.optimizer, first._replace(lr=float(rate)))
             training.totals.reset()
             training.step(images, labels)
             losses.append(training.totals.means()[0])

@@ -57,16 +57,35 @@ class Optimizer(Enum):
     """The optimiser of the weights."""
 
     sgd = "SGD with momentum"
+    sgdw = "SGD with momentum and decoupled weight decay"
     adam = "Adam"
     adamw = "Adam with decoupled weight decay"
 
 
 class Schedule(Enum):
-    """Learning-rate schedule after the warm-up."""
+    """Schedule of the learning rate after the warm-up, or of the weight decay."""
 
-    step = "multiplied by lr_factors at milestones"
-    cosine = "cosine decay to 0"
+    step = "multiplied by factors, constant between milestones"
+    linear = "straight lines from 1 through factors at milestones"
+    cosine = "cosine from 1 down to floor"
+    one_cycle = "cosine from start up to 1, then down to end; momentum the other way"
     constant = "constant"
+    plateau = "multiplied by factor after patience epochs in which a recorded number has not fallen"
+
+
+class Warmup(Enum):
+    """Learning rate of the first `warmup_iterations` steps."""
+
+    constant = "warmup_lr"
+    linear = "from warmup_lr up to lr"
+
+
+class Decayed(Enum):
+    """Which parameters weight decay applies to."""
+
+    all = "all"
+    weights = "all but BatchNorm's parameters and biases"
+    kernels = "kernels of convolutions alone"
 
 
 class Sampler(Enum):
@@ -145,6 +164,8 @@ class Weights(Enum):
 
     last = "last epoch"
     best = "epoch with the lowest validation score"
+    last_ema = "average of the weights (optim.ema) after the last epoch"
+    best_ema = "average of the weights after the epoch with the lowest validation score"
 
 
 class Accelerator(Enum):

@@ -8,7 +8,7 @@ from typing import Any
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.version import __version__
 
-VERSION = 3  # of the settings, stored with each run; 1 is that of resnet_lab 0.1, which stored none
+VERSION = 4  # of the settings, stored with each run; 1 is that of resnet_lab 0.1, which stored none
 
 _MISSING = object()
 
@@ -18,18 +18,25 @@ class Migration:
     """A setting that changed in `version`.
 
     With `old` alone, the setting was removed; with both, renamed. With `new` alone, the setting is new and its default
-    changes what a run does: earlier runs get the value that corresponds to their behaviour. `convert` maps the old
-    value, or None if there is no `old`, to the new one.
+    changes what a run does: earlier runs get the value that corresponds to their behaviour. `convert`, if given, maps
+    the old value, or None if there is no `old`, to the new one.
     """
 
     version: int
     old: str | None
     new: str | None
-    convert: Callable[[Any], Any] = lambda value: value
+    convert: Callable[[Any], Any] | None = None
+
+
+TRUE = (True, "true", "True")
 
 
 def _probability(flip: Any) -> float:
-    return 0.5 if flip in (True, "true", "True") else 0.0
+    return 0.5 if flip in TRUE else 0.0
+
+
+def _decayed(decay_all: Any) -> str:
+    return "all" if decay_all in TRUE else "weights"
 
 
 MIGRATIONS = (
@@ -42,6 +49,12 @@ MIGRATIONS = (
     Migration(3, None, "data.range", lambda _: [0.0, 65535.0]),
     Migration(3, None, "data.layout", lambda _: "train_test"),
     Migration(3, None, "data.subfolders", lambda _: False),
+    # The name of a schedule remains a short form on the command line: optim.schedule=cosine.
+    Migration(4, "optim.schedule", "optim.schedule.kind"),
+    Migration(4, "optim.decay_schedule", "optim.decay_schedule.kind"),
+    Migration(4, "optim.milestones", "optim.schedule.milestones"),
+    Migration(4, "optim.lr_factors", "optim.schedule.factors"),
+    Migration(4, "optim.decay_all", "optim.decayed", _decayed),
 )
 
 
@@ -61,7 +74,7 @@ def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
         if version < line.version:
             value = None if line.old is None else _pop(values, line.old)
             if line.new is not None and value is not _MISSING:
-                _put(values, line.new, line.convert(value))
+                _put(values, line.new, line.convert(value) if line.convert else value)
     return values
 
 
@@ -74,6 +87,8 @@ def _renamed(override: str) -> str:
     name, equals, value = override.lstrip("+").partition("=")
     for line in MIGRATIONS:
         if equals and line.new is not None and name == line.old:
+            if line.convert is None:
+                return f"{line.new}={value}"
             if "(" in value:
                 raise ConfigError(f"{override}: {line.old} is now {line.new}; set that instead")
             return f"{line.new}={','.join(str(line.convert(part)) for part in value.split(','))}"

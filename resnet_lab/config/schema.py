@@ -11,7 +11,16 @@ from typing import Any
 
 from resnet_lab.config.checks import require, require_bounded, require_within
 from resnet_lab.config.data import DataConfig
-from resnet_lab.config.enums import Accelerator, ClassWeights, Compile, Diagnostics, EpochLog, Padding, Sampler
+from resnet_lab.config.enums import (
+    Accelerator,
+    ClassWeights,
+    Compile,
+    Diagnostics,
+    EpochLog,
+    Padding,
+    Sampler,
+    Schedule,
+)
 from resnet_lab.config.fields import setting
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.optim import OptimConfig
@@ -130,6 +139,7 @@ class Config:
             self.trainer.patience is None or self.data.validation > 0,
             f"trainer.patience={self.trainer.patience} needs a validation part, but data.validation is 0",
         )
+        self._check_watched(task.score)
         self._check_map_sizes()
 
     def _check_augmentations(self) -> None:
@@ -150,6 +160,18 @@ class Config:
             crop.padding is not Padding.reflect or crop.pad < min(height, width),
             f"augment.crop.padding=reflect mirrors at most {min(height, width) - 1} pixels of these images, but "
             f"augment.crop.pad is {crop.pad}",
+        )
+
+    def _check_watched(self, score: str) -> None:
+        """Raise ConfigError if a plateau schedule watches a number that is not recorded."""
+        if self.optim.schedule.kind is not Schedule.plateau:
+            return
+        watched = self.optim.schedule.watch
+        recorded = [f"{part}/{what}" for part in ("train", "val") for what in ("loss", score)]
+        require(watched in recorded, f"optim.schedule.watch can be {', '.join(recorded)}; got {watched}")
+        require(
+            watched.startswith("train/") or self.data.validation > 0,
+            f"optim.schedule.watch={watched} needs a validation part, but data.validation is 0",
         )
 
     def _check_map_sizes(self) -> None:

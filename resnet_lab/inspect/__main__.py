@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--layers", nargs="+", default=[], metavar="LAYER", help="stem, stacks.0.units.1, innermost, …")
     made.add_argument("--maps", nargs="+", default=[], type=int, metavar="MAP", help="indices of maps in these layers")
     made.add_argument("--compare", nargs="+", default=[], type=Path, metavar="DIR", help="runs to compare it with")
-    made.add_argument("--checkpoint", choices=["last", "best"], default="last")
+    command.add_checkpoint(made)
     made.add_argument("--seed", type=int, default=0, help="seed of the noise that patterns start from")
     made.add_argument("--out", type=Path, metavar="DIR", help="output directory (default: RUN_DIR)")
     return made

@@ -28,6 +28,8 @@ SHORT_NAMES = {
     "model.num_stacks": "stacks",
     "model.reduction": "bottleneck",
     "optim.name": "optim",
+    "optim.schedule.kind": "schedule",
+    "optim.decay_schedule.kind": "decay_schedule",
     "data.name": "data",
     "pretrained.digest": "pretrained",
 }

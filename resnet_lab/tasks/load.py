@@ -13,7 +13,7 @@ from zipfile import ZIP_STORED, ZipFile
 import torch
 from torch import Tensor, nn
 
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.model.resnet import ResNetV2
@@ -22,7 +22,8 @@ from resnet_lab.rundir.safe import EACH, Maybe, Unreadable, check_form, refuse_i
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.shared import read_shared, shared_file
 
-PREFIX = "net."  # of the network's tensors in a checkpoint
+# How the names of tensors in a checkpoint begin: of the network, and of its averaged weights; and the only other one.
+NET, AVERAGED, AVERAGED_STEPS = "net.", "average.net.", "average.steps"
 NUMBERS = [(int, float)]
 CHECKPOINT = {
     "state_dict": {EACH: Tensor},
@@ -68,12 +69,25 @@ def load_zip(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def network_weights(checkpoint: dict[str, Any], config: Config, path: Path) -> dict[str, Tensor]:
-    """Return the network's weights in a checkpoint. Raises ConfigError if `config` describes another network."""
-    stored: dict[str, Tensor] = {str(name).removeprefix(PREFIX): t for name, t in checkpoint["state_dict"].items()}
-    strays = {str(name) for name in checkpoint["state_dict"] if not str(name).startswith(PREFIX)}
-    _refuse_others(stored, config, f"{path} holds another network than config.yaml describes", strays)
-    return stored
+def network_weights(
+    checkpoint: dict[str, Any], config: Config, path: Path, averaged: bool = False
+) -> dict[str, Tensor]:
+    """Return the network's weights in a checkpoint, or their average. Check both.
+
+    Raises ConfigError if `config` describes another network.
+    """
+    prefixes = (NET, AVERAGED) if config.optim.ema else (NET,)
+    found: dict[str, dict[str, Tensor]] = {prefix: {} for prefix in prefixes}
+    strays = {AVERAGED_STEPS} if config.optim.ema else set()
+    for name, tensor in checkpoint["state_dict"].items():
+        prefix = next((prefix for prefix in prefixes if str(name).startswith(prefix)), None)
+        if prefix:
+            found[prefix][str(name).removeprefix(prefix)] = tensor
+        else:
+            strays ^= {str(name)}
+    for weights in found.values():
+        _refuse_others(weights, config, f"{path} holds another network than config.yaml describes", strays)
+    return found[AVERAGED if averaged else NET]
 
 
 def _refuse_others(stored: dict[str, Tensor], config: Config, what: str, strays: Set[str] = frozenset()) -> None:
@@ -97,8 +111,9 @@ def load_run(run: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV
     """Return the configuration and the trained network of a run, in eval mode on the CPU.
 
     `run` is a run directory, a file of `resnet-lab export --to safetensors`, or a folder with `network.safetensors`.
-    `checkpoint` is "last" or "best" (lowest validation score). In the configuration, `data.mean` and `data.std` are the
-    values that normalised the images. Raises ConfigError when it cannot be read.
+    `checkpoint` is "last" or "best" (lowest validation score), or for the averaged weights of a run with `optim.ema`
+    "last_ema" or "best_ema". In the configuration, `data.mean` and `data.std` are the values that normalised the
+    images. Raises ConfigError when it cannot be read.
     """
     config, net, _ = load_with_classes(run, checkpoint)
     return config, net
@@ -132,14 +147,19 @@ Stored = tuple[Config, dict[str, Tensor], Sequence[str]]  # settings, weights an
 
 def _of_run(directory: RunDirectory, checkpoint: str) -> Stored:
     config = directory.stored_config()
-    path = directory.checkpoints / f"{checkpoint}.ckpt"
+    file, _, average = checkpoint.partition("_")
+    require(
+        not average or config.optim.ema > 0,
+        f"{directory.path} has no averaged weights, since it was trained with optim.ema=0: choose checkpoint {file}",
+    )
+    path = directory.checkpoints / f"{file}.ckpt"
     stored = load_checkpoint(path)
     facts = stored["resnet_lab"]
     images = facts["images"] or {}  # not stored by version 0.1
     low_high = images.get("range") or config.data.range
     low_high = list(low_high) if low_high else None  # a former version stored a tuple
     data = dataclasses.replace(config.data, mean=facts["mean"], std=facts["std"], range=low_high)
-    weights = network_weights(stored, config, path)
+    weights = network_weights(stored, config, path, averaged=bool(average))
     return dataclasses.replace(config, data=data), weights, images.get("classes") or ()
 
 

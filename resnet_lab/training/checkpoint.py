@@ -17,8 +17,8 @@ from torch import Tensor
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.files import copy_atomically, write_atomically
 from resnet_lab.rundir.states import State
+from resnet_lab.training.history import best_epoch
 from resnet_lab.training.lightning import take_snapshot
-from resnet_lab.training.module import best_epoch
 
 Snapshot = dict[str, Any]  # what Lightning stores in a checkpoint, on the host
 

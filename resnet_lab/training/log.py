@@ -45,7 +45,9 @@ def epoch_line(record: Mapping[str, float | None], epochs: int, scoring: Scoring
     for part in ("train", "val"):
         loss, score = record[f"{part}/loss"], record[f"{part}/{scoring.score}"]
         if loss is not None and score is not None:
-            parts.append(f"{part} loss {loss:.4g}, {part} {scoring.score} {scoring.text(score)}")
+            averaged = record.get(f"{part}/ema_{scoring.score}")
+            ema = "" if averaged is None else f" (ema {scoring.text(averaged)})"
+            parts.append(f"{part} loss {loss:.4g}, {part} {scoring.score} {scoring.text(score)}{ema}")
     speed = f"lr {record['lr']:.4g}, {record['images_per_second']:,.0f} images/s, {record['seconds']:.3g} s"
     return ", ".join([f"epoch {record['epoch']}/{epochs}: {parts[0]}", *parts[1:], speed])
 

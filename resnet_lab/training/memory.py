@@ -11,7 +11,7 @@ from resnet_lab.config.enums import Accelerator
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.config.schema import Config
 from resnet_lab.model.complexity import Complexity
-from resnet_lab.training.schedule import STATES
+from resnet_lab.training.optimizer import STATES
 
 
 def refuse_too_large(config: Config, cost: Complexity, batch_size: int = 1) -> None:
@@ -24,7 +24,8 @@ def refuse_too_large(config: Config, cost: Complexity, batch_size: int = 1) -> N
     device = torch.cuda.get_device_properties(0).total_memory if on_gpu else memory
     is_half = config.trainer.precision == "bf16-mixed" or (on_gpu and config.trainer.precision == "auto")
     states = len(STATES[config.optim.name] - {"step"})
-    weights = 4 * cost.params * (2 + states)  # weights, gradients and states
+    averages = config.optim.ema > 0
+    weights = 4 * cost.params * (2 + states + averages)  # weights, gradients, states and averages
     maps = (2 if is_half else 4) * cost.activations * batch_size
     needs = {
         "the parameters": (weights, device, "fewer filters or units"),

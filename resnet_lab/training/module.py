@@ -15,33 +15,21 @@ from resnet_lab.data.loader import Batch, memory_format
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.pretrained import Pretrained, freeze, lr_factors
 from resnet_lab.text import plural
+from resnet_lab.training.average import Average
 from resnet_lab.training.clock import Clock
 from resnet_lab.training.graphs import GraphCapture, GraphedStep, Step
+from resnet_lab.training.history import History, out_of_patience
 from resnet_lab.training.lightning import count_step
 from resnet_lab.training.log import epoch_line, log
+from resnet_lab.training.optimizer import build_optimizer, make_recordable, set_rates
 from resnet_lab.training.predictions import DetailedTotals
 from resnet_lab.training.runtime import Runtime
-from resnet_lab.training.schedule import build_optimizer, learning_rate, make_recordable, set_learning_rate
+from resnet_lab.training.schedule import Rates, rates
 from resnet_lab.training.step import EvaluationStep, Totals, TrainingStep
-
-History = list[dict[str, float | None]]
-
-
-def best_epoch(history: History, score: str) -> dict[str, float | None] | None:
-    """Return the record of the first epoch with the lowest validation score; None without validation."""
-    name = f"val/{score}"
-    validated = [record for record in history if record[name] is not None]
-    return min(validated, key=lambda record: record[name] or 0.0, default=None)
 
 
 class Diverged(Exception):
     """The loss is no longer finite."""
-
-
-def out_of_patience(history: History, score: str, patience: int | None) -> bool:
-    """Return whether the last `patience` epochs have brought no lower validation score; None never ends."""
-    best = best_epoch(history, score)
-    return patience is not None and best is not None and len(history) - (best["epoch"] or 0) >= patience
 
 
 def training_step(
@@ -52,10 +40,11 @@ def training_step(
     runtime: Runtime,
     recorder: GraphCapture | None,
     class_weights: torch.Tensor | None = None,
+    average: Average | None = None,
 ) -> Step:
     """Build the training step for `runtime`: compiled or not, and replayed if there is a recorder."""
     compiled: Any = torch.compile(net, dynamic=False) if runtime.compiles else None
-    step = TrainingStep(net, optimizer, optim, totals, class_weights, compiled)
+    step = TrainingStep(net, optimizer, optim, totals, class_weights, compiled, average)
     if recorder is None:
         return step
     make_recordable(optimizer, totals.loss.device)
@@ -67,7 +56,8 @@ class TaskModule(LightningModule):
 
     `runtime` determines how a step is computed: eager or replayed, compiled or not. Logged once per epoch, at its last
     optimiser step: `train/loss`, `train/<score>`, `val/loss`, `val/<score>`, `lr`, `images_per_second`, `seconds`;
-    after training: `test/<score>` and `test/loss`.
+    after training: `test/<score>` and `test/loss`. If weights are averaged, also `val/ema_loss` and so on; `momentum`
+    and `weight_decay` if they follow a schedule.
     """
 
     def __init__(
@@ -90,6 +80,7 @@ class TaskModule(LightningModule):
         if pretrained:
             pretrained.apply(self.net)
             freeze(self.net, config.pretrained.freeze)
+        self.average = Average.of(self.net, config.optim)
         self.history: History = []
         self.clock = clock or Clock()
         self.has_started = False  # whether everything is restored
@@ -109,21 +100,27 @@ class TaskModule(LightningModule):
             self.net.get_submodule(part).eval()
         return self
 
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The network and its average, if there is one, by what the names of their numbers begin with."""
+        return {"": self.net} | ({"ema_": self.average.net} if self.average else {})
+
     def on_train_start(self) -> None:
         """Build the steps, now that network, optimiser and checkpoint are on the device."""
         self.train()
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        self.optimizer, self.lr = optimizer, math.nan  # a resumed run sets the rate, too
-        self.totals, self.evaluated = Totals(self.task, self.device), Totals(self.task, self.device)
+        self.optimizer, self.rates = optimizer, Rates(math.nan, math.nan, math.nan)  # a resumed run sets them, too
+        self.totals = Totals(self.task, self.device)
         recorder = GraphCapture() if self.runtime.graphs else None
         weights = None if self.class_weights is None else self.class_weights.to(self.device)
         self.take_step = training_step(
-            self.net, optimizer, self.config.optim, self.totals, self.runtime, recorder, weights
+            self.net, optimizer, self.config.optim, self.totals, self.runtime, recorder, weights, self.average
         )
         self.has_started = True
-        evaluation = EvaluationStep(self.net, self.evaluated)
-        self.evaluate: Step = GraphedStep(evaluation, recorder) if recorder else evaluation
+        self.evaluated = {name: Totals(self.task, self.device) for name in self.networks}
+        evaluations = [EvaluationStep(net, self.evaluated[name]) for name, net in self.networks.items()]
+        self.evaluate: list[Step] = [GraphedStep(one, recorder) if recorder else one for one in evaluations]
 
     def on_train_end(self) -> None:
         """Free the graphs and their memory.
@@ -147,10 +144,10 @@ class TaskModule(LightningModule):
         self.num_images += len(labels)
         size = self.config.optim.batch_size
         for images_BCHW, labels_B in zip(images.split(size), labels.split(size), strict=True):
-            lr = learning_rate(self.config.optim, self.global_step, self.total_steps)
-            if lr != self.lr:  # a GPU launches a kernel for each change
-                self.lr = lr
-                set_learning_rate(self.optimizer, lr)
+            now = rates(self.config.optim, self.global_step, self.total_steps, self.history)
+            if now != self.rates:  # a GPU launches a kernel for each change
+                self.rates = now
+                set_rates(self.optimizer, now)
             self.take_step(images_BCHW, labels_B)
             count_step(self.trainer)
             if not self.has_compiled:
@@ -168,29 +165,34 @@ class TaskModule(LightningModule):
                 "step": self.global_step,
                 "train/loss": loss,
                 f"train/{self.score}": score,
-                "val/loss": None,
-                f"val/{self.score}": None,
-                "lr": self.lr,
+                **{f"val/{name}{what}": None for name in self.networks for what in ("loss", self.score)},
+                "lr": self.rates.lr,
                 "images_per_second": self.num_images / seconds,
             }
+            optim = self.config.optim
+            self.epoch_record |= {"momentum": self.rates.momentum} if optim.cycles_momentum else {}
+            self.epoch_record |= {"weight_decay": self.rates.decay} if optim.decay_changes else {}
 
     def on_validation_epoch_start(self) -> None:
         self.clock.switch("validation")
-        self.evaluated.reset()
+        for totals in self.evaluated.values():
+            totals.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.evaluate(*batch)
+        for evaluate in self.evaluate:
+            evaluate(*batch)
 
     def on_validation_epoch_end(self) -> None:
-        loss, score = self.evaluated.means()
-        self.epoch_record |= {"val/loss": loss, f"val/{self.score}": score}
+        for name, totals in self.evaluated.items():
+            loss, score = totals.means()
+            self.epoch_record |= {f"val/{name}loss": loss, f"val/{name}{self.score}": score}
         self.clock.switch("other")
 
     def on_train_epoch_end(self) -> None:
         """Record and log the epoch. Raises Diverged when a loss is not finite."""
         record = self.epoch_record
-        for name in ("train/loss", "val/loss"):
-            value = record[name]
+        for name in ("train/loss", "val/loss", "val/ema_loss"):
+            value = record.get(name)
             if value is not None and not math.isfinite(value):
                 raise Diverged(f"{name} is {value} in epoch {record['epoch']}")
         record["seconds"] = time.perf_counter() - self.epoch_start
@@ -212,10 +214,13 @@ class TaskModule(LightningModule):
     def on_test_epoch_start(self) -> None:
         parts = self.trainer.num_test_batches
         self.tested = [DetailedTotals(self.task, self.device, self.num_kept) for _ in parts]
+        self.tested_average = Totals(self.task, self.device)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Run eagerly: a test takes place once, so recording it would not pay off."""
         EvaluationStep(self.net, self.tested[dataloader_idx])(*batch)
+        if self.average and dataloader_idx == 0:  # the test part
+            EvaluationStep(self.average.net, self.tested_average)(*batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the history, and the configuration, mean and std that `load_run` needs.
@@ -224,7 +229,7 @@ class TaskModule(LightningModule):
         """
         for state in checkpoint["optimizer_states"]:
             for group in state["param_groups"]:
-                group["lr"] = self.lr * group.get("lr_factor", 1.0)
+                group["lr"] = self.rates.lr * group.get("lr_factor", 1.0)
         checkpoint["history"] = self.history
         checkpoint["wall"] = self.clock.read()
         checkpoint["resnet_lab"] = self.hyper_parameters

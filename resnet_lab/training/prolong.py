@@ -1,9 +1,10 @@
-"""More epochs: a run begins with those of a shorter, otherwise equal run, if the learning rates are the same."""
+"""More epochs: a run begins with those of a shorter, otherwise equal run, if all steps have the same rates."""
 
 from dataclasses import replace
 from typing import Any
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_stored
@@ -13,9 +14,9 @@ from resnet_lab.rundir.states import State
 from resnet_lab.tasks.load import load_checkpoint
 from resnet_lab.text import plural
 from resnet_lab.training.checkpoint import Snapshot, save
-from resnet_lab.training.module import best_epoch
+from resnet_lab.training.history import best_epoch
 from resnet_lab.training.resume import continuable
-from resnet_lab.training.schedule import learning_rate
+from resnet_lab.training.schedule import rates
 
 
 def beginning(config: Config, directory: RunDirectory) -> tuple[Snapshot | None, str]:
@@ -37,8 +38,8 @@ def beginning(config: Config, directory: RunDirectory) -> tuple[Snapshot | None,
             facts = {"run": str(name), "epochs": len(checkpoint["history"]), "step": checkpoint["global_step"]}
             return _as_own(checkpoint, config, facts), ""
         reasons.append(
-            f"this run starts at epoch 1, since optim.schedule={config.optim.schedule.name} gives its first {epochs} "
-            f"other learning rates than those of {shorter.path}; pretrained.run={shorter.path} would use its weights"
+            f"this run starts at epoch 1, since {_schedules(config.optim)} gives its first {epochs} "
+            f"other rates than those of {shorter.path}; pretrained.run={shorter.path} would use its weights"
         )
     return None, reasons[0] if reasons else ""
 
@@ -78,12 +79,17 @@ def _is_same(shorter: RunDirectory, config: Config, epochs: int) -> bool:
 
 
 def _same_rates(checkpoint: Snapshot, shorter: Config, longer: Config) -> bool:
-    """Return whether all steps up to a checkpoint have the learning rate that they have in the longer run."""
-    steps = checkpoint["global_step"]
-    per_epoch = steps // len(checkpoint["history"])
+    """Return whether all steps up to a checkpoint have the rates, momentum and decay included, of the longer run."""
+    steps, history = checkpoint["global_step"], checkpoint["history"]
+    per_epoch = steps // len(history)
     total, longer_total = (per_epoch * config.trainer.max_epochs for config in (shorter, longer))
-    optim = longer.optim
-    return all(learning_rate(optim, step, total) == learning_rate(optim, step, longer_total) for step in range(steps))
+    optim = longer.optim  # a plateau depends on the history alone, whichever part of it
+    return all(rates(optim, step, total, history) == rates(optim, step, longer_total, history) for step in range(steps))
+
+
+def _schedules(optim: OptimConfig) -> str:
+    decay = f" with optim.decay_schedule={optim.decay_schedule.kind.name}" if optim.decay_changes else ""
+    return f"optim.schedule={optim.schedule.kind.name}{decay}"
 
 
 def _as_own(checkpoint: Snapshot, config: Config, continued_from: dict[str, Any]) -> Snapshot:

@@ -19,7 +19,7 @@ from resnet_lab.config.tasks import Scoring
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.json_schemas import SCHEMA_VERSION
-from resnet_lab.training.module import History, best_epoch
+from resnet_lab.training.history import History, best_epoch
 from resnet_lab.training.predictions import Arrays
 from resnet_lab.training.runtime import Runtime
 from resnet_lab.version import __version__
@@ -35,6 +35,12 @@ class Tested:
     score: float
     details: dict[str, Any]  # further scores, as the task gives them
     per_image: list[Arrays]  # of the test images and, if there are any, of the validation images
+    averaged: tuple[float, float] | None = None  # loss and score of the averaged weights, if there are any
+
+    def numbers(self, score: str) -> dict[str, float]:
+        """Return `loss`, `<score>`, and `ema_loss` and `ema_<score>` of the averaged weights."""
+        values = {"loss": self.loss, score: self.score}
+        return values | (dict(zip(("ema_loss", f"ema_{score}"), self.averaged, strict=True)) if self.averaged else {})
 
 
 def collect(
@@ -84,10 +90,13 @@ def collect(
 
 
 def _epoch(record: dict[str, float | None], test: Tested, score: str) -> dict[str, float | None]:
-    """Return `epoch`, `train_loss`, `train_<score>`, `val_loss`, … of an epoch; None where they are not finite."""
-    keys = ["epoch", *(f"{part}/{what}" for part in ("train", "val") for what in ("loss", score))]
+    """Return `epoch`, `train_loss`, `train_<score>`, `val_loss`, … of an epoch; None where they are not finite.
+
+    Those of averaged weights are `val_ema_loss`, … .
+    """
+    keys = ["epoch", *(name for name in record if name.startswith(("train/", "val/")))]
     values = {key.replace("/", "_"): record[key] for key in keys}
-    values |= {"test_loss": test.loss, f"test_{score}": test.score}
+    values |= {f"test_{name}": value for name, value in test.numbers(score).items()}
     return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
 
 
@@ -129,7 +138,12 @@ def scores(result: dict[str, Any], with_test: bool = True) -> str:
 
     def words(epoch: dict[str, Any]) -> str:
         shown = names if with_test else names[:1]
-        return ", ".join(f"{parts[name]} {scoring.score} {scoring.text(epoch[name])}" for name in shown)
+        return ", ".join(f"{parts[name]} {scoring.score} {number(epoch, name)}" for name in shown)
+
+    def number(epoch: dict[str, Any], name: str) -> str:
+        averaged = epoch.get(name.replace("_", "_ema_", 1))
+        of_average = "" if averaged is None else f" ({scoring.text(averaged)} with averaged weights)"
+        return scoring.text(epoch[name]) + of_average
 
     text = f"{words(last)} (last epoch, {last['epoch']})"
     if best:

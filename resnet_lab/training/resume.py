@@ -14,8 +14,8 @@ from resnet_lab.rundir.identity import differences
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.load import load_checkpoint, network_weights
 from resnet_lab.tasks.pretrained import freeze, lr_factors
-from resnet_lab.training.module import best_epoch
-from resnet_lab.training.schedule import STATES, build_optimizer
+from resnet_lab.training.history import best_epoch
+from resnet_lab.training.optimizer import STATES, build_optimizer
 
 
 def continuable(config: Config, directory: RunDirectory) -> dict[str, Any]:

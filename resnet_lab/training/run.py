@@ -23,10 +23,11 @@ from resnet_lab.text import plural, shares
 from resnet_lab.training.advice import advice
 from resnet_lab.training.checkpoint import Checkpoints
 from resnet_lab.training.clock import Clock
+from resnet_lab.training.history import best_epoch
 from resnet_lab.training.lightning import EventLogger, make_trainer
 from resnet_lab.training.limit import TimeLimit
 from resnet_lab.training.log import log, log_to
-from resnet_lab.training.module import Diverged, TaskModule, best_epoch
+from resnet_lab.training.module import Diverged, TaskModule
 from resnet_lab.training.predictions import num_kept, store, what_is_left_out
 from resnet_lab.training.preflight import check, check_images
 from resnet_lab.training.prolong import beginning, copy_beginning
@@ -219,7 +220,7 @@ class Job:
                 checkpoints.finish()
         history = module.history
         test_last = self._test(trainer, module, data)
-        scalars = {"test/loss": test_last.loss, f"test/{module.score}": test_last.score}
+        scalars = {f"test/{name}": value for name, value in test_last.numbers(module.score).items()}
         logger.log_metrics(scalars, step=module.global_step)
         test_best: Tested | None = None
         if best_epoch(history, module.score):
@@ -240,5 +241,6 @@ class Job:
         loss, score = test.means()
         if not math.isfinite(loss):  # the very last steps diverged
             raise Diverged(f"test/loss is {loss} after epoch {len(module.history)}")
+        averaged = module.tested_average.means() if module.average else None
         details = {} if test.counts is None else module.task.details(test.counts.cpu().numpy(), data.source.classes)
-        return Tested(loss, score, details, per_image)
+        return Tested(loss, score, details, per_image, averaged)

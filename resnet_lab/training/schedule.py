@@ -1,97 +1,115 @@
-"""The learning rate and the optimiser that an `OptimConfig` describes."""
+"""What changes from step to step: learning rate, momentum and weight decay, as an `OptimConfig` describes them.
+
+Nothing here has a state: the step, or for `plateau` the history, determines everything, so resuming is exact.
+"""
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any, assert_never
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple, assert_never
 
-import torch
-from torch import Tensor, nn
-
-from resnet_lab.config.enums import Optimizer, Schedule
+from resnet_lab.config.enums import Schedule, Warmup
 from resnet_lab.config.optim import OptimConfig
+from resnet_lab.config.schedule import ScheduleConfig
+from resnet_lab.training.history import Record
 
-# What an optimiser keeps for each parameter: tensors of its shape, but for `step`, a single number.
-STATES = {
-    Optimizer.sgd: {"momentum_buffer"},
-    Optimizer.adam: {"step", "exp_avg", "exp_avg_sq"},
-    Optimizer.adamw: {"step", "exp_avg", "exp_avg_sq"},
-}
+THRESHOLD = 1e-4  # a number must fall by this share of itself to count as lower, as in torch's ReduceLROnPlateau
 
 
-def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
-    """Return the learning rate of iteration `step` (from 0) of `total_steps`. It has no state, so resuming is exact.
+class Rates(NamedTuple):
+    """The numbers of one step; `momentum` is the first beta of Adam."""
 
-    `step` is the schedule of arXiv:1512.03385, section 4.2: constant between milestones, after a warm-up at a constant
-    rate. `cosine` decays from lr after the warm-up to 0 at the end (arXiv:1608.03983, without restarts).
+    lr: float
+    momentum: float
+    decay: float
+
+
+def rates(optim: OptimConfig, step: int, total_steps: int, history: Sequence[Record] = ()) -> Rates:
+    """Return the rates of iteration `step` (from 0) of `total_steps`, after the epochs in `history`."""
+    decay = optim.weight_decay
+    if optim.decay_changes:
+        decay *= factor(optim.decay_schedule, step, total_steps)
+    return Rates(learning_rate(optim, step, total_steps, history), _momentum(optim, step, total_steps), decay)
+
+
+def learning_rate(optim: OptimConfig, step: int, total_steps: int, history: Sequence[Record] = ()) -> float:
+    """Return the learning rate of iteration `step` (from 0) of `total_steps`.
+
+    The warm-up comes first, at a constant rate as in arXiv:1512.03385, section 4.2, or linearly up to lr. `cosine`
+    begins after it, other schedules count all steps.
     """
-    if step < optim.warmup_iterations:
-        return optim.warmup_lr
-    match optim.schedule:
+    warmup = optim.warmup_iterations
+    if step < warmup:
+        rise = step / warmup if optim.warmup is Warmup.linear else 0.0
+        return optim.warmup_lr + (optim.lr - optim.warmup_lr) * rise
+    schedule = optim.schedule
+    if schedule.kind is Schedule.cosine:
+        return optim.lr * factor(schedule, step - warmup, total_steps - warmup)
+    if schedule.kind is Schedule.plateau:
+        values = [record[schedule.watch] for record in history]
+        return optim.lr * plateau([value for value in values if value is not None], schedule)
+    return optim.lr * factor(schedule, step, total_steps)
+
+
+def factor(schedule: ScheduleConfig, step: int, total_steps: int) -> float:
+    """Return the factor of a schedule other than `plateau` at iteration `step` (from 0) of `total_steps`."""
+    match schedule.kind:
         case Schedule.step:
-            factor = 1.0
-            for milestone, lr_factor in sorted(zip(optim.milestones, optim.lr_factors, strict=True)):
-                if step >= (milestone * total_steps if milestone < 1 else milestone):
-                    factor = lr_factor
-            return optim.lr * factor
-        case Schedule.cosine:
-            progress = (step - optim.warmup_iterations) / max(1, total_steps - optim.warmup_iterations)
-            return optim.lr * 0.5 * (1 + math.cos(math.pi * progress))
+            passed = [factor for begin, factor in _points(schedule, total_steps) if step >= begin]
+            return passed[-1] if passed else 1.0
+        case Schedule.linear:
+            points = [(0.0, 1.0), *_points(schedule, total_steps)]
+            for (begin, before), (end, after) in pairwise(points):
+                if step < end:
+                    return before + (after - before) * (step - begin) / (end - begin)
+            return points[-1][1]
+        case Schedule.cosine:  # arXiv:1608.03983, without restarts
+            return _cosine(1.0, schedule.floor, step / max(1, total_steps))
+        case Schedule.one_cycle:
+            return _cycle(schedule, schedule.start, 1.0, schedule.end, step, total_steps)
         case Schedule.constant:
-            return optim.lr
+            return 1.0
+        case Schedule.plateau:
+            raise ValueError("a plateau has no factor without a history")
         case _:
-            assert_never(optim.schedule)
+            assert_never(schedule.kind)
 
 
-def build_optimizer(
-    optim: OptimConfig, net: nn.Module, lr_factors: Mapping[str, float] | None = None
-) -> torch.optim.Optimizer:
-    """Build the optimiser for all parameters of the network that are not frozen, with fused kernels.
-
-    `lr_factors` multiply the learning rate of the parameters of these names.
-    """
-    groups = _groups(optim, net, lr_factors or {})
-    lr, decay, betas = optim.lr, optim.weight_decay, (optim.betas[0], optim.betas[1])
-    match optim.name:
-        case Optimizer.sgd:
-            momentum, nesterov = optim.momentum, optim.nesterov
-            return torch.optim.SGD(groups, lr, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
-        case Optimizer.adam:
-            return torch.optim.Adam(groups, lr, betas, weight_decay=decay, fused=True)
-        case Optimizer.adamw:
-            return torch.optim.AdamW(groups, lr, betas, weight_decay=decay, fused=True)
-        case _:
-            assert_never(optim.name)
-
-
-def _groups(optim: OptimConfig, net: nn.Module, lr_factors: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Group parameters by the factor of their learning rate and by whether they decay, the largest factor first."""
-    members: defaultdict[tuple[float, bool], list[nn.Parameter]] = defaultdict(list)
-    for name, parameter in net.named_parameters():
-        if parameter.requires_grad:
-            decays = optim.decay_all or parameter.ndim > 1  # vectors are BatchNorm's parameters and biases
-            members[lr_factors.get(name, 1.0), decays].append(parameter)
-    groups = []
-    for lr_factor, decays in sorted(members, reverse=True):
-        group: dict[str, Any] = {"params": members[lr_factor, decays]}
-        group |= {} if decays else {"weight_decay": 0.0}
-        groups.append(group | ({} if lr_factor == 1 else {"lr_factor": lr_factor}))
-    return groups
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the rate of the next step. A tensor, as from `make_recordable`, is changed in place."""
-    for group in optimizer.param_groups:
-        rate = lr * group.get("lr_factor", 1.0)
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
+def plateau(values: Sequence[float], schedule: ScheduleConfig) -> float:
+    """Return the factor after epochs with these values, which torch's ReduceLROnPlateau would have reached."""
+    factor, best, waited = 1.0, math.inf, 0
+    for value in values:
+        if value < best * (1 - THRESHOLD):
+            best, waited = value, 0
         else:
-            group["lr"] = rate
+            waited += 1
+        if waited > schedule.patience:
+            factor, waited = max(factor * schedule.factor, schedule.floor), 0
+    return factor
 
 
-def make_recordable(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-    """Keep everything that changes between steps on the device, so that a CUDA graph of a step stays valid."""
-    for group in optimizer.param_groups:
-        group["lr"] = torch.tensor(float(group["lr"]), device=device)
-        if "capturable" in group:  # Adam and AdamW count their steps
-            group["capturable"] = True
+def _momentum(optim: OptimConfig, step: int, total_steps: int) -> float:
+    """Return momentum or first beta: in one cycle, as low as the learning rate is high."""
+    if optim.cycles_momentum:
+        low, high = optim.cycle_momentum
+        return _cycle(optim.schedule, high, low, high, step, total_steps)
+    return optim.betas[0] if optim.is_adam else optim.momentum
+
+
+def _points(schedule: ScheduleConfig, total_steps: int) -> list[tuple[float, float]]:
+    """Return (step, factor) at each milestone, in order. Rounded, since 0.7 * 10 is a little more than 7."""
+    steps = [round(m * total_steps, 6) if m <= 1 else m for m in schedule.milestones]
+    return sorted(zip(steps, schedule.factors, strict=True), key=lambda point: point[0])
+
+
+def _cycle(schedule: ScheduleConfig, start: float, middle: float, end: float, step: int, total_steps: int) -> float:
+    """Return a value of a cycle with the two phases of torch's OneCycleLR."""
+    peak, last = schedule.rise * total_steps - 1, total_steps - 1
+    if peak > 0 and step <= peak:
+        return _cosine(start, middle, step / peak)
+    return _cosine(middle, end, (step - peak) / (last - peak))
+
+
+def _cosine(start: float, end: float, progress: float) -> float:
+    """Return the value of half a cosine from start to end, whose progress is 0 to 1."""
+    return end + (start - end) * (0.5 * (1 + math.cos(math.pi * progress)))

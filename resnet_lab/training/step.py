@@ -14,6 +14,7 @@ from torch.func import functional_call
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.model.layers import BatchNorm
 from resnet_lab.tasks.base import Task
+from resnet_lab.training.average import Average
 
 Forward = Callable[[Tensor], Tensor]  # images (B, C, H, W) → outputs (B, …)
 
@@ -46,7 +47,8 @@ class Totals:
 class TrainingStep:
     """Forward, loss, backward, clipping and update for one mini-batch; loss and penalty are added to `totals`.
 
-    If `compiled` is given, it computes full mini-batches. A smaller one is not compiled: `net` itself computes it.
+    The new weights are taken into the `average`, if there is one. If `compiled` is given, it computes full
+    mini-batches. A smaller one is not compiled: `net` itself computes it.
     """
 
     def __init__(
@@ -57,9 +59,12 @@ class TrainingStep:
         totals: Totals,
         class_weights: Tensor | None = None,
         compiled: Forward | None = None,
+        average: Average | None = None,
     ) -> None:
         self.net, self.optimizer, self.optim, self.totals = net, optimizer, optim, totals
-        self.forward, self.compiled = OneCast(net), compiled
+        self.forward, self.compiled, self.average = OneCast(net), compiled, average
+        if average:
+            average.follow(net)
         # Passed only if there are any: a user's task may not accept `weights`.
         self.weights = {} if class_weights is None else {"weights": class_weights}
         norms = [module for module in net.modules() if isinstance(module, BatchNorm)]
@@ -83,6 +88,8 @@ class TrainingStep:
         self.optimizer.step()
         if self.counters:
             torch._foreach_add_(self.counters, 1)
+        if self.average:
+            self.average.update()
         self.totals.add(loss, outputs, targets)
 
     def state(self) -> Iterator[Tensor]:
@@ -90,6 +97,9 @@ class TrainingStep:
         yield from self.net.parameters()
         yield from self.net.buffers()
         yield from self.totals.state()
+        if self.average:
+            yield from self.average.parameters()
+            yield from self.average.buffers()
         for kept in self.optimizer.state.values():
             yield from (value for value in kept.values() if isinstance(value, Tensor))
 

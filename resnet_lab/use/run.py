@@ -129,8 +129,8 @@ def _record(stored: StoredRun) -> dict[str, Any]:
     result = stored.result
     record: dict[str, Any] = {"path": str(stored.path), "state": stored.state.value, "name": stored.config.name}
     record |= canonical(stored.config)
-    for part in ("train", "val", "test") if result else ():
-        name = f"{part}_{Scoring.of(result).score}"
-        for when in ("last", "best"):
-            record[f"{when}.{name}"] = (result[when] or {}).get(name)
+    for name in result["last"] if result else ():
+        if name.endswith(f"_{Scoring.of(result).score}"):
+            for when in ("last", "best"):
+                record[f"{when}.{name}"] = (result[when] or {}).get(name)
     return record | {name: result.get(name) for name in NUMBERS}

@@ -26,7 +26,7 @@ REFUSED = {
     "optim.lr=true": "optim.lr must be a number, got True",
     "optim.lr=nan": "optim.lr must be at least 0, got nan",
     "optim.lr=inf": "optim.lr must be at most 1e+38, got inf",
-    "optim.milestones=0.5": "optim.milestones must be a list, as in [0.5,0.5], got 0.5",
+    "optim.milestones=0.5": "optim.schedule.milestones must be a list, as in [0.5,0.5], got 0.5",
     "epochs=5": "there is no setting epochs; use trainer.max_epochs=5",
     "epochs=5,6": "there is no setting epochs; use trainer.max_epochs=5,6",
     "optim.learning_rate=0.1": "there is no setting optim.learning_rate; use optim.lr=0.1",
@@ -83,7 +83,7 @@ REFUSED = {
     f"data.root={'x' * 5000}": "data.root must have at most 4096 characters, got 5000",
     f"model.units={[1] * 500}": "model.units must have at most 100 entries, got 500",
     f"model.head.hidden={[1] * 500}": "model.head.hidden must have at most 100 entries, got 500",
-    f"optim.milestones={[1] * 500}": "optim.milestones must have at most 100 entries, got 500",
+    f"optim.milestones={[1] * 500}": "optim.schedule.milestones must have at most 100 entries, got 500",
     f"objective={['x'] * 500}": "objective must have at most 100 entries, got 500",
 }
 

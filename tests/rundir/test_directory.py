@@ -72,7 +72,9 @@ def another(value: Any) -> Any:
     return [*value, value[-1]] if value else [1]
 
 
-SETTINGS = [item.name for item in settings_of(load_config())]
+# Weight decay has no plateau, so nothing ever reads these.
+UNREAD = {f"optim.decay_schedule.{name}" for name in ("watch", "patience", "factor")}
+SETTINGS = [item.name for item in settings_of(load_config()) if item.name not in UNREAD]
 OTHERS = {
     "model.unit": "basic",
     "model.shortcut": "zero_pad",
@@ -93,6 +95,7 @@ OTHERS = {
     "trainer.max_time": 2.0,
 }
 OWN = ["data=image_folder", "data.num_classes=2"]
+KINDS = {"floor": "cosine", **dict.fromkeys(("rise", "start", "end"), "one_cycle")}  # that read settings of a schedule
 READERS = {  # what makes something read a setting that nothing reads by default
     "model.resize": ["shortcut=dropout"],
     "model.shortcut_scale": ["shortcut=constant_scaling"],
@@ -100,7 +103,14 @@ READERS = {  # what makes something read a setting that nothing reads by default
     "model.gate_bias": ["shortcut=shortcut_gating"],
     "model.shortcut_dropout": ["shortcut=dropout"],
     "optim.betas": ["optim=adamw"],
+    "optim.eps": ["optim=adamw"],
+    "optim.warmup": ["optim.warmup_iterations=3"],
     "optim.warmup_lr": ["optim.warmup_iterations=3"],
+    "optim.cycle_momentum": ["optim.schedule=one_cycle"],
+    **{f"optim.schedule.{name}": [f"optim.schedule={kind}"] for name, kind in KINDS.items()},
+    **{f"optim.decay_schedule.{name}": [f"optim.decay_schedule={kind}"] for name, kind in KINDS.items()},
+    **{f"optim.decay_schedule.{name}": ["optim.decay_schedule=linear"] for name in ("milestones", "factors")},
+    **{f"optim.schedule.{name}": ["optim.schedule=plateau"] for name in ("watch", "patience", "factor")},
     "augment.flip.p": ["augment.flip.p=0.5"],
     "data.num_images": ["data=fake"],
     "data.root": OWN,

@@ -426,6 +426,11 @@ def test_a_run_without_a_record_gets_one_and_says_so_once(home: Home, said: list
         del stored["data"][name]
     augment = stored.pop("augment")
     stored["data"] |= {"pad": augment["crop"]["pad"], "flip": augment["flip"]["p"] > 0}
+    optim = stored["optim"]
+    for name in ("decayed", "decay_schedule", "cycle_momentum", "eps", "warmup", "ema"):
+        del optim[name]
+    schedule = optim.pop("schedule")
+    optim |= {"schedule": schedule["kind"], "milestones": schedule["milestones"], "lr_factors": schedule["factors"]}
     del stored["settings_version"], stored["written_by"]
     directory.config_file.write_text(yaml.safe_dump(stored, sort_keys=False))
     shutil.move(directory.path.parent, directory.path.parent.with_name("data.root=pets,units=n1"))

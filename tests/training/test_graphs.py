@@ -23,7 +23,6 @@ pytestmark = pytest.mark.usefixtures("emulated")
 CHANGES = (
     "units=n1",
     "optim.lr=0.125",
-    "optim.schedule=step",
     "optim.lr_factors=[0.5,0.25]",
     "optim.batch_size=10",  # four whole mini-batches an epoch, and one of 8 images
     "trainer.max_epochs=2",
@@ -35,7 +34,7 @@ DROPOUT = (*CHANGES, "shortcut=dropout")
 # Every shortcut, with whatever else changes a step. The lengths differ, so that most pairs occur.
 SELECTION = zip(
     SHORTCUTS,
-    cycle(["optim=sgd", "optim=sgd optim.nesterov=true", "optim=adam optim.lr=0.0078125", "optim=adamw"]),
+    cycle(["optim=sgd", "optim=sgd optim.nesterov=true", "optim=adam optim.lr=0.0078125", "optim=adamw", "optim=sgdw"]),
     cycle(["head=linear", "head=mlp", "head=latent"]),
     cycle([f"trainer.precision={precision}" for precision in ("32", "bf16", "bf16", "32", "bf16")]),
     cycle([f"optim.clip_norm={norm}" for norm in (0.5, 0)]),
@@ -105,6 +104,13 @@ def test_a_replayed_run_continues(lab: Lab, captures: list[CountingCapture]):
     assert_eager(lab, *DROPOUT)
     former, later = captures
     assert former.recorded == later.recorded == dict.fromkeys(SHAPES, 1)  # in one epoch
+
+
+def test_a_replayed_run_averages_and_follows_all_schedules(lab: Lab, captures: list[CountingCapture]):
+    averaged = ("optim.ema=0.75", "optim.decay_schedule=linear", "optim.schedule=one_cycle")
+    lab.run(*CHANGES, *averaged)
+    assert_eager(lab, *CHANGES, *averaged)
+    assert captures[0].recorded == dict.fromkeys(SHAPES[:2], 1) | dict.fromkeys(SHAPES[2:], 2)
 
 
 def test_a_run_whose_step_waits_for_the_device_names_a_way_out(

@@ -7,7 +7,7 @@ from support.lab import TINY, FailsAt, Lab, same_weights, without_times
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.interrupts import RunFailed, TimeUp
 from resnet_lab.training import limit
-from resnet_lab.training.module import out_of_patience
+from resnet_lab.training.history import out_of_patience
 
 pytestmark = pytest.mark.slow
 

@@ -44,7 +44,7 @@ EPOCH = {
 START = {
     "to device: data/images.py ResidentImages.__init__",
     "to device: data/loader.py EvalLoader.__init__",
-    "to device: training/schedule.py make_recordable",
+    "to device: training/optimizer.py make_recordable",
     "to device: training/run.py Job.train",  # Lightning moves the network, and counts batches
     "wait: training/run.py Job.train",
 }

@@ -25,8 +25,9 @@ from resnet_lab.rundir.place import directory_name
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.pretrained import freeze, identified, lr_factors
 from resnet_lab.training import module
+from resnet_lab.training.optimizer import build_optimizer, set_rates
 from resnet_lab.training.runtime import Runtime
-from resnet_lab.training.schedule import build_optimizer, learning_rate, set_learning_rate
+from resnet_lab.training.schedule import rates
 from resnet_lab.training.step import Totals
 
 SMALL = ("units=n1", "data.num_images=32", "data.validation=8", "trainer.max_epochs=1")
@@ -164,7 +165,10 @@ def test_the_directory_is_named_after_the_weights():
         ),
         (["pretrained.freeze=[stem,stacks,head]"], "leaves nothing to train: omit head"),
         (["pretrained.freeze=[head]", "data.num_classes=2"], "head cannot stay as it is, since head.classifier is new"),
-        (["pretrained.checkpoint=first"], "pretrained.checkpoint must be one of last, best, got first"),
+        (
+            ["pretrained.checkpoint=first"],
+            "pretrained.checkpoint must be one of last, best, last_ema, best_ema, got first",
+        ),
         (["pretrained.lr_factor=-1"], "pretrained.lr_factor must be at least 0"),
         (["pretrained.run=/nowhere"], "pretrained.run: /nowhere is not a run directory"),
         (["pretrained.run=null", "pretrained.freeze=[stem]"], "freeze needs a trained network: set pretrained.run"),
@@ -214,7 +218,7 @@ def test_replayed_steps_with_frozen_and_slower_parts_are_the_eager_ones(lab: Lab
         optimizer = build_optimizer(config.optim, net, lr_factors(net, config.pretrained, ["head.classifier"]))
         step = module.training_step(net, optimizer, config.optim, totals, Runtime.resolve(config, 1), capture)
         for number in range(3):
-            set_learning_rate(optimizer, learning_rate(config.optim, number, 3))
+            set_rates(optimizer, rates(config.optim, number, 3))
             step(torch.randn(10, *config.data.image_shape), torch.arange(10) % 3)
         return net.state_dict(), optimizer.state_dict()["state"], totals.means()
 

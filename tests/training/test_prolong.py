@@ -101,7 +101,7 @@ def test_only_where_the_learning_rates_are_equal(
     lab.run(*short)
     result = lab.run(*long)
     assert (result["continued_from"] is not None) is possible
-    why = f"gives its first 1 epoch other learning rates than those of {lab.directory(*short).path}"
+    why = f"gives its first 1 epoch other rates than those of {lab.directory(*short).path}"
     assert (why in said.text) is not possible
 
 

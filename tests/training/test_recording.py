@@ -15,8 +15,9 @@ from resnet_lab.config.compose import load_config
 from resnet_lab.model.shortcuts import Dropout
 from resnet_lab.tasks.base import task_of
 from resnet_lab.training import graphs, module
+from resnet_lab.training.optimizer import build_optimizer, make_recordable, set_rates
 from resnet_lab.training.runtime import Runtime
-from resnet_lab.training.schedule import build_optimizer, make_recordable, set_learning_rate
+from resnet_lab.training.schedule import Rates
 from resnet_lab.training.step import Totals, TrainingStep
 
 pytestmark = pytest.mark.usefixtures("emulated")
@@ -34,7 +35,7 @@ def trained(capture: CountingCapture | None) -> Any:
     optimizer = build_optimizer(CONFIG.optim, net)
     step = module.training_step(net, optimizer, CONFIG.optim, totals, Runtime.resolve(CONFIG, 1), capture)
     for number in range(4):
-        set_learning_rate(optimizer, 0.5**number)
+        set_rates(optimizer, Rates(0.5**number, 0.9, 1e-4))
         step(torch.randn(10, *CONFIG.data.image_shape), torch.arange(10) % 3)
     return net.state_dict(), optimizer.state_dict()["state"], totals.means()
 
@@ -143,6 +144,6 @@ def test_learning_rates_of_a_recordable_optimizer_stay_in_their_place(kind: Any)
     make_recordable(optimizer, torch.device("cpu"))
     [group] = optimizer.param_groups
     place = group["lr"].data_ptr()
-    set_learning_rate(optimizer, 0.25)
+    set_rates(optimizer, Rates(0.25, 0, 0))
     assert (group["lr"].item(), group["lr"].data_ptr()) == (0.25, place)
     assert group.get("capturable", True)

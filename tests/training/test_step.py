@@ -13,7 +13,7 @@ from resnet_lab.config.enums import Activation
 from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import task_of
-from resnet_lab.training.schedule import build_optimizer
+from resnet_lab.training.optimizer import build_optimizer
 from resnet_lab.training.step import EvaluationStep, OneCast, Totals, TrainingStep
 
 CPU = torch.device("cpu")
