@@ -10,7 +10,7 @@ from typing import Any
 
 from resnet_lab import load_config
 from resnet_lab.config.groups import options
-from resnet_lab.config.published import published
+from resnet_lab.config.published import published, recipe_differences
 from resnet_lab.tasks.cost import measure
 
 ROOT = Path(__file__).parents[1]
@@ -24,13 +24,21 @@ Rows = dict[str, dict[str, Any]]
 def row(name: str) -> dict[str, Any]:
     """What is measured and published of an experiment."""
     config = load_config(f"+experiment={name}")
-    paper = published(config)
     return {
         "data": config.data.name,
         "image_shape": list(config.data.image_shape),
         **measure(config).totals(),
-        "published_error": paper.error if paper else None,
+        "published_error": published_error(name),
     }
+
+
+def published_error(name: str) -> float | None:
+    """The error of the paper whose network and recipe an experiment has, apart from the validation images."""
+    config = load_config(f"+experiment={name}")
+    paper = published(config)
+    if paper is None or recipe_differences(load_config(f"+experiment={name}", "data.validation=0"), paper):
+        return None
+    return paper.error
 
 
 def table(rows: Rows) -> str:
