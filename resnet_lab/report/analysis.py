@@ -213,10 +213,10 @@ def basis(analyses: Iterable[Analysis]) -> str:
     return BASIS.format(units=units[0].upper() + units[1:], score=score, procedure=" ".join(procedures))
 
 
-def score(run: StoredRun, measure: str) -> float | None:
-    """Return one of MEASURES for a run; None if it is not a finite number."""
+def score(run: StoredRun, measure: str, prefix: str = "") -> float | None:
+    """Return one of MEASURES for a run, with "ema_" of its averaged weights; None if it is not a finite number."""
     part, when = measure.split("_")
-    value = (run.result[when] or {}).get(f"{part}_{Scoring.of(run.result).score}")
+    value = (run.result[when] or {}).get(f"{part}_{prefix}{Scoring.of(run.result).score}")
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
