@@ -18,6 +18,7 @@ from resnet_lab.bench.__main__ import parser as bench_parser
 from resnet_lab.command import VERBS
 from resnet_lab.config.canonical import all_settings
 from resnet_lab.config.compose import load_config
+from resnet_lab.config.enums import Schedule
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.migrations import MIGRATIONS
 from resnet_lab.dashboard import parser as dashboard_parser
@@ -177,6 +178,13 @@ def test_every_sweep_recipe_data_set_and_experiment_is_in_the_docs():
     ):
         text = (ROOT / "docs" / f"{page}.md").read_text()
         assert {option for option in OPTIONS[group] if f"`{option}`" not in text} == set()
+
+
+def test_every_schedule_is_explained_and_drawn():
+    table, drawing = ((ROOT / name).read_text() for name in ("docs/training.md", "scripts/draw_schedules.py"))
+    for kind in Schedule.__members__:
+        assert f"\n| `{kind}`" in table, kind
+        assert f'"schedule={kind}' in drawing, kind
 
 
 def test_settings_that_the_docs_name_exist():

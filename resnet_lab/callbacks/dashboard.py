@@ -47,7 +47,8 @@ class Dashboard(Observer):
         for hparam_summary in (_marked(experiment), *session):
             writer.file_writer.add_summary(hparam_summary, 0)
         charts = {task.label(task.score): task.score, "loss": "loss"}
-        tags = {title: [tag(f"train/{name}"), tag(f"val/{name}")] for title, name in charts.items()}
+        parts = ("train/", "val/", *(["val/ema_"] if self.config.optim.ema else []))
+        tags = {title: [tag(f"{part}{name}") for part in parts] for title, name in charts.items()}
         lines = {title: ["Multiline", pair] for title, pair in tags.items()}
         writer.add_custom_scalars({"training and validation": lines})
 

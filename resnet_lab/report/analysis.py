@@ -194,10 +194,10 @@ def labels(scoring: Scoring) -> dict[str, str]:
     return {measure: scoring.label(title.format(score=scoring.score)) for measure, title in MEASURES.items()}
 
 
-def score(run: StoredRun, measure: str) -> float | None:
-    """Return one of MEASURES for a run; None if it is not a finite number."""
+def score(run: StoredRun, measure: str, prefix: str = "") -> float | None:
+    """Return one of MEASURES for a run, with "ema_" of its averaged weights; None if it is not a finite number."""
     part, when = measure.split("_")
-    value = (run.result[when] or {}).get(f"{part}_{Scoring.of(run.result).score}")
+    value = (run.result[when] or {}).get(f"{part}_{prefix}{Scoring.of(run.result).score}")
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 

@@ -16,6 +16,7 @@ from resnet_lab.report.collect import Collected
 from resnet_lab.report.details import details
 from resnet_lab.report.sentences import basis
 from resnet_lab.report.statistics.procedures import Difference
+from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import short_number, visible
 
 PARTS = {"test": "test", "val": "validation"}  # in headings
@@ -223,7 +224,12 @@ def _groups(analysis: Analysis, out: Path) -> Iterator[dict[str, Any]]:
             "published_error": row.published,
             "missing": row.group.missing,
             "runs": [
-                {"run": block, "path": relpath(run.path, out), **{measure: score(run, measure) for measure in MEASURES}}
+                {"run": block, "path": relpath(run.path, out), **{m: score(run, m) for m in MEASURES}, **_averaged(run)}
                 for block, run in row.group.runs.items()
             ],
         }
+
+
+def _averaged(run: StoredRun) -> dict[str, float]:
+    """Return the scores of the averaged weights of a run; none if it did not average them."""
+    return {f"{m}_ema": value for m in MEASURES if (value := score(run, m, "ema_")) is not None}

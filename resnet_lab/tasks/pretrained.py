@@ -148,7 +148,10 @@ def _trained(chosen: PretrainedConfig) -> Origin:
 
 def _load(path: Path, checkpoint: Weights) -> Origin:
     if net := published_network(path):
-        require(checkpoint is Weights.last, f"{path} holds published weights, of which there is no best checkpoint")
+        require(
+            checkpoint is Weights.last,
+            f"{path} holds published weights, of which there is no {checkpoint.name} checkpoint",
+        )
         return Origin(net, "", (), weights_digest(net, ["", ()]))
     config, net, classes = load_with_classes(path, checkpoint.name)
     return Origin(net, config.task, classes, weights_digest(net, [config.task, classes]))

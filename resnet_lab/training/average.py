@@ -10,7 +10,7 @@ from resnet_lab.config.optim import OptimConfig
 
 
 class Average(nn.Module):
-    """A copy of a network, in eval mode, whose parameters and buffers average those of the network over its steps.
+    """A copy of a network whose parameters and buffers average those of the network over its steps.
 
     A step keeps the share `decay` of the average, at most (1 + t) / (10 + t) after t steps, so that the initial weights
     are soon forgotten. Whole numbers, such as BatchNorm's counters, are copied.
@@ -21,17 +21,13 @@ class Average(nn.Module):
     def __init__(self, net: nn.Module, decay: float) -> None:
         super().__init__()
         self.decay = decay
-        self.net = copy.deepcopy(net).requires_grad_(False).eval()
+        self.net = copy.deepcopy(net).requires_grad_(False)
         self.steps = nn.Buffer(torch.zeros((), dtype=torch.float64))
 
     @classmethod
     def of(cls, net: nn.Module, optim: OptimConfig) -> Self | None:
         """Return the average that `optim` asks for, from the current weights on; None if it asks for none."""
         return cls(net, optim.ema) if optim.ema else None
-
-    def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode."""
-        return super().train(False)
 
     def follow(self, net: nn.Module) -> None:
         """Average this network from now on. Tensors of both must stay where they are, on one device."""

@@ -102,23 +102,20 @@ class Changing(torch.optim.Optimizer):
                     torch._foreach_mul_(parameters, 1 - lr * self.decay)
                 else:
                     gradients = list(torch._foreach_add(gradients, torch._foreach_mul(parameters, self.decay)))
-            moved = self._adam(parameters, gradients) if self.optim.is_adam else self._sgd(parameters, gradients)
-            torch._foreach_mul_(moved, lr)
-            torch._foreach_sub_(parameters, moved)
+            directions = self._adam(parameters, gradients) if self.optim.is_adam else self._sgd(parameters, gradients)
+            torch._foreach_sub_(parameters, torch._foreach_mul(directions, lr))
 
     def _sgd(self, parameters: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
-        """Update the momentum, and return the directions in new tensors."""
+        """Update the momentum, and return the directions."""
         buffers = self._kept("momentum_buffer", parameters)
         torch._foreach_mul_(buffers, self.momentum)
         torch._foreach_add_(buffers, gradients)
         if not self.optim.nesterov:
-            return [buffer.clone() for buffer in buffers]
-        directions = torch._foreach_mul(buffers, self.momentum)
-        torch._foreach_add_(directions, gradients)
-        return list(directions)
+            return buffers
+        return list(torch._foreach_add(gradients, torch._foreach_mul(buffers, self.momentum)))
 
     def _adam(self, parameters: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
-        """Update the moments, and return the directions in new tensors."""
+        """Update the moments, and return the directions."""
         beta1, beta2 = self.momentum, self.optim.betas[1]
         means, squares = self._kept("exp_avg", parameters), self._kept("exp_avg_sq", parameters)
         steps = self._kept("step", parameters)
@@ -131,9 +128,8 @@ class Changing(torch.optim.Optimizer):
         roots = torch._foreach_sqrt(squares)
         torch._foreach_div_(roots, (1 - beta2**step).sqrt().to(beta1.dtype))
         torch._foreach_add_(roots, self.optim.eps)
-        directions = torch._foreach_div(means, (1 - beta1.double() ** step).to(beta1.dtype))
-        torch._foreach_div_(directions, roots)
-        return list(directions)
+        corrected = torch._foreach_div(means, (1 - beta1.double() ** step).to(beta1.dtype))
+        return list(torch._foreach_div(corrected, roots))
 
     def _kept(self, name: str, parameters: list[Tensor]) -> list[Tensor]:
         """Return what is kept for each parameter; zeros at first, of its shape unless it counts steps."""

@@ -44,7 +44,6 @@ def test_it_is_a_naive_loop_s():
     torch.testing.assert_close(average.net.state_dict(), expected, rtol=1e-12, atol=1e-12)
     assert expected["1.num_batches_tracked"] == 29
     assert kept == 0.6
-    assert not average.train().net.training
     assert Average.of(net, OptimConfig()) is None
 
 
@@ -83,12 +82,15 @@ def test_both_are_tested_and_shown(averaged: Lab, path: Path, tmp_path: Path):
         found = json.loads(evaluated.read_text())["runs"][0]
         assert found["error"] == pytest.approx(numbers["test_ema_error"])
         assert found["nll"] == pytest.approx(numbers["test_ema_loss"], rel=1e-5)
+    assert "eval mode" not in (path / "run.log").read_text()
     ema = f"{result['last']['val_ema_error']:.2f} %"
     assert f" ({ema} with averaged weights)" in scores(result)
     assert f" (ema {ema})" in (path / "run.log").read_text()
     [record] = load_runs(path.parents[2])
     assert record["best.test_ema_error"] == result["best"]["test_ema_error"]
     assert report([str(path.parents[2]), "--out", str(tmp_path)]) == 0
+    [run] = json.loads((tmp_path / "report.json").read_text())["comparisons"][0]["groups"][0]["runs"]
+    assert run["test_best_ema"] == result["best"]["test_ema_error"]
 
 
 def test_an_interrupted_run_ends_with_the_same_average(averaged: Lab, lab: Lab):

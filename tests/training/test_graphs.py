@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("emulated")
 CHANGES = (
     "units=n1",
     "optim.lr=0.125",
+    "optim.schedule=step",
     "optim.lr_factors=[0.5,0.25]",
     "optim.batch_size=10",  # four whole mini-batches an epoch, and one of 8 images
     "trainer.max_epochs=2",

@@ -1,20 +1,23 @@
 import math
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 import torch
 from pytorch_lightning import seed_everything
-from support.lab import FailsAt, Lab, same_weights, scalars
+from support.lab import FailsAt, Lab, same_weights, scalars, without_times
 from torch import Tensor
 from torch.nn import functional as F
 
+from resnet_lab.config.enums import Optimizer, Schedule
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.images import ResidentImages
 from resnet_lab.data.loader import EvalLoader, TrainLoader
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.resnet import ResNetV2
-from resnet_lab.training.schedule import learning_rate
+from resnet_lab.training.optimizer import STATES
+from resnet_lab.training.schedule import rates
 
 pytestmark = pytest.mark.slow
 
@@ -99,20 +102,33 @@ def test_steps_per_call_change_nothing(tmp_path: Path):
         assert [step for step, _ in scalars(path)["loss/train"]] == [5, 10]
 
 
-@pytest.mark.parametrize("schedule", ["step", "cosine", "constant"])
-@pytest.mark.parametrize("optim", ["sgd", "adam", "adamw"])
-def test_every_optimizer_and_schedule(lab: Lab, optim: str, schedule: str):
-    changes = (f"optim={optim}", f"optim.schedule={schedule}", "optim.lr=0.01", "optim.warmup_iterations=1")
+# Every schedule, with a schedule of the decay, and every optimiser.
+RECIPES = zip(Schedule, cycle(Optimizer), cycle(["step", "linear", "one_cycle", "constant", "cosine"]), strict=False)
+
+
+@pytest.mark.parametrize(("schedule", "optim", "decay"), RECIPES)
+def test_a_run_follows_its_schedules_and_resumes_exactly(
+    lab: Lab, tmp_path: Path, schedule: Schedule, optim: Optimizer, decay: str
+):
+    changes = ["stacks=one", "units=n1", f"optim={optim.name}", "optim.weight_decay=0.1", "optim.lr=0.01"]
+    changes += [f"optim.schedule={schedule.name}", f"optim.decay_schedule={decay}", "trainer.max_epochs=4"]
+    changes += ["optim.schedule.patience=0", "optim.schedule.watch=val/error"]
     history = lab.run(*changes)["history"]
-    config = lab.config(*changes)
-    ends = [learning_rate(config.optim, step, 2 * BATCHES) for step in (BATCHES - 1, 2 * BATCHES - 1)]
-    assert [record["lr"] for record in history] == ends
-    assert distance(initial(config), weights(lab, *changes)) > 0
-    assert all(tensor.isfinite().all() for tensor in weights(lab, *changes).values())
-    moments = {"sgd": {"momentum_buffer"}, "adam": {"exp_avg", "exp_avg_sq"}, "adamw": {"exp_avg", "exp_avg_sq"}}
+    config = lab.config(*changes).optim
+    for epoch, record in enumerate(history):
+        expected = rates(config, BATCHES * (epoch + 1) - 1, BATCHES * 4, history[:epoch])
+        assert record["lr"] == expected.lr
+        assert record.get("weight_decay", 0.1) == expected.decay
+        assert record.get("momentum", expected.momentum) == expected.momentum
+    assert len({record["lr"] for record in history}) > 1 or schedule is Schedule.constant
     state = lab.checkpoint(*changes)["optimizer_states"][0]["state"]
-    assert len(state) == len(list(initial(config).parameters()))
-    assert all(set(entry) - {"step"} == moments[optim] for entry in state.values())
+    assert len(state) == len(list(initial(lab.config(*changes)).parameters()))
+    assert all(set(entry) == STATES[optim] for entry in state.values())
+    resumed = Lab(tmp_path / "resumed")
+    with pytest.raises(RunFailed):
+        resumed.run(*changes, callbacks=[FailsAt(2)])
+    assert without_times(resumed.run(*changes)["history"]) == without_times(history)
+    assert same_weights(resumed.checkpoint(*changes), lab.checkpoint(*changes))
 
 
 def test_clipping_bounds_the_step(lab: Lab):

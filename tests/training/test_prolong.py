@@ -92,6 +92,9 @@ def test_the_longest_shorter_run_that_is_done_and_the_same_is_taken(lab: Lab):
         (("optim.milestones=[3]", "optim.lr_factors=[0.1]"), True),
         (("optim.milestones=[0.5]", "optim.lr_factors=[1.0]"), True),
         (("optim.schedule=cosine", "optim.warmup_iterations=2"), True),  # the first epoch is the warm-up
+        (("optim.schedule=constant", "optim.decay_schedule=linear"), False),
+        (("optim.schedule=constant", "optim.decay_schedule=step", "optim.decay_schedule.milestones=[0,3]"), True),
+        (("optim.schedule=plateau",), True),
     ],
 )
 def test_only_where_the_learning_rates_are_equal(
