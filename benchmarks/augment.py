@@ -30,7 +30,7 @@ SLOWEST = {"erasing": ["augment.erasing.value=noise"]}  # of the values that an 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.augment", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=RESULTS / "augment.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "augmentations.json")
     options = parser.parse_args()
     content = facts("benchmarks.augment") | report(options.rounds)
     for name, share in content["share"].items():

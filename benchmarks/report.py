@@ -179,7 +179,7 @@ def packing_table(content: Content) -> list[str]:
 SECTIONS = {
     "profile-cpu": "Where a training step spends its time, on one CPU thread",
     "export-cpu": "Exported networks, on one CPU thread",
-    "augment": "Augmentations, on one CPU thread",
+    "augmentations": "Augmentations, on one CPU thread",
     "startup": "Start-up",
     "own_images": "Own images",
     "scaling": "More images, more layers",
@@ -189,7 +189,7 @@ TABLES = {
     "gpu/fast-kernels": profile_table,
     **{f"gpu/packing-{network}": packing_table for network in packing.NETWORKS},
     "export-cpu": export_table,
-    "augment": augment_table,
+    "augmentations": augment_table,
     "startup": startup_table,
     "own_images": own_images_table,
     "scaling": scaling_table,
