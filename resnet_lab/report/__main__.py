@@ -12,7 +12,10 @@ def parser() -> argparse.ArgumentParser:
     made = command.parser("report")
     where = "directories to search for runs; must precede --by"
     made.add_argument("directories", nargs="+", type=Path, metavar="DIR", help=where)
-    by = "group by these settings only, as in --by shortcut units or --by optim.lr,units; all: by every one that varies"
+    by = (
+        "group by these settings only, as in --by shortcut units or --by optim.lr,units; all: every one that varies; "
+        "name: by the names of runs"
+    )
     made.add_argument("--by", nargs="+", default=[], metavar="AXIS", help=by)
     baseline = "compare with this group instead of the best: its label, or a part of it that no other has"
     made.add_argument("--baseline", metavar="GROUP", help=baseline)

@@ -4,7 +4,6 @@ Any setting can be an axis, if it is asked for; settings that are no axis must b
 the data need not be: they are blocks.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +15,9 @@ from resnet_lab.config.fields import section_settings
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.tasks import Scoring
+from resnet_lab.report.values import Fields, differing, hashed, label, order
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import plural, visible
-
-Value = Any  # a number, a string, None, or a tuple of them
-Fields = dict[str, Value]  # by dotted name
 
 # Sections and settings that must be equal for runs to be compared, unless they are axes.
 COMPARABLE = ("task", "data", "optim", "augment", "trainer.max_batches", "trainer.patience")
@@ -63,14 +60,20 @@ class Comparison:
 def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Comparison]:
     """Sort finished runs into comparisons, and these into groups: by architecture, or only by the settings `by`.
 
-    `all` stands for every setting that varies between the runs, splits of the data apart.
+    `all` stands for every setting that varies between the runs, splits of the data apart. `name` stands for the name of
+    a run, such as that of its experiment, and for the settings that vary among runs of one name.
 
     Runs that start from trained weights are grouped by these as well. Raises ConfigError for an unknown setting.
     """
     runs = list(runs)
     fields = {run.path: _fields(run) for run in runs}
-    chosen = _chosen(by, fields.values())
-    buckets = _comparable(runs, chosen or [])
+    chosen: list[str] | None
+    if [*by] == ["name"]:
+        free, chosen = _chosen(["all"], fields.values()), ["name", *_within_names(runs, fields)]
+        fields = {run.path: _named(run, fields[run.path], chosen) for run in runs}
+    else:
+        free = chosen = _chosen(by, fields.values())
+    buckets = _comparable(runs, free or [])
     told_apart = differing([shared for shared, _ in buckets])
     return [_comparison(_title(shared, told_apart, bucket[0]), bucket, fields, chosen) for shared, bucket in buckets]
 
@@ -96,41 +99,22 @@ def _fields(run: StoredRun) -> Fields:
     return axes(run.config.model) | start | others
 
 
+def _within_names(runs: Iterable[StoredRun], fields: Mapping[Any, Fields]) -> list[str]:
+    """Return the settings that vary among runs of one name, splits of the data apart."""
+    by_name: defaultdict[str, list[Fields]] = defaultdict(list)
+    for run in runs:
+        by_name[run.config.name].append(fields[run.path])
+    return [*dict.fromkeys(name for own in by_name.values() for name in differing(own) if name not in SPLITS)]
+
+
+def _named(run: StoredRun, fields: Fields, chosen: Sequence[str]) -> Fields:
+    """Return the fields of a run that is known by its name: those that were chosen, and splits of the data."""
+    return {"name": run.config.name} | {name: own for name, own in fields.items() if name in (*chosen, *SPLITS)}
+
+
 def is_architecture(name: str) -> bool:
     """Return whether a setting is an axis by default: one of the model, or of the weights it starts from."""
     return name in DEFAULTS or name in FROM_RANDOM
-
-
-def label(fields: Fields) -> str:
-    """Format fields for the user: `shortcut=none units=3`."""
-    return " ".join(f"{name}={text(value)}" for name, value in fields.items())
-
-
-def text(value: Value) -> str:
-    """Format a value as on the command line, without unprintable characters."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, tuple):
-        return ",".join(map(text, value)) or "none"
-    return "none" if value is None else visible(str(value))
-
-
-def order(value: Value) -> tuple[Any, ...]:
-    """Return a sort key for values of mixed types: numbers by size, before strings."""
-    if isinstance(value, int | float):
-        return (0, value)
-    return (1, *(order(v) for v in value)) if isinstance(value, tuple) else (2, text(value))
-
-
-def is_number(value: Value) -> bool:
-    """Return whether a setting's value is a number, and neither true nor false."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def differing(rows: Sequence[Fields]) -> list[str]:
-    """Return the names whose values differ between rows."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return [name for name in names if len({_key(row.get(name)) for row in rows}) > 1]
 
 
 def settings(run: StoredRun, chosen: Iterable[str] = ()) -> Fields:
@@ -149,7 +133,7 @@ def _comparable(runs: list[StoredRun], chosen: Sequence[str]) -> list[tuple[Fiel
     buckets: defaultdict[str, list[tuple[StoredRun, Fields]]] = defaultdict(list)
     for run in runs:
         shared = {name: value for name, value in settings(run, chosen).items() if name not in SPLITS}
-        buckets[_key(shared)].append((run, shared))
+        buckets[hashed(shared)].append((run, shared))
     parted: dict[str, tuple[Fields, list[StoredRun]]] = {}
     for bucket in buckets.values():
         known: defaultdict[int | None, set[str | None]] = defaultdict(set)
@@ -158,7 +142,7 @@ def _comparable(runs: list[StoredRun], chosen: Sequence[str]) -> list[tuple[Fiel
         several = any(len(prints - {None}) > 1 for prints in known.values()) and not DATA.intersection(chosen)
         for run, own in bucket:
             shared = own | {"images": _fingerprint(run)} if several else own
-            parted.setdefault(_key(shared), (shared, []))[1].append(run)
+            parted.setdefault(hashed(shared), (shared, []))[1].append(run)
     return list(parted.values())
 
 
@@ -192,7 +176,7 @@ def _comparison(
     for run in runs:
         own = fields[run.path]
         values = {name: own.get(name) for name in axes}
-        group = groups.setdefault(_key(values), Group(label(values) or visible(run.result["name"]), values))
+        group = groups.setdefault(hashed(values), Group(label(values) or visible(run.result["name"]), values))
         rest = label({name: own.get(name) for name in [*named, *others]})
         key = " ".join(filter(None, [f"seed={run.result['seed']}", rest]))
         rests[key] = rest
@@ -231,10 +215,6 @@ def _chosen(by: Sequence[str], fields: Iterable[Fields]) -> list[str] | None:
 
 def _hashable(settings: Mapping[str, Any]) -> Fields:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-
-
-def _key(value: Value) -> str:
-    return json.dumps(value, sort_keys=True, default=str)
 
 
 FROM_RANDOM = _hashable(

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from resnet_lab.report.analysis import COSTS, MEASURES, Analysis, Row, interval, labels, score
-from resnet_lab.report.comparison import Value, is_number, text
 from resnet_lab.report.tables import heading_of_difference, to_other
+from resnet_lab.report.values import Value, is_number, text
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import short_number
 

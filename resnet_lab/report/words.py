@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from resnet_lab.report.comparison import text
 from resnet_lab.report.scale import Scale
 from resnet_lab.report.statistics.effects import Effect, Estimate, Interaction
 from resnet_lab.report.statistics.means import TINY, Means
 from resnet_lab.report.statistics.procedures import MOST_SEEDS, POWER, Difference, seeds_needed
 from resnet_lab.report.statistics.summary import LEVEL
+from resnet_lab.report.values import text
 from resnet_lab.text import first_few, plural
 
 MOST_STEPS = 4  # of one axis

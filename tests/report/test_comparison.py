@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from runs import AXES, DATA, OPTIM, sweep, write
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.report.__main__ import main
 from resnet_lab.report.collect import collect
-from resnet_lab.report.comparison import Comparison, Fields, axes, compare
+from resnet_lab.report.comparison import Comparison, axes, compare
 from resnet_lab.report.question import Question
+from resnet_lab.report.values import Fields
 
 
 def found(root: Path, *by: str) -> list[Comparison]:
@@ -227,3 +229,15 @@ def test_what_no_shortcut_looks_at_does_not_part_runs(tmp_path: Path):
         write(tmp_path / f"g{seed}", seed, axes={"shortcut": "shortcut_gating", "gate_bias": bias})
     [comparison] = found(tmp_path)
     assert sorted(len(group.runs) for group in comparison.groups) == [1, 1, 2]
+
+
+def test_names_stand_for_all_their_settings(tmp_path: Path):
+    """What varies among runs of one name is an axis as well; seeds remain repetitions."""
+    for name, lr, units in (("slow", 0.01, 3), ("fast", 0.1, 3), ("fast", 0.1, 5)):
+        for seed in (0, 1):
+            path = write(tmp_path / name / f"{units}-{seed}", seed, axes={"units": [units]}, optim=OPTIM | {"lr": lr})
+            config = yaml.safe_load((path / "config.yaml").read_text())
+            (path / "config.yaml").write_text(yaml.safe_dump(config | {"name": name}))
+    [comparison] = compare(collect([tmp_path]).done, ["name"])
+    labels = {group.label: len(group.runs) for group in comparison.groups}
+    assert labels == {"name=fast units=3": 2, "name=fast units=5": 2, "name=slow units=3": 2}

@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.analysis import COSTS, Analysis, Row, labels
-from resnet_lab.report.comparison import label, order, text
 from resnet_lab.report.figures.curves import curves
 from resnet_lab.report.figures.population import population
 from resnet_lab.report.figures.scales import plain_ticks, scale_cost, scale_score
 from resnet_lab.report.figures.style import COLOURS, MOST_CURVES, style
 from resnet_lab.report.statistics.summary import Summary
+from resnet_lab.report.values import label, order, text
 from resnet_lab.text import literal_text
 
 FRONT, POINT = COLOURS[1], COLOURS[0]

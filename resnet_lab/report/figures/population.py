@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from resnet_lab.config.tasks import Scoring
-from resnet_lab.report.comparison import order, text
 from resnet_lab.report.figures.scales import plain_ticks, scale_cost
 from resnet_lab.report.figures.style import style
 from resnet_lab.report.statistics.population import Population, distribution
+from resnet_lab.report.values import order, text
 
 MOST_SETTINGS = 8  # those on which the scores depend most
 BINS = 8  # of a numeric setting, for the line through the medians

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.special import fdtrc, stdtr, stdtrit
 from scipy.stats import page_trend_test
 
-from resnet_lab.report.comparison import Fields, is_number, label, order
 from resnet_lab.report.statistics.means import TINY, Means
 from resnet_lab.report.statistics.summary import LEVEL
+from resnet_lab.report.values import Fields, is_number, label, order
 
 Array = np.ndarray
 

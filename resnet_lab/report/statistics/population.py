@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import kruskal, ks_2samp, mannwhitneyu, spearmanr
 
-from resnet_lab.report.comparison import Fields, is_number, order, text
 from resnet_lab.report.statistics.importance import Importance, importance
 from resnet_lab.report.statistics.procedures import holm
 from resnet_lab.report.statistics.summary import LEVEL
+from resnet_lab.report.values import Fields, is_number, order, text
 
 FEWEST = 20  # networks that are a population
 BEST = 0.1  # share of the networks that count as the best ones

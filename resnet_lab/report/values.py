@@ -1,0 +1,47 @@
+"""Values of settings: how reports compare, sort and show them."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from resnet_lab.text import visible
+
+Value = Any  # a number, a string, None, or a tuple of them
+Fields = dict[str, Value]  # by dotted name
+
+
+def label(fields: Fields) -> str:
+    """Format fields for the user: `shortcut=none units=3`."""
+    return " ".join(f"{name}={text(value)}" for name, value in fields.items())
+
+
+def text(value: Value) -> str:
+    """Format a value as on the command line, without unprintable characters."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ",".join(map(text, value)) or "none"
+    return "none" if value is None else visible(str(value))
+
+
+def order(value: Value) -> tuple[Any, ...]:
+    """Return a sort key for values of mixed types: numbers by size, before strings."""
+    if isinstance(value, int | float):
+        return (0, value)
+    return (1, *(order(v) for v in value)) if isinstance(value, tuple) else (2, text(value))
+
+
+def is_number(value: Value) -> bool:
+    """Return whether a setting's value is a number, and neither true nor false."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def differing(rows: Sequence[Fields]) -> list[str]:
+    """Return the names whose values differ between rows."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if len({hashed(row.get(name)) for row in rows}) > 1]
+
+
+def hashed(value: Value) -> str:
+    """Return the same text for equal values, also for dictionaries of them."""
+    return json.dumps(value, sort_keys=True, default=str)
