@@ -124,7 +124,7 @@ def bare_step(config: Config) -> Iterator[tuple[Callable[[], None], Totals]]:
     totals = Totals(task, device)
     average = Average.of(net, config.optim)
     average = average.to(device) if average else None
-    step = training_step(net, optimizer, config.optim, totals, runtime, recorder, average=average)
+    step = training_step(net, optimizer, config.optim, totals, runtime, recorder, None, average)
     images = torch.randn(config.optim.batch_size, *config.data.image_shape, device=device, dtype=dtype)
     images = images.contiguous(memory_format=memory_format(config))
     labels = torch.from_numpy(ImageData(on_random_images(config, 1, "")).source.train.labels).to(device)
