@@ -145,7 +145,7 @@ def ready(config: Config) -> Iterator[Ready]:
     totals = Totals(task, device)
     average = Average.of(net, config.optim)
     average = average.to(device) if average else None
-    step = training_step(net, optimizer, config.optim, totals, runtime, recorder, average=average)
+    step = training_step(net, optimizer, config.optim, totals, runtime, recorder, None, average)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=runtime.precision == "bf16-mixed")
     try:
         with runtime.set_up(), autocast:

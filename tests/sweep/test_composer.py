@@ -10,7 +10,7 @@ from resnet_lab.config.compose import load_config, to_config
 
 JOBS = (
     ["units=n4", "filters=w32", "seed=3"],
-    ["units=n4", "filters=w32", "seed=4", "data.split_seed=${seed}", "optim.milestones=[1,2]"],
+    ["units=n4", "filters=w32", "seed=4", "data.split_seed=${seed}", "optim.schedule.milestones=[1,2]"],
     ["filters=w32", "model.filters=[8,16,32]", "units=n4", "model.head.latent_dim=null", "augment.flip.p=0.5"],
     ["+experiment=cifar10_20", "data=fake", "data.image_size=[8,16]", 'name="a, b"', "diagnostics=off"],
     ["optim=adam", "optim.betas=[0.8,0.9]", "objective=[macs,params]", "model.units=3"],
