@@ -17,7 +17,7 @@ from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.rundir.stored_runs import StoredRun
-from resnet_lab.text import plural, visible
+from resnet_lab.text import first_few, plural, visible
 
 Value = Any  # a number, a string, None, or a tuple of them
 Fields = dict[str, Value]  # by dotted name
@@ -63,16 +63,20 @@ class Comparison:
 def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Comparison]:
     """Sort finished runs into comparisons, and these into groups: by architecture, or only by the settings `by`.
 
-    `all` stands for every setting that varies between the runs, splits of the data apart.
-
-    Runs that start from trained weights are grouped by these as well. Raises ConfigError for an unknown setting.
+    `all` stands for every setting that varies between the runs, splits of the data apart. Runs that
+    start from trained weights are grouped by these as well. Raises ConfigError for an unknown setting.
     """
     runs = list(runs)
     fields = {run.path: _fields(run) for run in runs}
     chosen = _chosen(by, fields.values())
     buckets = _comparable(runs, chosen or [])
     told_apart = differing([shared for shared, _ in buckets])
-    return [_comparison(_title(shared, told_apart, bucket[0]), bucket, fields, chosen) for shared, bucket in buckets]
+    found = [_comparison(_title(shared, told_apart, bucket[0]), bucket, fields, chosen) for shared, bucket in buckets]
+    apart = ["trainer.max_epochs" if name == "epochs" else name for name in told_apart]
+    if apart and all("." in name and name not in DATA for name in apart):
+        chosen_by = " ".join([*by, *apart] if by else ["all"])
+        found[0].notes.append(f"--by {chosen_by} makes {first_few(apart)} an axis of one comparison")
+    return found
 
 
 def axes(model: ModelConfig) -> Fields:

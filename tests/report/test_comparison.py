@@ -227,3 +227,15 @@ def test_what_no_shortcut_looks_at_does_not_part_runs(tmp_path: Path):
         write(tmp_path / f"g{seed}", seed, axes={"shortcut": "shortcut_gating", "gate_bias": bias})
     [comparison] = found(tmp_path)
     assert sorted(len(group.runs) for group in comparison.groups) == [1, 1, 2]
+
+
+def test_what_tells_comparisons_apart_is_offered_as_an_axis(tmp_path: Path):
+    for lr in (0.1, 0.2):
+        write(tmp_path / f"{lr}", optim=OPTIM | {"lr": lr})
+    assert [comparison.notes for comparison in found(tmp_path)] == [
+        ["--by all makes optim.lr an axis of one comparison"],
+        [],
+    ]
+    [first, _] = found(tmp_path, "units")
+    assert "--by units optim.lr makes optim.lr an axis of one comparison" in first.notes
+    assert len(found(tmp_path, "units", "optim.lr")) == len(found(tmp_path, "all")) == 1
