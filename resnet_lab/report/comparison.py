@@ -17,7 +17,7 @@ from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report.values import Fields, differing, hashed, label, order
 from resnet_lab.rundir.stored_runs import StoredRun
-from resnet_lab.text import plural, visible
+from resnet_lab.text import first_few, plural, visible
 
 # Sections and settings that must be equal for runs to be compared, unless they are axes.
 COMPARABLE = ("task", "data", "optim", "augment", "trainer.max_batches", "trainer.patience")
@@ -75,7 +75,12 @@ def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Compariso
         free = chosen = _chosen(by, fields.values())
     buckets = _comparable(runs, free or [])
     told_apart = differing([shared for shared, _ in buckets])
-    return [_comparison(_title(shared, told_apart, bucket[0]), bucket, fields, chosen) for shared, bucket in buckets]
+    found = [_comparison(_title(shared, told_apart, bucket[0]), bucket, fields, chosen) for shared, bucket in buckets]
+    apart = ["trainer.max_epochs" if name == "epochs" else name for name in told_apart]
+    if apart and all("." in name and name not in DATA for name in apart):
+        chosen_by = " ".join([*by, *apart] if by else ["all"])
+        found[0].notes.append(f"--by {chosen_by} makes {first_few(apart)} an axis of one comparison")
+    return found
 
 
 def axes(model: ModelConfig) -> Fields:

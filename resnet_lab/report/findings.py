@@ -95,11 +95,11 @@ def image_noise(found: ImageNoise, scoring: Scoring, by_test: bool) -> list[str]
         too_low = scoring.gap(scoring.number(max(found.optimism, 0)))
         said.append(f"{chosen}, and is too low by some {too_low} on average (bootstrap over images)")
     pairs = [("two runs of it", found.within), (f"runs of it and of {others[0]}" if others else "", found.between)]
-    alike = [f"{name} agree on {100 * one.same:.1f} %" for name, one in pairs if one]
+    alike = [f"{name} agree on {100 * one.same:.1f} % of the images" for name, one in pairs if one]
     if alike:
         rows = f" (rows {first_few([str(row) for row in found.hard])})" if found.hard else ""
         hard = f"all {found.runs} runs get {plural(len(found.hard), 'image')} wrong{rows}"
-        said.append(f"{best}: {' of the images, '.join(alike)}; {hard}")
+        said.append(f"{best}: {', '.join(alike)}; {hard}")
     return said
 
 

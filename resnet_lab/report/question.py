@@ -67,5 +67,5 @@ class Question:
         """Raise ConfigError if no comparison has the baseline; `comparisons` are the labels of their groups."""
         comparisons = list(comparisons)
         if self.baseline is not None and not any(map(self.baseline_of, comparisons)):
-            names = [name for groups in comparisons for name in groups]
+            names = [*dict.fromkeys(name for groups in comparisons for name in groups)]
             raise ConfigError(f"--baseline {self.baseline!r}: no such group; there are {first_few(names)}")

@@ -44,7 +44,9 @@ def basis(analyses: Iterable[Analysis]) -> str:
 def sentences(analysis: Analysis) -> list[str]:
     """What was compared, and the results, one sentence each."""
     grouping = [analysis.comparison.grouping] if analysis.comparison.grouping else []
-    said = [_compared(analysis), *grouping, *_chosen(analysis), *_verdicts(analysis)]
+    said = [_compared(analysis), *grouping, *_chosen(analysis), *_verdicts(analysis), *_untested(analysis)]
+    if analysis.target is not None:
+        said += findings.target(analysis.reached, analysis.target, analysis.comparison.scoring)
     for found in analysis.effects:
         said += words.effect(found, analysis.scale)
     said += words.interactions(analysis.interactions)
@@ -55,23 +57,25 @@ def sentences(analysis: Analysis) -> list[str]:
     if analysis.population:
         said += findings.population(analysis.population, analysis.comparison.scoring)
     said += findings.power_laws(analysis.laws, analysis.comparison.scoring)
-    if analysis.target is not None:
-        said += findings.target(analysis.reached, analysis.target, analysis.comparison.scoring)
     said += words.power(analysis.means, analysis.scale, _sizes(analysis)) + words.caveats(
         analysis.means, analysis.scale
     )
-    untested = [row for row in analysis.rows if row.group.label not in analysis.means.names]
-    alone = [row.group.label for row in untested if (s := row.scores[analysis.measure]) is None or s.n < 2]
-    apart = [row.group.label for row in untested if row.group.label not in alone]
-    if alone and len(analysis.rows) > 1:
-        said.append(f"no test is possible with fewer than 2 seeds: {first_few(alone)}")
-    if apart and len(analysis.rows) > 1:
-        said.append(f"no test is possible with one run in each split, shared with no group: {first_few(apart)}")
     said += _published(analysis)
     if walls := [row.wall for row in analysis.rows if row.wall]:
         wall = {part: fmean(each[part] for each in walls if part in each) for part in walls[0]}
         said.append(f"wall time of a run: {sum(wall.values()):.0f} s on average ({shares(wall)})")
     return said
+
+
+def _untested(analysis: Analysis) -> list[str]:
+    """Name the groups that cannot be compared, and why."""
+    untested = [row for row in analysis.rows if row.group.label not in analysis.means.names]
+    alone = [row.group.label for row in untested if (s := row.scores[analysis.measure]) is None or s.n < 2]
+    apart = [row.group.label for row in untested if row.group.label not in alone]
+    why = {"fewer than 2 seeds": alone, "one run in each split, shared with no group": apart}
+    if len(analysis.rows) < 2:
+        return []
+    return [f"no test is possible with {reason}: {first_few(names)}" for reason, names in why.items() if names]
 
 
 def _published(analysis: Analysis) -> list[str]:
@@ -98,9 +102,11 @@ def _verdicts(analysis: Analysis) -> list[str]:
             f"{better} groups are better than {analysis.baseline}, {len(real) - better} are worse, "
             f"{len(analysis.differences) - len(real)} are unresolved"
         )
+    if analysis.margin is not None and len(analysis.differences) > MANY:
+        said.append(words.many_within(analysis.differences, analysis.scale, analysis.margin))
     if analysis.pairs:
         real = [d for d in analysis.pairs if d.resolved]
-        said.append(f"{len(real)} of {len(analysis.pairs)} pairs differ; pairs.csv has all")
+        said.append(f"{len(real)} of {plural(len(analysis.pairs), 'pair')} distinguished; pairs.csv has all")
         if len(analysis.pairs) <= MANY:
             said += [words.difference(d, analysis.scale, analysis.margin) for d in analysis.pairs]
     return said

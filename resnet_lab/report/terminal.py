@@ -32,8 +32,9 @@ def show(console: Console, found: Collected, analyses: Sequence[Analysis]) -> No
     room = MOST_LINES - len(ending)
     for number, analysis in enumerate(analyses):
         said_of = [f"- {sentence}" for sentence in [*sentences(analysis), *analysis.comparison.notes]]
-        own = _lines(console, *_shortened(said_of, MOST_SENTENCES), "")
-        own = (_fitting_table(console, analysis, max(room - len(own), room // 2)) + own)[:room]
+        all_said = _fitting_sentences(console, said_of, room)
+        table = _fitting_table(console, analysis, max(room - len(all_said), room // 2))
+        own = table + _fitting_sentences(console, said_of, room - len(table))
         if lines and len(lines) + len(own) > room:
             more = plural(len(analyses) - number, "more comparison")
             lines += _lines(console, f"{more} in report.html and report.md")
@@ -55,6 +56,15 @@ def _shortened(said: list[str], most: int) -> list[str]:
     """Return the first sentences, and how many more there are."""
     more = [f"… {len(said) - most} more in report.md"] if len(said) > most else []
     return [*said[:most], *more]
+
+
+def _fitting_sentences(console: Console, said: list[str], room: int) -> list[str]:
+    """Return the lines of as many sentences as there is room for, at most MOST_SENTENCES, and how many follow."""
+    for most in range(min(MOST_SENTENCES, len(said)), -1, -1):
+        lines = _lines(console, *_shortened(said, most), "")
+        if len(lines) <= room:
+            return lines
+    return []
 
 
 def _fitting_table(console: Console, analysis: Analysis, room: int) -> list[str]:

@@ -68,6 +68,17 @@ def within(found: Difference, scale: Scale, margin: float) -> str:
     return f"not shown to be within {size}"
 
 
+def many_within(found: Sequence[Difference], scale: Scale, margin: float) -> str:
+    """Say how many groups are within the margin, which, and how many are beyond it."""
+    told = sorted((d for d in found if d.group != d.other), key=lambda d: d.mean)
+    size = scale.gap(scale.number(margin))
+    kept = [d.group for d in told if d.high < margin]
+    beyond = sum(d.low > margin for d in told)
+    names = f" ({first_few(kept)})" if kept else ""
+    shown = f"shown to be worse by no more than {size}: {len(kept)} of {plural(len(told), 'other group')}{names}"
+    return f"{shown}; by more: {beyond}; not shown to be either: {len(told) - len(kept) - beyond}"
+
+
 def against_best(found: Sequence[Difference]) -> list[str]:
     """Say which groups are worse than the best, and which may be it."""
     worse = [d for d in found if d.resolved]

@@ -241,3 +241,15 @@ def test_names_stand_for_all_their_settings(tmp_path: Path):
     [comparison] = compare(collect([tmp_path]).done, ["name"])
     labels = {group.label: len(group.runs) for group in comparison.groups}
     assert labels == {"name=fast units=3": 2, "name=fast units=5": 2, "name=slow units=3": 2}
+
+
+def test_what_tells_comparisons_apart_is_offered_as_an_axis(tmp_path: Path):
+    for lr in (0.1, 0.2):
+        write(tmp_path / f"{lr}", optim=OPTIM | {"lr": lr})
+    assert [comparison.notes for comparison in found(tmp_path)] == [
+        ["--by all makes optim.lr an axis of one comparison"],
+        [],
+    ]
+    [first, _] = found(tmp_path, "units")
+    assert "--by units optim.lr makes optim.lr an axis of one comparison" in first.notes
+    assert len(found(tmp_path, "units", "optim.lr")) == len(found(tmp_path, "all")) == 1

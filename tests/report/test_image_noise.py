@@ -93,3 +93,9 @@ def test_one_image_has_no_noise(tmp_path: Path):
         write_predictions(RunDirectory(path).predictions_file, {("test", "last"): one})
     [comparison] = compare(collect([tmp_path]).done)
     assert analyse(1, comparison, Question(by_test=True)).images is None
+
+
+def test_agreement_is_that_on_images_also_of_a_single_group(tmp_path: Path):
+    sweep(tmp_path, {"none": 0.3})
+    [said] = [sentence for sentence in noise_of(tmp_path)[1] if "two runs of it agree on" in sentence]
+    assert " % of the images; all 3 runs get" in said

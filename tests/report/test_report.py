@@ -433,4 +433,19 @@ def test_a_narrow_terminal_shows_table_and_verdict_however_much_is_wrong(
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) < 60
     words = " ".join(shown.split())
+    assert " more in report.md" in words[: words.index("loss is nan")]
     assert words.index("of 20 groups") < words.index("groups are worse than the best") < words.index("loss is nan")
+
+
+def test_what_was_asked_is_answered_among_many_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for i in range(30):
+        group, seed = divmod(i, 3)
+        error = 5.0 + (group > 4) + seed / 50
+        write(tmp_path / "runs" / str(i), seed, error, axes={"units": [1 + group % 5], "filters": [8 + group // 5]})
+    made(tmp_path, "--margin", "0.5", "--target", "40", "--pairs")
+    said = [line.removeprefix("- ") for line in capsys.readouterr().out.splitlines() if line.startswith("- ")]
+    [margin] = [line for line in said if "no more than 0.50 points" in line]
+    assert margin.startswith("shown to be worse by no more than 0.50 points: 4 of 9 other groups (")
+    [target] = [i for i, line in enumerate(said) if "reached a validation error of 40.00 %" in line][:1]
+    assert target < min(i for i, line in enumerate(said) if line.startswith("units"))
+    assert any("of 45 pairs distinguished" in line for line in said)

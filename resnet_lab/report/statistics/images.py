@@ -126,7 +126,7 @@ def _estimate(mean: float, by_image: Floats, groups: list[MeanSquares]) -> Estim
     runs = [between for between, _ in pairs]
     residuals = [(-variance, freedom) for _, (variance, freedom) in pairs]
     all_three = _combined(*runs), _combined(images), _combined(*runs, images, *residuals)
-    # An estimated variance of runs or of images below 0 counts as 0: the interval over both is never the narrower one.
+    # An estimated variance of runs or of images below 0 counts as 0: the variance over both is never smaller.
     return Estimate(mean, *all_three[:2], max(all_three, key=lambda one: one.variance))
 
 
