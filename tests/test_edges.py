@@ -31,7 +31,9 @@ INTERNAL_NAMES = ("epoch_loop", "fit_loop", "manual_optimization", "optim_step_p
 INTERNAL_WORDS = ("HYDRA_FULL_ERROR",)
 PUBLIC_NAMES = (
     *("_asdict", "_fields", "_replace"),  # of named tuples
-    *("_foreach_add_", "_foreach_copy_"),  # torch's operations on lists of tensors, which have no other name
+    # Torch's operations on lists of tensors, which have no other name.
+    *(f"_foreach_{name}" for name in ("add", "add_", "addcmul_", "copy_", "div", "div_", "mul", "mul_", "sqrt")),
+    *("_foreach_sub", "_foreach_sub_"),
 )
 
 # In these modules, which give the reason: engines that are extras, and

@@ -40,11 +40,13 @@ class Composer:
     def __call__(self, job: Sequence[str]) -> DictConfig:
         """Compose the overrides of one job. Raises an error of Hydra or OmegaConf, as for unknown options."""
         known = setting_types().keys() - set(GROUPS)
-        values = {override: name for override in job if (name := override.partition("=")[0]) in known}
-        composed = self.options(*(override for override in job if override not in values)).copy()
-        for override, name in values.items():
-            [value] = parsed_values(override)
-            OmegaConf.update(composed, name, value, merge=True)
+        names = [override.partition("=")[0] for override in job]
+        choices = (override for override, name in zip(job, names, strict=True) if name not in known)
+        composed = self.options(*choices).copy()
+        for override, name in zip(job, names, strict=True):
+            if name in known:  # of several values, the last one counts
+                [value] = parsed_values(override)
+                OmegaConf.update(composed, name, value, merge=True)
         return composed
 
     def _options(self, *overrides: str) -> DictConfig:

@@ -260,6 +260,7 @@ def test_two_runs_are_compared_in_the_panel(page: Chrome):
     assert len(all_of(page, ".pair .curve.val")) == len(all_of(page, ".pair .curve.train")) == 2
     assert differing(page, ".pair") == {
         "model.lineage.projection_input": ["—", "activated"],
+        "model.projection_kernel": ["—", "1"],
         "model.shortcut": ["none", "projection"],
         "model.units": ["11,11,11", "5,5,5"],
         "seed": ["1", "0"],

@@ -14,6 +14,7 @@ JOBS = (
     ["filters=w32", "model.filters=[8,16,32]", "units=n4", "model.head.latent_dim=null", "augment.flip.p=0.5"],
     ["+experiment=cifar10_20", "data=fake", "data.image_size=[8,16]", 'name="a, b"', "diagnostics=off"],
     ["optim=adam", "optim.betas=[0.8,0.9]", "objective=[macs,params]", "model.units=3"],
+    ["trainer.max_epochs=2", "trainer.max_epochs=1", "trainer.max_epochs=2"],
 )
 
 
