@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.composing import config
 
-from resnet_lab import load_config
 from resnet_lab.config.canonical import canonical
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.groups import CONFIG_DIR, options
@@ -40,7 +40,7 @@ def test_all_jobs_of_a_sweep_differ(sweep: str, base: str) -> None:
     found = []
     for job in jobs(sweep):
         try:
-            found.append(repr(canonical(load_config(f"+experiment={base}", *job))))
+            found.append(repr(canonical(config(f"+experiment={base}", *job))))
         except ConfigError as refused:
             assert re.search("unit=basic has no bottleneck|one_cycle begins with a rise of its own", str(refused))
     assert len(set(found)) == len(found) > 0
@@ -48,11 +48,11 @@ def test_all_jobs_of_a_sweep_differ(sweep: str, base: str) -> None:
 
 def test_the_sweeps_of_tables_1_and_2_have_the_papers_numbers() -> None:
     at = "+experiment=cifar10_v1_110"
-    table_1 = [published(load_config(at, *job)) for job in jobs("shortcuts")]
+    table_1 = [published(config(at, *job)) for job in jobs("shortcuts")]
     assert sorted(row.error for row in table_1 if row) == [6.61, 6.91, 8.70, 9.81, 12.22, 12.35, 12.86]
-    table_2 = [published(load_config(at, *job)).error for job in jobs("activations")]
+    table_2 = [published(config(at, *job)).error for job in jobs("activations")]
     assert table_2 == [6.61, 8.17, 7.84, 6.71, 6.37]
-    assert [published(load_config("+experiment=cifar10_164", *job)).error for job in jobs("activations")] == [
+    assert [published(config("+experiment=cifar10_164", *job)).error for job in jobs("activations")] == [
         5.93, 6.50, 6.14, 5.91, 5.46,
     ]  # fmt: skip
 
@@ -65,6 +65,6 @@ def test_debug_runs_a_whole_sweep(sweep: str, tmp_path: Path) -> None:
     paths = set()
     for job in jobs(sweep):
         overrides = [*common, "filters=w16", *job, f"output_dir={tmp_path}"]
-        assert run(load_config(*overrides))["last"]["epoch"] == 1
+        assert run(config(*overrides))["last"]["epoch"] == 1
         paths.add(tuple(sorted(tmp_path.glob("*/*/seed-0"))))
     assert len(list(tmp_path.glob("*/*/seed-0/result.json"))) == len(jobs(sweep))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.composing import config as composed
 from torch import nn
 
-from resnet_lab import ResNetV2, load_config
+from resnet_lab import ResNetV2
 from resnet_lab.config.groups import options
 from resnet_lab.config.published import published, recipe_differences
 from resnet_lab.tasks.cost import measure
@@ -24,9 +25,9 @@ def test_every_experiment_has_its_numbers() -> None:
 @pytest.mark.parametrize("experiment", options("experiment"))
 def test_golden_numbers(experiment: str) -> None:
     golden = GOLDEN[experiment]
-    config = load_config(f"+experiment={experiment}")
+    config = composed(f"+experiment={experiment}")
     paper = published(config)
-    like = paper and not recipe_differences(load_config(f"+experiment={experiment}", "data.validation=0"), paper)
+    like = paper and not recipe_differences(composed(f"+experiment={experiment}", "data.validation=0"), paper)
     assert list(config.data.image_shape) == golden["image_shape"]
     assert measure(config).totals().items() <= golden.items()
     assert not measure(config).uncounted
@@ -65,17 +66,17 @@ def test_params_to_the_last_digit(experiment: str, params: int) -> None:
 def test_resnet_1001_without_what_the_paper_left_out() -> None:
     """The 10.2 M of arXiv:1603.05027 do not count BatchNorm's parameters."""
     with torch.device("meta"):
-        net = ResNetV2(load_config("+experiment=cifar10_1001").model)
+        net = ResNetV2(composed("+experiment=cifar10_1001").model)
     of_norms = sum(p.numel() for m in net.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters())
     assert round((GOLDEN["cifar10_1001"]["params"] - of_norms) / 1e6, 1) == 10.2
 
 
 def test_published_errors_stand_for_the_very_network() -> None:
     at = "+experiment=cifar10_v1_110"
-    gated = load_config(at, "shortcut=exclusive_gating")
+    gated = composed(at, "shortcut=exclusive_gating")
     assert published(gated).error == 8.70
-    assert published(load_config(at, "shortcut=exclusive_gating", "model.gate_bias=-7")).error == 9.81
-    assert published(load_config(at, "shortcut=exclusive_gating", "model.gate_bias=-5")) is None
-    assert published(load_config(at, "model.units=[18,18,18]", "model.gate_bias=-5")).error == 6.61
-    assert published(load_config("+experiment=cifar10_164", "bottleneck=half")) is None
-    assert published(load_config("+experiment=cifar10_164", "data=mnist")) is None
+    assert published(composed(at, "shortcut=exclusive_gating", "model.gate_bias=-7")).error == 9.81
+    assert published(composed(at, "shortcut=exclusive_gating", "model.gate_bias=-5")) is None
+    assert published(composed(at, "model.units=[18,18,18]", "model.gate_bias=-5")).error == 6.61
+    assert published(composed("+experiment=cifar10_164", "bottleneck=half")) is None
+    assert published(composed("+experiment=cifar10_164", "data=mnist")) is None
