@@ -22,6 +22,7 @@ WORDS: dict[Any, str] = {
     bool: "true or false",
     str: "text",
 }
+LISTS = {int: "a list of whole numbers, as in [1,2]", float: "a list of numbers, as in [0.5,0.5]"}  # by what is in it
 
 
 def refuse_wrong_values(overrides: Sequence[str]) -> None:
@@ -87,8 +88,7 @@ def _words(kind: Any) -> str:
     if get_origin(kind) in (Union, UnionType):
         return f"{_words(get_args(kind)[0])} or null"
     if get_origin(kind) is list:
-        example = {int: "[1,2]", float: "[0.5,0.5]"}.get(get_args(kind)[0], "[a,b]")
-        return f"a list, as in {example}"
+        return LISTS.get(get_args(kind)[0], "a list, as in [a,b]")
     if isinstance(kind, type) and issubclass(kind, Enum):
         return f"one of {', '.join(kind.__members__)}"
     return WORDS[kind]

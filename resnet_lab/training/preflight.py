@@ -4,6 +4,7 @@ import math
 import os
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.enums import Schedule
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
@@ -44,11 +45,23 @@ def check_images(config: Config, directory: RunDirectory, cost: Complexity, data
     refuse_too_large(config, cost, min(config.optim.batch_size, data.num_images))
     _refuse_single_image_batch(config, data)
     Pretrained.of(config, data.source.classes)
-    val_score = f"val_{TASKS.info(config.task).score}"
-    for name, needs in (("objective", val_score in config.objective), ("trainer.patience", config.trainer.patience)):
-        if needs and not len(data.validation_rows):
-            raise ConfigError(f"{name}: {val_score} needs validation images: increase data.validation, or add images")
+    if not len(data.validation_rows):
+        _refuse_needs_of_validation(config)
     directory.refuse_changed_images(data.source.facts, config.data.on_change)
+
+
+def _refuse_needs_of_validation(config: Config) -> None:
+    """Refuse settings that need a validation score, since the validation part has turned out to be empty."""
+    val_score = f"val_{TASKS.info(config.task).score}"
+    schedule = config.optim.schedule
+    watched = schedule.watch if schedule.kind is Schedule.plateau else ""
+    for name, score, needs in (
+        ("objective", val_score, val_score in config.objective),
+        ("trainer.patience", val_score, config.trainer.patience),
+        ("optim.schedule.watch", watched, watched.startswith("val/")),
+    ):
+        if needs:
+            raise ConfigError(f"{name}: {score} needs validation images: increase data.validation, or add images")
 
 
 def _refuse_single_image_batch(config: Config, data: ImageData) -> None:

@@ -69,3 +69,5 @@ def test_no_validation_part_is_told_and_refused_where_one_is_needed(tmp_path: Pa
         ConfigError, match=r"^objective: val_error needs validation images: increase data\.validation, or add"
     ):
         lab.run(*own, "objective=[val_error]", "seed=1")
+    with pytest.raises(ConfigError, match=r"^optim\.schedule\.watch: val/loss needs validation images: increase"):
+        lab.run(*own, "optim.schedule=plateau", "seed=1")
