@@ -13,7 +13,7 @@ from resnet_lab.report.statistics.summary import LEVEL
 from resnet_lab.report.words import minus, p_value
 from resnet_lab.text import first_few, plural, short_number
 
-MOST_TARGETS = 8  # groups
+MOST_TARGETS = 6  # groups
 MOST_SETTINGS = 4  # of a population
 
 
