@@ -15,7 +15,7 @@ from resnet_lab.config.fields import section_settings
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.tasks import Scoring
-from resnet_lab.report.values import Fields, differing, hashed, label, order
+from resnet_lab.report.values import Fields, differing, key_of, label, order
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import first_few, plural, visible
 
@@ -138,7 +138,7 @@ def _comparable(runs: list[StoredRun], chosen: Sequence[str]) -> list[tuple[Fiel
     buckets: defaultdict[str, list[tuple[StoredRun, Fields]]] = defaultdict(list)
     for run in runs:
         shared = {name: value for name, value in settings(run, chosen).items() if name not in SPLITS}
-        buckets[hashed(shared)].append((run, shared))
+        buckets[key_of(shared)].append((run, shared))
     parted: dict[str, tuple[Fields, list[StoredRun]]] = {}
     for bucket in buckets.values():
         known: defaultdict[int | None, set[str | None]] = defaultdict(set)
@@ -147,7 +147,7 @@ def _comparable(runs: list[StoredRun], chosen: Sequence[str]) -> list[tuple[Fiel
         several = any(len(prints - {None}) > 1 for prints in known.values()) and not DATA.intersection(chosen)
         for run, own in bucket:
             shared = own | {"images": _fingerprint(run)} if several else own
-            parted.setdefault(hashed(shared), (shared, []))[1].append(run)
+            parted.setdefault(key_of(shared), (shared, []))[1].append(run)
     return list(parted.values())
 
 
@@ -181,7 +181,7 @@ def _comparison(
     for run in runs:
         own = fields[run.path]
         values = {name: own.get(name) for name in axes}
-        group = groups.setdefault(hashed(values), Group(label(values) or visible(run.result["name"]), values))
+        group = groups.setdefault(key_of(values), Group(label(values) or visible(run.result["name"]), values))
         rest = label({name: own.get(name) for name in [*named, *others]})
         key = " ".join(filter(None, [f"seed={run.result['seed']}", rest]))
         rests[key] = rest

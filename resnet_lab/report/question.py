@@ -40,9 +40,8 @@ class Question:
         if self.by or not drawn:
             return self.by, ""
         if drawn == len(done):
-            return [
-                "all"
-            ], "a search or a population made these runs, so every setting that varies is an axis (--by all)"
+            every = "a search or a population made these runs, so every setting that varies is an axis (--by all)"
+            return ["all"], every
         of = f"{drawn} of {plural(len(done), 'run')}"
         return [], f"a search or a population made {of}; --by all makes every setting that varies an axis"
 

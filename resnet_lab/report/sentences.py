@@ -57,9 +57,8 @@ def sentences(analysis: Analysis) -> list[str]:
     if analysis.population:
         said += findings.population(analysis.population, analysis.comparison.scoring)
     said += findings.power_laws(analysis.laws, analysis.comparison.scoring)
-    said += words.power(analysis.means, analysis.scale, _sizes(analysis)) + words.caveats(
-        analysis.means, analysis.scale
-    )
+    said += words.power(analysis.means, analysis.scale, _sizes(analysis))
+    said += words.caveats(analysis.means, analysis.scale)
     said += _published(analysis)
     if walls := [row.wall for row in analysis.rows if row.wall]:
         wall = {part: fmean(each[part] for each in walls if part in each) for part in walls[0]}
@@ -87,7 +86,8 @@ def _published(analysis: Analysis) -> list[str]:
         for row, paper in rows[:MOST_PUBLISHED]
     ]
     more = len(rows) - MOST_PUBLISHED
-    return [*said, *([f"so are the published results of {plural(more, 'more group')}"] if more > 0 else [])]
+    others = f"published results of {plural(more, 'more group')} are for other recipes as well"
+    return [*said, others] if more > 0 else said
 
 
 def _verdicts(analysis: Analysis) -> list[str]:

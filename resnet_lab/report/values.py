@@ -39,9 +39,9 @@ def is_number(value: Value) -> bool:
 def differing(rows: Sequence[Fields]) -> list[str]:
     """Return the names whose values differ between rows."""
     names = dict.fromkeys(name for row in rows for name in row)
-    return [name for name in names if len({hashed(row.get(name)) for row in rows}) > 1]
+    return [name for name in names if len({key_of(row.get(name)) for row in rows}) > 1]
 
 
-def hashed(value: Value) -> str:
+def key_of(value: Value) -> str:
     """Return the same text for equal values, also for dictionaries of them."""
     return json.dumps(value, sort_keys=True, default=str)
