@@ -120,6 +120,8 @@ def to_config(composed: DictConfig) -> Config:
         raise ConfigError(no_such_setting(added[0]))
     try:
         task = TASKS.info(composed.task)
+        if task.labels and composed.data.table.labels is None and "table" in DATASETS.info(composed.data.name).reads:
+            composed.data.table.labels = task.labels
         _look_at_images(composed, required=task.num_outputs(composed.data) is None)
         if OmegaConf.is_interpolation(composed.model, "num_classes"):
             composed.model.num_classes = task.num_outputs(composed.data)

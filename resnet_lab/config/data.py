@@ -8,7 +8,7 @@ from typing import Any
 from PIL import ImageColor
 
 from resnet_lab.config.checks import ConfigError, require, require_bounded, require_within
-from resnet_lab.config.enums import Fit, Layout, OnChange, Sampler
+from resnet_lab.config.enums import Fit, Labels, Layout, OnChange, Sampler
 from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import DATASETS
 
@@ -28,6 +28,8 @@ class TableConfig:
     file: str = setting("labels.csv", used=_reads_table)  # below data.root
     image: str = setting("file", used=_reads_table)  # column with the path below data.root
     label: str = setting("class", used=_reads_table)
+    # What `label` holds; None: what the task needs.
+    labels: Labels | None = setting(None, used=_reads_table, canonical=lambda data: data.labels)
     # Column with train, val or test (or 0, 1, 2). If there is none, data.test of the images are the test part.
     part: str = setting("part", used=_reads_table)
 
@@ -141,6 +143,12 @@ class DataConfig:
     def own_images(self) -> bool:
         """Whether `root` determines the images, as it does for image_folder."""
         return DATASETS.info(self.name).own_images
+
+    @property
+    def labels(self) -> Labels:
+        """What is known of each image."""
+        info = DATASETS.info(self.name)
+        return (self.table.labels or info.labels) if "table" in info.reads else info.labels
 
     @property
     def is_flat(self) -> bool:

@@ -88,6 +88,14 @@ class Decayed(Enum):
     kernels = "kernels of convolutions alone"
 
 
+class Labels(Enum):
+    """What is known of each image of a data set."""
+
+    classes = "one class for each image"
+    attributes = "yes or no for each of several attributes"
+    number = "one number for each image"
+
+
 class Sampler(Enum):
     """Which images an epoch consists of."""
 

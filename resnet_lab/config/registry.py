@@ -28,6 +28,7 @@ from resnet_lab.config.augment import (
     TrivialSettings,
 )
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.enums import Labels
 from resnet_lab.config.tasks import CLASSIFICATION
 
 
@@ -58,7 +59,8 @@ class DatasetInfo:
 
     help: str
     channels: int | None = None  # None: from `data.channels`
-    classes: int | None = None  # None: from `data.num_classes`
+    classes: int | None = None  # or attributes; None: from `data.num_classes`
+    labels: Labels = Labels.classes  # unless `data.table.labels` says it
     image_size: int | None = None  # pixels; if `channels` is set too, `data=<name>` needs no YAML file
     own_images: bool = False  # whether `data.root` determines the images
     look: str = ""  # for own images: the function that returns their layout and number of classes

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from resnet_lab.config.checks import require, require_bounded, require_within
+from resnet_lab.config.checks import ConfigError, require, require_bounded, require_within
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import (
     Accelerator,
@@ -17,6 +17,7 @@ from resnet_lab.config.enums import (
     Compile,
     Diagnostics,
     EpochLog,
+    Labels,
     Padding,
     Sampler,
     Schedule,
@@ -25,7 +26,7 @@ from resnet_lab.config.fields import setting
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.pretrained import PretrainedConfig
-from resnet_lab.config.registry import AUGMENTATIONS, TASKS
+from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, TASKS
 
 # Entries of result.json that a search can minimise, in addition to the score.
 COSTS = ("macs", "params", "activations", "seconds", "peak_memory")
@@ -113,6 +114,7 @@ class Config:
         )
         require(0 <= self.seed < 2**32, f"seed must be 0 to {2**32 - 1}, got {self.seed}")
         task = TASKS.info(self.task)
+        self._check_labels(task.labels)
         require(
             (self.model.in_channels, self.model.num_classes) == (self.data.channels, task.num_outputs(self.data)),
             "model.in_channels and model.num_classes follow data.channels and data.num_classes: set those instead",
@@ -121,12 +123,14 @@ class Config:
             task.smooths or not self.optim.label_smoothing,
             f"optim.label_smoothing needs classes, but task={self.task} has none: set it to 0",
         )
-        balanced = {
-            "optim.class_weights": self.optim.class_weights is ClassWeights.balanced,
-            "data.sampler": self.data.sampler is Sampler.balanced,
-        }
-        for name, wanted in balanced.items():
-            require(task.weighs or not wanted, f"{name}=balanced needs classes, but task={self.task} has none")
+        require(
+            task.weighs or self.optim.class_weights is ClassWeights.none,
+            f"optim.class_weights=balanced needs classes, but task={self.task} has none",
+        )
+        require(
+            task.labels is Labels.classes or self.data.sampler is Sampler.shuffle,
+            f"data.sampler=balanced needs classes, but task={self.task} has none",
+        )
         self._check_augmentations()
         score = f"val_{task.score}"
         unknown = [name for name in self.objective if name not in (score, *COSTS)]
@@ -141,6 +145,16 @@ class Config:
         )
         self._check_watched(task.score)
         self._check_map_sizes()
+
+    def _check_labels(self, needed: Labels | None) -> None:
+        """Raise ConfigError if the task needs other labels than those of the data."""
+        if needed not in (None, self.data.labels):
+            have = [name for name in DATASETS if DATASETS.info(name).labels is needed]
+            have += [name for name in DATASETS if "table" in DATASETS.info(name).reads and name not in have]
+            raise ConfigError(
+                f"task={self.task} needs {needed.value}, but data={self.data.name} has {self.data.labels.value}: "
+                f"choose data={', '.join(have[:-1])}{' or ' if have[1:] else ''}{have[-1]}, or another task"
+            )
 
     def _check_augmentations(self) -> None:
         """Raise ConfigError if an augmentation does not suit the images or the task."""

@@ -5,6 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.enums import Labels
+
+# Labels as arrays: dtype and number of dimensions.
+ARRAYS = {Labels.classes: ("int64", 1), Labels.attributes: ("uint8", 2), Labels.number: ("float32", 1)}
 
 
 class Classed(Protocol):
@@ -54,8 +58,9 @@ class TaskInfo(Scoring):
     help: str
     figures: tuple[str, ...]  # the FIGURES that make sense for the task
     fewest_outputs: int = 1
+    labels: Labels | None = None  # the labels that it needs; None: it checks them itself, or needs none
     smooths: bool = False  # whether the loss supports `optim.label_smoothing`
-    weighs: bool = False  # whether the loss supports `optim.class_weights`, and labels are classes
+    weighs: bool = False  # whether the loss supports `optim.class_weights`
     soft_labels: bool = False  # whether the loss takes probabilities (B, K), as mixup and CutMix make of labels
 
     def __post_init__(self) -> None:
@@ -73,22 +78,41 @@ class TaskInfo(Scoring):
         """Only the fields of `Scoring`, which processes without the task's plugin can unpickle."""
         return Scoring(score=self.score, unit=self.unit, most=self.most)
 
+    @property
+    def names_outputs(self) -> bool:
+        """Whether each output of the network stands for a class or an attribute, which has a name."""
+        return self.labels in (Labels.classes, Labels.attributes)
+
     def num_outputs(self, data: Classed) -> int | None:
         """Return the number of network outputs per image; None if the classes have not been counted yet."""
         return data.num_classes
 
     def check_labels(self, labels: Any, data: Classed) -> None:
-        """Raise ConfigError unless `labels` is what the task takes: an int64 array (N,) of classes."""
-        if labels.ndim != 1 or str(labels.dtype) != "int64":
+        """Raise ConfigError unless the array `labels` is what the task takes.
+
+        That is (N,) int64 for classes, (N, K) uint8 of 0 and 1 for attributes, (N,) float32 for numbers.
+        """
+        if self.labels is None:
+            return
+        dtype, dimensions = ARRAYS[self.labels]
+        if (str(labels.dtype), labels.ndim) != (dtype, dimensions):
+            form = "(N,)" if dimensions == 1 else "(N, K)"
             raise ConfigError(
-                f"data={data.name}: labels must be int64 (N,), {self.help}; got {labels.dtype} {labels.shape}"
+                f"data={data.name}: labels must be {dtype} {form}, {self.help}; got {labels.dtype} {labels.shape}"
             )
-        num_classes = data.num_classes or 0
-        if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
+        least, most = (labels.min(), labels.max()) if labels.size else (0, 0)
+        if self.labels is Labels.classes and not 0 <= least <= most < (data.num_classes or 0):
+            count = data.num_classes or 0
             raise ConfigError(
-                f"data={data.name}: labels must be 0 to {num_classes - 1}, as data.num_classes={num_classes}; "
-                f"got {labels.min()} to {labels.max()}"
+                f"data={data.name}: labels must be 0 to {count - 1}, as data.num_classes={count}; got {least} to {most}"
             )
+        if self.labels is Labels.attributes and (most > 1 or labels.shape[1] != data.num_classes):
+            raise ConfigError(
+                f"data={data.name}: labels must be 0 or 1 for each of data.num_classes={data.num_classes} attributes; "
+                f"got up to {most} for {labels.shape[1]}"
+            )
+        if self.labels is Labels.number and not abs(labels).max(initial=0) < float("inf"):
+            raise ConfigError(f"data={data.name}: labels must be finite numbers")
 
 
 CLASSIFICATION = TaskInfo(
@@ -98,6 +122,7 @@ CLASSIFICATION = TaskInfo(
     most=100.0,
     figures=FIGURES,
     fewest_outputs=2,
+    labels=Labels.classes,
     smooths=True,
     weighs=True,
     soft_labels=True,

@@ -7,7 +7,7 @@ To add a task, write a subclass of `Task`, and register it with its `TaskInfo`, 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,16 @@ from torch import Tensor
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.model.resnet import ResNetV2
+
+
+class Details(Protocol):
+    """Further scores of a test, such as the error of each class, gathered batch by batch."""
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Gather what the scores need, on the device of the batch."""
+
+    def scores(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Return numbers by name, or dictionaries of them, for result.json; `classes` names the outputs."""
 
 
 class Task:
@@ -51,13 +61,9 @@ class Task:
     def score(self, penalty: float, count: float) -> float:
         return penalty / count
 
-    def counts(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """Return what `details` needs, summed over a batch of the test; None if the task has no details."""
+    def details(self) -> "Details | None":
+        """Return a new collector of further scores of a test; None if the task has none."""
         return None
-
-    def details(self, counts: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-        """Return further scores of a test, for result.json."""
-        return {}
 
     def per_image(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return what a run stores of each image of a batch of the test, by field of `rundir.predictions.Predictions`.
@@ -70,6 +76,10 @@ class Task:
         except RuntimeError:
             return {}
         return {"penalty": penalties.float()}
+
+    def final(self, outputs: Tensor) -> Tensor:
+        """Convert outputs to what is exported: probabilities, numbers, …"""
+        return outputs
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Convert outputs to the form of labels."""

@@ -26,29 +26,19 @@ class Classification(Task):
     def penalty(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs.argmax(dim=1) != _classes(targets)).sum()
 
-    def counts(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return for each class the number of images, of mistakes, and of images whose class is not among the first
-        five: (3, K)."""
-        classes_B = _classes(targets)
-        is_wrong_B = outputs.argmax(dim=1) != classes_B
-        first_B5 = outputs.topk(min(5, outputs.shape[1]), dim=1).indices
-        is_missed_B = (first_B5 != classes_B[:, None]).all(dim=1)
-        num_classes = outputs.shape[1]
-        return torch.stack([classes_B[rows].bincount(minlength=num_classes) for rows in (..., is_wrong_B, is_missed_B)])
-
-    def details(self, counts: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-        """Return the mean of the classes' errors, the error of each class and, from 100 classes on, the top-5 error."""
-        images, mistakes, missed = counts
-        errors = {name: 100 * wrong / of for name, wrong, of in zip(classes, mistakes, images, strict=True) if of}
-        found = {"balanced_error": float(np.mean([*errors.values()])), "class_errors": errors}
-        return found | ({"top5_error": 100 * missed.sum() / images.sum()} if len(classes) >= MANY else {})
+    def details(self) -> "ClassDetails":
+        return ClassDetails()
 
     def score(self, penalty: float, count: float) -> float:
         return 100 * penalty / count
 
     def per_image(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        probabilities = outputs.float().softmax(dim=1)
+        probabilities = self.final(outputs.float())
         return {"label": _classes(targets), "predicted": self.predictions(outputs), "probabilities": probabilities}
+
+    def final(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each class (B, K)."""
+        return outputs.softmax(dim=1)
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the most probable class (B,)."""
@@ -59,6 +49,29 @@ class Classification(Task):
 
     def by_class(self, labels: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
         return {classes[label]: np.flatnonzero(labels == label) for label in np.unique(labels)}
+
+
+class ClassDetails:
+    """The mean of the classes' errors, the error of each class and, from 100 classes on, the top-5 error."""
+
+    def __init__(self) -> None:
+        # For each class the number of images, of mistakes, and of images whose class is not among the first five.
+        self.counts_3K: Tensor | int = 0
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        classes_B = _classes(targets)
+        is_wrong_B = outputs.argmax(dim=1) != classes_B
+        first_B5 = outputs.topk(min(5, outputs.shape[1]), dim=1).indices
+        is_missed_B = (first_B5 != classes_B[:, None]).all(dim=1)
+        counts = [classes_B[rows].bincount(minlength=outputs.shape[1]) for rows in (..., is_wrong_B, is_missed_B)]
+        self.counts_3K = self.counts_3K + torch.stack(counts)
+
+    def scores(self, classes: Sequence[str]) -> dict[str, Any]:
+        assert isinstance(self.counts_3K, Tensor)
+        images, mistakes, missed = self.counts_3K.cpu().numpy()
+        errors = {name: 100 * wrong / of for name, wrong, of in zip(classes, mistakes, images, strict=True) if of}
+        found = {"balanced_error": float(np.mean([*errors.values()])), "class_errors": errors}
+        return found | ({"top5_error": 100 * missed.sum() / images.sum()} if len(classes) >= MANY else {})
 
 
 def _classes(targets: Tensor) -> Tensor:

@@ -120,8 +120,9 @@ def load_run(run: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV
 
 
 def load_with_classes(run: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV2, tuple[str, ...]]:
-    """Return what `load_run` does, and the class names in label order, or () if the task's labels are not classes.
+    """Return what `load_run` does, and the names of the classes in label order, or of the attributes.
 
+    There are none, (), if outputs have no names.
     Raises ConfigError as `load_run` does.
     """
     file = shared_file(Path(run))
@@ -129,7 +130,7 @@ def load_with_classes(run: str | Path, checkpoint: str = "last") -> tuple[Config
     net = task_of(config).network()
     net.load_state_dict(weights)
     numbers = map(str, range(config.data.num_classes or 0))
-    classes = tuple(names or numbers) if TASKS.info(config.task).weighs else ()
+    classes = tuple(names or numbers) if TASKS.info(config.task).names_outputs else ()
     return config, net.eval(), classes
 
 

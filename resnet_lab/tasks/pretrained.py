@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet_lab.config.canonical import architecture
 from resnet_lab.config.checks import ConfigError, require
-from resnet_lab.config.enums import Weights
+from resnet_lab.config.enums import Labels, Weights
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.registry import TASKS
@@ -95,7 +95,8 @@ class Pretrained:
         stored = trained.net.state_dict()
         new = {_layer(name) for name in state if name not in stored or stored[name].shape != state[name].shape}
         same_classes = not trained.classes or trained.classes == tuple(classes)
-        same_task = TASKS.info(config.task).weighs if trained.is_published else config.task == trained.task
+        classifies = TASKS.info(config.task).labels is Labels.classes
+        same_task = classifies if trained.is_published else config.task == trained.task
         same_outputs = same_task and same_classes
         if not same_outputs:
             new.add(OUTPUTS)

@@ -25,7 +25,7 @@ class Shared:
     """The content of a shared file."""
 
     config: Config  # `data.mean`, `data.std` and `data.range` are those of the training images
-    classes: tuple[str, ...]  # empty if labels are not classes
+    classes: tuple[str, ...]  # or attributes; empty if outputs have no names
     run: str  # name of the run
     identity: str
     checkpoint: str  # last or best
@@ -76,7 +76,7 @@ def read_shared(path: Path) -> Shared:
     try:
         config = from_dict(facts["config"])
         require(config.data.mean is not None and config.data.std is not None, "data.mean or data.std is missing")
-        expected = config.data.num_classes if TASKS.info(config.task).weighs else 0
+        expected = config.data.num_classes if TASKS.info(config.task).names_outputs else 0
         require(len(facts["classes"]) == expected, f"it names {len(facts['classes'])} of {expected} classes")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error

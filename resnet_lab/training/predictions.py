@@ -22,18 +22,18 @@ HEADERS, FIXED, PROBABILITY, CLASS, DEFLATED = 8192, 12, 2, 4, 1.001
 
 
 class DetailedTotals(Totals):
-    """Sums of a test, with those that `Task.details` needs, and what is kept of each image (see `num_kept`)."""
+    """Sums of a test, its details, and what is kept of each image (see `num_kept`)."""
 
     def __init__(self, task: Task, device: torch.device, num_kept: int | None) -> None:
         super().__init__(task, device)
         self.num_kept = num_kept
-        self.counts: Tensor | None = None  # of `Task.counts`
+        self.details = task.details()
         self.batches: list[dict[str, Tensor]] = []  # on the device, so that nothing waits for it
 
     def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
         super().add(loss, outputs, targets)
-        if (counts := self.task.counts(outputs.detach(), targets)) is not None:
-            self.counts = counts if self.counts is None else self.counts + counts
+        if self.details:
+            self.details.add(outputs.detach(), targets)
         if self.num_kept is not None:
             self.batches.append(_kept(self.task.per_image(outputs.detach(), targets), self.num_kept))
 

@@ -242,5 +242,5 @@ class Job:
         if not math.isfinite(loss):  # the very last steps diverged
             raise Diverged(f"test/loss is {loss} after epoch {len(module.history)}")
         averaged = module.tested_average.means() if module.average else None
-        details = {} if test.counts is None else module.task.details(test.counts.cpu().numpy(), data.source.classes)
+        details = test.details.scores(data.source.classes) if test.details else {}
         return Tested(loss, score, details, per_image, averaged)

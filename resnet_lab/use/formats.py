@@ -36,18 +36,17 @@ class Format:
 
 
 class Whole(nn.Module):
-    """A network with its normalisation and, for classes, the softmax: uint8 pixels (B, C, H, W) → outputs (B, …)."""
+    """A network with its normalisation and what its task makes of outputs: uint8 pixels (B, C, H, W) → (B, …)."""
 
     def __init__(self, trained: Trained) -> None:
         super().__init__()
-        self.net, self.classifies = trained.net, bool(trained.classes)
+        self.net, self.task = trained.net, trained.task
         self.mean_C11, self.std_C11 = (
             nn.Buffer(torch.tensor(values)[:, None, None]) for values in (trained.normalise.mean, trained.normalise.std)
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
-        outputs = self.net(normalised(pixels, self.mean_C11, self.std_C11))
-        return outputs.softmax(dim=1) if self.classifies else outputs
+        return self.task.final(self.net(normalised(pixels, self.mean_C11, self.std_C11)))
 
 
 def to_onnx(trained: Trained, facts: Facts) -> bytes:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from resnet_lab.config.checks import require
+from resnet_lab.config.enums import Labels
 from resnet_lab.config.schema import Config
 from resnet_lab.data.decode import Decoding, read_image
 from resnet_lab.data.images import Normalisation
@@ -26,7 +27,7 @@ class Trained:
 
     config: Config
     net: ResNetV2
-    classes: tuple[str, ...]  # empty if labels are not classes
+    classes: tuple[str, ...]  # or attributes; empty if outputs have no names
     temperature: float = 1.0  # logits are divided by it, to calibrate the probabilities
 
     @classmethod
@@ -43,11 +44,15 @@ class Trained:
         trained = cls.load(run_dir, checkpoint)
         task = trained.config.task
         require(
-            bool(trained.classes),
+            trained.classifies,
             f"{printable(str(run_dir))} was trained for task={task}, whose labels are not classes: choose a run whose "
             "labels are classes",
         )
         return trained
+
+    @property
+    def classifies(self) -> bool:
+        return self.task.info.labels is Labels.classes
 
     @property
     def task(self) -> Task:
@@ -96,5 +101,5 @@ class Trained:
         return weights_digest(self.net)
 
     def final(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
-        """Return probabilities (B, K) if labels are classes, otherwise outputs (B, …), for uint8 pixels, on the CPU."""
-        return self.probabilities(pixels_BCHW) if self.classes else self.outputs(pixels_BCHW)
+        """Return what the task makes of the outputs (`Task.final`) for uint8 pixels, on the CPU."""
+        return self.task.final(self.outputs(pixels_BCHW) / self.temperature)

@@ -119,16 +119,17 @@ def test_top_5_errors_are_told_from_100_classes_on() -> None:
     task = task_of(load_config("data=fake", "data.num_classes=100"))
     outputs = torch.zeros(4, 100)
     outputs[:, :5] = torch.arange(5, 0, -1).float()  # the first five, in this order
-    counts = task.counts(outputs, torch.tensor([0, 1, 4, 50]))
-    assert counts is not None
-    details = task.details(counts.numpy(), [str(number) for number in range(100)])
+    collected = task.details()
+    assert collected is not None
+    collected.add(outputs, torch.tensor([0, 1, 4, 50]))
+    details = collected.scores([str(number) for number in range(100)])
     assert details["top5_error"] == 25
     assert details["balanced_error"] == 75
     assert details["class_errors"] == {"0": 0, "1": 100, "4": 100, "50": 100}
 
 
 def test_a_task_without_classes_refuses_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    info = dataclasses.replace(TASKS.info("classification"), weighs=False)
+    info = dataclasses.replace(TASKS.info("classification"), weighs=False, labels=None)
     monkeypatch.setitem(TASKS._entries, "classification", (TASKS._entries["classification"][0], info))
     for change in ("optim.class_weights", "data.sampler"):
         with pytest.raises(ConfigError, match=f"{change}=balanced needs classes, but task=classification has none"):

@@ -63,7 +63,7 @@ TEST = {
     "to host: training/run.py Job.train",
     "to host: training/step.py Totals.means",
     PREDICTIONS,
-    "wait: tasks/classification.py Classification.counts",
+    "wait: tasks/classification.py ClassDetails.add",
     "wait: training/run.py Job._test",
 }
 
