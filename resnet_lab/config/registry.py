@@ -29,7 +29,7 @@ from resnet_lab.config.augment import (
 )
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Labels
-from resnet_lab.config.tasks import CLASSIFICATION
+from resnet_lab.config.tasks import ATTRIBUTES, CLASSIFICATION, REGRESSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class DatasetInfo:
     help: str
     channels: int | None = None  # None: from `data.channels`
     classes: int | None = None  # or attributes; None: from `data.num_classes`
-    labels: Labels = Labels.classes  # unless `data.table.labels` says it
+    labels: Labels = Labels.classes  # unless there are `any_labels`
     image_size: int | None = None  # pixels; if `channels` is set too, `data=<name>` needs no YAML file
     own_images: bool = False  # whether `data.root` determines the images
     look: str = ""  # for own images: the function that returns their layout and number of classes
@@ -68,6 +68,11 @@ class DatasetInfo:
     reads: frozenset[str] = frozenset()  # settings of `data` that only some data sets read
     splits: bool = False  # whether no test part is published, so that `data.test_split_seed` draws one
     made: bool = False  # whether the images are generated, `data.num_images` of them
+
+    @property
+    def any_labels(self) -> bool:
+        """Whether `data.table.labels` says what is known of each image: by default, what the task needs."""
+        return self.made or "table" in self.reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,11 +229,38 @@ DATASETS = Registry(
                 reads=frozenset({"prefix"}),
             ),
         ),
+        "digit_bits": (
+            "resnet_lab.data.derived:digit_bits",
+            DatasetInfo(
+                help="scikit-learn's digits with six yes-or-no attributes",
+                channels=1,
+                classes=6,
+                labels=Labels.attributes,
+                splits=True,
+            ),
+        ),
+        "fashion_pairs": (
+            "resnet_lab.data.derived:fashion_pairs",
+            DatasetInfo(
+                help="two different clothes of Fashion-MNIST side by side",
+                channels=1,
+                classes=10,
+                labels=Labels.attributes,
+            ),
+        ),
         "fake": ("fake", DatasetInfo(help="random images, for tests and benchmarks", made=True)),
     },
 )
 
-TASKS = Registry("task", "resnet_lab.tasks.classification", {"classification": ("Classification", CLASSIFICATION)})
+TASKS = Registry(
+    "task",
+    "resnet_lab.tasks.classification",
+    {
+        "classification": ("Classification", CLASSIFICATION),
+        "attributes": ("resnet_lab.tasks.attributes:Attributes", ATTRIBUTES),
+        "regression": ("resnet_lab.tasks.regression:Regression", REGRESSION),
+    },
+)
 
 # In order of application.
 AUGMENTATIONS = Registry(

@@ -207,7 +207,9 @@ class Job:
         }
         weights = data.class_weights()
         kept = num_kept(config, data)
-        module = TaskModule(config, self.runtime, data.num_batches, facts, weights, self.clock, pretrained, kept)
+        module = TaskModule(
+            data.measured(), self.runtime, data.num_batches, facts, weights, self.clock, pretrained, kept
+        )
         try:
             trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
         except Exception as error:
