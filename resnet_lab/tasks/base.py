@@ -94,7 +94,7 @@ class Task:
         return " ".join(f"{value:.3g}" for value in label.flatten().tolist())
 
     def by_class(self, labels: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return the indices of the images of each class that occurs; empty if labels are not classes."""
+        """Return the indices of the images of each class, or with each attribute, that occurs; {} without either."""
         return {}
 
 
