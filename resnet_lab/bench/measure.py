@@ -106,7 +106,7 @@ def on_random_images(config: Config, steps: int, folder: str) -> Config:
         config.data,
         name="fake",
         num_images=steps * config.optim.batch_size,
-        num_classes=config.model.num_classes,
+        num_classes=config.model.num_classes or 1,
         table=dataclasses.replace(config.data.table, labels=config.data.labels),
         num_train=None,
         validation=0,

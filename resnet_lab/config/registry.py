@@ -29,7 +29,7 @@ from resnet_lab.config.augment import (
 )
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Labels
-from resnet_lab.config.tasks import ATTRIBUTES, CLASSIFICATION, REGRESSION
+from resnet_lab.config.tasks import ATTRIBUTES, CLASSIFICATION, RECONSTRUCTION, REGRESSION, VAE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,11 +254,13 @@ DATASETS = Registry(
 
 TASKS = Registry(
     "task",
-    "resnet_lab.tasks.classification",
+    "resnet_lab.tasks",
     {
-        "classification": ("Classification", CLASSIFICATION),
+        "classification": ("resnet_lab.tasks.classification:Classification", CLASSIFICATION),
         "attributes": ("resnet_lab.tasks.attributes:Attributes", ATTRIBUTES),
         "regression": ("resnet_lab.tasks.regression:Regression", REGRESSION),
+        "reconstruction": ("resnet_lab.tasks.reconstruction:Reconstruction", RECONSTRUCTION),
+        "vae": ("resnet_lab.tasks.vae:Vae", VAE),
     },
 )
 

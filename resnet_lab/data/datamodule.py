@@ -74,8 +74,10 @@ class ImageData(LightningDataModule):
         } | ({"label_scale": self.label_scale} if self.label_scale else {})
 
     def measured(self) -> Config:
-        """Return the settings with the mean and the standard deviation of the training labels, if they are numbers."""
-        return replace(self.config, data=replace(self.config.data, label_scale=self.label_scale))
+        """Return the settings with the mean and std that normalise the images, and that of labels that are numbers."""
+        mean, std = list(self.normalise.mean), list(self.normalise.std)
+        measured = replace(self.config.data, mean=mean, std=std, label_scale=self.label_scale)
+        return replace(self.config, data=measured)
 
     def _normalisation(self, data: DataConfig) -> Normalisation:
         if data.mean is not None and data.std is not None:
