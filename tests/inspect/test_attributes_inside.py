@@ -48,13 +48,6 @@ def test_a_page_on_attributes(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     lab = Lab(tmp_path)
     small = ("data.num_classes=6", "data.num_train=64", "data.channels=1", "trainer.max_epochs=1")
     bits = ("data=digit_bits", "task=attributes", *small)
-        "data=digit_bits",
-        "task=attributes",
-        "data.num_classes=6",
-        "data.num_train=64",
-        "data.channels=1",
-        "trainer.max_epochs=1",
-    )
     lab.run(*bits)
     path = lab.directory(*bits).path
     assert exit_status(inspect, [str(path), "saliency", "mistakes", "flow", "--class", "prime"]) == 0
