@@ -84,6 +84,8 @@ class DataConfig:
     corrupt: CorruptConfig = field(default_factory=CorruptConfig)
     mean: list[float] | None = None  # per channel, for pixels in [0, 1]; None: computed from the training part
     std: list[float] | None = None
+    # Mean and standard deviation of labels that are numbers. None: computed from the training part.
+    label_scale: list[float] | None = setting(None, used=lambda data: data.labels is Labels.number)
     # Number of generated training images; a quarter as many test images are added.
     num_images: int = setting(1024, used=lambda data: DATASETS.info(data.name).made)
 
@@ -110,6 +112,11 @@ class DataConfig:
             fits = values is None or (len(values) == self.channels and all(map(math.isfinite, values)))
             require(fits, f"data.{name} must have one number per channel ({self.channels}), got {values}")
         require(self.std is None or all(s > 0 for s in self.std), f"data.std must be positive, got {self.std}")
+        scale = self.label_scale
+        require(
+            scale is None or (len(scale) == 2 and all(map(math.isfinite, scale)) and scale[1] > 0),
+            f"data.label_scale must be a mean and a positive standard deviation, [mean,std], got {scale}",
+        )
 
     def _check_pixels(self) -> None:
         low_high = self.range
@@ -150,7 +157,7 @@ class DataConfig:
     def labels(self) -> Labels:
         """What is known of each image."""
         info = DATASETS.info(self.name)
-        return (self.table.labels or info.labels) if "table" in info.reads else info.labels
+        return (self.table.labels or info.labels) if info.any_labels else info.labels
 
     @property
     def is_flat(self) -> bool:

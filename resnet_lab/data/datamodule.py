@@ -10,7 +10,7 @@ from pytorch_lightning import LightningDataModule
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.data import DataConfig
-from resnet_lab.config.enums import ClassWeights
+from resnet_lab.config.enums import ClassWeights, Labels
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.data.images import Normalisation, ResidentImages
@@ -40,6 +40,7 @@ class ImageData(LightningDataModule):
         require(len(self.test_rows) > 0, few)
         self.notes = [*self.source.notes, *self._notes_on_parts()]
         self.normalise = self._normalisation(config.data)
+        self.label_scale = self._label_scale(config.data)
         self.num_batches, self.num_images = epoch_size(config, len(self.train_rows))
 
     def _notes_on_parts(self) -> Iterator[str]:
@@ -70,18 +71,26 @@ class ImageData(LightningDataModule):
             "range": list(self.source.range) if self.source.range else None,
             "damaged": self.source.damaged,
             "notes": self.notes,
-        }
+        } | ({"label_scale": self.label_scale} if self.label_scale else {})
 
     def measured(self) -> Config:
-        """Return the configuration with the mean and std that normalise the images."""
+        """Return the settings with the mean and std that normalise the images, and that of labels that are numbers."""
         mean, std = list(self.normalise.mean), list(self.normalise.std)
-        return replace(self.config, data=replace(self.config.data, mean=mean, std=std))
+        measured = replace(self.config.data, mean=mean, std=std, label_scale=self.label_scale)
+        return replace(self.config, data=measured)
 
     def _normalisation(self, data: DataConfig) -> Normalisation:
         if data.mean is not None and data.std is not None:
             return Normalisation(tuple(data.mean), tuple(data.std))
         measured = Normalisation.measure(self.source.train.pixels, self.train_rows)
         return Normalisation(tuple(data.mean or measured.mean), tuple(data.std or measured.std))
+
+    def _label_scale(self, data: DataConfig) -> list[float] | None:
+        """Return mean and standard deviation of labels that are numbers; 1 if they are all the same."""
+        if data.labels is not Labels.number or data.label_scale:
+            return data.label_scale
+        numbers = self.source.train.labels[self.train_rows].astype(np.float64)
+        return [float(numbers.mean()), float(numbers.std()) or 1.0]
 
     def class_weights(self) -> torch.Tensor | None:
         """Return the weights of the classes in the training loss (K,); None if all are 1."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
+from resnet_lab.config.enums import Labels
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.data import known
 from resnet_lab.data.decode import Decoding, placement
@@ -35,7 +36,7 @@ class Images:
     """Images and their labels; for an image folder, `pixels` is a read-only memory map."""
 
     pixels: npt.NDArray[np.uint8]  # (N, C, H, W)
-    labels: npt.NDArray[Any]  # as the task expects them: classes (N,) int64, numbers (N,) float32
+    labels: npt.NDArray[Any]  # as the task expects them: classes (N,) int64, attributes (N, K) uint8, numbers (N,) …
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -165,15 +166,24 @@ def _cifar(config: DataConfig) -> tuple[Path, CifarLayout]:
 
 
 def fake(config: DataConfig) -> Source:
-    """Return reproducible random images, with classes about equally frequent."""
+    """Return reproducible random images, with random labels: classes are about equally frequent."""
     if not config.num_classes:
         raise ConfigError("data=fake needs data.num_classes, a whole number of at least 1")
     num_classes = config.num_classes
 
     def images(count: int, generator: np.random.Generator) -> Images:
         pixels = generator.integers(0, 256, (count, *config.image_shape), dtype=np.uint8)
-        return Images(pixels, generator.permutation(np.arange(count) % num_classes))
+        match config.labels:
+            case Labels.classes:
+                return Images(pixels, generator.permutation(np.arange(count) % num_classes))
+            case Labels.attributes:
+                return Images(pixels, generator.integers(0, 2, (count, num_classes), dtype=np.uint8))
+            case Labels.number:
+                return Images(pixels, generator.standard_normal(count, dtype=np.float32))
+            case _:
+                assert_never(config.labels)
 
     for_train, for_test = np.random.default_rng(0).spawn(2)
     train, test = images(config.num_images, for_train), images(max(1, config.num_images // 4), for_test)
-    return Source(train, test, tuple(str(label) for label in range(num_classes)))
+    names = () if config.labels is Labels.number else map(str, range(num_classes))
+    return Source(train, test, tuple(names))
