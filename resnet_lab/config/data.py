@@ -21,6 +21,22 @@ def _reads_prefix(data: Any) -> bool:
     return data.fingerprint is None and "prefix" in DATASETS.info(data.name).reads
 
 
+def _is_size(size: Any) -> bool:
+    sides = size if isinstance(size, list) else [size, size]
+    return len(sides) == 2 and all(type(side) is int and side >= 1 for side in sides)
+
+
+def _both_sides(size: int | list[int]) -> tuple[int, int]:
+    height, width = size if isinstance(size, list) else (size, size)
+    return height, width
+
+
+def _one_size(sides: tuple[int, int]) -> int | list[int]:
+    """Return one number for a square, else [height, width]."""
+    height, width = sides
+    return height if height == width else [height, width]
+
+
 @dataclass(slots=True, kw_only=True)
 class TableConfig:
     """A file with a row for each image, and its columns."""
@@ -44,7 +60,7 @@ class DataConfig:
     name: str
     channels: int  # 1: grey, 2: grey and alpha, 3: RGB, 4: RGBA
     # In pixels: one number for squares, or [height, width]. Images of other sizes are resized.
-    image_size: Any = setting(canonical=lambda data: data.one_size)
+    image_size: Any = setting(canonical=lambda data: _one_size(data.image_shape[1:]))
     num_classes: int | None  # None: count the class folders
     # Folder to read from and download to. Own images are identified by their fingerprint, in whatever folder they are.
     root: str = setting(
@@ -69,6 +85,8 @@ class DataConfig:
     background: str | None = setting("white", used=lambda data: data.own_images or data.fit is Fit.letterbox)
     # The values that become black and white, in images with more than 8 bits. None: least and greatest of training.
     range: list[float] | None = setting(None, used=lambda data: data.own_images)
+    # The part in the centre of each image that is used, before resizing, in the form of image_size. None: all of it.
+    crop: Any = setting(None, canonical=lambda data: data.crop_shape and _one_size(data.crop_shape))
     fit: Fit = Fit.stretch
     test: float = setting(0.2, used=lambda data: data.is_flat)  # share of the images that is held out for the test
     test_split_seed: int = setting(0, used=lambda data: data.is_flat or DATASETS.info(data.name).splits)
@@ -88,20 +106,18 @@ class DataConfig:
     def __post_init__(self) -> None:
         require_bounded(self, "data.")
         DATASETS.info(self.name)
-        size = self.image_size
-        sizes = size if isinstance(size, list) else [size]
-        require(
-            len(sizes) == (2 if isinstance(size, list) else 1)
-            and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes),
-            f"data.image_size must be a positive number of pixels or [height,width], got {size}",
-        )
+        for name, size in (("image_size", self.image_size), ("crop", self.crop)):
+            require(
+                _is_size(size) or (name == "crop" and size is None),
+                f"data.{name} must be a positive number of pixels or [height,width], got {size}",
+            )
         require_within(self, "data", validation=(0, 10**9), split_seed=(0, 2**64), test_split_seed=(0, 2**64))
         require(
             self.validation < 1 or self.validation == int(self.validation),
             f"data.validation must be a fraction below 1 or a whole number of images, got {self.validation}",
         )
         require_within(self, "data", num_images=(1, 10**9), num_train=(1, 10**9), image_size=(1, 16384))
-        require_within(self, "data", max_pixels=(1, 2**40))
+        require_within(self, "data", crop=(1, 10**6), max_pixels=(1, 2**40))
         require(0 < self.test < 1, f"data.test must be a share between 0 and 1, got {self.test}")
         self._check_pixels()
         for name, values in (("mean", self.mean), ("std", self.std)):
@@ -126,14 +142,12 @@ class DataConfig:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Shape (channels, height, width) of the network's input."""
-        height, width = self.image_size if isinstance(self.image_size, list) else (self.image_size, self.image_size)
-        return self.channels, height, width
+        return self.channels, *_both_sides(self.image_size)
 
     @property
-    def one_size(self) -> int | list[int]:
-        """Canonical form of `image_size`: one number if square, else [height, width]."""
-        _, height, width = self.image_shape
-        return height if height == width else [height, width]
+    def crop_shape(self) -> tuple[int, int] | None:
+        """Height and width of the part of each image that is used; None: all of it."""
+        return None if self.crop is None else _both_sides(self.crop)
 
     @property
     def folder(self) -> Path:

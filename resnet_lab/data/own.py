@@ -69,6 +69,7 @@ def _decoded(config: DataConfig, listing: Listing, *notes: str) -> Source:
         rows=rows,
         facts=facts_of(listing),
         damaged=len(index.damaged),
+        prepared=True,
         range=index.range,
         notes=(*listing.left_out, *notes, *_notes(config, listing, rows, index)),
     )
