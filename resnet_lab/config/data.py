@@ -10,7 +10,7 @@ from PIL import ImageColor
 from resnet_lab.config.checks import ConfigError, require, require_bounded, require_within
 from resnet_lab.config.enums import Fit, Labels, Layout, OnChange, Sampler
 from resnet_lab.config.fields import setting
-from resnet_lab.config.registry import DATASETS
+from resnet_lab.config.registry import DATASETS, TASKS
 
 
 def _reads_table(data: Any) -> bool:
@@ -43,7 +43,12 @@ class TableConfig:
 
     file: str = setting("labels.csv", used=_reads_table)  # below data.root
     image: str = setting("file", used=_reads_table)  # column with the path below data.root
-    label: str = setting("class", used=_reads_table)
+    # Column with the classes or numbers, or a list of columns, each with an attribute.
+    label: Any = setting(
+        "class",
+        used=_reads_table,
+        canonical=lambda data: data.table.columns if data.table.labels is Labels.attributes else data.table.label,
+    )
     # What `label` holds; None: what the task needs.
     labels: Labels | None = setting(None, used=_reads_table, canonical=lambda data: data.labels)
     # Column with train, val or test (or 0, 1, 2). If there is none, data.test of the images are the test part.
@@ -51,6 +56,17 @@ class TableConfig:
 
     def __post_init__(self) -> None:
         require_bounded(self, "data.table.")
+        names = [str(name) if isinstance(name, int | float) else name for name in self.columns]
+        require(
+            all(isinstance(name, str) for name in names) and 0 < len(set(names)) == len(names),
+            f"data.table.label must be a column or a list of different columns, got {self.label}",
+        )
+        self.label = names if isinstance(self.label, list) else names[0]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns with labels."""
+        return self.label if isinstance(self.label, list) else [self.label]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,11 +135,22 @@ class DataConfig:
         require_within(self, "data", num_images=(1, 10**9), num_train=(1, 10**9), image_size=(1, 16384))
         require_within(self, "data", crop=(1, 10**6), max_pixels=(1, 2**40))
         require(0 < self.test < 1, f"data.test must be a share between 0 and 1, got {self.test}")
+        self._check_columns()
         self._check_pixels()
         for name, values in (("mean", self.mean), ("std", self.std)):
             fits = values is None or (len(values) == self.channels and all(map(math.isfinite, values)))
             require(fits, f"data.{name} must have one number per channel ({self.channels}), got {values}")
         require(self.std is None or all(s > 0 for s in self.std), f"data.std must be positive, got {self.std}")
+
+    def _check_columns(self) -> None:
+        """Raise ConfigError if the labels come from a list of columns, but are not attributes."""
+        if isinstance(self.table.label, list) and "table" in DATASETS.info(self.name).reads:
+            takers = [f" or choose task={name}" for name in TASKS if TASKS.info(name).labels is Labels.attributes]
+            require(
+                self.labels is Labels.attributes,
+                f"data.table.label is a list of columns, {Labels.attributes.value}, but the task or data.table.labels "
+                f"asks for {self.labels.value}: name one column{''.join(takers)}",
+            )
 
     def _check_pixels(self) -> None:
         low_high = self.range
@@ -162,7 +189,9 @@ class DataConfig:
     def labels(self) -> Labels:
         """What is known of each image."""
         info = DATASETS.info(self.name)
-        return (self.table.labels or info.labels) if "table" in info.reads else info.labels
+        if "table" not in info.reads:
+            return info.labels
+        return self.table.labels or (Labels.attributes if isinstance(self.table.label, list) else info.labels)
 
     @property
     def is_flat(self) -> bool:

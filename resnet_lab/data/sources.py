@@ -35,7 +35,7 @@ class Images:
     """Images and their labels; for an image folder, `pixels` is a read-only memory map."""
 
     pixels: npt.NDArray[np.uint8]  # (N, C, H, W)
-    labels: npt.NDArray[Any]  # as the task expects them: classes (N,) int64, numbers (N,) float32
+    labels: npt.NDArray[Any]  # classes (N,) int64, attributes (N, K) uint8 of 0 and 1, or numbers (N,) float32
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -46,7 +46,7 @@ NO_FACTS = DataFacts((), {})
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data set in its published split, and its class names in label order."""
+    """A data set in its published split, and the names of its classes or attributes in label order."""
 
     train: Images
     test: Images
