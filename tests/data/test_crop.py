@@ -9,6 +9,7 @@ from PIL import Image
 from support.composing import config
 from support.pictures import GREY, listed, put, save
 
+from resnet_lab.bench.measure import on_random_images
 from resnet_lab.config.canonical import canonical
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.registry import DATASETS
@@ -16,6 +17,7 @@ from resnet_lab.config.stored import from_dict, to_stored
 from resnet_lab.data.cache import decoded
 from resnet_lab.data.decode import Decoding, centre, decode_image, read_image
 from resnet_lab.data.sources import Images, Source, read
+from resnet_lab.use.images import data_config, refuse_other_settings
 
 FACE = (178, 218)  # width and height of CelebA's images
 
@@ -111,6 +113,16 @@ def test_images_that_are_smaller_are_refused_by_name(tmp_path: Path, monkeypatch
             ConfigError, match=r"^data\.crop must be a positive number of pixels or \[height,width\], got"
         ):
             config("data=digits", f"data.crop={crop}")
+
+
+def test_trained_networks_get_images_prepared_in_the_same_way() -> None:
+    stored = config("data=digits", "data.crop=[4,6]").data
+    assert data_config(stored, ["data=mnist", "data.root=elsewhere"]).crop == [4, 6]
+    assert Decoding.of(stored).described()["crop"] == (4, 6)
+    with pytest.raises(ConfigError, match=r"^data\.crop=4: images are prepared as in the run's training"):
+        refuse_other_settings(["data.crop=4"])
+    bench = on_random_images(config("data=digits", "data.crop=4", "data.image_size=2", "stacks=one"), 1, "")
+    assert bench.data.crop is None
 
 
 def test_another_crop_is_another_run_and_is_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
