@@ -108,6 +108,7 @@ def on_random_images(config: Config, steps: int, folder: str) -> Config:
         num_images=steps * config.optim.batch_size,
         num_classes=config.model.num_classes or 1,
         table=dataclasses.replace(config.data.table, labels=config.data.labels),
+        crop=None,
         num_train=None,
         validation=0,
         mean=None,

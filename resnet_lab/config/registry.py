@@ -157,11 +157,21 @@ DATASETS = Registry(
         "table": (
             "resnet_lab.data.own:table",
             DatasetInfo(
-                help="your own images, listed in a CSV file with their classes",
+                help="your own images, listed in a CSV file with their labels",
                 own_images=True,
                 look="resnet_lab.data.table:look",
                 facts="resnet_lab.data.own:table_facts",
                 reads=frozenset({"table"}),
+            ),
+        ),
+        "celeba": (
+            "resnet_lab.data.own:celeba",
+            DatasetInfo(
+                help="your copy of CelebA, faces with 40 attributes",
+                labels=Labels.attributes,
+                own_images=True,
+                look="resnet_lab.data.celeba:look",
+                facts="resnet_lab.data.own:celeba_facts",
             ),
         ),
         "idx": (

@@ -24,7 +24,7 @@ from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Labels
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.data import known
-from resnet_lab.data.decode import Decoding, placement
+from resnet_lab.data.decode import Decoding, centre, placement
 from resnet_lab.data.files import find, local
 from resnet_lab.data.formats import CifarLayout, read_cifar, read_idx
 from resnet_lab.data.split import Indices, holdout
@@ -36,7 +36,7 @@ class Images:
     """Images and their labels; for an image folder, `pixels` is a read-only memory map."""
 
     pixels: npt.NDArray[np.uint8]  # (N, C, H, W)
-    labels: npt.NDArray[Any]  # as the task expects them: classes (N,) int64, attributes (N, K) uint8, numbers (N,) …
+    labels: npt.NDArray[Any]  # classes (N,) int64, attributes (N, K) uint8 of 0 and 1, or numbers (N,) float32
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,7 +47,7 @@ NO_FACTS = DataFacts((), {})
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data set in its published split, and its class names in label order."""
+    """A data set in its published split, and the names of its classes or attributes in label order."""
 
     train: Images
     test: Images
@@ -55,6 +55,7 @@ class Source:
     rows: Mapping[str, Indices] = field(default_factory=dict)  # of train, val and test in these, if not all images
     facts: DataFacts = NO_FACTS  # by default, those of pixels and labels
     damaged: int = 0  # images that are left out since they cannot be decoded
+    prepared: bool = False  # whether the images have been cropped and resized already
     range: tuple[float, float] | None = None  # the values that became 0 and 255, in images with more than 8 bits
     notes: tuple[str, ...] = ()  # what was left out or changed, for the user to know
 
@@ -74,8 +75,9 @@ def read(config: DataConfig) -> Source:
             raise ConfigError(f"data={config.name} needs {setting}={native}, got {setting}={value}")
     source: Source = DATASETS.load(config.name)(config)
     facts = facts_of_arrays(source) if source.facts is NO_FACTS else source.facts
-    train = _fitting(source.train, config)
-    test = train if source.test is source.train else _fitting(source.test, config)
+    crops = not source.prepared
+    train = _fitting(source.train, config, crops)
+    test = train if source.test is source.train else _fitting(source.test, config, crops)
     return replace(source, train=train, test=test, facts=facts)
 
 
@@ -92,8 +94,8 @@ def facts_of_arrays(source: Source) -> DataFacts:
     return DataFacts(source.classes, {part: {"": (len(images), digest(images))} for part, images in parts.items()})
 
 
-def _fitting(images: Images, config: DataConfig) -> Images:
-    """Check the images, and resize them if they have another size. Raises ConfigError."""
+def _fitting(images: Images, config: DataConfig, crops: bool) -> Images:
+    """Check the images, cut out their centre if `crops`, and resize them if they have another size."""
     channels, *size = config.image_shape
     pixels, count = images.pixels, len(images)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:2] != (count, channels) or not count:
@@ -101,7 +103,19 @@ def _fitting(images: Images, config: DataConfig) -> Images:
             f"data={config.name}: images must be uint8 (N, {channels}, height, width), at least one, each with a "
             f"label, but these are {pixels.dtype} {pixels.shape} with {count} labels"
         )
-    return images if pixels.shape[2:] == tuple(size) else Images(_resized(pixels, Decoding.of(config)), images.labels)
+    if crops and config.crop_shape:
+        pixels = _cropped(pixels, config)
+    return Images(pixels if pixels.shape[2:] == tuple(size) else _resized(pixels, Decoding.of(config)), images.labels)
+
+
+def _cropped(pixels: npt.NDArray[np.uint8], config: DataConfig) -> npt.NDArray[np.uint8]:
+    assert config.crop_shape is not None
+    height, width = config.crop_shape
+    try:
+        left, top = centre(pixels.shape[:1:-1], (width, height))
+    except ValueError as error:
+        raise ConfigError(f"data={config.name}: {error}: set a smaller data.crop, or null") from error
+    return pixels[:, :, top : top + height, left : left + width]
 
 
 def _resized(pixels: npt.NDArray[np.uint8], how: Decoding) -> npt.NDArray[np.uint8]:

@@ -70,7 +70,7 @@ def facts_of(run: Path, trained: Trained, checkpoint: str) -> Facts:
     described = trained.decoding.described()
     return origin | {
         "classes": list(trained.classes),
-        **{name: described[name] for name in ("image_shape", "fit", "background")},
+        **{name: described[name] for name in ("image_shape", "crop", "fit", "background")},
         "range": trained.decoding.range,
         "versions": {
             "resnet-lab": __version__,

@@ -20,7 +20,7 @@ from resnet_lab.use.calibration import own_images
 from resnet_lab.use.trained import Trained
 
 # Settings that say how files become inputs of the network: always those of its training.
-PREPARED = ("channels", "image_size", "fit", "background", "range", "mean", "std", "label_scale")
+PREPARED = ("channels", "image_size", "crop", "fit", "background", "range", "mean", "std", "label_scale")
 
 
 @dataclass(frozen=True, slots=True)
