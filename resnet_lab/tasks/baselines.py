@@ -1,0 +1,64 @@
+"""Errors of reconstructions that need no network: what an autoencoder must beat."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+MOST_EXACT = 4096  # pixels up to which the covariance is decomposed, which takes its square in memory
+SUBSET = 5_000  # images that PCA is fitted to with more pixels
+CHUNK = 1_000  # images that are converted to float at a time
+
+
+def baselines(
+    train_NCHW: np.ndarray, test_NCHW: np.ndarray, latent_dim: int, most_exact: int = MOST_EXACT, seed: int = 0
+) -> dict[str, float]:
+    """Return the mean squared error of a pixel in 0…1 on test images, by kind of reconstruction; images are uint8.
+
+    "mean image" is the mean training image. "PCA" keeps `latent_dim` principal components of the training images, or
+    all that there are: the least error that a linear encoder and decoder reach on these. With more
+    than `most_exact` pixels, PCA is fitted to a random subset of images by randomised SVD; its name then says so.
+    """
+    pixels, fitted, name = train_NCHW[0].size, train_NCHW, "PCA"
+    randomised = pixels > most_exact
+    if randomised:
+        rows = np.random.default_rng(seed).permutation(len(train_NCHW))[:SUBSET]
+        fitted, name = train_NCHW[np.sort(rows)], f"PCA of {len(rows):,} images"
+    components = min(latent_dim, pixels, len(fitted) - 1)  # N images span N - 1 axes
+    mean_image_P = _mean(train_NCHW)
+    mean_P, axes_DP = _principal_axes(fitted, components, randomised, seed)
+    errors = np.zeros(2)
+    for chunk_BP in _chunks(test_NCHW):
+        centred_BP = chunk_BP - mean_P
+        rest_BP = centred_BP - (centred_BP @ axes_DP.T) @ axes_DP
+        errors += np.square(chunk_BP - mean_image_P).sum(), np.square(rest_BP).sum()
+    mean_error, pca_error = errors / test_NCHW.size
+    return {"mean image": float(mean_error), name: float(pca_error)}
+
+
+def _principal_axes(
+    images_NCHW: np.ndarray, components: int, randomised: bool, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean (P,) and the principal axes (components, P) of pixels in 0…1."""
+    if randomised:
+        flat_NP = images_NCHW.reshape(len(images_NCHW), -1).astype(np.float32) / 255
+        found = PCA(components, svd_solver="randomized", random_state=seed, copy=False).fit(flat_NP)
+        return found.mean_.astype(float), found.components_.astype(float)
+    mean_P = _mean(images_NCHW)
+    scatter_PP = np.zeros((len(mean_P), len(mean_P)))
+    for chunk_BP in _chunks(images_NCHW):  # scikit-learn would convert all images at once
+        centred_BP = chunk_BP - mean_P
+        scatter_PP += centred_BP.T @ centred_BP
+    axes_PP = np.linalg.eigh(scatter_PP).eigenvectors  # in columns, by increasing variance
+    return mean_P, axes_PP[:, len(mean_P) - components :].T
+
+
+def _mean(images_NCHW: np.ndarray) -> np.ndarray:
+    """Return the mean image (P,), with pixels in 0…1."""
+    return np.asarray(images_NCHW.mean(axis=0, dtype=float).ravel() / 255)
+
+
+def _chunks(images_NCHW: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield images as rows of pixels in 0…1 (B, P)."""
+    for start in range(0, len(images_NCHW), CHUNK):
+        yield images_NCHW[start : start + CHUNK].reshape(-1, images_NCHW[0].size) / 255
