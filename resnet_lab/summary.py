@@ -26,12 +26,12 @@ def main(arguments: Sequence[str]) -> int:
 
     config = load_config(*options.overrides)
 
-    from resnet_lab.tasks.cost import measure, tree  # imports torch, which takes seconds
+    from resnet_lab.tasks.cost import measure, parts, tree  # imports torch, which takes seconds
     from resnet_lab.text import plain_console
 
     cost = measure(config)
     if options.json:
-        print(json.dumps(cost.totals()))
+        print(json.dumps(cost.totals() | parts(config, cost)))
         print(*(f"{warning}\n" for warning in cost.warnings()), sep="", end="", file=sys.stderr)
     else:
         plain_console(WIDTH).print(tree(config, cost))

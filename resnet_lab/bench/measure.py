@@ -102,7 +102,7 @@ def trained(
 
 def on_random_images(config: Config, steps: int, folder: str) -> Config:
     """Return the same training for a few epochs of full mini-batches of random images, with output in `folder`."""
-    made = {"name": "fake", "num_images": steps * config.optim.batch_size, "num_classes": config.model.num_classes}
+    made = {"name": "fake", "num_images": steps * config.optim.batch_size, "num_classes": config.model.num_classes or 1}
     data = dataclasses.replace(config.data, **made, validation=0, mean=None, std=None)  # type: ignore[arg-type]
     trainer = dataclasses.replace(config.trainer, max_epochs=1 + EPOCHS, max_batches=None)
     return dataclasses.replace(config, data=data, trainer=trainer, output_dir=folder, objective=[], dry_run=False)

@@ -58,7 +58,7 @@ def range_test(config: Config, lowest: float, highest: float, steps: int) -> Ran
     torch.manual_seed(config.seed)
     losses: list[float] = []
     first = scheduled(config.optim, 0, steps)
-    with ready(config) as training:
+    with ready(data.measured()) as training:
         shown = track(rates, "learning rates", console=console, transient=True, disable=not console.is_terminal)
         for rate, (images, labels) in zip(shown, _batches(config, data, training), strict=False):
             set_rates(training.optimizer, first._replace(lr=float(rate)))

@@ -8,6 +8,7 @@ from typing import Any
 from PIL import ImageColor
 
 from resnet_lab.config.checks import ConfigError, require, require_bounded, require_within
+from resnet_lab.config.decoder import CorruptConfig
 from resnet_lab.config.enums import Fit, Labels, Layout, OnChange, Sampler
 from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import DATASETS
@@ -80,6 +81,7 @@ class DataConfig:
     )
     num_train: int | None = None  # images to train on, drawn from all classes in proportion; None: all
     sampler: Sampler = Sampler.shuffle
+    corrupt: CorruptConfig = field(default_factory=CorruptConfig)
     mean: list[float] | None = None  # per channel, for pixels in [0, 1]; None: computed from the training part
     std: list[float] | None = None
     # Number of generated training images; a quarter as many test images are added.

@@ -53,6 +53,47 @@ class Init(Enum):
     fan_in = "N(0, sqrt(2 / (k k in))), linear layers too"
 
 
+class Nonlinearity(Enum):
+    """What stands wherever a network has a ReLU."""
+
+    relu = "max(0, x)"
+    none = "nothing: without BatchNorm, the network is linear"
+
+
+class LatentLayer(Enum):
+    """The layer that fills the latent space."""
+
+    dense = "linear layer on the mean of each map"
+    flat = "linear layer on all positions of the maps"
+    map = "1x1 convolution of the maps: the latent space has latent_dim numbers for each position"
+
+
+class Upsample(Enum):
+    """How a decoder enlarges maps; in residual branches and on shortcuts alike."""
+
+    nearest = "repeated pixels, then the convolution"
+    bilinear = "bilinear interpolation, then the convolution"
+    transposed = "transposed convolution, whose kernel is a multiple of the stride"
+    pixel_shuffle = "convolution with more maps, rearranged as pixels"
+
+
+class ReconstructionLoss(Enum):
+    """Loss of an autoencoder, of pixels in 0…1."""
+
+    mse = "mean squared error"
+    l1 = "mean absolute error"
+    bce = "binary cross-entropy; outputs are logits"
+    ssim = "1 − structural similarity"
+
+
+class Corruption(Enum):
+    """What is done to the images that an autoencoder is given."""
+
+    none = "nothing"
+    gaussian = "Gaussian noise with standard deviation amount, for pixels in 0…1"
+    mask = "a share amount of the pixels becomes black"
+
+
 class Optimizer(Enum):
     """The optimiser of the weights."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.config.enums import Activation, Diagnostics, Downsample, Resize
+from resnet_lab.config.enums import Activation, Diagnostics, Downsample, Resize, Upsample
 from resnet_lab.config.registry import DATASETS, SHORTCUTS, UNITS
 
 # A wheel has the YAML files inside the package, a checkout next to it.
@@ -14,7 +14,7 @@ CONFIG_DIR = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf")
 # Groups for the architecture; their options set values of `model`.
 ARCHITECTURE_GROUPS = (
     "stacks", "units", "filters", "bottleneck", "unit", "activation", "shortcut", "resize", "stack_shortcut",
-    "downsample", "stem", "head", "lineage",
+    "downsample", "stem", "head", "decoder", "upsample", "lineage",
 )  # fmt: skip
 GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "augment", "diagnostics", "recipe", "experiment", "sweep")
 
@@ -45,6 +45,8 @@ def registered(group: str) -> dict[str, dict[str, Any]]:
         return {name: data for name in DATASETS if (data := _dataset(name))}
     if group == "stack_shortcut":
         return {"off": {"stack_shortcut": False}, "on": {"stack_shortcut": True}}
+    if group == "upsample":
+        return {name: {"decoder": {"upsample": name}} for name in Upsample.__members__}
     if group == "stacks":
         return {"one": {"num_stacks": 1}}
     return {name: {group: name} for name in CHOICES.get(group, ())}

@@ -1,13 +1,16 @@
 """Settings of the architecture: stem, stacks of units, head."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any
 
-from resnet_lab.config.checks import require, require_bounded, require_probability, require_within
-from resnet_lab.config.enums import Activation, Downsample, Init, ProjectionInput, Resize, StrideOn
+from resnet_lab.config.checks import ConfigError, require, require_bounded, require_probability, require_within
+from resnet_lab.config.decoder import DecoderConfig
+from resnet_lab.config.enums import Activation, Downsample, LatentLayer, Nonlinearity, Resize
 from resnet_lab.config.fields import setting
+from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
 from resnet_lab.config.registry import SHORTCUTS, UNITS
 
 MAX_STACKS = 5
@@ -29,79 +32,22 @@ def _projects(model: "ModelConfig") -> bool:
     return shortcut.crosses and not pads
 
 
-def _normalises(model: "ModelConfig") -> bool:
-    return model.batch_norm
-
-
-def _projects_from_activated_input(model: "ModelConfig") -> bool:
-    """Return whether `projection_input` matters: units have a shortcut, and activate before their first convolution."""
-    return model.activation.preactivates and SHORTCUTS.info(model.shortcut).crosses
-
-
-def _moves_stride(model: "ModelConfig") -> bool:
-    strided = model.num_stacks > 1 and model.downsample is Downsample.stride
-    return strided and UNITS.info(model.unit).stride_can_move
-
-
-@dataclass(slots=True, kw_only=True)
-class StemConfig:
-    """Layers before the first stack: convolution, BatchNorm, ReLU, and optional downsampling."""
-
-    kernel: int = 3
-    stride: int = 1
-    filters: int = 16
-    double: bool = False  # add a 3x3 convolution with stride 2, BatchNorm, ReLU
-    pool: bool = False  # add 3x3 max-pooling with stride 2, as for ImageNet
-
-    def __post_init__(self) -> None:
-        require_within(self, "model.stem", kernel=(1, 255), stride=(1, 64), filters=(1, 65536))
-        require(self.kernel % 2 == 1, f"model.stem.kernel must be odd, for symmetric padding, got {self.kernel}")
-
-    @property
-    def strides(self) -> list[int]:
-        """Factors by which the stem reduces the map size, in order."""
-        return [self.stride, 2 if self.double else 1, 2 if self.pool else 1]
-
-
-@dataclass(slots=True, kw_only=True)
-class HeadConfig:
-    """Layers after the pooling: hidden layers with ReLU, a linear latent layer, the output layer."""
-
-    hidden: list[int] = field(default_factory=list)
-    latent_dim: int | None = None  # None: no latent layer
-
-    def __post_init__(self) -> None:
-        require_bounded(self, "model.head.")
-        require_within(self, "model.head", hidden=(1, 10**6), latent_dim=(1, 10**6))
-
-
-@dataclass(slots=True, kw_only=True)
-class LineageConfig:
-    """Details that differ between published implementations of the same network."""
-
-    conv_bias: bool = setting(False, used=_normalises)  # of every convolution; always on without BatchNorm
-    projection_input: ProjectionInput = setting(ProjectionInput.activated, used=_projects_from_activated_input)
-    stride_on: StrideOn = setting(StrideOn.first, used=_moves_stride)
-    norm_eps: float = setting(1e-5, used=_normalises)
-    norm_momentum: float = setting(0.1, used=_normalises)  # weight of the new batch in the running statistics
-    init: Init = Init.fan_out
-
-    def __post_init__(self) -> None:
-        require_within(self, "model.lineage", norm_eps=(1e-12, 1))
-        require(0 < self.norm_momentum <= 1, f"model.lineage.norm_momentum must be in (0, 1], got {self.norm_momentum}")
-
-
 @dataclass(slots=True, kw_only=True)
 class ModelConfig:
     """The architecture: everything that `ResNetV2` needs.
 
     `units` and `reduction` have one entry per stack, or one for all stacks; `filters` has one entry per stack, or one
     that doubles from stack to stack. A plain number is a list of one. `reduction` is filters / bottleneck maps (1: no
-    bottleneck). `num_classes` is the number of outputs.
+    bottleneck). `num_classes` is the number of outputs of the last layer; with 0, there is no such layer: the network
+    is the encoder of an autoencoder.
     """
 
     in_channels: int
     num_classes: int
+    # [height, width] or one number, in pixels. Only networks whose weights depend on it need it.
+    image_size: Any = setting(
+        None, identity=False, used=lambda model: model.needs_size, canonical=lambda model: [*model.map_sizes[0]]
+    )
     num_stacks: int = 3
     units: Any = setting(factory=lambda: [2], canonical=lambda model: model.stack_units)
     filters: Any = setting(factory=lambda: [64], canonical=lambda model: model.stack_filters)
@@ -109,6 +55,7 @@ class ModelConfig:
     unit: str = "bottleneck"
     activation: Activation = Activation.full_preactivation
     batch_norm: bool = True  # False: no BatchNorm, and all convolutions have a bias
+    nonlinearity: Nonlinearity = Nonlinearity.relu
     shortcut: str = "projection"
     resize: Resize = setting(Resize.projection, used=_read_by_shortcut("resize"))
     projection_kernel: int = setting(1, used=_projects)  # of the convolutions on shortcuts
@@ -121,11 +68,12 @@ class ModelConfig:
     stem: StemConfig = field(default_factory=StemConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     lineage: LineageConfig = field(default_factory=LineageConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
     def __post_init__(self) -> None:
         require_bounded(self, "model.")
         require(1 <= self.in_channels <= 4, f"data.channels must be 1 to 4, got {self.in_channels}")
-        require_within(self, "data", num_classes=(1, 10**6))
+        require_within(self, "data", num_classes=(0, 10**6))
         require(
             1 <= self.num_stacks <= MAX_STACKS, f"model.num_stacks must be 1 to {MAX_STACKS}, got {self.num_stacks}"
         )
@@ -149,6 +97,8 @@ class ModelConfig:
         scale = (-(10**6), 10**6)
         require_within(self, "model", shortcut_scale=scale, residual_scale=scale, gate_bias=scale)
         require_probability(self, "model", "shortcut_dropout")
+        if self.decodes:
+            self._check_decoder()
 
     def _check_unit(self) -> None:
         unit, shortcut = UNITS.info(self.unit), SHORTCUTS.info(self.shortcut)
@@ -160,13 +110,65 @@ class ModelConfig:
             unit.bridged or not shortcut.crosses,
             f"unit={self.unit} has no shortcuts: add shortcut=none (model.shortcut is {self.shortcut})",
         )
-        if shortcut.crosses and not _projects(self):
+        if shortcut.crosses and not _projects(self) and not isinstance(self, MirroredModel):
             widths = [self.stem.filters, *self.stack_filters]
             require(
                 all(a <= b for a, b in pairwise(widths)),
                 f"zero_pad can only add maps, but the filters of stem and stacks, {widths}, decrease somewhere: "
                 "use projection for shortcut or resize",
             )
+
+    def _check_decoder(self) -> None:
+        try:
+            assert self.mirrored
+        except ConfigError as error:
+            raise ConfigError(f"the decoder: {str(error).replace('model.', 'model.decoder.')}") from error
+
+    @property
+    def decodes(self) -> bool:
+        """Whether a decoder follows the latent layer."""
+        return self.num_classes == 0
+
+    @property
+    def needs_size(self) -> bool:
+        """Whether weights depend on the size of the images."""
+        return self.head.layer is LatentLayer.flat or self.decodes
+
+    @property
+    def latent_dim(self) -> int:
+        """The width of the latent space: of the latent layer or, without one, of what the classifier would be given."""
+        return self.head.latent_dim or [self.stack_filters[-1], *self.head.hidden][-1]
+
+    @property
+    def mirrored(self) -> "MirroredModel":
+        """The decoder's stacks as a model of their own: those of the encoder in reverse order, unless set otherwise."""
+        own = self.decoder
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values |= {
+            "num_classes": 1,
+            "units": self.stack_units[::-1] if own.units is None else own.units,
+            "filters": self.stack_filters[::-1] if own.filters is None else own.filters,
+            "reduction": self.stack_reductions[::-1] if own.reduction is None else own.reduction,
+            "unit": own.unit or self.unit,
+            "activation": own.activation or self.activation,
+            "shortcut": own.shortcut or self.shortcut,
+            "downsample": Downsample.stride,
+        }
+        made = MirroredModel(**values)
+        return replace(made, stem=replace(self.stem, filters=made.stack_filters[0]))
+
+    @property
+    def map_sizes(self) -> list[tuple[int, int]]:
+        """Height and width of the image, after each stride of the stem, and after each stack but the first.
+
+        Raises ConfigError if `image_size` is not set.
+        """
+        require(self.image_size is not None, "model.image_size is needed: the weights depend on the size of the images")
+        height, width = self.image_size if isinstance(self.image_size, list) else [self.image_size] * 2
+        sizes = [(height, width)]
+        for stride in self.strides:
+            sizes.append((math.ceil(sizes[-1][0] / stride), math.ceil(sizes[-1][1] / stride)))
+        return sizes
 
     @property
     def strides(self) -> list[int]:
@@ -184,3 +186,14 @@ class ModelConfig:
     @property
     def stack_reductions(self) -> list[int]:
         return [*self.reduction] if len(self.reduction) > 1 else [*self.reduction] * self.num_stacks
+
+
+class MirroredModel(ModelConfig):
+    """A decoder's stacks, whose first units enlarge maps. Its shortcuts can drop maps where others add zero maps."""
+
+    __slots__ = ()
+
+    @property
+    def stack_filters(self) -> list[int]:
+        """A single number is that of the last stack, and doubles towards the latent space."""
+        return [*self.filters] if len(self.filters) > 1 else per_stack(self.filters, self.num_stacks)[::-1]

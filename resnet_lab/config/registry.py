@@ -29,7 +29,7 @@ from resnet_lab.config.augment import (
 )
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Labels
-from resnet_lab.config.tasks import CLASSIFICATION
+from resnet_lab.config.tasks import CLASSIFICATION, RECONSTRUCTION, VAE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +228,15 @@ DATASETS = Registry(
     },
 )
 
-TASKS = Registry("task", "resnet_lab.tasks.classification", {"classification": ("Classification", CLASSIFICATION)})
+TASKS = Registry(
+    "task",
+    "resnet_lab.tasks",
+    {
+        "classification": ("resnet_lab.tasks.classification:Classification", CLASSIFICATION),
+        "reconstruction": ("resnet_lab.tasks.reconstruction:Reconstruction", RECONSTRUCTION),
+        "vae": ("resnet_lab.tasks.vae:Vae", VAE),
+    },
+)
 
 # In order of application.
 AUGMENTATIONS = Registry(

@@ -11,10 +11,12 @@ from typing import Any
 
 from resnet_lab.config.checks import ConfigError, require, require_bounded, require_within
 from resnet_lab.config.data import DataConfig
+from resnet_lab.config.decoder import ReconstructionConfig, VaeConfig
 from resnet_lab.config.enums import (
     Accelerator,
     ClassWeights,
     Compile,
+    Corruption,
     Diagnostics,
     EpochLog,
     Labels,
@@ -96,6 +98,10 @@ class Config:
     augment: dict[str, Any] = setting(factory=_augmentations)  # by name, in registry order
     trainer: TrainerConfig
     data: DataConfig
+    reconstruction: ReconstructionConfig = setting(
+        factory=ReconstructionConfig, used=lambda config: "reconstruction" in TASKS.info(config.task).reads
+    )
+    vae: VaeConfig = setting(factory=VaeConfig, used=lambda config: "vae" in TASKS.info(config.task).reads)
     pretrained: PretrainedConfig = field(default_factory=PretrainedConfig)
     seed: int = 0
     deterministic: bool = False  # bit-identical on the CPU with the same number of threads
@@ -116,8 +122,14 @@ class Config:
         task = TASKS.info(self.task)
         self._check_labels(task.labels)
         require(
-            (self.model.in_channels, self.model.num_classes) == (self.data.channels, task.num_outputs(self.data)),
-            "model.in_channels and model.num_classes follow data.channels and data.num_classes: set those instead",
+            (self.model.in_channels, self.model.num_classes) == (self.data.channels, task.num_outputs(self.data))
+            and self.model.image_size in (None, self.data.image_size),
+            "model.in_channels, model.num_classes and model.image_size follow data.channels, data.num_classes and "
+            "data.image_size: set those instead",
+        )
+        require(
+            task.decodes or self.data.corrupt.kind is Corruption.none,
+            f"data.corrupt.kind needs a task that returns images, such as task=reconstruction; got task={self.task}",
         )
         require(
             task.smooths or not self.optim.label_smoothing,

@@ -58,6 +58,7 @@ class TaskInfo(Scoring):
     help: str
     figures: tuple[str, ...]  # the FIGURES that make sense for the task
     fewest_outputs: int = 1
+    reads: frozenset[str] = frozenset()  # sections of settings that only some tasks read
     labels: Labels | None = None  # the labels that it needs; None: it checks them itself, or needs none
     smooths: bool = False  # whether the loss supports `optim.label_smoothing`
     weighs: bool = False  # whether the loss supports `optim.class_weights`
@@ -79,13 +80,18 @@ class TaskInfo(Scoring):
         return Scoring(score=self.score, unit=self.unit, most=self.most)
 
     @property
+    def decodes(self) -> bool:
+        """Whether the network returns images."""
+        return "reconstruction" in self.reads
+
+    @property
     def names_outputs(self) -> bool:
         """Whether each output of the network stands for a class or an attribute, which has a name."""
         return self.labels in (Labels.classes, Labels.attributes)
 
     def num_outputs(self, data: Classed) -> int | None:
         """Return the number of network outputs per image; None if the classes have not been counted yet."""
-        return data.num_classes
+        return 0 if self.decodes else data.num_classes
 
     def check_labels(self, labels: Any, data: Classed) -> None:
         """Raise ConfigError unless the array `labels` is what the task takes.
@@ -127,6 +133,20 @@ CLASSIFICATION = TaskInfo(
     weighs=True,
     soft_labels=True,
 )
+
+
+def _decoding(help: str, *reads: str) -> TaskInfo:
+    return TaskInfo(
+        help=help,
+        score="mse",
+        figures=("flow", "filters", "maps"),
+        fewest_outputs=0,
+        reads=frozenset({"reconstruction", *reads}),
+    )
+
+
+RECONSTRUCTION = _decoding("the image itself, through a latent space")
+VAE = _decoding("the image itself, through a distribution over a latent space", "vae")
 
 # Version 0.1 had only one task and did not store it, nor anything about images and classes.
 DEFAULTS_OF_0_1: dict[str, Any] = {

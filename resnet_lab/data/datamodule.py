@@ -1,6 +1,7 @@
 """The LightningDataModule: a data set, split into training, validation and test part, as loaders on a device."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, assert_never
 
 import numpy as np
@@ -70,6 +71,11 @@ class ImageData(LightningDataModule):
             "damaged": self.source.damaged,
             "notes": self.notes,
         }
+
+    def measured(self) -> Config:
+        """Return the configuration with the mean and std that normalise the images."""
+        mean, std = list(self.normalise.mean), list(self.normalise.std)
+        return replace(self.config, data=replace(self.config.data, mean=mean, std=std))
 
     def _normalisation(self, data: DataConfig) -> Normalisation:
         if data.mean is not None and data.std is not None:

@@ -42,10 +42,14 @@ class Normalisation:
         mean_C11, std_C11 = self._on(shares_BCHW.device)
         return (shares_BCHW - mean_C11) / std_C11
 
+    def to_shares(self, images_BCHW: Tensor) -> Tensor:
+        """Map normalised images back to pixels, whose values are in 0…1 for real images."""
+        mean_C11, std_C11 = self._on(images_BCHW.device)
+        return images_BCHW * std_C11 + mean_C11
+
     def shares(self, images_BCHW: Tensor) -> Tensor:
         """Map normalised images back to pixels in 0…1, channels-first, in which arithmetic on colours is faster."""
-        mean_C11, std_C11 = self._on(images_BCHW.device)
-        return (images_BCHW.contiguous() * std_C11 + mean_C11).clamp_(0, 1)
+        return self.to_shares(images_BCHW.contiguous()).clamp_(0, 1)
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         return _channels(tuple(self.mean), device), _channels(tuple(self.std), device)

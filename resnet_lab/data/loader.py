@@ -8,14 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_lab.config.enums import Sampler
+from resnet_lab.config.enums import Corruption, Sampler
 from resnet_lab.config.schema import Config
 from resnet_lab.data.augment import active_augmentations, augmented
+from resnet_lab.data.corrupt import corrupted
 from resnet_lab.data.images import Normalisation, ResidentImages
 
 # Images (B, C, H, W), float32, normalised, in `memory_format`; labels as in the data set, (B,) int64 for classes, or
 # as changed by augmentations.
 Batch = tuple[Tensor, Tensor]
+
+CORRUPTION = 2  # tells the stream of random numbers for `data.corrupt` from others
 
 
 def memory_format(config: Config) -> torch.memory_format:
@@ -23,7 +26,23 @@ def memory_format(config: Config) -> torch.memory_format:
     return torch.channels_last if config.trainer.channels_last else torch.contiguous_format
 
 
-class TrainLoader:
+class Loader:
+    """What loaders share: how the images of a batch get their final form."""
+
+    def __init__(self, images: ResidentImages, normalise: Normalisation, config: Config) -> None:
+        self.images, self.normalise = images, normalise
+        self.memory_format = memory_format(config)
+        self.corrupt = config.data.corrupt
+
+    def batch(self, images_BCHW: Tensor, labels: Tensor, noise: np.random.Generator) -> Batch:
+        """Return images and labels; with `data.corrupt`, corrupted images, and the originals as labels."""
+        if self.corrupt.kind is not Corruption.none:
+            labels = images_BCHW.contiguous(memory_format=self.memory_format)
+            images_BCHW = corrupted(images_BCHW, self.corrupt, self.normalise, noise)
+        return images_BCHW.contiguous(memory_format=self.memory_format), labels
+
+
+class TrainLoader(Loader):
     """Yields the images of an epoch, chosen by `data.sampler`, augmented by a generator seeded with (seed, epoch).
 
     With `trainer.max_batches`, an epoch ends earlier, and not all images are used.
@@ -34,11 +53,11 @@ class TrainLoader:
     def __init__(
         self, images: ResidentImages, rows: np.ndarray, normalise: Normalisation, config: Config, steps_per_call: int
     ) -> None:
-        self.images, self.rows, self.normalise = images, rows, normalise
+        super().__init__(images, normalise, config)
+        self.rows = rows
         self.seed, self.batch_size = config.seed, config.optim.batch_size
         self.augmentations = active_augmentations(config, normalise)
         self.sampler_kind = config.data.sampler
-        self.memory_format = memory_format(config)
         self.num_batches, self.num_images = epoch_size(config, len(rows))
         self.images_per_call = steps_per_call * self.batch_size
         self.sampler = self  # Lightning passes the epoch only to a loader's sampler (training.lightning)
@@ -56,6 +75,7 @@ class TrainLoader:
         order = order.to(self.images.pixels_NCHW.device)  # once per epoch: the GPU waits for each copy from the host
         device = self.images.device
         drawn = [[tensor.to(device) for tensor in each.draw(rng, len(order))] for each in self.augmentations]
+        noise = np.random.default_rng([self.seed, self.epoch, CORRUPTION])
         for start in range(0, self.num_images, self.images_per_call):
             call = slice(start, min(start + self.images_per_call, self.num_images))
             pixels, labels = self.images.take(order[call])
@@ -63,7 +83,7 @@ class TrainLoader:
             for augmentation, tensors in zip(self.augmentations, drawn, strict=True):
                 parts = [tensor[call] for tensor in tensors]
                 images, labels = augmented(augmentation, images, labels, parts, self.batch_size)
-            yield images.contiguous(memory_format=self.memory_format), labels
+            yield self.batch(images, labels, noise)
 
     def _drawn(self, rng: np.random.Generator) -> np.ndarray:
         """Draw which of `rows` make up an epoch, in order (N,)."""
@@ -79,21 +99,21 @@ class TrainLoader:
                 assert_never(self.sampler_kind)
 
 
-class EvalLoader:
+class EvalLoader(Loader):
     """Images without augmentation, in order, in large batches."""
 
     def __init__(self, images: ResidentImages, rows: np.ndarray, normalise: Normalisation, config: Config) -> None:
-        self.images, self.normalise = images, normalise
-        self.memory_format = memory_format(config)
+        super().__init__(images, normalise, config)
         self.chunks = torch.from_numpy(rows).to(images.pixels_NCHW.device).split(config.trainer.eval_batch_size)
 
     def __len__(self) -> int:
         return len(self.chunks)
 
     def __iter__(self) -> Iterator[Batch]:
+        noise = np.random.default_rng([0, CORRUPTION])  # the same in every epoch
         for rows in self.chunks:
             pixels, labels = self.images.take(rows)
-            yield self.normalise(pixels).contiguous(memory_format=self.memory_format), labels
+            yield self.batch(self.normalise(pixels), labels, noise)
 
 
 def balanced_weights(labels: np.ndarray) -> np.ndarray:

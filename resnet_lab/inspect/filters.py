@@ -22,7 +22,7 @@ class Histogram:
 
 def first_filters(net: ResNetV2) -> np.ndarray:
     """Return the weights of the first convolution, (filters, channels, k, k)."""
-    return net.stem.conv.weight.detach().float().cpu().numpy()
+    return net.stem.conv.get_parameter("weight").detach().float().cpu().numpy()
 
 
 def weight_histograms(net: ResNetV2) -> dict[str, Histogram]:

@@ -19,6 +19,7 @@ PRODUCTS = ("mul", "mul_", "multiply", "multiply_")
 GATES = ("sigmoid", "sigmoid_", "hardsigmoid", "softmax")
 # The positional parameters of layers, of poolings and of BatchNorm.
 LAYER = ("input", "weight", "bias", "stride", "padding", "dilation")
+TRANSPOSED = ("input", "weight", "bias", "stride")
 POOLING = ("input", "kernel_size", "stride")
 BATCH_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training")
 
@@ -27,13 +28,17 @@ class Path(NamedTuple):
     """The longest path from the image to a tensor. Where a gate multiplies maps, the path follows the maps."""
 
     depth: int = 0  # weighted layers: convolutions and linear layers
-    field: int = 1  # receptive field in pixels, along one side
-    jump: int = 1  # pixels between neighbouring positions of the map
+    field: float = 1  # receptive field in pixels, along one side
+    jump: float = 1  # pixels between neighbouring positions of the map
     gate: bool = False  # whether it comes from a sigmoid or softmax, with no weighted layer since
 
     def through_window(self, kernel: int, stride: int) -> "Path":
         """Apply a window: k positions extend the field by (k - 1) jumps, and the stride multiplies the jump."""
         return self._replace(field=self.field + (kernel - 1) * self.jump, jump=self.jump * stride)
+
+    def enlarged(self, inputs: int, factor: int) -> "Path":
+        """Apply an operation that enlarges maps, each of whose outputs depends on `inputs` neighbours along a side."""
+        return self._replace(field=self.field + (inputs - 1) * self.jump, jump=self.jump / factor)
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def complexity(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
         trainable_params=sum(p.numel() for p in net.parameters() if p.requires_grad),
         macs=sum(layer.macs for layer in tracer.layers),
         activations=sum(math.prod(layer.out_shape) for layer in tracer.layers),
-        receptive_field=end.field,
+        receptive_field=math.ceil(end.field),
         layers=tuple(tracer.layers),
         uncounted={kind: tuple(dict.fromkeys(names)) for kind, names in tracer.uncounted.items()},
     )
@@ -128,6 +133,11 @@ class _Tracer(TorchFunctionMode):
         path = self.longest(maps)
         if func in (F.conv2d, F.linear):
             path = self._through_layer(path, result, **dict(zip(LAYER, args, strict=False)), **kwargs)
+        elif func is F.conv_transpose2d:
+            path = self._through_transposed(path, result, **dict(zip(TRANSPOSED, args, strict=False)), **kwargs)
+        elif func in (F.interpolate, F.pixel_shuffle):
+            inputs = 2 if kwargs.get("mode") == "bilinear" else 1
+            path = path.enlarged(inputs, result.shape[-1] // args[0].shape[-1])
         elif func in (F.max_pool2d, F.avg_pool2d):
             given = dict(zip(POOLING, args, strict=False)) | kwargs
             kernel, stride = given["kernel_size"], given.get("stride")
@@ -157,6 +167,16 @@ class _Tracer(TorchFunctionMode):
         layer = LayerCost(name, kernel, _first(stride) if kernel else None, tuple(out.shape[1:]), macs)
         self.layers.append(layer)
         path = path.through_window(_first(dilation) * ((kernel or 1) - 1) + 1, _first(stride))
+        return path._replace(depth=path.depth + 1, gate=False)
+
+    def _through_transposed(
+        self, path: Path, out: Tensor, input: Tensor, weight: Tensor, stride: Any, **_: Any
+    ) -> Path:
+        """Each element of the input takes one MAC per element of weight[0]; kernel / stride of them reach an output."""
+        kernel, factor = weight.shape[-1], _first(stride)
+        macs = input[0].numel() * weight[0].numel()
+        self.layers.append(LayerCost(self.names.get(weight, "?"), kernel, factor, tuple(out.shape[1:]), macs))
+        path = path.enlarged(math.ceil(kernel / factor), factor)
         return path._replace(depth=path.depth + 1, gate=False)
 
 

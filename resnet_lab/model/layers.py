@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_lab.config.enums import Activation, Init
+from resnet_lab.config.enums import Activation, Init, Nonlinearity
 from resnet_lab.config.model import ModelConfig
 
 Order = tuple[Literal["norm", "relu"], ...]
@@ -46,37 +46,70 @@ class Layers:
     def __init__(self, model: ModelConfig) -> None:
         self.placement = PLACEMENTS[model.activation]
         self.batch_norm = model.batch_norm
+        self.nonlinearity = model.nonlinearity
         self.lineage = model.lineage
 
     def convolution(
-        self, in_maps: int, maps: int, kernel: int, stride: int = 1, groups: int = 1, dilation: int = 1
-    ) -> nn.Conv2d:
-        """Build a convolution with "same" padding: (B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        bias = self.lineage.conv_bias or not self.batch_norm
+        self,
+        in_maps: int,
+        maps: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        dilation: int = 1,
+        bias: bool = False,
+    ) -> nn.Module:
+        """Build a convolution with "same" padding: (B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉).
+
+        It has a bias if `bias`, `lineage.conv_bias` or the lack of BatchNorm asks for it.
+        """
+        bias = bias or self.lineage.conv_bias or not self.batch_norm
         return nn.Conv2d(in_maps, maps, kernel, stride, kernel // 2 * dilation, dilation, groups, bias)
 
     def activation(self, order: Order, maps: int) -> nn.Sequential:
         """Build BatchNorm and ReLU in the given order, which may be empty. They keep the shape."""
         layers = nn.Sequential()
         for name in order:
-            if name == "relu":  # in place after BatchNorm, whose backward pass does not need its output
+            if name == "relu" and self.nonlinearity is Nonlinearity.relu:
+                # In place after BatchNorm, whose backward pass does not need its output.
                 layers.add_module("relu", nn.ReLU(inplace=len(layers) > 0))
-            elif self.batch_norm:
+            elif name == "norm" and self.batch_norm:
                 lineage = self.lineage
                 layers.add_module("norm", BatchNorm(maps, eps=lineage.norm_eps, momentum=lineage.norm_momentum))
         return layers
+
+    def hidden(self, width: int, new_width: int) -> nn.Sequential:
+        """Build a linear layer and ReLU: (B, width) → (B, new_width)."""
+        return nn.Sequential(nn.Linear(width, new_width), *self.activation(("relu",), new_width))
+
+    def gate(self, in_maps: int, maps: int, stride: int, bias: float) -> "Gate":
+        """Build a gate from `in_maps` to `maps` maps, whose biases begin at `bias`."""
+        return Gate(nn.Conv2d(in_maps, maps, kernel_size=1, stride=stride), bias)
+
+    def resample(self, in_maps: int, maps: int, stride: int) -> nn.Module:
+        """Build a change of shape without weights."""
+        return ZeroPad(in_maps, maps, stride)
 
     def initialise(self, net: nn.Module) -> None:
         """Set weights as `lineage.init` says and biases to 0; then gates set their own biases."""
         init = self.lineage.init
         for module in net.modules():
+            if isinstance(module, nn.ConvTranspose2d) and not module.weight.is_meta:
+                _initialise_transposed(module, init)
             if isinstance(module, INITIALISED[init]) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, mode=init.name, nonlinearity="relu")  # type: ignore[arg-type]
-            if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and module.bias is not None:
                 nn.init.zeros_(module.bias)
         for module in net.modules():
             if isinstance(module, Gate):
                 module.open()
+
+
+def _initialise_transposed(conv: nn.ConvTranspose2d, init: Init) -> None:
+    """Draw from N(0, sqrt(2 / n)), where n counts the inputs of an output, or the outputs of an input, as elsewhere."""
+    kernel, stride = conv.kernel_size[0], conv.stride[0]
+    fan = {Init.fan_in: conv.in_channels * (kernel / stride) ** 2, Init.fan_out: conv.out_channels * kernel**2}[init]
+    nn.init.normal_(conv.weight, std=(2 / fan) ** 0.5)
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -91,13 +124,26 @@ class BatchNorm(nn.BatchNorm2d):
         return F.batch_norm(x_BCHW, *statistics, *scale, self.training, self.momentum or 0.0, self.eps)
 
 
+class ZeroPad(nn.Module):
+    """Subsample by the stride, and append zero maps up to the new width, or drop the last maps."""
+
+    def __init__(self, in_maps: int, maps: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.new_maps = maps - in_maps
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        sampled_BCHW = F.avg_pool2d(x_BCHW, kernel_size=1, stride=self.stride)
+        return F.pad(sampled_BCHW, (0, 0, 0, 0, 0, self.new_maps))
+
+
 class ResidualLayer(nn.Module):
     """A convolution with the activations before and after it; a shortcut may start after the first activation.
 
     Do not rename the attributes: checkpoints name the weights after them.
     """
 
-    def __init__(self, before: nn.Module, conv: nn.Conv2d, after: nn.Module) -> None:
+    def __init__(self, before: nn.Module, conv: nn.Module, after: nn.Module) -> None:
         super().__init__()
         self.before = before
         self.conv = conv
@@ -115,10 +161,10 @@ class ResidualLayer(nn.Module):
 class Gate(nn.Module):
     """g = sigmoid(W x + b), where W is a 1x1 convolution: a number in 0…1 for each element of the unit's output."""
 
-    def __init__(self, in_maps: int, maps: int, stride: int, bias: float) -> None:
+    def __init__(self, conv: nn.Conv2d, bias: float, resize: nn.Module | None = None) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_maps, maps, kernel_size=1, stride=stride)
-        self.bias = bias
+        self.conv, self.bias = conv, bias
+        self.resize = resize or nn.Identity()  # of a decoder's gate, where maps are enlarged
 
     def open(self) -> None:
         """Set every b to its initial value; -6 leaves the shortcut almost fully open."""
@@ -126,5 +172,5 @@ class Gate(nn.Module):
         nn.init.constant_(self.conv.bias, self.bias)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        return self.conv(x_BCHW).sigmoid()
+        """Map the input of a unit to the shape of its output."""
+        return self.resize(self.conv(x_BCHW).sigmoid())

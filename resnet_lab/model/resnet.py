@@ -1,12 +1,16 @@
 """ResNet V2 and relatives: stem, stacks of residual units, head (He et al., arXiv:1603.05027)."""
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
 
-from resnet_lab.config.model import HeadConfig, ModelConfig, StemConfig
+from resnet_lab.config.enums import LatentLayer
+from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.parts import StemConfig
 from resnet_lab.config.registry import UNITS
 from resnet_lab.model.layers import Layers
 from resnet_lab.model.spec import StackSpec, stack_specs
@@ -45,33 +49,70 @@ class Stack(nn.Module):
             out_BCHW = unit(out_BCHW)
         return self.bridged(x_BCHW, out_BCHW)
 
+    def steps(self, x_BCHW: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Compute the same as `forward`, and yield the outputs of the units, as `.units.0`, and of the stack, as ""."""
+        out_BCHW = self.pool(x_BCHW)
+        for u, unit in enumerate(self.units):
+            out_BCHW = unit(out_BCHW)
+            yield f".units.{u}", out_BCHW
+        yield "", self.bridged(x_BCHW, out_BCHW)
+
     def bridged(self, x_BCHW: Tensor, out_BCHW: Tensor) -> Tensor:
         """Return the output of the last unit plus the bridged input of the stack, if there is a bridge."""
         return out_BCHW if self.bridge is None else out_BCHW + self.bridge(x_BCHW)
 
 
 class Head(nn.Module):
-    """Last activation, global average pooling, optional hidden layers and latent space, classifier."""
+    """Last activation, pooling, optional hidden layers and latent space, classifier."""
 
-    def __init__(self, head: HeadConfig, filters: int, num_classes: int, layers: Layers) -> None:
+    def __init__(self, model: ModelConfig, layers: Layers) -> None:
         super().__init__()
+        head, filters = model.head, model.stack_filters[-1]
+        self.layer = head.layer
         self.activation = layers.activation(layers.placement.head, filters)
-        widths = [filters, *head.hidden]
-        self.hidden = nn.Sequential(*(nn.Sequential(nn.Linear(n, m), nn.ReLU()) for n, m in pairwise(widths)))
-        width = widths[-1]
-        self.latent: nn.Module = nn.Identity()
-        if head.latent_dim is not None:
-            self.latent, width = nn.Linear(width, head.latent_dim), head.latent_dim
-        self.classifier = nn.Linear(width, num_classes)
+        positions = math.prod(model.map_sizes[-1]) if self.layer is LatentLayer.flat else 1
+        widths = [filters * positions, *head.hidden]
+        self.hidden = nn.Sequential(*(layers.hidden(n, m) for n, m in pairwise(widths)))
+        self.width = widths[-1]
+        self.latent = self.latent_layer(self.width, head.latent_dim)
+        self.classifier: nn.Module = nn.Identity()
+        if model.num_classes:
+            self.classifier = nn.Linear(head.latent_dim or widths[-1], model.num_classes)
+
+    def latent_layer(self, width: int, latent_dim: int | None) -> nn.Module:
+        """Build a layer from what `features` returns to a latent space."""
+        if latent_dim is None:
+            return nn.Identity()
+        return nn.Conv2d(width, latent_dim, 1) if self.layer is LatentLayer.map else nn.Linear(width, latent_dim)
+
+    def features(self, innermost_BCHW: Tensor) -> Tensor:
+        """Return the input of the latent layer: (B, width), or maps if that is a convolution."""
+        match self.layer:
+            case LatentLayer.map:
+                return innermost_BCHW
+            case LatentLayer.flat:
+                return self.hidden(innermost_BCHW.flatten(1))
+            case LatentLayer.dense | None:
+                return self.hidden(torch.mean(innermost_BCHW, dim=(2, 3)))
+            case _:
+                assert_never(self.layer)
+
+    def classify(self, latent: Tensor) -> Tensor:
+        """Map what the latent layer returns, which is averaged over positions if it has any, to (B, num_classes)."""
+        return self.classifier(torch.mean(latent, dim=(2, 3)) if latent.ndim == 4 else latent)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, num_classes)."""
-        features_BC = torch.mean(self.activation(x_BCHW), dim=(2, 3))
-        return self.classifier(self.latent(self.hidden(features_BC)))
+        """(B, C, H, W) → (B, num_classes), or to the latent space if there is no classifier."""
+        latent = self.latent(self.features(self.activation(x_BCHW)))
+        return latent if isinstance(self.classifier, nn.Identity) else self.classify(latent)
 
 
 class ResNetV2(nn.Module):
-    """The residual network that a `ModelConfig` describes, initialised, on torch's default device."""
+    """The residual network that a `ModelConfig` describes, initialised, on torch's default device.
+
+    Without a classifier (`num_classes=0`), it is an encoder, which returns a point of the latent space: (B, latent_dim)
+    or, for `latent_layer=map`, (B, latent_dim, h, w).
+    """
 
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
@@ -79,7 +120,7 @@ class ResNetV2(nn.Module):
         layers, specs = Layers(model), stack_specs(model)
         self.stem = Stem(model.stem, model.in_channels, layers)
         self.stacks = nn.ModuleList(Stack(spec, model, layers) for spec in specs)
-        self.head = Head(model.head, specs[-1].maps, model.num_classes, layers)
+        self.head = Head(model, layers)
         layers.initialise(self)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -99,20 +140,17 @@ class ResNetV2(nn.Module):
         yield "stem", x_BCHW
         stack: Stack
         for s, stack in enumerate(self.stacks):  # type: ignore[assignment]  # the list holds stacks
-            out_BCHW = stack.pool(x_BCHW)
-            for u, unit in enumerate(stack.units):
-                out_BCHW = unit(out_BCHW)
-                yield f"stacks.{s}.units.{u}", out_BCHW
-            x_BCHW = stack.bridged(x_BCHW, out_BCHW)
-            yield f"stacks.{s}", x_BCHW
+            for name, out_BCHW in stack.steps(x_BCHW):
+                yield f"stacks.{s}{name}", out_BCHW
+            x_BCHW = out_BCHW
         innermost_BCHW = self.head.activation(x_BCHW)
         yield "innermost", innermost_BCHW
-        features_BC = torch.mean(innermost_BCHW, dim=(2, 3))
-        yield "features", features_BC
-        latent_BD = self.head.latent(self.head.hidden(features_BC))
-        if isinstance(self.head.latent, nn.Linear):
-            yield "latent", latent_BD
-        yield "logits", self.head.classifier(latent_BD)
+        yield "features", torch.mean(innermost_BCHW, dim=(2, 3))
+        latent = self.head.latent(self.head.features(innermost_BCHW))
+        if self.head.layer:
+            yield "latent", latent
+        if self.config.num_classes:
+            yield "logits", self.head.classify(latent)
 
     def intermediates(self, x_BCHW: Tensor) -> dict[str, Tensor]:
         """Return the tensors of `steps` by name."""

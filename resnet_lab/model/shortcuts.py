@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from resnet_lab.config.enums import Resize
 from resnet_lab.config.model import ModelConfig
@@ -47,13 +46,13 @@ class ShortcutSpec:
             case Resize.projection:
                 return self.projection()
             case Resize.zero_pad:
-                return ZeroPad(self.in_maps, self.maps, self.stride)
+                return self.layers.resample(self.in_maps, self.maps, self.stride)
             case _:
                 assert_never(resize)
 
     def gate(self) -> Gate:
         """Build a gate for the output, computed from the unit's input."""
-        return Gate(self.in_maps, self.maps, self.stride, self.settings["gate_bias"])
+        return self.layers.gate(self.in_maps, self.maps, self.stride, self.settings["gate_bias"])
 
 
 def build_shortcut(spec: UnitSpec, model: ModelConfig, layers: Layers) -> nn.Module:
@@ -61,19 +60,6 @@ def build_shortcut(spec: UnitSpec, model: ModelConfig, layers: Layers) -> nn.Mod
     settings = {name: getattr(model, name) for name in SHORTCUTS.info(model.shortcut).reads}
     span = ShortcutSpec(spec.in_maps, spec.maps, spec.stride, model.projection_kernel, settings, layers)
     return SHORTCUTS.load(model.shortcut)(span)
-
-
-class ZeroPad(nn.Module):
-    """Subsample by the stride, and append zero maps up to the new width."""
-
-    def __init__(self, in_maps: int, maps: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.new_maps = maps - in_maps
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        sampled_BCHW = F.avg_pool2d(x_BCHW, kernel_size=1, stride=self.stride)
-        return F.pad(sampled_BCHW, (0, 0, 0, 0, 0, self.new_maps))
 
 
 class Sum(nn.Module):

@@ -81,16 +81,28 @@ class Task:
         """Convert outputs to what is exported: probabilities, numbers, …"""
         return outputs
 
+    def main_output(self, outputs: Any) -> Tensor:
+        """Return the tensor among the outputs, if a network returns several."""
+        return outputs
+
     def predictions(self, outputs: Tensor) -> Tensor:
         """Convert outputs to the form of labels."""
         return outputs
 
     def words(self, label: Tensor, classes: Sequence[str]) -> str:
         """Return the caption of an image for its label, or for a prediction."""
+        if label.ndim == 0 and label.dtype == torch.int64 and 0 <= int(label) < len(classes):
+            return classes[int(label)]
         return " ".join(f"{value:.3g}" for value in label.flatten().tolist())
 
     def by_class(self, labels: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the indices of the images of each class that occurs; empty if labels are not classes."""
+        if labels.ndim != 1 or labels.dtype != np.int64:
+            return {}
+        return {classes[label]: np.flatnonzero(labels == label) for label in np.unique(labels)}
+
+    def baselines(self, train_NCHW: np.ndarray, test_NCHW: np.ndarray) -> dict[str, float]:
+        """Return scores of simple methods on the test images, by name; the arrays are uint8 pixels."""
         return {}
 
 

@@ -44,12 +44,6 @@ class Classification(Task):
         """Return the most probable class (B,)."""
         return outputs.argmax(dim=1)
 
-    def words(self, label: Tensor, classes: Sequence[str]) -> str:
-        return classes[int(label)]
-
-    def by_class(self, labels: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
-        return {classes[label]: np.flatnonzero(labels == label) for label in np.unique(labels)}
-
 
 class ClassDetails:
     """The mean of the classes' errors, the error of each class and, from 100 classes on, the top-5 error."""

@@ -30,12 +30,41 @@ def measure(config: Config) -> Complexity:
     key = _key(config)
     if key not in _measured:
         with _refused():
-            _measured[key] = complexity(on_meta(config), config.data.image_shape)
+            _measured[key] = _complexity(config)
     cost = _measured[key]
     claimed = claimed_depth(config)
     if claimed not in (None, cost.depth):
         raise ConfigError(f"experiment {config.name} claims {claimed} layers, but its network has {cost.depth}")
     return cost
+
+
+def _complexity(config: Config) -> Complexity:
+    """Return the complexity; of an autoencoder, the receptive field is that of the encoder."""
+    whole = complexity(on_meta(config), config.data.image_shape)
+    return replace(whole, receptive_field=_encoder(config).receptive_field) if config.model.decodes else whole
+
+
+def _encoder(config: Config) -> Complexity:
+    with torch.device("meta"):
+        return complexity(ResNetV2(config.model).eval(), config.data.image_shape)
+
+
+def parts(config: Config, cost: Complexity) -> dict[str, dict[str, int]]:
+    """Return depth, params, MACs and activations of encoder and decoder, which add up to the whole; {} for others."""
+    if not config.model.decodes:
+        return {}
+    net, depth = on_meta(config), _encoder(config).depth
+    found = {}
+    for part, own_depth in (("encoder", depth), ("decoder", cost.depth - depth)):
+        layers = [layer for layer in cost.layers if layer.name.startswith("decoder.") == (part == "decoder")]
+        own = [p for name, p in net.named_parameters() if name.startswith("decoder.") == (part == "decoder")]
+        found[part] = {
+            "depth": own_depth,
+            "params": sum(p.numel() for p in own),
+            "macs": sum(layer.macs for layer in layers),
+            "activations": sum(math.prod(layer.out_shape) for layer in layers),
+        }
+    return found
 
 
 def totals(config: Config) -> dict[str, int]:
@@ -54,11 +83,17 @@ def totals(config: Config) -> dict[str, int]:
 def _count(config: Config) -> dict[str, int]:
     model = config.model
     units = model.stack_units
-    net = on_meta(replace(config, model=replace(model, units=[min(number, 2) for number in units])))
+    mirrored = model.mirrored.stack_units if model.decodes else []
+    shorter = replace(
+        model,
+        units=[min(number, 2) for number in units],
+        decoder=replace(model.decoder, units=[min(number, 2) for number in mirrored] or None),
+    )
+    net = on_meta(replace(config, model=shorter))
 
     def times(name: str) -> int:
-        second = re.match(r"stacks\.(\d+)\.units\.1\.", name)
-        return units[int(second[1])] - 1 if second else 1
+        second = re.match(r"(decoder\.)?stacks\.(\d+)\.units\.1\.", name)
+        return (mirrored if second[1] else units)[int(second[2])] - 1 if second else 1
 
     layers = complexity(net, config.data.image_shape).layers
     return {
@@ -96,6 +131,10 @@ def tree(config: Config, cost: Complexity) -> Table:
         [
             f"depth {cost.depth} · trainable params {cost.trainable_params:,} · FLOPs {cost.flops:,}",
             f"activations {cost.activations:,} · receptive field {cost.receptive_field} pixels",
+            *(
+                f"{part}: depth {own['depth']} · params {own['params']:,} · MACs {own['macs']:,}"
+                for part, own in parts(config, cost).items()
+            ),
             *cost.warnings(),
         ]
     )

@@ -26,6 +26,8 @@ from resnet_lab.tasks.published_weights import MEAN, STD, published_network
 OUTPUTS = "head.classifier"  # the layer that has an output for each class
 # Settings of the network that may differ: outputs are compared by class names, the others concern only random weights.
 MAY_DIFFER = ("num_classes", "lineage.init", "gate_bias")
+# What may differ between a network with a decoder and one without, which share the encoder.
+ENDS = ("head.", "decoder.", "image_size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Pretrained:
         classifies = TASKS.info(config.task).labels is Labels.classes
         same_task = classifies if trained.is_published else config.task == trained.task
         same_outputs = same_task and same_classes
-        if not same_outputs:
+        if not same_outputs and config.model.num_classes:
             new.add(OUTPUTS)
         for part in config.pretrained.freeze:
             if inside := [layer for layer in sorted(new) if f"{layer}.".startswith(f"{part}.")]:
@@ -160,8 +162,11 @@ def _load(path: Path, checkpoint: Weights) -> Origin:
 
 def _refuse_other_architecture(there: ModelConfig, here: ModelConfig, run: str) -> None:
     one, other = architecture(there), architecture(here)
+    ends = () if there.decodes == here.decodes else ENDS
     differing = []
     for name in sorted((one.keys() | other.keys()) - set(MAY_DIFFER)):
+        if name.startswith(ends):
+            continue
         theirs, ours = one.get(name, "not used"), other.get(name, "not used")
         if theirs != ours:
             differing.append(f"model.{name} is {theirs} there, {ours} here")

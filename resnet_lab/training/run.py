@@ -207,7 +207,8 @@ class Job:
         }
         weights = data.class_weights()
         kept = num_kept(config, data)
-        module = TaskModule(config, self.runtime, data.num_batches, facts, weights, self.clock, pretrained, kept)
+        measured, batches = data.measured(), data.num_batches
+        module = TaskModule(measured, self.runtime, batches, facts, weights, self.clock, pretrained, kept)
         try:
             trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
         except Exception as error:
@@ -222,16 +223,27 @@ class Job:
         test_last = self._test(trainer, module, data)
         scalars = {f"test/{name}": value for name, value in test_last.numbers(module.score).items()}
         logger.log_metrics(scalars, step=module.global_step)
+        baselines = self._baselines(module, data)
+        test_last.details.update(baselines)
         test_best: Tested | None = None
         if best_epoch(history, module.score):
             module.load_state_dict(load_checkpoint(directory.best)["state_dict"])
             test_best = self._test(trainer, module, data)
+            test_best.details.update(baselines)
         logger.close()
         tested = {"last": test_last, "best": test_best}
         store(directory.predictions_file, data, {when: test.per_image for when, test in tested.items() if test})
         images = data.record() | {"changes": directory.image_changes()}
         result = collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
         return result | {name: facts[name] for name in ("continued_from", "pretrained")} | {"sweeper": self.sweeper}
+
+    def _baselines(self, module: TaskModule, data: ImageData) -> dict[str, dict[str, float]]:
+        """Return the scores of simple methods on the test images, if the task has any."""
+        if not module.task.info.decodes:
+            return {}
+        with self.clock.during("test"):
+            parts = data.source.train.pixels[data.train_rows], data.source.test.pixels[data.test_rows]
+            return {"baselines": module.task.baselines(*parts)}
 
     def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Tested:
         with self.clock.during("test"):

@@ -16,6 +16,8 @@ from resnet_lab.model.layers import BatchNorm
 from resnet_lab.tasks.base import Task
 from resnet_lab.training.average import Average
 
+CAST = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)  # layers whose weights autocast casts
+
 Forward = Callable[[Tensor], Tensor]  # images (B, C, H, W) → outputs (B, …)
 
 
@@ -140,8 +142,7 @@ class OneCast:
     """
 
     def __init__(self, net: nn.Module) -> None:
-        # Autocast casts the weights of these layers.
-        layers = [module for module in net.modules() if type(module) in (nn.Conv2d, nn.Linear)]
+        layers = [module for module in net.modules() if type(module) in CAST]
         cast = {id(parameter) for layer in layers for parameter in layer.parameters()}
         self.net = net
         # Frozen weights are left to autocast: no gradient of theirs is computed.

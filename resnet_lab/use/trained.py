@@ -83,7 +83,7 @@ class Trained:
         """Return the network's outputs (B, …) for uint8 pixels on the CPU, in its precision, but at least float32."""
         pixels = torch.as_tensor(pixels_BCHW, device=self.device)
         images_BCHW = self.normalise(pixels).to(next(self.net.parameters()).dtype)
-        outputs = self.net(images_BCHW.contiguous(memory_format=memory_format(self.config)))
+        outputs = self.task.main_output(self.net(images_BCHW.contiguous(memory_format=memory_format(self.config))))
         return outputs.to(torch.promote_types(outputs.dtype, torch.float32)).cpu()
 
     def outputs_of(self, pixels_NCHW: npt.NDArray[np.uint8]) -> Tensor:
@@ -102,4 +102,5 @@ class Trained:
 
     def final(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
         """Return what the task makes of the outputs (`Task.final`) for uint8 pixels, on the CPU."""
-        return self.task.final(self.outputs(pixels_BCHW) / self.temperature)
+        outputs = self.outputs(pixels_BCHW)
+        return self.task.final(outputs / self.temperature if self.classifies else outputs)

@@ -35,6 +35,8 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         return (x - mean) / torch.sqrt(variance + lineage["norm_eps"]) * scale + shift
 
     def relu(x: Tensor) -> Tensor:
+        if model["nonlinearity"] == "none":
+            return x
         return torch.where(x > 0, x, torch.zeros_like(x))
 
     def conv(x: Tensor, name: str, stride: int) -> Tensor:
@@ -142,9 +144,14 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         x = relu(norm(x, "head.activation.norm"))
     if model["activation"] == "relu_only_preactivation":
         x = relu(x)
-    x = x.flatten(2).mean(2)
-    for index in range(len(model["head"]["hidden"])):
+    head = model["head"]
+    kind = "dense" if head["latent_dim"] is None else head["latent_layer"]
+    if kind == "map":
+        x = torch.einsum("bchw,dc->bdhw", x, w["head.latent.weight"][:, :, 0, 0])
+        x = x + w["head.latent.bias"][:, None, None]
+    x = x.reshape(len(x), -1) if kind == "flat" else x.flatten(2).mean(2)
+    for index in range(len(head["hidden"])):
         x = relu(x @ w[f"head.hidden.{index}.0.weight"].T + w[f"head.hidden.{index}.0.bias"])
-    if model["head"]["latent_dim"] is not None:
+    if head["latent_dim"] is not None and kind != "map":
         x = x @ w["head.latent.weight"].T + w["head.latent.bias"]
     return x @ w["head.classifier.weight"].T + w["head.classifier.bias"]

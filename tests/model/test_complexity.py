@@ -115,7 +115,6 @@ class Flat(nn.Module):
 UNKNOWN: list[tuple[nn.Module, str, str]] = [
     (nn.GroupNorm(2, 8), "group_norm", "inner.0"),
     (nn.PReLU(), "prelu", "inner.0"),
-    (nn.ConvTranspose2d(8, 8, 3), "conv_transpose2d", "inner.0"),
     (Flat((8, 81), nn.Conv1d(8, 8, 1)), "conv1d", "inner.0.layer"),
     (Flat((8, 9, 3, 3), nn.Conv3d(8, 8, 1)), "conv3d", "inner.0.layer"),
     (Flat((8, 81), nn.Sequential(nn.LSTM(81, 81), First())), "lstm", "inner.0.layer.0.weight_ih_l0"),

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from resnet_lab import ResNetV2, complexity, load_config
+from resnet_lab.config.enums import LatentLayer
 from resnet_lab.config.schema import Config
 from resnet_lab.tasks.cost import measure
 
@@ -113,6 +114,12 @@ def count_by_hand(config: Config) -> dict[str, int]:
             size, maps = out, filters
             depth += len(kernels)
     totals["params"] += norm * maps if placement == "full_preactivation" else 0
+    if model.head.layer is LatentLayer.map:
+        conv(maps, model.head.latent_dim, 1, size, has_bias=True)
+        linear(model.head.latent_dim, model.num_classes)
+        return totals | {"depth": depth + 2}
+    if model.head.layer is LatentLayer.flat:
+        maps *= size[0] * size[1]
     for hidden in [*model.head.hidden, *([model.head.latent_dim] if model.head.latent_dim else [])]:
         linear(maps, hidden)
         maps = hidden

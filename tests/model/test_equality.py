@@ -9,6 +9,7 @@ from resnet_lab import ResNetV2, load_config
 from resnet_lab.config.groups import options
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_dict
+from resnet_lab.tasks.base import task_of
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +36,9 @@ CASES = [
     ["model.lineage.stride_on=spatial", "model.lineage.projection_input=raw", "model.lineage.norm_eps=0.1"],
     ["model.stem.kernel=5", "model.stem.stride=2", "model.filters=[8,20,12]", "model.units=[1,3,2]", "bottleneck=half"],
     ["model.stem.kernel=1", "model.head.hidden=[7,5]", "model.head.latent_dim=3"],
+    ["model.head.latent_layer=flat", "model.head.latent_dim=3", "model.head.hidden=[6]", "data.image_size=[11,14]"],
+    ["model.nonlinearity=none", "head=mlp"],
+    ["model.nonlinearity=none", "model.batch_norm=false", "activation=original"],
     ["stacks=five", "data.image_size=32", "model.units=[1,2,1,1,2]", "bottleneck=eighth"],
     ["shortcut=conv", "activation=relu_only_preactivation"],
     *(["model.projection_kernel=3", f"shortcut={s}", "activation=original"] for s in ("projection", "dropout")),
@@ -45,7 +49,7 @@ CASES = [
 def randomised(config: Config) -> nn.Module:
     """The network in float64 with random BatchNorm parameters and statistics, and biases."""
     torch.manual_seed(0)
-    net = ResNetV2(config.model).double()
+    net = task_of(config).network().double()
     for name, tensor in net.state_dict().items():
         if "running_var" in name or name.endswith("norm.weight"):
             tensor.uniform_(0.5, 1.5)

@@ -24,7 +24,8 @@ from torch import nn
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Activation, Downsample, ProjectionInput, Resize, StrideOn
-from resnet_lab.config.model import HeadConfig, LineageConfig, ModelConfig, StemConfig
+from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
 from resnet_lab.config.registry import SHORTCUTS, UNITS, Registry
 from resnet_lab.data.sources import read
 from resnet_lab.export import main
