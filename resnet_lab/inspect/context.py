@@ -49,7 +49,7 @@ class InspectContext:
     classes: tuple[str, ...]  # empty if labels are not classes
     pixel_range: PixelRange
     chosen: Tensor  # images inspected one by one (B, C, H, W)
-    chosen_labels: Tensor  # (B, …); for image files, the network's predictions
+    chosen_labels: Tensor  # (B, …); for image files, the network's predictions, or 0 if it predicts no labels
     chosen_names: tuple[str, ...]
     # Groups of images: name, and indices into [*images, *chosen]. The maps most specific to each group are shown.
     map_selectors: tuple[tuple[str, np.ndarray], ...]
@@ -156,9 +156,12 @@ def _chosen(
         elif Path(text).is_file():
             pixels = read_image(Path(text), Decoding.of(data.config.data))
             image = _prepared(pixels[None], data.normalise, images.device)
-            with torch.no_grad():
-                label = task.predictions(net(image))[0]
-            parts.append((image, label, f"{printable(Path(text).name)}: {task.words(label, classes)}?"))
+            label, name = torch.zeros_like(labels[0]), printable(Path(text).name)
+            if not task.info.decodes:
+                with torch.no_grad():
+                    label = task.predictions(net(image))[0]
+                name = f"{name}: {task.words(label, classes)}?"
+            parts.append((image, label, name))
         else:
             raise ConfigError(f"--images: {text} is neither the number of an image nor a file")
     chosen, chosen_labels, names = zip(*parts, strict=True)

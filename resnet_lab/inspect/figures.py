@@ -1,5 +1,6 @@
 """Curves, bars and matrices of the measurements, as matplotlib figures."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -81,12 +82,12 @@ def _depth(ax: Axes, names: Sequence[tuple[str, ...]]) -> None:
         ax.set_xlabel("part, from stem to head")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         return
-    stacks = [name.split(".")[1] if "." in name else name for name in names[0]]
+    stacks = [re.sub(r"stacks\.(\d+)\..*", r"stack \1", name) for name in names[0]]
     starts = [i for i, stack in enumerate(stacks) if i == 0 or stack != stacks[i - 1]]
     for start in starts[1:]:
         ax.axvline(start - 0.5, color="grey", lw=0.6)
     middles = [(a + b - 1) / 2 for a, b in zip(starts, [*starts[1:], len(stacks)], strict=True)]
-    texts = [f"stack {stacks[s]}" if stacks[s].isdigit() else stacks[s] for s in starts]
+    texts = [stacks[s].removeprefix("decoder.") for s in starts]
     ax.set_xticks(middles, texts, fontsize="x-small", rotation=30 if len(texts) > 5 else 0)
 
 

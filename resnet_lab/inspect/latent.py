@@ -9,8 +9,8 @@ from scipy.stats import chi2, kurtosis, norm, skew
 from sklearn.manifold import TSNE
 
 from resnet_lab.inspect.normal import Normal, Numbers
+from resnet_lab.tasks.vae import ACTIVE
 
-ACTIVE_VARIANCE = 0.01  # arXiv:1509.00519, section 5.2
 MOST_MAPPED = 1000  # points of t-SNE, whose time grows faster than their number
 CHUNK = 512  # rows of a matrix of N × N products
 CONSTANT = 1e-12  # a standard deviation that counts as 0
@@ -78,7 +78,7 @@ def active_units(latent_ND: np.ndarray) -> npt.NDArray[np.bool_]:
 
     For a variational autoencoder, `latent` holds the encoder's means.
     """
-    return np.asarray(latent_ND.astype(float).var(axis=0) > ACTIVE_VARIANCE)
+    return np.asarray(latent_ND.astype(float).var(axis=0) > ACTIVE)
 
 
 def correlations(latent_ND: np.ndarray) -> Numbers:

@@ -15,7 +15,7 @@ from resnet_lab.inspect.mosaic import titled_figure
 from resnet_lab.inspect.normal import Normal, Numbers
 
 MOST_HISTOGRAMS = 12
-NUM_BINS = 40
+MOST_BINS = 40
 NUM_PAIRS = 3
 SHARES = (0.5, 0.9, 0.99)  # of a normal distribution, within the ellipses
 KEPT = (0.9, 0.99)  # of the variance
@@ -173,10 +173,10 @@ def _colours(count: int) -> list[tuple[float, ...]]:
 
 
 def _edges(values_N: np.ndarray) -> Numbers:
-    """Return the edges of the bins of a histogram (NUM_BINS + 1,), also of equal values."""
+    """Return the edges of the bins of a histogram, fewer for few values; also of equal ones."""
     low, high = float(values_N.min()), float(values_N.max())
     least = 1e-3 * max(abs(low), abs(high), 1e-9)
-    return np.linspace(low, max(high, low + least), NUM_BINS + 1)
+    return np.linspace(low, max(high, low + least), min(MOST_BINS, 2 + int(np.sqrt(len(values_N)))) + 1)
 
 
 def _curve(ax: Axes, density: Callable[[Numbers], Numbers], label: str, colour: str = "black") -> None:

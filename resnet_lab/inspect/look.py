@@ -72,7 +72,7 @@ def _sections(inspected: InspectContext, options: argparse.Namespace, progress: 
                 section = _made(name, inspected, out / "figures")
                 sections.append(section)
                 progress.advance(whole)
-                line = Text(f"{section.name:<10} {section.seconds:6.1f} s  ")
+                line = Text(f"{section.name:<16} {section.seconds:6.1f} s  ")
                 line.append(visible(f"failed: {section.failure}") if section.failure else "", style="red")
                 progress.console.print(line)
     except Interrupted as interrupted:
