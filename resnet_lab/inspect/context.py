@@ -99,6 +99,8 @@ def context(
     for label, other in compared:
         if other.config.in_channels != net.config.in_channels or other.config.num_classes != net.config.num_classes:
             raise ConfigError(f"--compare: {label} has a different number of channels or classes")
+        if other.config.decodes and other.config.map_sizes[0] != net.config.map_sizes[0]:
+            raise ConfigError(f"--compare: {label} returns images of a different size")
     task, classes = task_of(config), data.source.classes
     by_class = task.by_class(labels.cpu().numpy(), classes)
     examples = [rows[0] for rows in by_class.values()] or range(len(images))

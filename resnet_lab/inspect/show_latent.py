@@ -88,7 +88,5 @@ def few(latent: np.ndarray) -> np.ndarray:
 def _tested(skewness_p: float, kurtosis_p: float) -> str:
     if np.isnan(skewness_p):
         return "There are too few images to test for a multivariate normal distribution."
-    return (
-        f"Mardia's tests for a multivariate normal distribution: p = {skewness_p:.2g} by skewness, "
-        f"{kurtosis_p:.2g} by kurtosis."
-    )
+    by_skewness, by_kurtosis = (f"p {'< 0.0001' if p < 0.0001 else f'= {p:.2g}'}" for p in (skewness_p, kurtosis_p))
+    return f"Mardia's tests for a multivariate normal distribution: {by_skewness} (skewness), {by_kurtosis} (kurtosis)."

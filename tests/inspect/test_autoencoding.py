@@ -12,6 +12,8 @@ from support.lab import Lab, events
 from support.scene import state
 
 from resnet_lab import load_run
+from resnet_lab.command import exit_status
+from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.inspect.__main__ import main
 from resnet_lab.inspect.autoencoding import as_pictures, decoded, encoded, inputs, originals, reconstructed
@@ -28,7 +30,7 @@ from resnet_lab.rundir.place import run_directory
 from resnet_lab.tasks.base import Task, task_of
 from resnet_lab.training.run import run
 
-TINY = ("stacks=two", "units=n1", "filters=w16", "bottleneck=half", "trainer=cpu", "optim=adam")
+TINY = ("stacks=two", "units=n1", "filters=w16", "bottleneck=half", "trainer=cpu", "optim=adam", "optim.lr=0.01")
 TASKS = ("task=reconstruction", "task=vae")
 LATENTS = ("head=latent", "head=latent_flat", "head=latent_map")
 
@@ -168,6 +170,27 @@ def test_the_page_of_an_autoencoder(trained: Path, tmp_path: Path, capsys: pytes
     page = (tmp_path / "inspect.html").read_text()
     assert len(re.findall(r"<img ", page)) == len(names)
     assert "of 16 vary by more than 0.1" in page
+
+
+def test_networks_that_cannot_be_compared(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    _, larger = untrained(
+        "task=reconstruction", "head=latent_flat", "data=fake", "data.channels=1", "data.image_size=16"
+    )
+    with pytest.raises(ConfigError, match="--compare: larger returns images of a different size"):
+        context(*load_run(trained), Choices(), [("larger", larger)], iter)
+    logits = config(
+        *TINY,
+        "task=reconstruction",
+        "reconstruction.loss=bce",
+        "head=latent_flat",
+        "trainer.max_epochs=1",
+        "trainer.max_batches=2",
+        f"output_dir={tmp_path}",
+    )
+    run(logits)
+    assert exit_status(main, [str(trained), "--compare", str(run_directory(logits).path), "--out", str(tmp_path)]) == 1
+    told = "networks with reconstruction.loss=mse and reconstruction.loss=bce do not return the same kind of pixels"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.slow
