@@ -25,15 +25,21 @@ from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.loader import memory_format
 from resnet_lab.inspect.attributes import attribute_mistakes
-from resnet_lab.inspect.figures import confusion_figure, flow_figure
+from resnet_lab.inspect.autoencoding import encoded, inputs, originals, reconstructed
+from resnet_lab.inspect.context import NUM_CHOSEN
+from resnet_lab.inspect.figures import confusion_figure, flow_figure, spectrum_figure
 from resnet_lab.inspect.filters import filter_pictures, weight_histograms
 from resnet_lab.inspect.flow import FlowProbe, flow
+from resnet_lab.inspect.latent_figures import components_figure
 from resnet_lab.inspect.maps import by_strength, feature_maps
 from resnet_lab.inspect.mistakes import mistakes
 from resnet_lab.inspect.mosaic import sheet
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.inspect.replica import intermediate, replica, stages
 from resnet_lab.inspect.show_attributes import correlation_figure, errors_figure
+from resnet_lab.inspect.show_decoded import reconstruction_figure
+from resnet_lab.inspect.show_latent import few
+from resnet_lab.inspect.spectrum import spectra
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import Task
 from resnet_lab.text import literal_text
@@ -143,7 +149,8 @@ class FullDiagnostics(Observer):
     | `pictures/maps of <layer>` | figure: maps of one image after the stem, each stack, and before the pooling |
     | `pictures/confusion` | figure: confusion matrix, if labels are classes |
     | `pictures/attributes`, `pictures/correlation` | figures: errors and correlations, if labels are attributes |
-    | Projector | at the end: penultimate features with images and labels; with each attribute as a column |
+    | `pictures/reconstructions`, `pictures/spectrum`, `pictures/latent` | figures of autoencoders |
+    | Projector | at the end: penultimate features, or latent vectors, with images and labels, a column per attribute |
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -179,22 +186,39 @@ class FullDiagnostics(Observer):
         elif "mistakes" in task.info.figures:
             wrong = mistakes(net, self.images, self.labels)
             yield "confusion", confusion_figure(wrong, classes, title)
+        yield from self._decoded(net, task, title)
+
+    def _decoded(self, net: ResNetV2, task: Task, what: str) -> Iterator[tuple[str, Figure]]:
+        figures = task.info.figures
+        if "reconstructions" in figures or "spectrum" in figures:
+            images, given = originals(task, self.images), inputs(task, self.images)
+            found = reconstructed(net, task, given)
+        if "reconstructions" in figures:
+            names = [task.words(label, self.data.source.classes) for label in self.labels[:NUM_CHOSEN]]
+            pixels = images[:NUM_CHOSEN], originals(task, given[:NUM_CHOSEN])
+            shown = {"this network": found[:NUM_CHOSEN]}
+            yield "reconstructions", reconstruction_figure(*pixels, shown, names, f"some of {what}")
+        if "spectrum" in figures:
+            yield "spectrum", spectrum_figure({"this network": spectra(images, found)}, f"power of {what}")
+        if "latent" in figures:
+            yield "latent", components_figure(few(encoded(net, self.images)), f"latent vectors of {what}")
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         other = replica(pl_module.net)
+        name = "latent" if "latent" in pl_module.task.info.figures else "features"
         with torch.no_grad():
-            features = torch.cat([intermediate(other, chunk, "features") for chunk in self.images.split(NUM_IMAGES)])
+            chunks = [intermediate(other, chunk, name).flatten(1) for chunk in self.images.split(NUM_IMAGES)]
         writer = writer_of(trainer)
         folder = Path(writer.log_dir)
         shutil.rmtree(folder / f"{trainer.global_step:05d}", ignore_errors=True)  # of a run that did not finish
         (folder / "projector_config.pbtxt").unlink(missing_ok=True)
         words, header = self._metadata(pl_module.task)
         writer.add_embedding(
-            features.float().cpu(),
+            torch.cat(chunks).float().cpu(),
             words,
             PixelRange.of(self.data.normalise, self.images.device).pictures(self.images).float().cpu(),
             trainer.global_step,
-            tag="features",
+            tag=name,
             metadata_header=header,
         )
 

@@ -19,7 +19,10 @@ class Classed(Protocol):
 
 
 TAKEN = ("loss", "train", "val", "test", "gradient", "share", "inside")  # words of TensorBoard's tags
-FIGURES = ("flow", "filters", "maps", "patterns", "inversion", "saliency", "mistakes")  # the parts of `inspect`
+# The parts of `inspect`: those of classifiers, and more for autoencoders.
+CLASSIFIER_FIGURES = ("flow", "filters", "maps", "patterns", "inversion", "saliency", "mistakes")
+AUTOENCODER_FIGURES = ("flow", "filters", "maps", "reconstructions", "spectrum", "latent", "samples")
+FIGURES = tuple(dict.fromkeys((*CLASSIFIER_FIGURES, *AUTOENCODER_FIGURES)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +131,7 @@ CLASSIFICATION = TaskInfo(
     score="error",
     unit="%",
     most=100.0,
-    figures=FIGURES,
+    figures=CLASSIFIER_FIGURES,
     fewest_outputs=2,
     labels=Labels.classes,
     smooths=True,
@@ -160,7 +163,7 @@ def _decoding(help: str, *reads: str) -> TaskInfo:
     return TaskInfo(
         help=help,
         score="mse",
-        figures=("flow", "filters", "maps"),
+        figures=AUTOENCODER_FIGURES,
         fewest_outputs=0,
         reads=frozenset({"reconstruction", *reads}),
     )

@@ -49,7 +49,7 @@ class InspectContext:
     classes: tuple[str, ...]  # or attributes; empty if outputs have no names
     pixel_range: PixelRange
     chosen: Tensor  # images inspected one by one (B, C, H, W)
-    chosen_labels: Tensor  # (B, …); for image files, the network's predictions
+    chosen_labels: Tensor  # (B, …); for image files, the network's predictions, or 0 if it predicts no labels
     chosen_names: tuple[str, ...]
     # Groups of images: name, and indices into [*images, *chosen]. The maps most specific to each group are shown.
     map_selectors: tuple[tuple[str, np.ndarray], ...]
@@ -99,6 +99,8 @@ def context(
     for label, other in compared:
         if other.config.in_channels != net.config.in_channels or other.config.num_classes != net.config.num_classes:
             raise ConfigError(f"--compare: {label} has a different number of channels or classes")
+        if other.config.decodes and other.config.map_sizes[0] != net.config.map_sizes[0]:
+            raise ConfigError(f"--compare: {label} returns images of a different size")
     task, classes = task_of(config), data.source.classes
     by_class = task.by_class(labels.cpu().numpy(), classes)
     examples = [*dict.fromkeys(rows[0] for rows in by_class.values())] or range(len(images))
@@ -156,9 +158,12 @@ def _chosen(
         elif Path(text).is_file():
             pixels = read_image(Path(text), Decoding.of(data.config.data))
             image = _prepared(pixels[None], data.normalise, images.device)
-            with torch.no_grad():
-                label = task.predictions(net(image))[0]
-            parts.append((image, label, f"{printable(Path(text).name)}: {task.words(label, classes)}?"))
+            label, name = torch.zeros_like(labels[0]), printable(Path(text).name)
+            if not task.info.decodes:
+                with torch.no_grad():
+                    label = task.predictions(net(image))[0]
+                name = f"{name}: {task.words(label, classes)}?"
+            parts.append((image, label, name))
         else:
             raise ConfigError(f"--images: {text} is neither the number of an image nor a file")
     chosen, chosen_labels, names = zip(*parts, strict=True)

@@ -1,17 +1,20 @@
 """Curves, bars and matrices of the measurements, as matplotlib figures."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from resnet_lab.inspect.filters import Histogram
 from resnet_lab.inspect.flow import Flow
 from resnet_lab.inspect.mistakes import Mistakes
 from resnet_lab.inspect.mosaic import titled_figure
+from resnet_lab.inspect.spectrum import HALF_POWER, TINY, Spectra
 
 MOST_CLASSES, MOST_NUMBERS = 30, 20  # classes with a bar; classes up to which the matrix shows counts
 FEW_WEIGHTS = 5000
@@ -79,12 +82,12 @@ def _depth(ax: Axes, names: Sequence[tuple[str, ...]]) -> None:
         ax.set_xlabel("part, from stem to head")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         return
-    stacks = [name.split(".")[1] if "." in name else name for name in names[0]]
+    stacks = [re.sub(r"stacks\.(\d+)\..*", r"stack \1", name) for name in names[0]]
     starts = [i for i, stack in enumerate(stacks) if i == 0 or stack != stacks[i - 1]]
     for start in starts[1:]:
         ax.axvline(start - 0.5, color="grey", lw=0.6)
     middles = [(a + b - 1) / 2 for a, b in zip(starts, [*starts[1:], len(stacks)], strict=True)]
-    texts = [f"stack {stacks[s]}" if stacks[s].isdigit() else stacks[s] for s in starts]
+    texts = [stacks[s].removeprefix("decoder.") for s in starts]
     ax.set_xticks(middles, texts, fontsize="x-small", rotation=30 if len(texts) > 5 else 0)
 
 
@@ -118,6 +121,44 @@ def frequency_figure(errors: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndar
         ax.grid(alpha=0.25)
     axes[0].set_ylabel("power of the error / power of the image")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize="small")
+    return figure
+
+
+def spectrum_figure(found: Mapping[str, Spectra], title: str) -> Figure:
+    """Plot power spectra of images and their reconstructions by one or several networks, and what changes in them.
+
+    The first panel is of the first network.
+    """
+    figure = titled_figure(13, 5.0, title)
+    power, ratio, error = figure.subplots(1, 3)
+    first = next(iter(found.values()))
+    power.plot(first.frequency, first.original, "o-", ms=3, lw=1.2, color="black", label="originals")
+    power.plot(first.frequency, first.reconstruction, "o-", ms=3, lw=1.2, color=BLUE, label="reconstructions")
+    power.plot(first.frequency, first.error, "--", lw=1.2, color=RED, label="their difference")
+    power.legend(fontsize="x-small")
+    for i, (label, spectra) in enumerate(found.items()):
+        limit = spectra.half_power
+        at = "never" if limit is None else f"at a wavelength of {1 / limit:.1f} pixels"
+        ratio.plot(spectra.frequency, spectra.ratio_db, "o-", ms=3, lw=1.2, color=f"C{i}", label=f"{label}: −3 dB {at}")
+        if limit is not None:
+            ratio.plot(limit, HALF_POWER, "D", ms=7, color=f"C{i}")
+        for values, style in ((spectra.error, "-"), (spectra.invented, ":")):
+            relative = np.maximum(values / np.maximum(spectra.original, TINY), LEAST_ERROR)
+            error.plot(spectra.frequency, relative, style, lw=1.4, color=f"C{i}")
+    ratio.axhline(0, color="black", lw=0.8)
+    ratio.axhline(HALF_POWER, color="grey", lw=0.8, ls="--")
+    error.axhline(1, color="grey", lw=0.8, ls="--")
+    keys = [Line2D([], [], color="black", ls=style) for style in ("-", ":", "--")]
+    keys[-1].set_color("grey")
+    error.legend(keys, ["all of the difference", "invented detail", "no detail at all"], fontsize="x-small")
+    titles = ("power", "power of reconstructions / originals (dB)", "power of the difference / originals")
+    for ax, what in zip((power, ratio, error), titles, strict=True):
+        ax.set(xlabel="spatial frequency (cycles per pixel)", xlim=(0, 0.52))
+        ax.set_title(what, fontsize="small")
+        ax.grid(alpha=0.25)
+    logarithmic(power)
+    logarithmic(error)
+    figure.legend(*ratio.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     return figure
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from resnet_lab.inspect.replica import sections
 from resnet_lab.model.resnet import ResNetV2
 
 NUM_BINS = 64
@@ -26,10 +27,9 @@ def first_filters(net: ResNetV2) -> np.ndarray:
 
 
 def weight_histograms(net: ResNetV2) -> dict[str, Histogram]:
-    """Return the histograms of stem, stacks and head. Synchronises with the device once."""
-    groups = {"stem": net.stem, **{f"stacks.{s}": stack for s, stack in enumerate(net.stacks)}, "head": net.head}
+    """Return the histograms of stem, stacks and head, and of a decoder. Synchronises with the device once."""
     rows = {}
-    for name, group in groups.items():
+    for name, group in sections(net).items():
         weights = [p.detach().float().flatten() for p in group.parameters() if p.ndim > 1]
         if not weights:
             continue

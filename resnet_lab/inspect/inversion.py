@@ -7,6 +7,7 @@ from torch import Tensor
 from resnet_lab.inspect.patterns import Track, blurred
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.inspect.replica import intermediate, replica
+from resnet_lab.inspect.spectrum import TINY, radial_mean, rings
 from resnet_lab.model.resnet import ResNetV2
 
 INVERSION_STEPS = 300
@@ -58,15 +59,9 @@ def error_by_frequency(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> tuple
     Averaged over images, channels and directions; the mean colour is left out. 0 is a perfect image, 1 the error of
     the mean colour alone; larger values are worse than that.
     """
-    height, width = images_BCHW.shape[2:]
-    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
-    width_of_bin = 1 / max(min(height, width), 2)
-    ring = np.rint(radius / width_of_bin).astype(int)
-    numbers = np.arange(1, min(height, width) // 2 + 1)
 
     def power(pictures: np.ndarray) -> np.ndarray:
-        spectrum = (np.abs(np.fft.fft2(pictures)) ** 2).mean(axis=(0, 1))
-        return np.array([spectrum[ring == number].sum() for number in numbers])
+        return radial_mean((np.abs(np.fft.fft2(pictures)) ** 2).mean(axis=(0, 1)))
 
-    relative = power(found_BCHW - images_BCHW) / np.maximum(power(images_BCHW), 1e-20)
-    return numbers * width_of_bin, relative
+    relative = power(found_BCHW - images_BCHW) / np.maximum(power(images_BCHW), TINY)
+    return rings(*images_BCHW.shape[2:])[1], relative

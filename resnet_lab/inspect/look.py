@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from resnet_lab.config.checks import ConfigError, require
+from resnet_lab.config.enums import ReconstructionLoss
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.data.fingerprint import identified
@@ -72,7 +73,7 @@ def _sections(inspected: InspectContext, options: argparse.Namespace, progress: 
                 section = _made(name, inspected, out / "figures")
                 sections.append(section)
                 progress.advance(whole)
-                line = Text(f"{section.name:<10} {section.seconds:6.1f} s  ")
+                line = Text(f"{section.name:<16} {section.seconds:6.1f} s  ")
                 line.append(visible(f"failed: {section.failure}") if section.failure else "", style="red")
                 progress.console.print(line)
     except Interrupted as interrupted:
@@ -97,6 +98,10 @@ def _subject(options: argparse.Namespace, progress: Progress) -> InspectContext:
         other, its_net = _loaded(directory, options.checkpoint)
         if other.task != config.task:
             raise ConfigError(f"--compare: {directory} is a run of task={other.task}, not task={config.task}")
+        losses = config.reconstruction.loss, other.reconstruction.loss
+        if (losses[0] is ReconstructionLoss.bce) != (losses[1] is ReconstructionLoss.bce):
+            kinds = " and ".join(f"reconstruction.loss={loss.name}" for loss in losses)
+            raise ConfigError(f"--compare: {directory}: networks with {kinds} do not return the same kind of pixels")
         label = "/".join(directory.resolve().parts[-3:])  # the distinctive end of a run's path: name, overrides, seed
         compared.append((label, its_net))
     return context(config, net, choices, compared, partial(progress.track, description="  steps"))

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.model.autoencoder import Autoencoder
+from resnet_lab.model.resnet import ResNetV2, Stack
 
 INNERMOST = "innermost"  # the maps that the head averages, the last ones with spatial positions
 
@@ -23,32 +24,50 @@ def replica(net: ResNetV2) -> ResNetV2:
     return other.eval().requires_grad_(False)
 
 
+def sections(net: ResNetV2) -> dict[str, nn.Module]:
+    """Return stem, stacks and head by name, in forward order, and those of a decoder."""
+    found: dict[str, nn.Module] = {"stem": net.stem, **_numbered("stacks", net.stacks), "head": net.head}
+    if isinstance(net, Autoencoder):
+        stacks = _numbered("decoder.stacks", net.decoder.stacks)
+        found |= {"decoder.entry": net.decoder.entry, **stacks, "decoder.exit": net.decoder.exit}
+    return found
+
+
 def parts(net: ResNetV2) -> dict[str, nn.Module]:
-    """Return the parts of a network by name, in forward order: stem, units, bridges of stacks if any, head."""
-    found: dict[str, nn.Module] = {"stem": net.stem}
-    for s, stack in enumerate(net.stacks):
-        found |= {f"stacks.{s}.units.{u}": unit for u, unit in enumerate(stack.units)}  # type: ignore[arg-type]
-        if isinstance(stack.bridge, nn.Module):
-            found[f"stacks.{s}.bridge"] = stack.bridge
-    return found | {"head": net.head}
+    """Return the parts of a network by name: as `sections`, but with units and bridges instead of stacks."""
+    found: dict[str, nn.Module] = {}
+    for name, section in sections(net).items():
+        if not isinstance(section, Stack):
+            found[name] = section
+            continue
+        found |= _numbered(f"{name}.units", section.units)
+        if section.bridge is not None:
+            found[f"{name}.bridge"] = section.bridge
+    return found
 
 
 def layer_names(net: ResNetV2) -> list[str]:
     """Return the names of all layers with feature maps, in forward order."""
-    names = ["stem"]
-    for s, num_units in enumerate(net.config.stack_units):
-        names += [*(f"stacks.{s}.units.{u}" for u in range(num_units)), f"stacks.{s}"]
-    return [*names, INNERMOST]
+    names: list[str] = []
+    for name, section in sections(net).items():
+        if isinstance(section, Stack):
+            names += _numbered(f"{name}.units", section.units)
+        names.append(INNERMOST if name == "head" else name)
+    return [name for name in names if name != "decoder.exit"]
 
 
 def stages(net: ResNetV2) -> list[str]:
     """Return the names of the maps after the stem and each stack, and of the innermost ones."""
-    return ["stem", *(f"stacks.{s}" for s in range(len(net.stacks))), INNERMOST]
+    return [name for name in layer_names(net) if ".units." not in name]
+
+
+def _numbered(name: str, modules: nn.ModuleList) -> dict[str, nn.Module]:
+    return {f"{name}.{i}": module for i, module in enumerate(modules)}
 
 
 def intermediate(net: ResNetV2, images_BCHW: Tensor, name: str) -> Tensor:
     """Return the tensor `name` of `ResNetV2.steps`, and compute nothing after it. Raises ConfigError if unknown."""
-    names = []
+    names: list[str] = []
     for passed, tensor in net.steps(images_BCHW):
         if passed == name:
             return tensor

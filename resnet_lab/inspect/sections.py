@@ -16,7 +16,10 @@ from resnet_lab.inspect.mosaic import rows_of, sheet
 from resnet_lab.inspect.replica import stages
 from resnet_lab.inspect.saliency import evidence_styles, integrated_gradients, occlusion
 from resnet_lab.inspect.show_attributes import show_attribute_mistakes, show_attribute_saliency
+from resnet_lab.inspect.show_decoded import show_reconstructions, show_spectrum
 from resnet_lab.inspect.show_images import show_inversion, show_patterns
+from resnet_lab.inspect.show_latent import show_latent
+from resnet_lab.inspect.show_samples import show_samples
 
 FLOW_IMAGES = 64
 MOST_MAPS = 128
@@ -75,7 +78,7 @@ def show_maps(context: InspectContext) -> Iterator[Shown]:
                 f"maps-{i}-{name}",
                 sheet(maps[order], [str(m) for m in order], title, "activation", "viridis", symmetric=False),
                 "The strongest maps (by root mean square) first, each below its number. All share one colour scale."
-                + (" Taken after the last activation: what the head averages." if name == "innermost" else ""),
+                + (" Taken after the last activation." if name == "innermost" else ""),
             )
 
 
@@ -153,4 +156,8 @@ PARTS: dict[str, Callable[[InspectContext], Iterator[Shown]]] = {
     "inversion": show_inversion,
     "saliency": show_saliency,
     "mistakes": show_mistakes,
+    "reconstructions": show_reconstructions,
+    "spectrum": show_spectrum,
+    "latent": show_latent,
+    "samples": show_samples,
 }
