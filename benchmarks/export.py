@@ -23,6 +23,7 @@ from resnet_lab.data.loader import memory_format
 from resnet_lab.tasks.base import task_of
 from resnet_lab.use.export import difference
 from resnet_lab.use.formats import FORMATS, Function
+from resnet_lab.use.parts import PARTS
 from resnet_lab.use.trained import Trained
 
 NETWORKS = ("cifar10_20", "cifar10_56")
@@ -54,7 +55,7 @@ def measured(network: str, rounds: int, seconds: float) -> tuple[dict[str, Any],
     with tempfile.TemporaryDirectory() as folder:
         for name in ("onnx", "pt2"):
             file = Path(folder, name)
-            file.write_bytes(FORMATS[name].content(trained, {}))
+            file.write_bytes(FORMATS[name].content(trained, {}, PARTS["whole"]))
             ways[name] = FORMATS[name].load(file)
             largest = difference(ways[name], trained, random_pixels(trained, 8))
             checks.append(decide.verdict(f"{network}: largest difference of {name}", largest, MOST, at_least=False))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from resnet_lab import command
 
-CORRUPTIONS = ("noise", "blur", "contrast", "jpeg")  # of use.corrupt, which imports numpy
+CORRUPTIONS = ("gaussian", "mask", "blur", "contrast", "jpeg")  # of use.corrupt, which imports numpy
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""`resnet-lab predict RUN FILES|FOLDERS…`: classify images with a trained network."""
+"""`resnet-lab predict RUN FILES|FOLDERS…`: apply a trained network to images."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,12 +11,15 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser for the command's options."""
     made = command.parser("predict")
     made.add_argument("run_dir", type=Path, metavar="RUN", help="a run directory")
-    made.add_argument("inputs", nargs="*", default=[], type=Path, metavar="FILE|FOLDER", help="images to classify")
+    made.add_argument("inputs", nargs="*", default=[], type=Path, metavar="FILE|FOLDER", help="images")
     made.add_argument("--top", type=int, default=1, metavar="N", help="show the N most probable classes (default: 1)")
     for kind in ("csv", "json"):
         what = f"write {kind.upper()} to FILE, which ends in .{kind}, or to stdout"
         made.add_argument(f"--{kind}", nargs="?", const="-", metavar="FILE", help=what)
     made.add_argument("--sort-into", type=Path, metavar="DIR", help="link each image into DIR/<class>/")
+    made.add_argument(
+        "--save-into", type=Path, metavar="DIR", help="save what an autoencoder makes of each image in DIR"
+    )
     made.add_argument("--copy", action="store_true", help="with --sort-into: copy instead of linking")
     command.add_checkpoint(made)
     made.add_argument("--batch-size", type=int, default=64, metavar="N", help="images in memory (default: 64)")
@@ -28,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Classify images; return exit status 1 if any of them could not be read. Raises ConfigError and OSError."""
+    """Apply the network to images; return exit status 1 if one could not be read. Raises ConfigError and OSError."""
     made = parser()
     options = made.parse_intermixed_args(arguments)
     if not options.inputs and not options.calibrate:

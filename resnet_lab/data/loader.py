@@ -110,10 +110,15 @@ class EvalLoader(Loader):
         return len(self.chunks)
 
     def __iter__(self) -> Iterator[Batch]:
-        noise = np.random.default_rng([0, CORRUPTION])  # the same in every epoch
+        noise = evaluation_noise()
         for rows in self.chunks:
             pixels, labels = self.images.take(rows)
             yield self.batch(self.normalise(pixels), labels, noise)
+
+
+def evaluation_noise() -> np.random.Generator:
+    """Return the random numbers of `data.corrupt` in every validation and test."""
+    return np.random.default_rng([0, CORRUPTION])
 
 
 def balanced_weights(labels: np.ndarray) -> np.ndarray:

@@ -69,15 +69,12 @@ class Reconstruction(Task):
             case _:
                 assert_never(self.config.reconstruction.loss)
 
-    def errors(self, outputs: Any, targets: Tensor) -> Tensor:
+    def penalties(self, outputs: Any, targets: Tensor) -> Tensor:
         """Return the mean squared error per pixel of each image (B,)."""
         return (self.pixels(outputs) - self.shares(targets)).square().mean(dim=(1, 2, 3))
 
     def penalty(self, outputs: Any, targets: Tensor) -> Tensor:
-        return self.errors(outputs, targets).sum()
-
-    def per_image(self, outputs: Any, targets: Tensor) -> dict[str, Tensor]:
-        return {"penalty": self.errors(outputs, targets).float()}
+        return self.penalties(outputs, targets).sum()
 
     def details(self) -> "ImageDetails":
         return ImageDetails(self)

@@ -16,7 +16,8 @@ Floats = npt.NDArray[np.float64]
 
 SEED = 0
 STRENGTHS = {
-    "noise": (0.02, 0.05, 0.1, 0.15, 0.2),  # standard deviation, of values in 0…1
+    "gaussian": (0.02, 0.05, 0.1, 0.15, 0.2),  # standard deviation of the noise, of values in 0…1
+    "mask": (0.05, 0.1, 0.2, 0.3, 0.4),  # share of the pixels that become black
     "blur": (0.07, 0.11, 0.16, 0.22, 0.28),  # the Gaussian's standard deviation / square root of the shorter side
     "contrast": (0.75, 0.5, 0.35, 0.25, 0.15),  # multiplies the difference of a pixel from the mean of its channel
     "jpeg": (70, 40, 25, 15, 8),  # Pillow's quality
@@ -31,7 +32,8 @@ def corruption(name: str, level: int) -> Callable[[Pixels], Pixels]:
     strength = STRENGTHS[name][level - 1]
     rng = np.random.default_rng([SEED, level])
     change: dict[str, Callable[[Floats], Floats]] = {
-        "noise": lambda images: images + rng.normal(0, strength, images.shape),
+        "gaussian": lambda images: images + rng.normal(0, strength, images.shape),
+        "mask": lambda images: images * (rng.random((len(images), 1, *images.shape[2:])) >= strength),
         "blur": lambda images: _blurred(images, strength),
         "contrast": lambda images: _flattened(images, strength),
     }

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from resnet_lab.config.checks import ConfigError, require
+from resnet_lab.data.corrupt import corrupted
+from resnet_lab.data.loader import evaluation_noise
 from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
 from resnet_lab.rundir.files import write_json
 from resnet_lab.tasks.cost import measure
@@ -44,6 +46,7 @@ def evaluate(options: argparse.Namespace) -> None:
     first: tuple[Trained, LabelledImages] | None = None
     for label, run_dir in zip(labels(options.runs), options.runs, strict=True):
         trained = Trained.load(run_dir, options.checkpoint)
+        refuse_flip(options.flip, trained, "--flip")
         images = images_to_test(run_dir, trained, options.overrides)
         if first is None:
             first = trained, images
@@ -74,6 +77,14 @@ def evaluate(options: argparse.Namespace) -> None:
         outputs = "probabilities" if trained.classifies else "outputs"
         flipped = f"; {outputs} are averaged over each image and its mirror image" if options.flip else ""
         write_page(options.page, found, compared, f"The {options.checkpoint} checkpoint{flipped}")
+
+
+def refuse_flip(flip: bool, trained: Trained, name: str) -> None:
+    """Raise ConfigError if predictions of mirror images would be averaged with those of a task that returns images."""
+    require(
+        not flip or not trained.task.info.decodes,
+        f"{name} averages predictions of an image and its mirror image, but task={trained.config.task} returns images",
+    )
 
 
 def _refuse_another_task(one: Trained, other: Trained, runs: tuple[Path, Path]) -> None:
@@ -153,14 +164,20 @@ def means(
 ) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
     """Return what the score averages, of each image (M,), and further scores, for any task.
 
-    With `flip`, outputs are averaged with those of mirror images. Raises ConfigError if the task gives no score of a
-    single image.
+    With `flip`, outputs are averaged with those of mirror images. Images that are returned are compared with the
+    originals, whatever `corrupt` and, as in the run's own test, `data.corrupt` do to the inputs. Raises ConfigError if
+    the task gives no score of a single image.
     """
     task, penalties = trained.task, []
-    details = task.details()
+    details, noise = task.details(), evaluation_noise()
     for rows, pixels in _batches(trained, images, corrupt):
-        outputs = torch.stack([trained.outputs(view) for view in _views(pixels, flip)]).mean(dim=0)
-        targets = task.targets(trained.normalise(torch.from_numpy(pixels)), torch.from_numpy(images.labels[rows]))
+        if task.info.decodes:
+            originals = trained.inputs(np.array(images.pixels[images.rows[rows]]))
+            given = corrupted(trained.inputs(pixels), trained.config.data.corrupt, trained.normalise, noise)
+            outputs, targets = trained.apply(given), task.targets(originals.cpu(), torch.empty(0))
+        else:
+            outputs = torch.stack([trained.outputs(view) for view in _views(pixels, flip)]).mean(dim=0)
+            targets = task.targets(trained.normalise(torch.from_numpy(pixels)), torch.from_numpy(images.labels[rows]))
         try:
             penalties.append(task.penalties(outputs, targets))
         except RuntimeError as error:

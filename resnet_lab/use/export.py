@@ -19,6 +19,7 @@ from resnet_lab.rundir.identity import identity
 from resnet_lab.tasks.shared import portable, read_shared, shared_file
 from resnet_lab.text import printable
 from resnet_lab.use.formats import FORMATS, Facts, Function
+from resnet_lab.use.parts import PARTS, Part, part_of
 from resnet_lab.use.trained import Trained
 from resnet_lab.version import __version__
 
@@ -26,37 +27,40 @@ CHECKED = 32  # images
 TOLERANCE = 1e-4  # of a probability; of other outputs relative to the largest, if that is above 1
 
 
-def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last") -> str:
-    """Write a network in a format, and return a line that says what was written and how it was checked.
+def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last", part: str = "whole") -> str:
+    """Write a network, or a part of it, in a format; return a line that says what was written and how it was checked.
 
     Raises ConfigError when the run cannot be read, the network cannot be exported, or the file's outputs differ, and
     OSError when the file cannot be written.
     """
-    out = out or _default_path(run, to)
+    out = out or _default_path(run, to, part)
     refuse_unwritable(out.parent, "--out")
     if out.is_dir():
         raise ConfigError(f"--out must be a file, but {out} is a folder")
     trained = Trained.load(run, checkpoint)
     trained.net.cpu()
-    content = FORMATS[to].content(trained, facts_of(run, trained, checkpoint))
+    chosen = part_of(trained, part)
+    content = FORMATS[to].content(trained, facts_of(run, trained, checkpoint), chosen)
     pixels, kind = _images(trained.config.data)
     differences = []
 
     def write(file: IO[bytes]) -> None:
         file.write(content)
         file.flush()
-        differences.append(difference(FORMATS[to].load(Path(file.name)), trained, pixels))
+        differences.append(difference(FORMATS[to].load(Path(file.name)), trained, pixels, chosen))
 
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, write)
-    what = trained.final_name
+    what = chosen.output_of(trained)
     size = f"{len(content) / 1e6:.1f} MB"
     return f"written: {out} ({size}); {what} for {len(pixels)} {kind} differ by at most {differences[0]:.1g}"
 
 
-def _default_path(run: Path, to: str) -> Path:
-    file = shared_file(run)
-    return file.with_suffix(f".{to}") if file else run / f"network.{to}"
+def _default_path(run: Path, to: str, part: str) -> Path:
+    file, name = shared_file(run), "network" if part == "whole" else part
+    if file:
+        return file.with_suffix(f".{to}") if part == "whole" else file.with_name(f"{file.stem}-{part}.{to}")
+    return run / f"{name}.{to}"
 
 
 def facts_of(run: Path, trained: Trained, checkpoint: str) -> Facts:
@@ -93,13 +97,16 @@ def _images(data: DataConfig) -> tuple[npt.NDArray[np.uint8], str]:
     return np.random.default_rng(0).integers(0, 256, (CHECKED, *data.image_shape), dtype=np.uint8), "random images"
 
 
-def difference(function: Function, trained: Trained, pixels: npt.NDArray[np.uint8]) -> float:
+def difference(
+    function: Function, trained: Trained, pixels: npt.NDArray[np.uint8], part: Part = PARTS["whole"]
+) -> float:
     """Return the largest difference between a function's outputs and the network's, in the unit of TOLERANCE.
 
     Raises ConfigError if it is above TOLERANCE.
     """
-    expected = trained.final(pixels).numpy()
-    outputs = np.concatenate([function(pixels[:1]), function(pixels[1:])])  # one image, and several
+    inputs = part.inputs(trained, torch.from_numpy(pixels))
+    expected = part.expected(trained, inputs).numpy()
+    outputs = np.concatenate([function(inputs[:1].numpy()), function(inputs[1:].numpy())])  # one image, and several
     largest = float(np.abs(outputs - expected).max() / max(1.0, np.abs(expected).max()))
     if not largest <= TOLERANCE:  # also refuses NaN
         raise ConfigError(f"the exported network differs from the trained one by {largest:.2g}: nothing is written")

@@ -13,48 +13,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.data.images import normalised
 from resnet_lab.tasks.shared import KEY, to_safetensors
+from resnet_lab.use.parts import Part
 from resnet_lab.use.trained import Trained
 
 PT2_FACTS = f"{KEY}.json"  # the name of the facts among the extra files of a pt2 archive
 
 Facts = dict[str, Any]  # about the network and its images, to be stored as JSON
-Function = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]  # pixels (B, C, H, W) → outputs (B, …)
+Function = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]  # pixels or latent vectors (B, …) → outputs (B, …)
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """How a network is written to a file, and how the file is used."""
 
-    content: Callable[[Trained, Facts], bytes]
+    content: Callable[[Trained, Facts, Part], bytes]
     load: Callable[[Path], Function]
 
 
-class Whole(nn.Module):
-    """A network with its normalisation and what its task makes of outputs: uint8 pixels (B, C, H, W) → (B, …)."""
-
-    def __init__(self, trained: Trained) -> None:
-        super().__init__()
-        self.net, self.task = trained.net, trained.task
-        self.mean_C11, self.std_C11 = (
-            nn.Buffer(torch.tensor(values)[:, None, None]) for values in (trained.normalise.mean, trained.normalise.std)
-        )
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.task.final(self.net(normalised(pixels, self.mean_C11, self.std_C11)))
-
-
-def to_onnx(trained: Trained, facts: Facts) -> bytes:
+def to_onnx(trained: Trained, facts: Facts, part: Part) -> bytes:
     """Convert a network to ONNX. The exporter folds a BatchNorm that directly follows a convolution into it."""
-    names: dict[str, Any] = {"input_names": ["pixels"], "output_names": [trained.final_name]}
+    names: dict[str, Any] = {"input_names": [part.input], "output_names": [part.output_of(trained)]}
     with _exporting():
         program = torch.onnx.export(
-            _traced(trained), dynamo=True, dynamic_shapes={"pixels": {0: "batch"}}, verbose=False, **names
+            _traced(trained, part), dynamo=True, dynamic_shapes={part.input: {0: "batch"}}, verbose=False, **names
         )
     assert program
     program.model.metadata_props[KEY] = json.dumps(facts)
@@ -68,14 +53,15 @@ def load_onnx(path: Path) -> Function:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda pixels: session.run(None, {"pixels": pixels})[0]
+    name = session.get_inputs()[0].name
+    return lambda inputs: session.run(None, {name: inputs})[0]
 
 
-def to_pt2(trained: Trained, facts: Facts) -> bytes:
+def to_pt2(trained: Trained, facts: Facts, part: Part) -> bytes:
     """Convert a network to a program for `torch.export.load`, which computes the same operations in the same order."""
     file = io.BytesIO()
     with _exporting():
-        torch.export.save(_traced(trained), file, extra_files={PT2_FACTS: json.dumps(facts)})
+        torch.export.save(_traced(trained, part), file, extra_files={PT2_FACTS: json.dumps(facts)})
     return file.getvalue()
 
 
@@ -83,7 +69,7 @@ def load_pt2(path: Path) -> Function:
     """Load a pt2 file onto the CPU. It contains a pickle: load only files that you trust."""
     with path.open("rb") as file:
         module = torch.export.load(file).module()
-    return lambda pixels: module(torch.from_numpy(pixels)).numpy()
+    return lambda inputs: module(torch.from_numpy(inputs)).numpy()
 
 
 def load_safetensors(path: Path) -> Function:
@@ -96,15 +82,17 @@ def load_safetensors(path: Path) -> Function:
 FORMATS = {
     "onnx": Format(to_onnx, load_onnx),
     "pt2": Format(to_pt2, load_pt2),
-    "safetensors": Format(lambda trained, facts: to_safetensors(trained.net, facts), load_safetensors),
+    "safetensors": Format(lambda trained, facts, part: to_safetensors(trained.net, facts), load_safetensors),
 }
 
 
-def _traced(trained: Trained) -> ExportedProgram:
-    """Trace a network for any number of images."""
-    module = Whole(trained).eval().requires_grad_(False)
+def _traced(trained: Trained, part: Part) -> ExportedProgram:
+    """Trace a part of a network for any number of images."""
+    module = part.module(trained).eval().requires_grad_(False)
     pixels = torch.zeros(2, *trained.config.data.image_shape, dtype=torch.uint8)
-    return torch.export.export(module, (pixels,), dynamic_shapes={"pixels": {0: Dim("batch")}})
+    inputs = part.inputs(trained, pixels).clone()  # no tensor of inference mode
+    module(inputs)  # fills the cache of means and standard deviations, before tracing would fill it with placeholders
+    return torch.export.export(module, (inputs,), dynamic_shapes={part.input: {0: Dim("batch")}})
 
 
 @contextmanager

@@ -1,9 +1,13 @@
 """What is said of an image, and in which columns: a ranking of classes, the probability of each attribute, a number."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
+
+import numpy as np
+import numpy.typing as npt
 
 from resnet_lab.config.enums import Labels
 
@@ -19,6 +23,13 @@ class Prediction:
     failure: str = ""
     attributes: Mapping[str, float] = field(default_factory=dict)  # the probability of each
     number: float | None = None
+    picture: npt.NDArray[np.uint8] | None = None  # what an autoencoder makes of the image (C, H, W)
+    mse: float = 0.0  # of its pixels in 0…1
+
+    @property
+    def psnr(self) -> float:
+        """The ratio of the largest possible to the actual error of the picture, in dB."""
+        return -10 * math.log10(self.mse) if self.mse else math.inf
 
     @property
     def on(self) -> list[str]:
@@ -37,9 +48,17 @@ class Form:
     texts: Callable[[Prediction], list[str]]
 
 
-def form_of(labels: Labels, classes: Sequence[str], top: int = 1) -> Form:
-    """Return the form of predictions; of classes, the `top` most probable ones are written."""
+def form_of(labels: Labels | None, classes: Sequence[str], top: int = 1) -> Form:
+    """Return the form of predictions; of classes, the `top` most probable ones. Without labels, they are pictures."""
     match labels:
+        case None:
+            return Form(
+                ["mse", "psnr"],
+                lambda made: [made.mse, made.psnr],
+                lambda made: {"mse": made.mse, "psnr": made.psnr if made.mse else None},
+                ["mse", "psnr"],
+                lambda made: [f"{made.mse:.4g}", f"{made.psnr:.1f} dB"],
+            )
         case Labels.classes:
             return _ranking(min(top, len(classes)))
         case Labels.attributes:

@@ -8,14 +8,16 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import IO
 
+from PIL import Image
 from rich.table import Table
 
 from resnet_lab.config.checks import require
+from resnet_lab.data.decode import MODES
 from resnet_lab.rundir.files import replacing
 from resnet_lab.text import printable
 from resnet_lab.use.forms import Form, Prediction
@@ -87,11 +89,7 @@ def sorted_into(folder: Path, classes: Sequence[str], inputs: Sequence[Path], co
 
     Raises ConfigError if the folder is an input or inside one, since the next call would classify its images, too.
     """
-    for given in inputs:
-        require(
-            not (given.is_dir() and folder.resolve().is_relative_to(given.resolve())),
-            f"--sort-into {folder}: it is inside {given}, whose images are sorted: choose a folder elsewhere",
-        )
+    _refuse_inside("--sort-into", folder, inputs)
     places = dict(zip(classes, map(folder.joinpath, folder_names(classes)), strict=True))
 
     def add(made: Prediction) -> None:
@@ -102,10 +100,47 @@ def sorted_into(folder: Path, classes: Sequence[str], inputs: Sequence[Path], co
     yield add
 
 
+@contextmanager
+def saved_into(folder: Path, inputs: Sequence[Path]) -> Iterator[Add]:
+    """Save each picture as a PNG file under the name of its image. Nothing is overwritten: equal names get a number.
+
+    Raises ConfigError if the folder is an input or inside one.
+    """
+    _refuse_inside("--save-into", folder, inputs)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def add(made: Prediction) -> None:
+        assert made.picture is not None
+        channels = len(made.picture)
+        pixels = made.picture[0] if channels == 1 else made.picture.transpose(1, 2, 0)
+        picture = Image.fromarray(pixels, MODES[channels])
+        for target in _free_names(folder, made.file.with_suffix(".png").name):
+            with suppress(FileExistsError), open(target, "xb") as file:
+                picture.save(file, "PNG")
+                return
+
+    yield add
+
+
+def _refuse_inside(option: str, folder: Path, inputs: Sequence[Path]) -> None:
+    """Raise ConfigError if an output folder is an input or inside one: the next call would read what was written."""
+    for given in inputs:
+        require(
+            not (given.is_dir() and folder.resolve().is_relative_to(given.resolve())),
+            f"{option} {folder}: it is inside {given}, whose images are read: choose a folder elsewhere",
+        )
+
+
+def _free_names(folder: Path, name: str) -> Iterator[Path]:
+    """Yield a name in a folder, then the name with numbers from 2 on."""
+    path = Path(name)
+    yield folder / name
+    yield from (folder / f"{path.stem}-{number}{path.suffix}" for number in count(2))
+
+
 def put(file: Path, folder: Path, copy: bool) -> Path:
     """Link or copy a file into a folder under its name, or under `name-2` if that is taken; return the new path."""
-    for number in count(1):
-        target = folder / (file.name if number == 1 else f"{file.stem}-{number}{file.suffix}")
+    for target in _free_names(folder, file.name):
         try:
             if not copy:
                 os.symlink(file.resolve(), target)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.enums import Labels
@@ -16,7 +17,7 @@ from resnet_lab.text import plain_console, plural, printable
 from resnet_lab.use.calibration import calibrate, calibrated
 from resnet_lab.use.find import find_images
 from resnet_lab.use.forms import Prediction, form_of
-from resnet_lab.use.outputs import Add, csv_rows, json_list, sorted_into, table
+from resnet_lab.use.outputs import Add, csv_rows, json_list, saved_into, sorted_into, table
 from resnet_lab.use.terminal import progress_bar, say
 from resnet_lab.use.trained import Trained
 
@@ -31,6 +32,8 @@ def predict(options: argparse.Namespace) -> int:
     run_dir, checkpoint = options.run_dir, options.checkpoint
     trained = Trained.load(run_dir, checkpoint)
     refuse_untold(trained, run_dir)
+    decodes = trained.task.info.decodes
+    require(decodes or not options.save_into, f"--save-into: task={trained.config.task} returns no images to save")
     for_classes = {"--calibrate": options.calibrate, "--top": options.top > 1, "--sort-into": options.sort_into}
     for option, given in for_classes.items():
         if given:
@@ -88,6 +91,10 @@ def predictions(trained: Trained, files: Sequence[Path], batch_size: int, top: i
 def _told(trained: Trained, pixels_BCHW: npt.NDArray[np.uint8], top: int) -> list[dict[str, Any]]:
     """Return the fields of `Prediction` for each image."""
     final = trained.final(pixels_BCHW)
+    if trained.task.info.decodes:
+        errors_B = (final - torch.from_numpy(pixels_BCHW) / 255).square().mean(dim=(1, 2, 3)).tolist()
+        pictures_BCHW = (255 * final).round().to(torch.uint8).numpy()
+        return [{"mse": error, "picture": one} for error, one in zip(errors_B, pictures_BCHW, strict=True)]
     if trained.labels is Labels.number:
         return [{"number": number} for number in final.tolist()]
     if trained.labels is Labels.attributes:
@@ -103,7 +110,7 @@ def refuse_untold(trained: Trained, run_dir: Path) -> None:
     """Raise ConfigError if the task has no labels, so that its outputs have no form that all tasks share."""
     where = printable(str(run_dir))
     require(
-        trained.labels is not None,
+        trained.labels is not None or trained.task.info.decodes,
         f"{where} was trained for task={trained.config.task}, whose predictions are no classes, attributes or numbers: "
         "apply it in Python (resnet_lab.load_run)",
     )
@@ -111,7 +118,6 @@ def refuse_untold(trained: Trained, run_dir: Path) -> None:
 
 def _outputs(options: argparse.Namespace, trained: Trained) -> Iterator[AbstractContextManager[Add]]:
     """Yield what the options ask for; a table if they ask for nothing else."""
-    assert trained.labels
     form = form_of(trained.labels, trained.classes, options.top)
     if options.csv:
         yield csv_rows(options.csv, form)
@@ -119,5 +125,7 @@ def _outputs(options: argparse.Namespace, trained: Trained) -> Iterator[Abstract
         yield json_list(options.json, form)
     if options.sort_into:
         yield sorted_into(options.sort_into, trained.classes, options.inputs, options.copy)
-    if not (options.csv or options.json or options.sort_into):
+    if options.save_into:
+        yield saved_into(options.save_into, options.inputs)
+    if not (options.csv or options.json or options.sort_into or options.save_into):
         yield table(plain_console(WIDTH).print, form)

@@ -5,6 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pytorch_lightning import Callback
 
 from resnet_lab.config.canonical import canonical
@@ -24,7 +26,7 @@ from resnet_lab.training.log import log, show_on_terminal
 from resnet_lab.training.run import run
 from resnet_lab.use.calibration import calibrated
 from resnet_lab.use.corrupt import STRENGTHS
-from resnet_lab.use.evaluate import scored
+from resnet_lab.use.evaluate import refuse_flip, scored
 from resnet_lab.use.find import find_images
 from resnet_lab.use.forms import Prediction
 from resnet_lab.use.images import images_to_test, refuse_other_settings
@@ -83,19 +85,40 @@ class Run:
         require(bool(found.files) and not found.failed, "\n".join(found.failed) or "no images to classify")
         return [*predictions(trained, found.files, batch_size, top)]
 
+    def encode(self, *images: str | Path, checkpoint: str = "last", batch_size: int = 64) -> npt.NDArray[np.float32]:
+        """Return the latent vectors of image files, and of the images in folders, in the order in which they are found.
+
+        They are (N, latent_dim), or (N, latent_dim, h, w) for `latent_layer=map`; of a variational autoencoder, the
+        means. Raises ConfigError if an image cannot be read, or the network has no decoder.
+        """
+        trained = Trained.load(self.path, checkpoint)
+        found = find_images(map(Path, images))
+        require(bool(found.files) and not found.failed, "\n".join(found.failed) or "no images to encode")
+        batches = (found.files[start : start + batch_size] for start in range(0, len(found.files), batch_size))
+        return np.concatenate([trained.encode(np.stack([*map(trained.read, batch)])).numpy() for batch in batches])
+
+    def decode(self, latent: npt.ArrayLike, checkpoint: str = "last") -> npt.NDArray[np.float32]:
+        """Return the images that latent vectors, as of `encode`, stand for: pixels in 0…1, (N, C, H, W).
+
+        Raises ConfigError if the network has no decoder.
+        """
+        return Trained.load(self.path, checkpoint).decode(np.asarray(latent, np.float32)).numpy()
+
     def evaluate(
         self, *overrides: str, checkpoint: str = "last", corrupt: Sequence[str] = (), flip: bool = False
     ) -> Scores | MeanScores:
         """Test the network on the run's test part, or on the images that overrides of `data` select.
 
-        `corrupt` lists kinds of corruption: "noise", "blur", "contrast", "jpeg". With `flip`, probabilities are
-        averaged with those of the mirror images (of tasks without classes, outputs). Raises ConfigError for overrides
-        of other settings, and for classes that the network does not know. `MeanScores` are for tasks without classes.
+        `corrupt` lists kinds of corruption: "gaussian", "mask", "blur", "contrast", "jpeg". With `flip`, probabilities
+        are averaged with those of the mirror images (of tasks without classes, outputs). Raises ConfigError for
+        overrides of other settings, and for classes that the network does not know. `MeanScores` are for tasks without
+        classes.
         """
         refuse_other_settings(overrides)
         unknown = ", ".join(kind for kind in corrupt if kind not in STRENGTHS)
         require(not unknown, f"corrupt: {unknown} is not known; choose from {', '.join(STRENGTHS)}")
         trained = Trained.load(self.path, checkpoint)
+        refuse_flip(flip, trained, "flip=True")
         images = images_to_test(self.path, trained, overrides)
         trained, _ = calibrated(trained, self.path, checkpoint)
         return scored(str(self.path), self.path, trained, images, corrupt, flip)

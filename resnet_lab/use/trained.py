@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from resnet_lab.config.schema import Config
 from resnet_lab.data.decode import Decoding, read_image
 from resnet_lab.data.images import Normalisation
 from resnet_lab.data.loader import memory_format
+from resnet_lab.model.autoencoder import Autoencoder
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import Task, task_of
 from resnet_lab.tasks.load import load_with_classes, weights_digest
@@ -76,13 +77,40 @@ class Trained:
         """Decode an image file to (C, H, W). Raises ConfigError when that fails."""
         return read_image(file, self.decoding)
 
-    @torch.inference_mode()
-    def outputs(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
-        """Return the network's outputs (B, …) for uint8 pixels on the CPU, in its precision, but at least float32."""
+    def inputs(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
+        """Return what the network is given for uint8 pixels: normalised images, on its device and in its precision."""
         pixels = torch.as_tensor(pixels_BCHW, device=self.device)
         images_BCHW = self.normalise(pixels).to(next(self.net.parameters()).dtype)
-        outputs = self.task.main_output(self.net(images_BCHW.contiguous(memory_format=memory_format(self.config))))
-        return outputs.to(torch.promote_types(outputs.dtype, torch.float32)).cpu()
+        return images_BCHW.contiguous(memory_format=memory_format(self.config))
+
+    @torch.inference_mode()
+    def apply(self, images_BCHW: Tensor) -> Any:
+        """Return all outputs for normalised images, on the CPU, in the network's precision, but at least float32."""
+        outputs = self.net(images_BCHW)
+        return type(outputs)(*map(_on_host, outputs)) if isinstance(outputs, tuple) else _on_host(outputs)
+
+    def outputs(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
+        """Return the network's outputs (B, …) for uint8 pixels, as `apply` does."""
+        return self.task.main_output(self.apply(self.inputs(pixels_BCHW)))
+
+    @torch.inference_mode()
+    def encode(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
+        """Return latent vectors (B, latent_dim), or maps (B, latent_dim, h, w), for uint8 pixels, on the CPU.
+
+        Raises ConfigError, as `decode` does, if the network has no decoder.
+        """
+        return _on_host(self._autoencoder().encode(self.inputs(pixels_BCHW)))
+
+    @torch.inference_mode()
+    def decode(self, latent: npt.NDArray[np.floating[Any]] | Tensor) -> Tensor:
+        """Return the images that latent vectors or maps stand for: pixels in 0…1 (B, C, H, W), on the CPU."""
+        net, dtype = self._autoencoder(), next(self.net.parameters()).dtype
+        return self.task.final(_on_host(net.decode(torch.as_tensor(latent, dtype=dtype, device=self.device))))
+
+    def _autoencoder(self) -> Autoencoder:
+        require(isinstance(self.net, Autoencoder), f"task={self.config.task} has no latent space to encode to")
+        assert isinstance(self.net, Autoencoder)
+        return self.net
 
     def outputs_of(self, pixels_NCHW: npt.NDArray[np.uint8]) -> Tensor:
         """Return the outputs (N, …) for any number of images, in batches of `trainer.eval_batch_size`."""
@@ -101,9 +129,15 @@ class Trained:
     @property
     def final_name(self) -> str:
         """What `final` returns, in a word."""
+        if self.task.info.decodes:
+            return "reconstructions"
         return "probabilities" if self.classes else "numbers" if self.labels is Labels.number else "outputs"
 
     def final(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
         """Return what the task makes of the outputs (`Task.final`) for uint8 pixels, on the CPU."""
         outputs = self.outputs(pixels_BCHW)
         return self.task.final(outputs / self.temperature if self.classifies else outputs)
+
+
+def _on_host(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32)).cpu()

@@ -140,7 +140,7 @@ def test_a_mistake_is_one_message(shell: Shell, pets_run: Path, words: tuple[str
     ("words", "message"),
     [
         (("data=digits",), "name at least one run directory"),
-        (("run", "--corrupt=fog"), "--corrupt: unknown kind fog; choose from noise, blur, contrast, jpeg"),
+        (("run", "--corrupt=fog"), "--corrupt: unknown kind fog; choose from gaussian, mask, blur, contrast, jpeg"),
         (("run", "--json", "config.yaml"), "--json: FILE must end in .json, got config.yaml"),
     ],
 )
@@ -181,7 +181,7 @@ def test_labels_are_what_distinguishes_the_runs():
 @pytest.mark.slow
 def test_the_page_and_the_terminal_show_all(shell: Shell, pets_run: Path, tmp_path: Path):
     page = tmp_path / "page.html"
-    status, out, err = shell("evaluate", pets_run, "--corrupt=noise,jpeg", "--flip", "--page", page)
+    status, out, err = shell("evaluate", pets_run, "--corrupt=gaussian,jpeg", "--flip", "--page", page)
     assert (status, err.count("\n")) == (0, 1)
     text = page.read_text()
     assert re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,', text) == ["confusion-0", "reliability-0"]
@@ -190,7 +190,7 @@ def test_the_page_and_the_terminal_show_all(shell: Shell, pets_run: Path, tmp_pa
     for line in out.splitlines():
         for cell in filter(None, re.split(r"  +", line.replace(str(pets_run), ""))):
             assert cell.strip() in text
-    for word in ("95 % interval", "ECE", "NLL", "cat", "dog", "error with noise", "error with jpeg"):
+    for word in ("95 % interval", "ECE", "NLL", "cat", "dog", "error with gaussian", "error with jpeg"):
         assert word in out
 
 

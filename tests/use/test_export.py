@@ -36,6 +36,7 @@ from resnet_lab.use.evaluate import probabilities
 from resnet_lab.use.export import difference, export
 from resnet_lab.use.formats import FORMATS, to_onnx
 from resnet_lab.use.images import images_to_test
+from resnet_lab.use.parts import PARTS
 from resnet_lab.use.trained import Trained
 
 PAGE = Path(__file__).parents[2] / "docs" / "using.md"
@@ -96,7 +97,7 @@ def untrained(architecture: ModelConfig, classes: tuple[str, ...] = ("a", "b", "
 def differs(trained: Trained, to: str, folder: Path) -> float:
     """The largest difference of an exported network from its original."""
     file = folder / f"network.{to}"
-    file.write_bytes(FORMATS[to].content(trained, {}))
+    file.write_bytes(FORMATS[to].content(trained, {}, PARTS["whole"]))
     pixels = torch.randint(0, 256, (5, *trained.config.data.image_shape), dtype=torch.uint8).numpy()
     return difference(FORMATS[to].load(file), trained, pixels)
 

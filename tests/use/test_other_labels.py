@@ -148,15 +148,15 @@ def test_attributes_are_evaluated(shell: Shell, bits: list[Path], tmp_path: Path
 
 
 def test_numbers_are_evaluated(shell: Shell, numbers: list[Path], tmp_path: Path):
-    made, out = evaluated(shell, tmp_path, *numbers, "--corrupt=noise")
+    made, out = evaluated(shell, tmp_path, *numbers, "--corrupt=gaussian")
     for run, found in zip(numbers, made["runs"], strict=True):
         result = RunDirectory(run).result()
         assert found["mae"] == pytest.approx(result["last"]["test_mae"], rel=1e-5)
         assert {name: found[name] for name in ("rmse", "r2", "mae_of_mean")} == pytest.approx(
             result["test"]["last"], rel=1e-5
         )
-        assert len(found["corrupted"]["noise"]) == 5
-    assert "mae with noise" in out
+        assert len(found["corrupted"]["gaussian"]) == 5
+    assert "mae with gaussian" in out
 
 
 def test_outputs_are_averaged_with_those_of_the_mirror_image(bits: list[Path]):

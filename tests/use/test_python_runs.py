@@ -41,7 +41,7 @@ def test_files_are_classified_as_by_the_command(pets: Path, pets_run: Path):
         (lambda: run.predict(files[0], pets / "nowhere.png"), "does not exist"),
         (lambda: run.predict(files[0], top=0), "top must be at least 1, got 0"),
         (lambda: run.predict(files[0], batch_size=0), "batch_size must be at least 1, got 0"),
-        (lambda: run.evaluate(corrupt=["blur", "fog"]), "corrupt: fog is not known; choose from noise, blur"),
+        (lambda: run.evaluate(corrupt=["blur", "fog"]), "corrupt: fog is not known; choose from gaussian, mask, blur"),
     ):
         with pytest.raises(ConfigError, match=message):
             wrong_call()

@@ -72,8 +72,8 @@ def test_corruptions_grow_and_repeat_and_leave_alpha(kind: str, channels: int):
 
 def test_strengths_are_what_they_are_called():
     grey = np.full((1, 1, 64, 64), 128, np.uint8)
-    for level, strength in enumerate(STRENGTHS["noise"], start=1):
-        assert corruption("noise", level)(grey).std() / 255 == pytest.approx(strength, rel=0.05)
+    for level, strength in enumerate(STRENGTHS["gaussian"], start=1):
+        assert corruption("gaussian", level)(grey).std() / 255 == pytest.approx(strength, rel=0.05)
     pixels = np.zeros((1, 1, 2, 2), np.uint8)
     pixels[..., 0] = 200
     for level, factor in enumerate(STRENGTHS["contrast"], start=1):
