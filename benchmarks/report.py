@@ -163,6 +163,22 @@ def augment_table(content: Content) -> list[str]:
     return [caption, table(["`augment=`", "images/s", "share of the step"], [*rows, step])]
 
 
+def reconstruction_table(content: Content) -> list[str]:
+    """Return the table of the time of each kind of autoencoder's step, and its ratio to a classifier's, by MACs."""
+    macs, times, ratios = content["macs"], content["milliseconds"], content["ratio"]
+    rows = [
+        [
+            f"`{name}`" if "=" in name else name,
+            f"{macs[name] / 1e6:.1f} M",
+            spread(times[name], ",.0f"),
+            spread(ratios[name], ".2f"),
+        ]
+        for name in ratios
+    ]
+    caption = f"`{content['network']}`; median of {content['rounds']} rounds, smallest and largest in parentheses.\n"
+    return [caption, table(["training step", "MACs of an image", "ms", "time per MAC / the classifier's"], rows)]
+
+
 def packing_table(content: Content) -> list[str]:
     """Return the table of the total images/s of several seeds on one GPU, and their gain over one after the other."""
     speeds, gains, counts = content["images_per_second"], content["gains"], [*content["fastest"]]
@@ -180,6 +196,7 @@ SECTIONS = {
     "profile-cpu": "Where a training step spends its time, on one CPU thread",
     "export-cpu": "Exported networks, on one CPU thread",
     "augmentations": "Augmentations, on one CPU thread",
+    "reconstruction": "Autoencoders, on one CPU thread",
     "startup": "Start-up",
     "own_images": "Own images",
     "scaling": "More images, more layers",
@@ -190,6 +207,7 @@ TABLES = {
     **{f"gpu/packing-{network}": packing_table for network in packing.NETWORKS},
     "export-cpu": export_table,
     "augmentations": augment_table,
+    "reconstruction": reconstruction_table,
     "startup": startup_table,
     "own_images": own_images_table,
     "scaling": scaling_table,

@@ -151,7 +151,8 @@ def main() -> None:
         ],
         3,
     )
-    pooled: list[Box] = [*boxes(PLACEMENTS[v2].head), ("other", "global average")]
+    last = boxes(PLACEMENTS[v2].head)
+    pooled: list[Box] = [*last, ("other", "global average")]
     classifier: Box = ("conv", "classifier")
     save(
         "heads",
@@ -159,6 +160,26 @@ def main() -> None:
             Diagram("head=linear", [*pooled, classifier], None),
             Diagram("head=mlp", [*pooled, ("conv", "dense"), ("relu", "ReLU"), classifier], None),
             Diagram("head=latent", [*pooled, ("conv", "latent_dim"), classifier], None),
+            Diagram("head=latent_flat", [*last, ("other", "flatten"), ("conv", "latent_dim"), classifier], None),
+            Diagram("head=latent_map", [*last, ("conv", "1×1 conv"), ("other", "global average"), classifier], None),
+        ],
+        5,
+    )
+    twice: Box = ("other", "× 2")
+    save(
+        "decoder",
+        [
+            Diagram(
+                "first unit, encoder",
+                [*group, ("conv", "3×3 conv, /2"), *group, ("conv", "3×3 conv")],
+                [("conv", "1×1 conv, /2")],
+            ),
+            Diagram(
+                "first unit, decoder",
+                [*group, twice, ("conv", "3×3 conv"), *group, ("conv", "3×3 conv")],
+                [("conv", "1×1 conv,\n× 2")],
+            ),
+            Diagram("decoder=plain", [twice, ("conv", "3×3 conv"), *group], None),
         ],
         3,
     )

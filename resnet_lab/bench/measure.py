@@ -102,8 +102,18 @@ def trained(
 
 def on_random_images(config: Config, steps: int, folder: str) -> Config:
     """Return the same training for a few epochs of full mini-batches of random images, with output in `folder`."""
-    made = {"name": "fake", "num_images": steps * config.optim.batch_size, "num_classes": config.model.num_classes or 1}
-    data = dataclasses.replace(config.data, **made, validation=0, mean=None, std=None)  # type: ignore[arg-type]
+    data = dataclasses.replace(
+        config.data,
+        name="fake",
+        num_images=steps * config.optim.batch_size,
+        num_classes=config.model.num_classes or 1,
+        table=dataclasses.replace(config.data.table, labels=config.data.labels),
+        crop=None,
+        num_train=None,
+        validation=0,
+        mean=None,
+        std=None,
+    )
     trainer = dataclasses.replace(config.trainer, max_epochs=1 + EPOCHS, max_batches=None)
     return dataclasses.replace(config, data=data, trainer=trainer, output_dir=folder, objective=[], dry_run=False)
 

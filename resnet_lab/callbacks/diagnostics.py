@@ -20,9 +20,11 @@ from torch import Tensor
 
 from resnet_lab.callbacks.observer import Observer
 from resnet_lab.config import enums
+from resnet_lab.config.enums import Labels
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.loader import memory_format
+from resnet_lab.inspect.attributes import attribute_mistakes
 from resnet_lab.inspect.autoencoding import encoded, inputs, originals, reconstructed
 from resnet_lab.inspect.context import NUM_CHOSEN
 from resnet_lab.inspect.figures import confusion_figure, flow_figure, spectrum_figure
@@ -34,6 +36,7 @@ from resnet_lab.inspect.mistakes import mistakes
 from resnet_lab.inspect.mosaic import sheet
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.inspect.replica import intermediate, replica, stages
+from resnet_lab.inspect.show_attributes import correlation_figure, errors_figure
 from resnet_lab.inspect.show_decoded import reconstruction_figure
 from resnet_lab.inspect.show_latent import few
 from resnet_lab.inspect.spectrum import spectra
@@ -145,8 +148,9 @@ class FullDiagnostics(Observer):
     | `pictures/flow` | figure: gradients, branch shares and activations over depth |
     | `pictures/maps of <layer>` | figure: maps of one image after the stem, each stack, and before the pooling |
     | `pictures/confusion` | figure: confusion matrix, if labels are classes |
+    | `pictures/attributes`, `pictures/correlation` | figures: errors and correlations, if labels are attributes |
     | `pictures/reconstructions`, `pictures/spectrum`, `pictures/latent` | figures of autoencoders |
-    | Projector | at the end: penultimate features, or latent vectors of autoencoders, with images and labels |
+    | Projector | at the end: penultimate features, or latent vectors, with images and labels, a column per attribute |
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -165,8 +169,8 @@ class FullDiagnostics(Observer):
 
     def _figures(self, net: ResNetV2, task: Task, epoch: int) -> Iterator[tuple[str, Figure]]:
         classes = self.data.source.classes
-        found = flow(net, task, self.images[:NUM_IMAGES], self.labels[:NUM_IMAGES])
-        yield "flow", flow_figure({"this network": found}, f"flow through the network, epoch {epoch}")
+        flows = {"this network": flow(net, task, self.images[:NUM_IMAGES], self.labels[:NUM_IMAGES])}
+        yield "flow", flow_figure(flows, f"flow through the network, epoch {epoch}")
         for name in stages(net):
             maps = feature_maps(net, self.images[:1], name)[0]
             order = by_strength(maps)[:MOST_MAPS]
@@ -174,10 +178,15 @@ class FullDiagnostics(Observer):
             title = f"{len(order)} of {len(maps)} maps of {name} for a {what}, epoch {epoch}"
             numbers = list(map(str, order))
             yield f"maps of {name}", sheet(maps[order], numbers, title, "activation", "viridis", symmetric=False)
-        if "mistakes" in task.info.figures:
+        title = f"{len(self.images):,} images, epoch {epoch}"
+        if "mistakes" in task.info.figures and task.info.labels is Labels.attributes:
+            found = attribute_mistakes(net, self.images, self.labels)
+            yield "attributes", errors_figure(found, classes, title)
+            yield "correlation", correlation_figure(found, classes, title)
+        elif "mistakes" in task.info.figures:
             wrong = mistakes(net, self.images, self.labels)
-            yield "confusion", confusion_figure(wrong, classes, f"{len(self.images):,} images, epoch {epoch}")
-        yield from self._decoded(net, task, f"{len(self.images):,} images, epoch {epoch}")
+            yield "confusion", confusion_figure(wrong, classes, title)
+        yield from self._decoded(net, task, title)
 
     def _decoded(self, net: ResNetV2, task: Task, what: str) -> Iterator[tuple[str, Figure]]:
         figures = task.info.figures
@@ -203,13 +212,24 @@ class FullDiagnostics(Observer):
         folder = Path(writer.log_dir)
         shutil.rmtree(folder / f"{trainer.global_step:05d}", ignore_errors=True)  # of a run that did not finish
         (folder / "projector_config.pbtxt").unlink(missing_ok=True)
+        words, header = self._metadata(pl_module.task)
         writer.add_embedding(
             torch.cat(chunks).float().cpu(),
-            [pl_module.task.words(label, self.data.source.classes) for label in self.labels],
+            words,
             PixelRange.of(self.data.normalise, self.images.device).pictures(self.images).float().cpu(),
             trainer.global_step,
             tag=name,
+            metadata_header=header,
         )
+
+    def _metadata(self, task: Task) -> tuple[list[Any], list[str] | None]:
+        """Return the label of each image in words, with a column for each attribute, and the names of the columns."""
+        classes = self.data.source.classes
+        words = [task.words(label, classes) for label in self.labels]
+        if task.info.labels is not Labels.attributes:
+            return words, None
+        rows = zip(words, self.labels.tolist(), strict=True)
+        return [[word, *map(str, values)] for word, values in rows], ["attributes", *classes]
 
 
 def prepared(data: ImageData, rows: np.ndarray, pl_module: Any) -> tuple[Tensor, Tensor]:

@@ -120,7 +120,7 @@ def to_config(composed: DictConfig) -> Config:
         raise ConfigError(no_such_setting(added[0]))
     try:
         task = TASKS.info(composed.task)
-        if task.labels and composed.data.table.labels is None and "table" in DATASETS.info(composed.data.name).reads:
+        if task.labels and composed.data.table.labels is None and DATASETS.info(composed.data.name).any_labels:
             composed.data.table.labels = task.labels
         _look_at_images(composed, required=task.num_outputs(composed.data) is None)
         if OmegaConf.is_interpolation(composed.model, "num_classes"):

@@ -11,7 +11,7 @@ from resnet_lab.config.checks import ConfigError, require, require_bounded, requ
 from resnet_lab.config.decoder import CorruptConfig
 from resnet_lab.config.enums import Fit, Labels, Layout, OnChange, Sampler
 from resnet_lab.config.fields import setting
-from resnet_lab.config.registry import DATASETS
+from resnet_lab.config.registry import DATASETS, TASKS
 
 
 def _reads_table(data: Any) -> bool:
@@ -22,13 +22,34 @@ def _reads_prefix(data: Any) -> bool:
     return data.fingerprint is None and "prefix" in DATASETS.info(data.name).reads
 
 
+def _is_size(size: Any) -> bool:
+    sides = size if isinstance(size, list) else [size, size]
+    return len(sides) == 2 and all(type(side) is int and side >= 1 for side in sides)
+
+
+def _both_sides(size: int | list[int]) -> tuple[int, int]:
+    height, width = size if isinstance(size, list) else (size, size)
+    return height, width
+
+
+def _one_size(sides: tuple[int, int]) -> int | list[int]:
+    """Return one number for a square, else [height, width]."""
+    height, width = sides
+    return height if height == width else [height, width]
+
+
 @dataclass(slots=True, kw_only=True)
 class TableConfig:
     """A file with a row for each image, and its columns."""
 
     file: str = setting("labels.csv", used=_reads_table)  # below data.root
     image: str = setting("file", used=_reads_table)  # column with the path below data.root
-    label: str = setting("class", used=_reads_table)
+    # Column with the classes or numbers, or a list of columns, each with an attribute.
+    label: Any = setting(
+        "class",
+        used=_reads_table,
+        canonical=lambda data: data.table.columns if data.table.labels is Labels.attributes else data.table.label,
+    )
     # What `label` holds; None: what the task needs.
     labels: Labels | None = setting(None, used=_reads_table, canonical=lambda data: data.labels)
     # Column with train, val or test (or 0, 1, 2). If there is none, data.test of the images are the test part.
@@ -36,6 +57,17 @@ class TableConfig:
 
     def __post_init__(self) -> None:
         require_bounded(self, "data.table.")
+        names = [str(name) if isinstance(name, int | float) else name for name in self.columns]
+        require(
+            all(isinstance(name, str) for name in names) and 0 < len(set(names)) == len(names),
+            f"data.table.label must be a column or a list of different columns, got {self.label}",
+        )
+        self.label = names if isinstance(self.label, list) else names[0]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns with labels."""
+        return self.label if isinstance(self.label, list) else [self.label]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +77,7 @@ class DataConfig:
     name: str
     channels: int  # 1: grey, 2: grey and alpha, 3: RGB, 4: RGBA
     # In pixels: one number for squares, or [height, width]. Images of other sizes are resized.
-    image_size: Any = setting(canonical=lambda data: data.one_size)
+    image_size: Any = setting(canonical=lambda data: _one_size(data.image_shape[1:]))
     num_classes: int | None  # None: count the class folders
     # Folder to read from and download to. Own images are identified by their fingerprint, in whatever folder they are.
     root: str = setting(
@@ -70,6 +102,8 @@ class DataConfig:
     background: str | None = setting("white", used=lambda data: data.own_images or data.fit is Fit.letterbox)
     # The values that become black and white, in images with more than 8 bits. None: least and greatest of training.
     range: list[float] | None = setting(None, used=lambda data: data.own_images)
+    # The part in the centre of each image that is used, before resizing, in the form of image_size. None: all of it.
+    crop: Any = setting(None, canonical=lambda data: data.crop_shape and _one_size(data.crop_shape))
     fit: Fit = Fit.stretch
     test: float = setting(0.2, used=lambda data: data.is_flat)  # share of the images that is held out for the test
     test_split_seed: int = setting(0, used=lambda data: data.is_flat or DATASETS.info(data.name).splits)
@@ -84,32 +118,48 @@ class DataConfig:
     corrupt: CorruptConfig = field(default_factory=CorruptConfig)
     mean: list[float] | None = None  # per channel, for pixels in [0, 1]; None: computed from the training part
     std: list[float] | None = None
+    # Mean and standard deviation of labels that are numbers. None: computed from the training part.
+    label_scale: list[float] | None = setting(None, used=lambda data: data.labels is Labels.number)
     # Number of generated training images; a quarter as many test images are added.
     num_images: int = setting(1024, used=lambda data: DATASETS.info(data.name).made)
 
     def __post_init__(self) -> None:
         require_bounded(self, "data.")
         DATASETS.info(self.name)
-        size = self.image_size
-        sizes = size if isinstance(size, list) else [size]
-        require(
-            len(sizes) == (2 if isinstance(size, list) else 1)
-            and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes),
-            f"data.image_size must be a positive number of pixels or [height,width], got {size}",
-        )
+        for name, size in (("image_size", self.image_size), ("crop", self.crop)):
+            require(
+                _is_size(size) or (name == "crop" and size is None),
+                f"data.{name} must be a positive number of pixels or [height,width], got {size}",
+            )
         require_within(self, "data", validation=(0, 10**9), split_seed=(0, 2**64), test_split_seed=(0, 2**64))
         require(
             self.validation < 1 or self.validation == int(self.validation),
             f"data.validation must be a fraction below 1 or a whole number of images, got {self.validation}",
         )
         require_within(self, "data", num_images=(1, 10**9), num_train=(1, 10**9), image_size=(1, 16384))
-        require_within(self, "data", max_pixels=(1, 2**40))
+        require_within(self, "data", crop=(1, 10**6), max_pixels=(1, 2**40))
         require(0 < self.test < 1, f"data.test must be a share between 0 and 1, got {self.test}")
+        self._check_columns()
         self._check_pixels()
         for name, values in (("mean", self.mean), ("std", self.std)):
             fits = values is None or (len(values) == self.channels and all(map(math.isfinite, values)))
             require(fits, f"data.{name} must have one number per channel ({self.channels}), got {values}")
         require(self.std is None or all(s > 0 for s in self.std), f"data.std must be positive, got {self.std}")
+        scale = self.label_scale
+        require(
+            scale is None or (len(scale) == 2 and all(map(math.isfinite, scale)) and scale[1] > 0),
+            f"data.label_scale must be a mean and a positive standard deviation, [mean,std], got {scale}",
+        )
+
+    def _check_columns(self) -> None:
+        """Raise ConfigError if the labels come from a list of columns, but are not attributes."""
+        if isinstance(self.table.label, list) and "table" in DATASETS.info(self.name).reads:
+            takers = [f" or choose task={name}" for name in TASKS if TASKS.info(name).labels is Labels.attributes]
+            require(
+                self.labels is Labels.attributes,
+                f"data.table.label is a list of columns, {Labels.attributes.value}, but the task or data.table.labels "
+                f"asks for {self.labels.value}: name one column{''.join(takers)}",
+            )
 
     def _check_pixels(self) -> None:
         low_high = self.range
@@ -128,14 +178,12 @@ class DataConfig:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Shape (channels, height, width) of the network's input."""
-        height, width = self.image_size if isinstance(self.image_size, list) else (self.image_size, self.image_size)
-        return self.channels, height, width
+        return self.channels, *_both_sides(self.image_size)
 
     @property
-    def one_size(self) -> int | list[int]:
-        """Canonical form of `image_size`: one number if square, else [height, width]."""
-        _, height, width = self.image_shape
-        return height if height == width else [height, width]
+    def crop_shape(self) -> tuple[int, int] | None:
+        """Height and width of the part of each image that is used; None: all of it."""
+        return None if self.crop is None else _both_sides(self.crop)
 
     @property
     def folder(self) -> Path:
@@ -150,7 +198,9 @@ class DataConfig:
     def labels(self) -> Labels:
         """What is known of each image."""
         info = DATASETS.info(self.name)
-        return (self.table.labels or info.labels) if "table" in info.reads else info.labels
+        if not info.any_labels:
+            return info.labels
+        return self.table.labels or (Labels.attributes if isinstance(self.table.label, list) else info.labels)
 
     @property
     def is_flat(self) -> bool:

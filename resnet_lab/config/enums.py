@@ -148,7 +148,7 @@ class ClassWeights(Enum):
     """Weights of the classes in the training loss."""
 
     none = "1"
-    balanced = "inversely proportional to the number of training images"
+    balanced = "inversely proportional to the number of training images; of attributes, negatives / positives"
 
 
 class Padding(Enum):

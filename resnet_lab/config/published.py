@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from resnet_lab.config.canonical import Settings, architecture, canonical
+from resnet_lab.config.enums import Labels
 from resnet_lab.config.groups import CONFIG_DIR
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.registry import TASKS
@@ -29,7 +30,7 @@ class Published:
 
 def published(config: Config) -> Published | None:
     """Return the published result for this architecture and data set, for any recipe, or None."""
-    if config.data.image_shape != CIFAR_SHAPE or TASKS.info(config.task).score != "error":
+    if config.data.image_shape != CIFAR_SHAPE or TASKS.info(config.task).labels is not Labels.classes:
         return None
     wanted = architecture(config.model)
     for row, model in _rows(config.model.in_channels, config.model.num_classes):

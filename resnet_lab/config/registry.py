@@ -11,7 +11,6 @@ adds entries like this:
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
@@ -29,56 +28,8 @@ from resnet_lab.config.augment import (
 )
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Labels
-from resnet_lab.config.tasks import CLASSIFICATION, RECONSTRUCTION, VAE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitInfo:
-    """Description of a residual unit."""
-
-    help: str
-    bottleneck: bool = False  # whether `model.reduction` narrows the inner convolutions
-    bridged: bool = True  # whether it has a shortcut
-    stride_can_move: bool = False  # whether `lineage.stride_on` has an effect
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShortcutInfo:
-    """Description of a shortcut. In `help`, F is the residual and S the shortcut path, the identity if shapes match."""
-
-    help: str
-    reads: frozenset[str] = frozenset()  # settings of `model` that only some shortcuts read
-    pads: bool = False  # whether it adds zero maps when the shape changes, regardless of `model.resize`
-    crosses: bool = True  # whether there is a path from the unit's input to its output besides F; False for `none`
-    takes_activated: bool = False  # whether `lineage.projection_input` affects all units, not only the first of a stack
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetInfo:
-    """Description of a data set."""
-
-    help: str
-    channels: int | None = None  # None: from `data.channels`
-    classes: int | None = None  # or attributes; None: from `data.num_classes`
-    labels: Labels = Labels.classes  # unless `data.table.labels` says it
-    image_size: int | None = None  # pixels; if `channels` is set too, `data=<name>` needs no YAML file
-    own_images: bool = False  # whether `data.root` determines the images
-    look: str = ""  # for own images: the function that returns their layout and number of classes
-    facts: str = ""  # for own images: the function that returns their `DataFacts`
-    reads: frozenset[str] = frozenset()  # settings of `data` that only some data sets read
-    splits: bool = False  # whether no test part is published, so that `data.test_split_seed` draws one
-    made: bool = False  # whether the images are generated, `data.num_images` of them
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AugmentationInfo:
-    """Description of a random transform of training images."""
-
-    help: str
-    settings: type[Any]  # dataclass with a property `active`; its fields become `augment.<name>.…`
-    colours: bool = False  # whether it takes pixels as colours, so that images must be grey or RGB
-    soft_labels: bool = False  # whether it makes labels probabilities (B, K), which some tasks cannot take
-
+from resnet_lab.config.infos import AugmentationInfo, DatasetInfo, ShortcutInfo, UnitInfo
+from resnet_lab.config.tasks import ATTRIBUTES, CLASSIFICATION, RECONSTRUCTION, REGRESSION, VAE
 
 Info = TypeVar("Info")
 
@@ -206,11 +157,21 @@ DATASETS = Registry(
         "table": (
             "resnet_lab.data.own:table",
             DatasetInfo(
-                help="your own images, listed in a CSV file with their classes",
+                help="your own images, listed in a CSV file with their labels",
                 own_images=True,
                 look="resnet_lab.data.table:look",
                 facts="resnet_lab.data.own:table_facts",
                 reads=frozenset({"table"}),
+            ),
+        ),
+        "celeba": (
+            "resnet_lab.data.own:celeba",
+            DatasetInfo(
+                help="your copy of CelebA, faces with 40 attributes",
+                labels=Labels.attributes,
+                own_images=True,
+                look="resnet_lab.data.celeba:look",
+                facts="resnet_lab.data.own:celeba_facts",
             ),
         ),
         "idx": (
@@ -224,6 +185,25 @@ DATASETS = Registry(
                 reads=frozenset({"prefix"}),
             ),
         ),
+        "digit_bits": (
+            "resnet_lab.data.derived:digit_bits",
+            DatasetInfo(
+                help="scikit-learn's digits with six yes-or-no attributes",
+                channels=1,
+                classes=6,
+                labels=Labels.attributes,
+                splits=True,
+            ),
+        ),
+        "fashion_pairs": (
+            "resnet_lab.data.derived:fashion_pairs",
+            DatasetInfo(
+                help="two different clothes of Fashion-MNIST side by side",
+                channels=1,
+                classes=10,
+                labels=Labels.attributes,
+            ),
+        ),
         "fake": ("fake", DatasetInfo(help="random images, for tests and benchmarks", made=True)),
     },
 )
@@ -233,6 +213,8 @@ TASKS = Registry(
     "resnet_lab.tasks",
     {
         "classification": ("resnet_lab.tasks.classification:Classification", CLASSIFICATION),
+        "attributes": ("resnet_lab.tasks.attributes:Attributes", ATTRIBUTES),
+        "regression": ("resnet_lab.tasks.regression:Regression", REGRESSION),
         "reconstruction": ("resnet_lab.tasks.reconstruction:Reconstruction", RECONSTRUCTION),
         "vae": ("resnet_lab.tasks.vae:Vae", VAE),
     },

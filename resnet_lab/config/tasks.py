@@ -94,7 +94,9 @@ class TaskInfo(Scoring):
 
     def num_outputs(self, data: Classed) -> int | None:
         """Return the number of network outputs per image; None if the classes have not been counted yet."""
-        return 0 if self.decodes else data.num_classes
+        if self.decodes:
+            return 0
+        return 1 if self.labels is Labels.number else data.num_classes
 
     def check_labels(self, labels: Any, data: Classed) -> None:
         """Raise ConfigError unless the array `labels` is what the task takes.
@@ -135,6 +137,25 @@ CLASSIFICATION = TaskInfo(
     smooths=True,
     weighs=True,
     soft_labels=True,
+)
+
+ATTRIBUTES = TaskInfo(
+    help="yes or no for each of several attributes",
+    score="error",
+    unit="%",
+    most=100.0,
+    figures=FIGURES,
+    labels=Labels.attributes,
+    smooths=True,
+    weighs=True,
+    soft_labels=True,
+)
+
+REGRESSION = TaskInfo(
+    help="one number for each image",
+    score="mae",
+    figures=("flow", "filters", "maps", "patterns", "inversion"),
+    labels=Labels.number,
 )
 
 

@@ -32,6 +32,8 @@ def table(found: list[Path]) -> Table:
         count = f"{len(index.names):,}" if index else ""
         size = sum(path.stat().st_size for path in entry.iterdir())
         shape = "x".join(map(str, about["image_shape"]))
+        if crop := about.get("crop"):
+            shape += f" of {crop[0]}x{crop[1]}"
         made.add_row(printable(about["root"]), count, shape, decimal(size), entry.name)
     return made
 

@@ -5,18 +5,19 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pytorch_lightning import LightningDataModule
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.data import DataConfig
-from resnet_lab.config.enums import ClassWeights
+from resnet_lab.config.enums import ClassWeights, Labels
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.data.images import Normalisation, ResidentImages
-from resnet_lab.data.loader import EvalLoader, TrainLoader, balanced_weights, epoch_size
+from resnet_lab.data.loader import EvalLoader, TrainLoader, balanced_weights, epoch_size, positive_weights
 from resnet_lab.data.sources import Source, read
-from resnet_lab.data.split import Indices, holdout
+from resnet_lab.data.split import Indices, are_classes, holdout
 from resnet_lab.text import first_few
 
 
@@ -40,25 +41,36 @@ class ImageData(LightningDataModule):
         require(len(self.test_rows) > 0, few)
         self.notes = [*self.source.notes, *self._notes_on_parts()]
         self.normalise = self._normalisation(config.data)
+        self.label_scale = self._label_scale(config.data)
         self.num_batches, self.num_images = epoch_size(config, len(self.train_rows))
 
     def _notes_on_parts(self) -> Iterator[str]:
-        """Yield a note for each part that has fewer images than asked for, or lacks classes."""
+        """Yield a note for each part that has fewer images than asked for, or lacks classes or attributes."""
         wanted = self.config.data.validation
         if not len(self.validation_rows) and wanted > 0:
             yield "there is no validation part: too few training images to hold one out"
         elif len(self.validation_rows) < wanted and not self.config.data.has_val_folder:
             yield f"only {len(self.validation_rows)} images are held out, since each class keeps one to train on"
-        classes, labels = self.source.classes, (self.source.train.labels, self.source.test.labels)
-        if not all(np.issubdtype(own.dtype, np.integer) and own.ndim == 1 for own in labels):
-            return
-        parts = {"training": labels[0][self.train_rows], "validation": labels[0][self.validation_rows]}
-        for part, own in {**parts, "test": labels[1][self.test_rows]}.items():
-            missing = np.setdiff1d(np.arange(len(classes)), own)
-            if len(own) and len(missing):
-                have = "has" if len(missing) == 1 else "have"
-                named = first_few([classes[label] for label in missing])
-                yield f"{len(missing)} of {len(classes)} classes {have} no images in the {part} part: {named}"
+        labels = self.source.train.labels
+        parts = {"training": labels[self.train_rows], "validation": labels[self.validation_rows]}
+        for part, own in {**parts, "test": self.source.test.labels[self.test_rows]}.items():
+            if len(own):
+                yield from self._notes_on_labels(part, own)
+
+    def _notes_on_labels(self, part: str, labels: npt.NDArray[Any]) -> Iterator[str]:
+        """Yield a note on classes without images in a part, and on attributes that never or always occur in it."""
+        names, found = self.source.classes, list[tuple[Indices, str, str, str]]()
+        if are_classes(labels):
+            missing = np.setdiff1d(np.arange(len(names)), labels)
+            found = [(missing, "classes", "has no images", "have no images")]
+        elif self.config.data.labels is Labels.attributes:
+            never, always = (np.flatnonzero((labels == value).all(axis=0)) for value in (0, 1))
+            found = [(never, "attributes", "never occurs", "never occur")]
+            found += [(always, "attributes", "always occurs", "always occur")]
+        for rows, what, one, many in found:
+            if len(rows):
+                verb, named = one if len(rows) == 1 else many, first_few([names[row] for row in rows])
+                yield f"{len(rows)} of {len(names)} {what} {verb} in the {part} part: {named}"
 
     def record(self) -> dict[str, Any]:
         """Return what a run stores of its images: fingerprint, classes, numbers, what was changed or left out."""
@@ -70,12 +82,13 @@ class ImageData(LightningDataModule):
             "range": list(self.source.range) if self.source.range else None,
             "damaged": self.source.damaged,
             "notes": self.notes,
-        }
+        } | ({"label_scale": self.label_scale} if self.label_scale else {})
 
     def measured(self) -> Config:
-        """Return the configuration with the mean and std that normalise the images."""
+        """Return the settings with the mean and std that normalise the images, and that of labels that are numbers."""
         mean, std = list(self.normalise.mean), list(self.normalise.std)
-        return replace(self.config, data=replace(self.config.data, mean=mean, std=std))
+        measured = replace(self.config.data, mean=mean, std=std, label_scale=self.label_scale)
+        return replace(self.config, data=measured)
 
     def _normalisation(self, data: DataConfig) -> Normalisation:
         if data.mean is not None and data.std is not None:
@@ -83,14 +96,27 @@ class ImageData(LightningDataModule):
         measured = Normalisation.measure(self.source.train.pixels, self.train_rows)
         return Normalisation(tuple(data.mean or measured.mean), tuple(data.std or measured.std))
 
+    def _label_scale(self, data: DataConfig) -> list[float] | None:
+        """Return mean and standard deviation of labels that are numbers; 1 if they are all the same."""
+        if data.labels is not Labels.number or data.label_scale:
+            return data.label_scale
+        numbers = self.source.train.labels[self.train_rows].astype(np.float64)
+        return [float(numbers.mean()), float(numbers.std()) or 1.0]
+
     def class_weights(self) -> torch.Tensor | None:
-        """Return the weights of the classes in the training loss (K,); None if all are 1."""
+        """Return weights in the training loss (K,); None if all are 1.
+
+        They are those of the classes, or of the positive images of each attribute.
+        """
+        labels = self.source.train.labels[self.train_rows]
         match self.config.optim.class_weights:
             case ClassWeights.none:
                 return None
+            case ClassWeights.balanced if self.config.data.labels is Labels.attributes:
+                return torch.from_numpy(positive_weights(labels)).float()
             case ClassWeights.balanced:
                 weights = np.zeros(len(self.source.classes))
-                measured = balanced_weights(self.source.train.labels[self.train_rows])
+                measured = balanced_weights(labels)
                 weights[: len(measured)] = measured
                 return torch.from_numpy(weights).float()
             case _:

@@ -41,11 +41,12 @@ class Decoding:
     background: tuple[int, int, int] | None = (255, 255, 255)  # behind transparent pixels; None: alpha is dropped
     range: tuple[float, float] | None = None  # values of black and white, for images with more than 8 bits
     max_pixels: int = 2**28
+    crop: tuple[int, int] | None = None  # height and width of the centre that is used; None: the whole image
 
     @classmethod
     def of(cls, data: DataConfig) -> "Decoding":
         low_high = (data.range[0], data.range[1]) if data.range else None
-        return cls(data.image_shape, data.fit, data.background_rgb, low_high, data.max_pixels)
+        return cls(data.image_shape, data.fit, data.background_rgb, low_high, data.max_pixels, data.crop_shape)
 
     def padding(self) -> tuple[int, ...]:
         """Return the background in the channels of the image; black if there is none."""
@@ -59,6 +60,7 @@ class Decoding:
             "fit": self.fit.name,
             "background": self.background,
             "max_pixels": self.max_pixels,
+            "crop": self.crop,
         }
 
 
@@ -114,10 +116,31 @@ def decode_image(path: Path, how: Decoding) -> Decoded:
         image.load()
         with suppress(Exception):  # a malformed EXIF block is no reason to lose the image
             ImageOps.exif_transpose(image, in_place=True)
-        if image.mode == "F" or image.mode.startswith("I"):
-            return _decode_wide(image, how)
-        converted, composited = _with_channels(image, how)
+        part = _cropped(image, how)
+        if part.mode == "F" or part.mode.startswith("I"):
+            return _decode_wide(part, how)
+        converted, composited = _with_channels(part, how)
         return Decoded(_array(fitted(converted, how)), composited=composited, reduced=is_deep)
+
+
+def _cropped(image: Image.Image, how: Decoding) -> Image.Image:
+    """Return the centre of an image. Raises ValueError if the image is smaller."""
+    if how.crop is None:
+        return image
+    left, top = centre(image.size, how.crop[::-1])
+    height, width = how.crop
+    return image.crop((left, top, left + width, top + height))
+
+
+def centre(size: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
+    """Return the upper left corner (x, y) of the centre `crop` of an image; both are (width, height) in pixels.
+
+    If an odd number of pixels is left over, x or y is the even one of the two nearest whole numbers, as in
+    torchvision's `center_crop`. Raises ValueError if the image is smaller than the crop.
+    """
+    if crop[0] > size[0] or crop[1] > size[1]:
+        raise ValueError(f"{size[0]} × {size[1]} pixels are less than the {crop[0]} × {crop[1]} of data.crop")
+    return round((size[0] - crop[0]) / 2), round((size[1] - crop[1]) / 2)
 
 
 def _decode_wide(image: Image.Image, how: Decoding) -> Decoded:

@@ -15,6 +15,7 @@ from resnet_lab.config.registry import DATASETS, imported
 from resnet_lab.config.schema import Config
 from resnet_lab.data import store
 from resnet_lab.data.listing import Files, Indices, Listing, list_images
+from resnet_lab.data.split import are_classes
 from resnet_lab.rundir.images import DataFacts
 
 Digests = npt.NDArray[np.uint8]  # (N, 16)
@@ -54,7 +55,10 @@ def identified(config: Config) -> tuple[Config, DataFacts | None]:
 
 
 def facts_of(listing: Listing) -> DataFacts:
-    """Return the facts of listed images. Raises ConfigError when a file cannot be read."""
+    """Return the facts of listed images: by class, or of all in a part with their labels, if these are not classes.
+
+    Raises ConfigError when a file cannot be read.
+    """
     try:
         digests = _digests(listing.files)
     except OSError as error:
@@ -62,14 +66,17 @@ def facts_of(listing: Listing) -> DataFacts:
     parts = {}
     for part, rows in listing.parts.items():
         labels = listing.labels[rows]
+        if not are_classes(labels):
+            parts[part] = {"": _of(listing.files, digests, rows, labels.tobytes())}
+            continue
         by_class = np.split(rows, np.flatnonzero(np.diff(labels)) + 1) if len(rows) else []
         parts[part] = {listing.classes[listing.labels[own[0]]]: _of(listing.files, digests, own) for own in by_class}
     return DataFacts(listing.classes, parts)
 
 
-def _of(files: Files, digests: Digests, rows: Indices) -> tuple[int, str]:
+def _of(files: Files, digests: Digests, rows: Indices, labels: bytes = b"") -> tuple[int, str]:
     names = "\0".join(files.names[row] for row in rows.tolist())
-    text = names.encode(errors="surrogateescape") + digests[rows].tobytes()
+    text = names.encode(errors="surrogateescape") + digests[rows].tobytes() + labels
     return len(rows), hashlib.sha256(text).hexdigest()[:16]
 
 

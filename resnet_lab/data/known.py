@@ -6,10 +6,16 @@ from resnet_lab.data.files import RemoteFile
 from resnet_lab.data.formats import CIFAR10, CIFAR10_PYTHON, CIFAR100, CIFAR100_PYTHON, CifarLayout
 
 _CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-CLASSES = {"digits": tuple("0123456789"), "mnist": tuple("0123456789"), "fashion_mnist": _CLOTHES}
+CLASSES = {
+    "digits": tuple("0123456789"),
+    "mnist": tuple("0123456789"),
+    "fashion_mnist": _CLOTHES,
+    "fashion_pairs": _CLOTHES,  # as attributes
+}
 
 # Where packages of the operating system install the files.
-SYSTEM = {"fashion_mnist": (Path("/usr/share/datasets/fashion-mnist"),)}
+_FASHION = (Path("/usr/share/datasets/fashion-mnist"),)
+SYSTEM = {"fashion_mnist": _FASHION, "fashion_pairs": _FASHION}
 
 # The layouts of the unpacked archives, the one that is downloaded first.
 LAYOUTS: dict[str, tuple[CifarLayout, ...]] = {
@@ -73,3 +79,4 @@ FILES = {
         },
     ),
 }
+FILES["fashion_pairs"] = FILES["fashion_mnist"]

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.data import DataConfig
-from resnet_lab.config.enums import Layout
+from resnet_lab.config.enums import Labels, Layout
 from resnet_lab.data.decode import is_readable
 from resnet_lab.data.layout import ANNOTATIONS, ROLES, class_folders, class_names, layout_of, part_folders
 from resnet_lab.data.walk import HIDDEN, Facts, is_text, is_visible, reading, walk
@@ -34,11 +35,11 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The image files of a folder, their classes (N,), and the rows of each part, sorted by class and name."""
+    """The image files of a folder, their labels, and the rows of each part, sorted by class, if any, and name."""
 
     files: Files
-    classes: tuple[str, ...]
-    labels: Indices
+    classes: tuple[str, ...]  # or attributes; empty for numbers
+    labels: npt.NDArray[Any]  # as in `Images`
     parts: Mapping[str, Indices]  # by train, val and test, or ALL
     left_out: tuple[str, ...]  # a line for each part that leaves files out, and one for unused folders
 
@@ -68,11 +69,12 @@ def listing_of(config: DataConfig) -> Listing:
 
 
 def refuse_other_count(config: DataConfig, there: int) -> None:
-    """Raise ConfigError if `data.num_classes` is set to another number of classes."""
+    """Raise ConfigError if `data.num_classes` is set to another number of classes or attributes."""
+    words = ("attribute", "attributes") if config.labels is Labels.attributes else ("class", "classes")
     require(
         config.num_classes in (None, there),
-        f"data.num_classes={config.num_classes}, but {config.folder} has {plural(there, 'class', 'classes')}: "
-        f"set data.num_classes={there}, or omit it to count them",
+        f"data.num_classes={config.num_classes}, but {config.folder} has {plural(there, *words)}: set "
+        f"data.num_classes={there}, or omit it to count them",
     )
 
 

@@ -126,6 +126,16 @@ def balanced_weights(labels: np.ndarray) -> np.ndarray:
     return np.where(present, len(labels) / (present.sum() * np.maximum(counts, 1)), 0.0)
 
 
+def positive_weights(labels: np.ndarray) -> np.ndarray:
+    """Return a weight of its positive images for each attribute (K,), from the labels (N, K) of training images.
+
+    That is negatives / positives; 1 if it has none of either.
+    """
+    positives = labels.sum(axis=0, dtype=np.int64)
+    negatives = len(labels) - positives
+    return np.where((positives > 0) & (negatives > 0), negatives / np.maximum(positives, 1), 1.0)
+
+
 def epoch_size(config: Config, num_images: int) -> tuple[int, int]:
     """Return the numbers of mini-batches and images per epoch, out of `num_images` for training."""
     batch_size = config.optim.batch_size

@@ -8,13 +8,14 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Layout
 from resnet_lab.data.cache import decoded, list_damaged
+from resnet_lab.data.celeba import celeba_listing
 from resnet_lab.data.decode import Decoding
 from resnet_lab.data.fingerprint import facts_of
 from resnet_lab.data.index import Index
 from resnet_lab.data.layout import ALL
 from resnet_lab.data.listing import Indices, Listing, listing_of
 from resnet_lab.data.sources import Images, Source
-from resnet_lab.data.split import holdout
+from resnet_lab.data.split import are_classes, holdout
 from resnet_lab.data.table import table_listing
 from resnet_lab.rundir.images import DataFacts
 from resnet_lab.text import plural
@@ -40,6 +41,11 @@ def table(config: DataConfig) -> Source:
     return _decoded(config, table_listing(config))
 
 
+def celeba(config: DataConfig) -> Source:
+    """Return the user's copy of CelebA, decoded to `config.image_shape`, with its published parts."""
+    return _decoded(config, celeba_listing(config))
+
+
 def folder_facts(config: DataConfig) -> DataFacts:
     """Return the facts of the images in the class folders of `data.root`, without decoding them."""
     return facts_of(listing_of(config))
@@ -48,6 +54,11 @@ def folder_facts(config: DataConfig) -> DataFacts:
 def table_facts(config: DataConfig) -> DataFacts:
     """Return the facts of the images in `data.root` that a table lists, without decoding them."""
     return facts_of(table_listing(config))
+
+
+def celeba_facts(config: DataConfig) -> DataFacts:
+    """Return the facts of the user's copy of CelebA, without decoding it."""
+    return facts_of(celeba_listing(config))
 
 
 def _decoded(config: DataConfig, listing: Listing, *notes: str) -> Source:
@@ -69,6 +80,7 @@ def _decoded(config: DataConfig, listing: Listing, *notes: str) -> Source:
         rows=rows,
         facts=facts_of(listing),
         damaged=len(index.damaged),
+        prepared=True,
         range=index.range,
         notes=(*listing.left_out, *notes, *_notes(config, listing, rows, index)),
     )
@@ -93,15 +105,16 @@ def _without_damaged(
             "Replace or remove them, or leave them out with data.skip_damaged=true"
         )
     good = {part: np.setdiff1d(own, list(index.damaged)) for part, own in rows.items()}
+    by_class = are_classes(listing.labels)
+    labels = listing.labels if by_class else np.zeros(len(listing.labels), np.int64)  # all alike
     for part, own in good.items():
-        before, after = (
-            np.bincount(listing.labels[some], minlength=len(listing.classes)) for some in (rows[part], own)
-        )
+        before, after = (np.bincount(labels[some], minlength=len(listing.classes)) for some in (rows[part], own))
         for label in np.flatnonzero(2 * after < before):
-            count = f"{before[label] - after[label]} of {before[label]}"
+            count = f"{before[label] - after[label]} of {before[label]} images"
+            of_class = f" of class {listing.classes[label]}" if by_class else ""
             raise ConfigError(
-                f"data.root={config.folder}: {count} images of class {listing.classes[label]} in the {part} part are "
-                "damaged, which is too many to leave out"
+                f"data.root={config.folder}: {count}{of_class} in the {part} part are damaged, which is too many to "
+                "leave out"
             )
     return good
 

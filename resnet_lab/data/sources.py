@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,10 @@ from torch.nn import functional as F
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
+from resnet_lab.config.enums import Labels
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.data import known
-from resnet_lab.data.decode import Decoding, placement
+from resnet_lab.data.decode import Decoding, centre, placement
 from resnet_lab.data.files import find, local
 from resnet_lab.data.formats import CifarLayout, read_cifar, read_idx
 from resnet_lab.data.split import Indices, holdout
@@ -35,7 +36,7 @@ class Images:
     """Images and their labels; for an image folder, `pixels` is a read-only memory map."""
 
     pixels: npt.NDArray[np.uint8]  # (N, C, H, W)
-    labels: npt.NDArray[Any]  # as the task expects them: classes (N,) int64, numbers (N,) float32
+    labels: npt.NDArray[Any]  # classes (N,) int64, attributes (N, K) uint8 of 0 and 1, or numbers (N,) float32
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -46,7 +47,7 @@ NO_FACTS = DataFacts((), {})
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data set in its published split, and its class names in label order."""
+    """A data set in its published split, and the names of its classes or attributes in label order."""
 
     train: Images
     test: Images
@@ -54,6 +55,7 @@ class Source:
     rows: Mapping[str, Indices] = field(default_factory=dict)  # of train, val and test in these, if not all images
     facts: DataFacts = NO_FACTS  # by default, those of pixels and labels
     damaged: int = 0  # images that are left out since they cannot be decoded
+    prepared: bool = False  # whether the images have been cropped and resized already
     range: tuple[float, float] | None = None  # the values that became 0 and 255, in images with more than 8 bits
     notes: tuple[str, ...] = ()  # what was left out or changed, for the user to know
 
@@ -73,8 +75,9 @@ def read(config: DataConfig) -> Source:
             raise ConfigError(f"data={config.name} needs {setting}={native}, got {setting}={value}")
     source: Source = DATASETS.load(config.name)(config)
     facts = facts_of_arrays(source) if source.facts is NO_FACTS else source.facts
-    train = _fitting(source.train, config)
-    test = train if source.test is source.train else _fitting(source.test, config)
+    crops = not source.prepared
+    train = _fitting(source.train, config, crops)
+    test = train if source.test is source.train else _fitting(source.test, config, crops)
     return replace(source, train=train, test=test, facts=facts)
 
 
@@ -91,8 +94,8 @@ def facts_of_arrays(source: Source) -> DataFacts:
     return DataFacts(source.classes, {part: {"": (len(images), digest(images))} for part, images in parts.items()})
 
 
-def _fitting(images: Images, config: DataConfig) -> Images:
-    """Check the images, and resize them if they have another size. Raises ConfigError."""
+def _fitting(images: Images, config: DataConfig, crops: bool) -> Images:
+    """Check the images, cut out their centre if `crops`, and resize them if they have another size."""
     channels, *size = config.image_shape
     pixels, count = images.pixels, len(images)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:2] != (count, channels) or not count:
@@ -100,7 +103,19 @@ def _fitting(images: Images, config: DataConfig) -> Images:
             f"data={config.name}: images must be uint8 (N, {channels}, height, width), at least one, each with a "
             f"label, but these are {pixels.dtype} {pixels.shape} with {count} labels"
         )
-    return images if pixels.shape[2:] == tuple(size) else Images(_resized(pixels, Decoding.of(config)), images.labels)
+    if crops and config.crop_shape:
+        pixels = _cropped(pixels, config)
+    return Images(pixels if pixels.shape[2:] == tuple(size) else _resized(pixels, Decoding.of(config)), images.labels)
+
+
+def _cropped(pixels: npt.NDArray[np.uint8], config: DataConfig) -> npt.NDArray[np.uint8]:
+    assert config.crop_shape is not None
+    height, width = config.crop_shape
+    try:
+        left, top = centre(pixels.shape[:1:-1], (width, height))
+    except ValueError as error:
+        raise ConfigError(f"data={config.name}: {error}: set a smaller data.crop, or null") from error
+    return pixels[:, :, top : top + height, left : left + width]
 
 
 def _resized(pixels: npt.NDArray[np.uint8], how: Decoding) -> npt.NDArray[np.uint8]:
@@ -165,15 +180,24 @@ def _cifar(config: DataConfig) -> tuple[Path, CifarLayout]:
 
 
 def fake(config: DataConfig) -> Source:
-    """Return reproducible random images, with classes about equally frequent."""
+    """Return reproducible random images, with random labels: classes are about equally frequent."""
     if not config.num_classes:
         raise ConfigError("data=fake needs data.num_classes, a whole number of at least 1")
     num_classes = config.num_classes
 
     def images(count: int, generator: np.random.Generator) -> Images:
         pixels = generator.integers(0, 256, (count, *config.image_shape), dtype=np.uint8)
-        return Images(pixels, generator.permutation(np.arange(count) % num_classes))
+        match config.labels:
+            case Labels.classes:
+                return Images(pixels, generator.permutation(np.arange(count) % num_classes))
+            case Labels.attributes:
+                return Images(pixels, generator.integers(0, 2, (count, num_classes), dtype=np.uint8))
+            case Labels.number:
+                return Images(pixels, generator.standard_normal(count, dtype=np.float32))
+            case _:
+                assert_never(config.labels)
 
     for_train, for_test = np.random.default_rng(0).spawn(2)
     train, test = images(config.num_images, for_train), images(max(1, config.num_images // 4), for_test)
-    return Source(train, test, tuple(str(label) for label in range(num_classes)))
+    names = () if config.labels is Labels.number else map(str, range(num_classes))
+    return Source(train, test, tuple(names))

@@ -1,4 +1,4 @@
-"""Hold out part of the images, stratified by class."""
+"""Hold out part of the images, stratified by class if they have classes."""
 
 from typing import Any
 
@@ -10,25 +10,31 @@ from resnet_lab.config.checks import ConfigError
 Indices = npt.NDArray[np.int64]
 
 
+def are_classes(labels: npt.NDArray[Any]) -> bool:
+    """Return whether labels are one class (N,) for each image, unlike attributes (N, K) and numbers."""
+    return labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
+
+
 def holdout(
     labels: npt.NDArray[Any], count: int, seed: int, setting: str = "data.validation"
 ) -> tuple[Indices, Indices]:
-    """Split the images of `labels` (N,) at random into sorted indices: the rest (N - count,), the held-out (count,).
+    """Split the images of `labels` (N, …) at random into sorted indices: the rest (N - count,), the held-out (count,).
 
-    Each class (integer label) is held out in proportion to its size, to within one image. The last image of a class is
-    never held out, but one of the class with the most images left; if there is none, fewer than `count` are held out.
-    Raises ConfigError, naming the `setting` that `count` comes from, when no images would remain.
+    Each class is held out in proportion to its size, to within one image. The last image of a class is never held out,
+    but one of the class with the most images left; if there is none, fewer than `count` are held out. Of attributes,
+    each combination is held out in proportion; numbers are held out evenly by size. Raises ConfigError, naming the
+    `setting` that `count` comes from, when no images would remain.
     """
     num_images = len(labels)
     if not 0 <= count < num_images:
         raise ConfigError(f"{setting} must leave images to train on: got {count} of {num_images}")
     shuffled = np.random.default_rng(seed).permutation(num_images)
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    by_class = shuffled[np.lexsort(labels[shuffled].reshape(num_images, -1).T[::-1])]  # stable
     # Systematic sampling: even steps through the images sorted by class select each class in proportion to its size.
     positions = (2 * np.arange(count) + 1) * num_images // max(2 * count, 1)
     is_held_out = np.zeros(num_images, bool)
     is_held_out[by_class[positions]] = True
-    if np.issubdtype(labels.dtype, np.integer):
+    if are_classes(labels):
         _return_last_images(labels, by_class, is_held_out)
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 

@@ -1,4 +1,4 @@
-"""A folder of images and a table with their classes: a CSV file with a row for each image."""
+"""A folder of images and a table with their labels: a CSV file with a row for each image."""
 
 import csv
 import io
@@ -11,14 +11,15 @@ import numpy as np
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig, TableConfig
-from resnet_lab.config.enums import Layout
+from resnet_lab.config.enums import Labels, Layout
+from resnet_lab.data.columns import Row, labels_of
 from resnet_lab.data.decode import is_readable
 from resnet_lab.data.layout import ALL, PART_NAMES
 from resnet_lab.data.listing import Files, Listing, refuse_other_count
+from resnet_lab.data.split import are_classes
 from resnet_lab.data.walk import reading, walk
 from resnet_lab.text import first_few, plural, printable
 
-MOST_DIGITS = 19  # of a class that counts as a number
 DELIMITERS = (",", ";", "\t")
 
 # Values of the column of parts: the usual names, and the numbers in the tables of CelebA.
@@ -26,41 +27,45 @@ PARTS = {name: part for part, names in PART_NAMES.items() for name in names} | {
 
 
 def look(config: DataConfig) -> tuple[Layout, int]:
-    """Return which parts the table has, and the number of classes. Raises ConfigError."""
+    """Return which parts the table has, and the number of classes or attributes, 1 for a number. Raises ConfigError."""
     rows = _read(config)
-    parts = {part for _, part in rows.values()}
+    parts = {row.part for row in rows.values()}
     layout = Layout.flat if parts == {ALL} else Layout.train_val_test if "val" in parts else Layout.train_test
-    return layout, len({label for label, _ in rows.values()})
+    classes = {row.labels for row in rows.values()}
+    return layout, len(classes) if config.labels is Labels.classes else len(config.table.columns)
 
 
 def table_listing(config: DataConfig) -> Listing:
     """List the images of a table, in the same form as for folders of classes.
 
-    Raises ConfigError when the table cannot be read, lacks a column or a part, names files that are missing, or has not
-    `data.num_classes` classes.
+    Raises ConfigError when the table cannot be read, lacks a column or a part, has labels of another kind, names files
+    that are missing, or has not `data.num_classes` classes or attributes.
     """
-    rows, table = _read(config), config.table
-    classes = sorted({label for label, part in rows.values() if part in (ALL, "train")}, key=_natural)
-    if foreign := {label for label, _ in rows.values()} - set(classes):
-        raise ConfigError(f"{config.folder / table.file}: no training image has class {printable(min(foreign))}")
-    refuse_other_count(config, len(classes))
+    rows = _read(config)
+    classes, labels = labels_of(config, rows)
+    is_training = [row.part in (ALL, "train") for row in rows.values()]
+    if config.labels is Labels.classes and (foreign := np.setdiff1d(labels, labels[is_training])).size:
+        name = printable(classes[foreign[0]])
+        raise ConfigError(f"{config.folder / config.table.file}: no training image has class {name}")
+    if config.labels is not Labels.number:
+        refuse_other_count(config, len(classes))
     with reading(config.folder):
         there = {name: facts for name, facts, why in walk(str(config.folder)) if not why}
     if missing := [name for name in rows if name not in there]:
         raise _refused(config, f"names {plural(len(missing), 'file')} that {config.folder} does not have", missing)
     if unreadable := [name for name in rows if not is_readable(name)]:
         raise _refused(config, f"names {plural(len(unreadable), 'file')} without the suffix of an image", unreadable)
-    numbers = {name: number for number, name in enumerate(classes)}
-    parts = [part for part in (ALL, "train", "val", "test") if any(own == part for _, own in rows.values())]
-    ordered = sorted(rows, key=lambda name: (parts.index(rows[name][1]), numbers[rows[name][0]], name))
-    places = np.array([parts.index(rows[name][1]) for name in ordered])
+    parts = [part for part in (ALL, "train", "val", "test") if any(row.part == part for row in rows.values())]
+    codes = labels.tolist() if are_classes(labels) else [0] * len(rows)
+    keys = zip((parts.index(row.part) for row in rows.values()), codes, rows, range(len(rows)), strict=True)
+    places, _, ordered, order = zip(*sorted(keys), strict=True)
     facts = np.array([there[name] for name in ordered], np.int64)
     others = [name for name in there if name not in rows and is_readable(name)]
     return Listing(
-        files=Files(config.folder.resolve(), tuple(ordered), facts),
+        files=Files(config.folder.resolve(), ordered, facts),
         classes=tuple(map(printable, classes)),
-        labels=np.array([numbers[rows[name][0]] for name in ordered], np.int64),
-        parts={part: np.flatnonzero(places == number) for number, part in enumerate(parts)},
+        labels=labels[list(order)],
+        parts={part: np.flatnonzero(np.array(places) == number) for number, part in enumerate(parts)},
         left_out=tuple(_left_out(config, others)),
     )
 
@@ -70,22 +75,26 @@ def _left_out(config: DataConfig, others: list[str]) -> Iterator[str]:
         yield f"{plural(len(others), 'image')} not in {config.table.file} ({printable(others[0])})"
 
 
-def _read(config: DataConfig) -> Mapping[str, tuple[str, str]]:
-    """Return class and part (ALL if there is no such column) of each file in the table."""
+def _read(config: DataConfig) -> Mapping[str, Row]:
+    """Return labels and part (ALL if there is no such column) of each file in the table."""
     table, path = config.table, config.folder / config.table.file
-    rows: dict[str, tuple[str, str]] = {}
+    rows: dict[str, Row] = {}
     try:
-        for number, row in _rows(config, path.read_bytes()):
-            name, label = _below(config.folder, row[table.image].strip()), row[table.label].strip()
-            if not name or not label:
-                raise ConfigError(f"{path}: line {number} has no {table.label if name else table.image}")
-            part = _part(config, row[table.part].strip(), number) if table.part in row else ALL
-            if rows.setdefault(name, (label, part)) != (label, part):
-                raise ConfigError(f"{path}: line {number} gives {printable(name)} another class or part than before")
+        for number, fields in _rows(config, path.read_bytes()):
+            name = _below(config.folder, fields[table.image].strip())
+            labels = tuple(fields[column].strip() for column in table.columns)
+            if not name or "" in labels:
+                empty = table.columns[labels.index("")] if name else table.image
+                raise ConfigError(f"{path}: line {number} has no {printable(empty)}")
+            part = _part(config, fields[table.part].strip(), number) if table.part in fields else ALL
+            row = rows.setdefault(name, Row(number, labels, part))
+            if (row.labels, row.part) != (labels, part):
+                what = "class" if config.labels is Labels.classes else "label"
+                raise ConfigError(f"{path}: line {number} gives {printable(name)} another {what} or part than before")
     except (OSError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"data.table.file: cannot read {path}: {reason}") from error
-    parts = {part for _, part in rows.values()}
+    parts = {row.part for row in rows.values()}
     if not rows:
         raise ConfigError(f"{path} has no rows")
     if lacking := [part for part in ("train", "test") if ALL not in parts and part not in parts]:
@@ -102,10 +111,10 @@ def _rows(config: DataConfig, data: bytes) -> Iterator[tuple[int, dict[str, str]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="", restkey="")
     columns = [name.strip() for name in reader.fieldnames or ()]
     reader.fieldnames = columns
-    wanted = {"image": table.image, "label": table.label}
+    wanted = [("image", table.image), *(("label", column) for column in table.columns)]
     if table.part != TableConfig().part:
-        wanted["part"] = table.part  # asked for
-    for setting, column in wanted.items():
+        wanted.append(("part", table.part))  # asked for
+    for setting, column in wanted:
         if column not in columns:
             there = ", ".join(map(printable, columns)) or "none"
             raise ConfigError(f"data.table.{setting}={column}: {table.file} has no such column; its columns: {there}")
@@ -130,11 +139,6 @@ def _part(config: DataConfig, value: str, number: int) -> str:
             f"it can have {', '.join(PARTS)}"
         )
     return PARTS[value.casefold()]
-
-
-def _natural(label: str) -> tuple[int, int, str]:
-    """Sort whole numbers by size, before words."""
-    return (0, int(label), label) if label.isdecimal() and len(label) < MOST_DIGITS else (1, 0, label)
 
 
 def _refused(config: DataConfig, what: str, names: list[str]) -> ConfigError:

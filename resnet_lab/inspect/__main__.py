@@ -15,9 +15,8 @@ def parser() -> argparse.ArgumentParser:
     what = f"some of {', '.join(FIGURES)} (default: all parts for the run's task)"
     made.add_argument("what", nargs="*", default=[], metavar="WHAT", help=what)
     made.add_argument("--images", nargs="+", default=[], metavar="IMAGE", help="indices of validation images, or files")
-    made.add_argument(
-        "--class", dest="class_name", metavar="CLASS", help="show patterns of the maps that this class activates most"
-    )
+    class_name = "show patterns of the maps that this class or attribute activates most"
+    made.add_argument("--class", dest="class_name", metavar="CLASS", help=class_name)
     made.add_argument("--layers", nargs="+", default=[], metavar="LAYER", help="stem, stacks.0.units.1, innermost, …")
     made.add_argument("--maps", nargs="+", default=[], type=int, metavar="MAP", help="indices of maps in these layers")
     made.add_argument("--compare", nargs="+", default=[], type=Path, metavar="DIR", help="runs to compare it with")

@@ -46,7 +46,7 @@ class InspectContext:
     images: Tensor
     labels: Tensor
     part: str  # of the data set: validation or test
-    classes: tuple[str, ...]  # empty if labels are not classes
+    classes: tuple[str, ...]  # or attributes; empty if outputs have no names
     pixel_range: PixelRange
     chosen: Tensor  # images inspected one by one (B, C, H, W)
     chosen_labels: Tensor  # (B, …); for image files, the network's predictions, or 0 if it predicts no labels
@@ -103,7 +103,7 @@ def context(
             raise ConfigError(f"--compare: {label} returns images of a different size")
     task, classes = task_of(config), data.source.classes
     by_class = task.by_class(labels.cpu().numpy(), classes)
-    examples = [rows[0] for rows in by_class.values()] or range(len(images))
+    examples = [*dict.fromkeys(rows[0] for rows in by_class.values())] or range(len(images))
     texts = choices.images or [str(number) for number in examples[:NUM_CHOSEN]]
     chosen, chosen_labels, names = _chosen(texts, images, labels, task, data, net)
     return InspectContext(

@@ -203,6 +203,12 @@ def confusion_figure(found: Mistakes, classes: Sequence[str], title: str) -> Fig
 
 def reliability_figure(found: Mistakes, classes: Sequence[str], title: str) -> Figure:
     """Plot accuracy against confidence, and the error of each class, the worst first."""
+    errors = zip(classes, found.error_by_class.tolist(), strict=True)
+    return calibration_figure(found, {name: error for name, error in errors if not np.isnan(error)}, title, "class")
+
+
+def calibration_figure(found: Mistakes, errors: Mapping[str, float], title: str, what: str) -> Figure:
+    """Plot accuracy against confidence, and errors in percent, the worst first, each of a class or another `what`."""
     figure = titled_figure(11, 4.6, title)
     left, right = figure.subplots(1, 2)
     confidence, accuracy = 100 * found.accuracy_by_confidence.T
@@ -212,13 +218,13 @@ def reliability_figure(found: Mistakes, classes: Sequence[str], title: str) -> F
     left.set_title("calibration", fontsize="small")
     left.legend(fontsize="small")
     left.grid(alpha=0.25)
-    error = found.error_by_class
-    worst = [i for i in np.argsort(-np.nan_to_num(error), kind="stable") if np.isfinite(error[i])][:MOST_CLASSES]
-    right.barh([classes[i] for i in worst][::-1], error[worst][::-1], color=RED)
-    right.set(xlabel="error (%)", xlim=(0, max(1.0, 1.15 * float(np.nanmax(error)))))
-    which = "" if len(worst) == len(error) else f", the worst {len(worst)} of {len(error)}"
-    right.set_title(f"error by class{which}", fontsize="small")
+    worst = sorted(errors, key=lambda name: -errors[name])[:MOST_CLASSES]
+    shown = [errors[name] for name in worst][::-1]
+    right.barh(worst[::-1], shown, color=RED)
+    right.set(xlabel="error (%)", xlim=(0, max(1.0, 1.15 * shown[-1])))
+    which = "" if len(worst) == len(errors) else f", the worst {len(worst)} of {len(errors)}"
+    right.set_title(f"error by {what}{which}", fontsize="small")
     right.tick_params(axis="y", labelsize="x-small")
-    for i, value in enumerate(error[worst][::-1]):
+    for i, value in enumerate(shown):
         right.text(value, i, f" {value:.1f}", va="center", fontsize="x-small")
     return figure

@@ -1,5 +1,7 @@
 """Saliency: which pixels determine the prediction, by captum's methods."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from captum.attr import IntegratedGradients, Occlusion
@@ -45,3 +47,12 @@ def occlusion(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) -> np.ndarr
             perturbations_per_eval=max(1, AT_ONCE // len(images_BCHW)),
         )
     return found.mean(dim=1).cpu().numpy()
+
+
+def evidence_styles(*rows: np.ndarray) -> list[dict[str, Any]]:
+    """Return how a row of pictures and rows of evidence are drawn: red for, blue against, one scale for each row."""
+    styles: list[dict[str, Any]] = [{"cmap": "gray", "vmin": 0, "vmax": 1}]
+    for values in rows:
+        most = float(np.quantile(np.abs(values), 0.995)) or 1.0
+        styles.append({"cmap": "RdBu_r", "vmin": -most, "vmax": most})
+    return styles

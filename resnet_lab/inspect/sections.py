@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from resnet_lab.config.enums import Labels
 from resnet_lab.inspect.context import InspectContext
 from resnet_lab.inspect.figures import Shown, confusion_figure, flow_figure, histogram_figure, reliability_figure
 from resnet_lab.inspect.filters import first_filters, weight_histograms
@@ -13,7 +14,8 @@ from resnet_lab.inspect.maps import by_strength, feature_maps
 from resnet_lab.inspect.mistakes import mistakes
 from resnet_lab.inspect.mosaic import rows_of, sheet
 from resnet_lab.inspect.replica import stages
-from resnet_lab.inspect.saliency import integrated_gradients, occlusion
+from resnet_lab.inspect.saliency import evidence_styles, integrated_gradients, occlusion
+from resnet_lab.inspect.show_attributes import show_attribute_mistakes, show_attribute_saliency
 from resnet_lab.inspect.show_decoded import show_reconstructions, show_spectrum
 from resnet_lab.inspect.show_images import show_inversion, show_patterns
 from resnet_lab.inspect.show_latent import show_latent
@@ -82,6 +84,9 @@ def show_maps(context: InspectContext) -> Iterator[Shown]:
 
 def show_saliency(context: InspectContext) -> Iterator[Shown]:
     """Saliency: pixels that matter."""
+    if context.task.info.labels is Labels.attributes:
+        yield from show_attribute_saliency(context)
+        return
     gradients = integrated_gradients(context.net, context.chosen, context.chosen_labels).sum(axis=1)
     hidden = occlusion(context.net, context.chosen, context.chosen_labels)
     with torch.no_grad():
@@ -90,10 +95,6 @@ def show_saliency(context: InspectContext) -> Iterator[Shown]:
         f"{name}\n→ {context.classes[p]} {100 * c:.0f} %"
         for name, p, c in zip(context.chosen_names, predicted.tolist(), confidence.tolist(), strict=True)
     ]
-    styles = [{"cmap": "gray", "vmin": 0, "vmax": 1}]
-    for values in (gradients, hidden):
-        most = float(np.quantile(np.abs(values), 0.995)) or 1.0
-        styles.append({"cmap": "RdBu_r", "vmin": -most, "vmax": most})
     yield Shown(
         "saliency",
         rows_of(
@@ -101,7 +102,7 @@ def show_saliency(context: InspectContext) -> Iterator[Shown]:
             ["image", "integrated\ngradients", "occlusion"],
             [captions, [], []],
             f"{context.name}: evidence for (red) and against (blue) the class above, as contributions to its logit",
-            styles,
+            evidence_styles(gradients, hidden),
         ),
         "Integrated gradients: what each pixel adds to the class logit, compared with the mean colour. Occlusion: how "
         "far the logit falls when a square around the pixel is set to the mean colour. Each row has one colour scale.",
@@ -110,6 +111,9 @@ def show_saliency(context: InspectContext) -> Iterator[Shown]:
 
 def show_mistakes(context: InspectContext) -> Iterator[Shown]:
     """Mistakes and calibration."""
+    if context.task.info.labels is Labels.attributes:
+        yield from show_attribute_mistakes(context)
+        return
     found = mistakes(context.net, context.images, context.labels)
     wrong, count = found.most_confident, len(context.images)
     what = f"{context.name}: {len(wrong)} of {count:,} {context.part} images wrong, {100 * len(wrong) / count:.2f} %"

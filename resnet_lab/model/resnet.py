@@ -147,7 +147,7 @@ class ResNetV2(nn.Module):
         yield "innermost", innermost_BCHW
         yield "features", torch.mean(innermost_BCHW, dim=(2, 3))
         latent = self.head.latent(self.head.features(innermost_BCHW))
-        if self.head.layer:
+        if self.head.layer or not self.config.num_classes:
             yield "latent", latent
         if self.config.num_classes:
             yield "logits", self.head.classify(latent)

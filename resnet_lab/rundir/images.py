@@ -48,7 +48,7 @@ class DataFacts:
         ]
         if not found:
             pairs = enumerate(zip_longest(self.classes, now.classes, fillvalue="none"))
-            found = [f"class {label}: {one} before, {other} now" for label, (one, other) in pairs if one != other]
+            found = [f"label {label}: {one} before, {other} now" for label, (one, other) in pairs if one != other]
         more = [f"and {len(found) - MOST_NAMED} more"] if len(found) > MOST_NAMED else []
         return "; ".join([*found[:MOST_NAMED], *more])
 

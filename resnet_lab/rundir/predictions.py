@@ -29,16 +29,24 @@ class Predictions:
     """What a network said of the N images of a part, in the order of the data set."""
 
     index: Integers  # (N,): rows of the data set's test images, or of its training images for the validation part
-    label: Integers | None = None  # (N,): the true classes; None if the task has no classes, like the next three
-    predicted: Integers | None = None  # (N,): the network's own choice, before probabilities are rounded
+    # True classes (N,), or attributes (N, K) as 0 and 1; None if the task has neither, like the next three.
+    label: Integers | None = None
+    predicted: Integers | None = None  # the same: the network's own choice, before probabilities are rounded
     probabilities: npt.NDArray[np.float32] | None = None  # (N, K), rounded to float16; None if they were left out
-    classes: Integers | None = None  # (N, K): what they are the probabilities of; None: of all classes, in label order
-    penalty: npt.NDArray[np.float32] | None = None  # (N,): what the score averages, if the task has no classes
+    classes: Integers | None = None  # (N, K): what they are the probabilities of; None: of all, in label order
+    penalty: npt.NDArray[np.float32] | None = None  # (N,): what the score averages, if there is no label
 
     @property
     def wrong(self) -> npt.NDArray[np.bool_] | None:
-        """Which images were misclassified (N,); the error in result.json is 100 times the mean."""
+        """Which predictions are wrong (N,) or (N, K); the error in result.json is 100 times the mean."""
         return None if self.predicted is None else self.predicted != self.label
+
+    @property
+    def each(self) -> npt.NDArray[np.float64] | None:
+        """What the score averages, of each image (N,): its error in percent, or its penalty."""
+        if self.wrong is not None:
+            return 100.0 * self.wrong.reshape(len(self.index), -1).mean(axis=1)
+        return None if self.penalty is None else self.penalty.astype(np.float64)
 
 
 def write_predictions(path: Path, found: Mapping[tuple[str, str], Predictions]) -> None:
@@ -90,12 +98,15 @@ def _flaw(found: Mapping[str, npt.NDArray[Any]]) -> str:
     """Return what makes arrays inconsistent; empty if nothing does."""
     if "index" not in found or ("predicted" in found) != ("label" in found):
         return "an array is missing"
+    labels = found.get("label", found["index"])
     for name, values in found.items():
-        dimensions = 2 if name in ("probabilities", "classes") else 1
+        dimensions = {"label": labels.ndim, "predicted": labels.ndim, "probabilities": 2, "classes": 2}.get(name, 1)
         if values.dtype.kind not in KINDS[name] or values.ndim != dimensions or len(values) != len(found["index"]):
             return f"{name} is {values.dtype} {values.shape}"
         if not np.isfinite(values).all():
             return f"{name} is not finite"
+    if labels.ndim not in (1, 2) or found.get("predicted", labels).shape != labels.shape:
+        return "label and predicted do not match"
     if "classes" in found and found["classes"].shape != found.get("probabilities", found["index"]).shape:
         return "classes and probabilities do not match"
     return ""

@@ -68,14 +68,18 @@ class Task:
     def per_image(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return what a run stores of each image of a batch of the test, by field of `rundir.predictions.Predictions`.
 
-        A task with classes returns `label` and `predicted` (B,), int64, and `probabilities` (B, K). Others store the
-        `penalty` (B,) of each image, or nothing if torch cannot map `penalty` over images.
+        A task with classes returns `label` and `predicted` (B,), int64, and `probabilities` (B, K); one with attributes
+        `label` and `predicted` (B, K), uint8. Others store the `penalty` (B,) of each image, or nothing if torch cannot
+        map `penalty` over images.
         """
         try:
-            penalties = torch.vmap(lambda *one: self.penalty(*(each[None] for each in one)))(outputs, targets)
+            return {"penalty": self.penalties(outputs, targets).float()}
         except RuntimeError:
             return {}
-        return {"penalty": penalties.float()}
+
+    def penalties(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the penalty of each image (B,). Raises RuntimeError if torch cannot map `penalty` over images."""
+        return torch.vmap(lambda *one: self.penalty(*(each[None] for each in one)))(outputs, targets)
 
     def final(self, outputs: Tensor) -> Tensor:
         """Convert outputs to what is exported: probabilities, numbers, …"""
@@ -96,7 +100,7 @@ class Task:
         return " ".join(f"{value:.3g}" for value in label.flatten().tolist())
 
     def by_class(self, labels: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return the indices of the images of each class that occurs; empty if labels are not classes."""
+        """Return the indices of the images of each class, or with each attribute, that occurs; {} without either."""
         if labels.ndim != 1 or labels.dtype != np.int64:
             return {}
         return {classes[label]: np.flatnonzero(labels == label) for label in np.unique(labels)}

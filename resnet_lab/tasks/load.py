@@ -112,8 +112,8 @@ def load_run(run: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV
 
     `run` is a run directory, a file of `resnet-lab export --to safetensors`, or a folder with `network.safetensors`.
     `checkpoint` is "last" or "best" (lowest validation score), or for the averaged weights of a run with `optim.ema`
-    "last_ema" or "best_ema". In the configuration, `data.mean` and `data.std` are the values that normalised the
-    images. Raises ConfigError when it cannot be read.
+    "last_ema" or "best_ema". In the configuration, `data.mean`, `data.std` and, for numbers, `data.label_scale` are the
+    values of the training part. Raises ConfigError when it cannot be read.
     """
     config, net, _ = load_with_classes(run, checkpoint)
     return config, net
@@ -159,7 +159,9 @@ def _of_run(directory: RunDirectory, checkpoint: str) -> Stored:
     images = facts["images"] or {}  # not stored by version 0.1
     low_high = images.get("range") or config.data.range
     low_high = list(low_high) if low_high else None  # a former version stored a tuple
-    data = dataclasses.replace(config.data, mean=facts["mean"], std=facts["std"], range=low_high)
+    label_scale = images.get("label_scale") or config.data.label_scale
+    measured = {"mean": facts["mean"], "std": facts["std"], "range": low_high, "label_scale": label_scale}
+    data = dataclasses.replace(config.data, **measured)
     weights = network_weights(stored, config, path, averaged=bool(average))
     return dataclasses.replace(config, data=data), weights, images.get("classes") or ()
 

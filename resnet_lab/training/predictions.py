@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resnet_lab.config.enums import Labels
+from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.rundir.predictions import PARTS, Predictions, write_predictions
@@ -16,9 +18,9 @@ from resnet_lab.training.step import Totals
 Arrays = dict[str, np.ndarray]  # by field of `Predictions`
 
 TOP = 5  # classes of an image whose probabilities are kept if those of all classes take too much space
-# Bytes, at most: of a file's headers, of what is stored of an image without its probabilities, of a probability, of the
-# name of a class; and what deflate adds to bytes that it cannot compress.
-HEADERS, FIXED, PROBABILITY, CLASS, DEFLATED = 8192, 12, 2, 4, 1.001
+# Bytes, at most: of a file's headers, of what is stored of an image without its probabilities, in addition of each
+# attribute, of a probability, of the name of a class; and what deflate adds to bytes that it cannot compress.
+HEADERS, FIXED, ATTRIBUTE, PROBABILITY, CLASS, DEFLATED = 8192, 12, 2, 2, 4, 1.001
 
 
 class DetailedTotals(Totals):
@@ -57,12 +59,14 @@ def _kept(found: dict[str, Tensor], num_kept: int) -> dict[str, Tensor]:
 def num_kept(config: Config, data: ImageData) -> int | None:
     """Return of how many classes a run keeps the probabilities, so that its file never exceeds the limit.
 
-    All of them, or the five most probable ones, or 0; None if it keeps nothing at all.
+    All of them, or the five most probable ones, or 0; of attributes all or 0; None if it keeps nothing at all.
     """
     images, all_classes = len(data.test_rows) + len(data.validation_rows), config.model.num_classes
-    for number in (all_classes, TOP, 0):
+    has_attributes = TASKS.info(config.task).labels is Labels.attributes
+    fixed = FIXED + (ATTRIBUTE * all_classes if has_attributes else 0)
+    for number in (all_classes, 0) if has_attributes else (all_classes, TOP, 0):
         each = PROBABILITY if number == all_classes else PROBABILITY + CLASS
-        size = HEADERS + DEFLATED * 2 * images * (FIXED + number * each)  # of last and best weights
+        size = HEADERS + DEFLATED * 2 * images * (fixed + number * each)  # of last and best weights
         if size <= config.trainer.predictions_mb * 10**6:
             return number
     return None

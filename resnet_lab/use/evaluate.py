@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
 from resnet_lab.rundir.files import write_json
 from resnet_lab.tasks.cost import measure
@@ -21,8 +22,9 @@ from resnet_lab.training.runtime import Runtime
 from resnet_lab.use.calibration import calibrated
 from resnet_lab.use.corrupt import corruption
 from resnet_lab.use.images import LabelledImages, images_to_test, refuse_different, refuse_other_settings
-from resnet_lab.use.scores import Scores, contrasts, scores_of
-from resnet_lab.use.show import grids, write_page
+from resnet_lab.use.mean_scores import MeanScores
+from resnet_lab.use.scores import Scores, scores_of
+from resnet_lab.use.show import Compared, write_page
 from resnet_lab.use.terminal import progress_bar, say
 from resnet_lab.use.trained import Trained
 
@@ -38,24 +40,25 @@ def evaluate(options: argparse.Namespace) -> None:
     refuse_other_settings(options.overrides)
     for file in filter(None, (options.json, options.page)):
         refuse_unwritable(file.absolute().parent, "--json" if file is options.json else "--page")
-    found: list[Scores] = []
-    first: LabelledImages | None = None
+    found: list[Scores | MeanScores] = []
+    first: tuple[Trained, LabelledImages] | None = None
     for label, run_dir in zip(labels(options.runs), options.runs, strict=True):
-        trained = Trained.load_classifier(run_dir, options.checkpoint)
+        trained = Trained.load(run_dir, options.checkpoint)
         images = images_to_test(run_dir, trained, options.overrides)
         if first is None:
-            first = images
+            first = trained, images
             say(f"{images.what}: {plural(len(images.rows), 'image')}")
-        refuse_different(first, images, (options.runs[0], run_dir))
+        _refuse_another_task(first[0], trained, (options.runs[0], run_dir))
+        refuse_different(first[1], images, (options.runs[0], run_dir))
         trained, how = calibrated(trained, run_dir, options.checkpoint)
         if how:
             say(how)
         found.append(scored(label, run_dir, trained, images, options.corrupt, options.flip))
-    compared = contrasts(found)
+    compared = Compared.of(found)
     console = plain_console(WIDTH)
-    for grid in grids(found):
+    for grid in compared.grids:
         console.print(grid.table(), "")
-    for contrast in compared:
+    for contrast in compared.contrasts:
         console.print(contrast.words())
     if options.json:
         content = {
@@ -64,12 +67,22 @@ def evaluate(options: argparse.Namespace) -> None:
             "runs": [
                 {"path": str(path.resolve()), **one.to_dict()} for path, one in zip(options.runs, found, strict=True)
             ],
-            "comparisons": [one.to_dict() for one in compared],
+            "comparisons": [one.to_dict() for one in compared.contrasts],
         }
         write_json(options.json, content)
     if options.page:
-        flipped = "; probabilities are averaged over each image and its mirror image" if options.flip else ""
+        outputs = "probabilities" if trained.classifies else "outputs"
+        flipped = f"; {outputs} are averaged over each image and its mirror image" if options.flip else ""
         write_page(options.page, found, compared, f"The {options.checkpoint} checkpoint{flipped}")
+
+
+def _refuse_another_task(one: Trained, other: Trained, runs: tuple[Path, Path]) -> None:
+    """Raise ConfigError unless two networks predict the same of each image, by name."""
+    tasks = [trained.config.task for trained in (one, other)]
+    names = " and ".join(printable(str(run)) for run in runs)
+    require(tasks[0] == tasks[1], f"{names} were trained for different tasks, {tasks[0]} and {tasks[1]}")
+    same = one.classifies or sorted(one.classes) == sorted(other.classes)
+    require(same, f"{names} were trained for different attributes: they cannot be compared")
 
 
 def labels(runs: Sequence[Path]) -> list[str]:
@@ -88,7 +101,7 @@ def labels(runs: Sequence[Path]) -> list[str]:
 
 def scored(
     label: str, run_dir: Path, trained: Trained, images: LabelledImages, corrupt: Sequence[str] = (), flip: bool = False
-) -> Scores:
+) -> Scores | MeanScores:
     """Test a network on images, and on copies with each kind of corruption; `label` names it in the result."""
     copies = [(kind, level) for kind in corrupt for level in LEVELS]
     with progress_bar() as progress:
@@ -97,12 +110,18 @@ def scored(
         def done(count: int) -> None:
             progress.advance(task, count)
 
+        corrupted: dict[str, list[float]] = {}
         with as_in_training(run_dir, trained) as network:
+            if not trained.classifies:
+                each, details = means(network, images, flip, done)
+                for kind, level in copies:
+                    others, _ = means(network, images, flip, done, corruption(kind, level))
+                    corrupted.setdefault(kind, []).append(float(others.mean()))
+                return MeanScores(label, images.what, trained.task.info.scoring, each, details, corrupted)
             made = probabilities(network, images, flip, done)
-            corrupted: dict[str, list[float]] = {}
             for kind, level in copies:
-                others = probabilities(network, images, flip, done, corruption(kind, level))
-                wrong = (others.argmax(dim=1).numpy() != images.labels).sum()
+                likely = probabilities(network, images, flip, done, corruption(kind, level))
+                wrong = (likely.argmax(dim=1).numpy() != images.labels).sum()
                 corrupted.setdefault(kind, []).append(100 * int(wrong) / len(images.labels))
     named = {"run": label, "images": images.what, "classes": trained.classes}
     return scores_of(made, images.labels, corrupted, temperature=trained.temperature, **named)
@@ -116,18 +135,57 @@ def probabilities(
     corrupt: Callable[[Pixels], Pixels] | None = None,
 ) -> Tensor:
     """Return the probabilities (M, K) of the classes in float64; with `flip`, averaged with those of mirror images."""
-    size = trained.config.trainer.eval_batch_size
     made = []
-    for start in range(0, len(images.rows), size):
-        pixels = images.pixels[images.rows[start : start + size]]
-        if corrupt:
-            pixels = corrupt(pixels)
-        views = [pixels, pixels[..., ::-1].copy()] if flip else [pixels]
-        each = [(trained.outputs(view).double() / trained.temperature).softmax(dim=1) for view in views]
+    for _, pixels in _batches(trained, images, corrupt):
+        each = [(trained.outputs(view).double() / trained.temperature).softmax(dim=1) for view in _views(pixels, flip)]
         made.append(torch.stack(each).mean(dim=0))
         if done:
             done(len(pixels))
     return torch.cat(made)
+
+
+def means(
+    trained: Trained,
+    images: LabelledImages,
+    flip: bool = False,
+    done: Count | None = None,
+    corrupt: Callable[[Pixels], Pixels] | None = None,
+) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
+    """Return what the score averages, of each image (M,), and further scores, for any task.
+
+    With `flip`, outputs are averaged with those of mirror images. Raises ConfigError if the task gives no score of a
+    single image.
+    """
+    task, penalties = trained.task, []
+    details = task.details()
+    for rows, pixels in _batches(trained, images, corrupt):
+        outputs = torch.stack([trained.outputs(view) for view in _views(pixels, flip)]).mean(dim=0)
+        targets = task.targets(trained.normalise(torch.from_numpy(pixels)), torch.from_numpy(images.labels[rows]))
+        try:
+            penalties.append(task.penalties(outputs, targets))
+        except RuntimeError as error:
+            raise ConfigError(f"task={trained.config.task} has no penalty of a single image ({error:.100})") from error
+        if details:
+            details.add(outputs, targets)
+        if done:
+            done(len(pixels))
+    each = np.array([task.score(penalty, 1) for penalty in torch.cat(penalties).tolist()])
+    return each, details.scores(trained.classes) if details else {}
+
+
+def _batches(
+    trained: Trained, images: LabelledImages, corrupt: Callable[[Pixels], Pixels] | None
+) -> Iterator[tuple[slice, Pixels]]:
+    """Yield the positions of some images, and their pixels, corrupted if asked for."""
+    size = trained.config.trainer.eval_batch_size
+    for start in range(0, len(images.rows), size):
+        batch = slice(start, start + size)
+        pixels = np.array(images.pixels[images.rows[batch]])
+        yield batch, corrupt(pixels) if corrupt else pixels
+
+
+def _views(pixels: Pixels, flip: bool) -> list[Pixels]:
+    return [pixels, pixels[..., ::-1].copy()] if flip else [pixels]
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last"
 
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, write)
-    what = "probabilities" if trained.classes else "outputs"
+    what = trained.final_name
     size = f"{len(content) / 1e6:.1f} MB"
     return f"written: {out} ({size}); {what} for {len(pixels)} {kind} differ by at most {differences[0]:.1g}"
 
@@ -70,7 +70,7 @@ def facts_of(run: Path, trained: Trained, checkpoint: str) -> Facts:
     described = trained.decoding.described()
     return origin | {
         "classes": list(trained.classes),
-        **{name: described[name] for name in ("image_shape", "fit", "background")},
+        **{name: described[name] for name in ("image_shape", "crop", "fit", "background")},
         "range": trained.decoding.range,
         "versions": {
             "resnet-lab": __version__,

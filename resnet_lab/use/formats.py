@@ -51,8 +51,7 @@ class Whole(nn.Module):
 
 def to_onnx(trained: Trained, facts: Facts) -> bytes:
     """Convert a network to ONNX. The exporter folds a BatchNorm that directly follows a convolution into it."""
-    output = "probabilities" if trained.classes else "outputs"
-    names: dict[str, Any] = {"input_names": ["pixels"], "output_names": [output]}
+    names: dict[str, Any] = {"input_names": ["pixels"], "output_names": [trained.final_name]}
     with _exporting():
         program = torch.onnx.export(
             _traced(trained), dynamo=True, dynamic_shapes={"pixels": {0: "batch"}}, verbose=False, **names

@@ -11,14 +11,16 @@ import numpy.typing as npt
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.compose import is_option, load_config
 from resnet_lab.config.data import DataConfig, TableConfig
+from resnet_lab.config.enums import Labels
 from resnet_lab.config.registry import DATASETS, TASKS
+from resnet_lab.config.schema import Config
 from resnet_lab.data.sources import Source, read
 from resnet_lab.text import first_few, plural, printable
 from resnet_lab.use.calibration import own_images
 from resnet_lab.use.trained import Trained
 
 # Settings that say how files become inputs of the network: always those of its training.
-PREPARED = ("channels", "image_size", "fit", "background", "range", "mean", "std")
+PREPARED = ("channels", "image_size", "crop", "fit", "background", "range", "mean", "std", "label_scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class LabelledImages:
 
     pixels: npt.NDArray[np.uint8]  # (N, C, H, W), all images of the source
     rows: npt.NDArray[np.int64]  # (M,): the images to evaluate
-    labels: npt.NDArray[np.int64]  # (M,)
+    labels: npt.NDArray[Any]  # (M, …)
     what: str  # for messages, as in "the test part of mnist"
     fingerprint: str  # of the data set
 
@@ -53,7 +55,7 @@ def images_to_test(run_dir: Path, trained: Trained, overrides: Sequence[str]) ->
     ConfigError if images are missing, have changed since the run, or have classes that the network does not know.
     """
     if overrides:
-        data = data_config(trained.config.data, overrides)
+        data = data_config(trained.config, overrides)
         source = read(data)
         if source.facts.fingerprint != trained.config.data.fingerprint:
             return _of_other(source, data, trained)
@@ -63,17 +65,18 @@ def images_to_test(run_dir: Path, trained: Trained, overrides: Sequence[str]) ->
     return LabelledImages(test.pixels, rows, test.labels[rows], what, own.source.facts.fingerprint)
 
 
-def data_config(stored: DataConfig, overrides: Sequence[str]) -> DataConfig:
+def data_config(config: Config, overrides: Sequence[str]) -> DataConfig:
     """Return the settings that the overrides select; those that prepare images are always the run's.
 
     Without `data=…`, all other settings are the run's, too. Raises ConfigError for a wrong override.
     """
+    stored = config.data
     given = {name: value for name, _, value in (override.partition("=") for override in overrides)}
     name = given.get("data", stored.name)
     chosen = [f"data={name}"] if "data" not in given and is_option("data", name) else []
     # The network's number of outputs, so that a folder may have fewer classes.
     count = [f"data.num_classes={stored.num_classes}"] if name in DATASETS and DATASETS.info(name).own_images else []
-    composed = load_config(*chosen, *count, *overrides).data
+    composed = load_config(f"task={config.task}", *chosen, *count, *overrides).data
     changes: dict[str, Any] = {name: getattr(stored, name) for name in PREPARED}
     if composed.own_images:
         changes |= {"num_classes": None, "fingerprint": None}
@@ -96,6 +99,11 @@ def _of_other(source: Source, data: DataConfig, trained: Trained) -> LabelledIma
         rows, what = np.sort(np.concatenate([*source.rows.values()])), f"all images of {_name(data)}"
     else:
         rows, what = source.rows.get("test", np.arange(len(labels))), f"the test part of {_name(data)}"
+    if not trained.classifies:
+        known = labels[rows]
+        if trained.labels is Labels.attributes:
+            known = known[:, _columns(source, data, trained)]
+        return LabelledImages(source.test.pixels, rows, known, what, source.facts.fingerprint)
     there = [source.classes[label] for label in np.unique(labels[rows])]
     if unknown := [name for name in there if name not in trained.classes]:
         raise ConfigError(
@@ -106,6 +114,16 @@ def _of_other(source: Source, data: DataConfig, trained: Trained) -> LabelledIma
         what += f", {len(there)} of {plural(len(trained.classes), 'class', 'classes')}"
     known = np.array([trained.classes.index(name) if name in trained.classes else -1 for name in source.classes])
     return LabelledImages(source.test.pixels, rows, known[labels[rows]], what, source.facts.fingerprint)
+
+
+def _columns(source: Source, data: DataConfig, trained: Trained) -> list[int]:
+    """Return where the labels have the network's attributes. Raises ConfigError if they lack one."""
+    if missing := [name for name in trained.classes if name not in source.classes]:
+        raise ConfigError(
+            f"{_name(data)} lacks {plural(len(missing), 'attribute')} that the network predicts: {first_few(missing)}; "
+            f"it has {first_few(source.classes)}"
+        )
+    return [source.classes.index(name) for name in trained.classes]
 
 
 def _name(data: DataConfig) -> str:

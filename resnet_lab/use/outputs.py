@@ -9,7 +9,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import IO
@@ -19,17 +18,9 @@ from rich.table import Table
 from resnet_lab.config.checks import require
 from resnet_lab.rundir.files import replacing
 from resnet_lab.text import printable
+from resnet_lab.use.forms import Form, Prediction
 
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The classes of an image with their probabilities, the most probable first; or why it could not be read."""
-
-    file: Path
-    ranking: tuple[tuple[str, float], ...] = ()
-    failure: str = ""
-
-
+NAMES = ("class", "runners-up", "on")  # headings of columns that have no numbers
 Add = Callable[[Prediction], object]  # takes one prediction
 
 
@@ -47,32 +38,27 @@ def _text(place: str) -> Iterator[IO[str]]:
 
 
 @contextmanager
-def csv_rows(place: str, top: int) -> Iterator[Add]:
-    """Write a row for each prediction; the columns `class_2`, `probability_2`, … have the next most probable classes.
-
-    `place` is a file, or "-" for stdout.
-    """
+def csv_rows(place: str, form: Form) -> Iterator[Add]:
+    """Write a row for each prediction. `place` is a file, or "-" for stdout."""
     with _text(place) as file:
         writer = csv.writer(file, lineterminator="\n")
-        more = (f"{name}_{rank}" for rank in range(2, top + 1) for name in ("class", "probability"))
-        writer.writerow(["file", "class", "probability", *more])
+        writer.writerow(["file", *form.columns])
 
         def add(made: Prediction) -> None:
-            writer.writerow([printable(str(made.file)), *(cell for pair in made.ranking for cell in pair)])
+            writer.writerow([printable(str(made.file)), *form.cells(made)])
 
         yield add
 
 
 @contextmanager
-def json_list(place: str) -> Iterator[Add]:
+def json_list(place: str, form: Form) -> Iterator[Add]:
     """Write a list of objects, each on a line of its own. `place` is a file, or "-" for stdout."""
     with _text(place) as file:
         is_empty = True
 
         def add(made: Prediction) -> None:
             nonlocal is_empty
-            ranking = [{"class": name, "probability": value} for name, value in made.ranking]
-            entry = {"file": str(made.file), **ranking[0], "runners_up": ranking[1:]}
+            entry = {"file": str(made.file), **form.entry(made)}
             file.write(("[\n" if is_empty else ",\n") + json.dumps(entry))
             is_empty = False
 
@@ -81,26 +67,18 @@ def json_list(place: str) -> Iterator[Add]:
 
 
 @contextmanager
-def table(show: Callable[[Table], object], top: int) -> Iterator[Add]:
-    """Show a table of all predictions at the end."""
-    made = Table("file", "class", box=None, pad_edge=False, header_style="bold")
-    made.add_column("probability", justify="right")
-    if top > 1:
-        made.add_column("runners-up")
+def table(show: Callable[[Table], object], form: Form) -> Iterator[Add]:
+    """Show a table of all predictions at the end; names to the left, numbers to the right."""
+    made = Table("file", box=None, pad_edge=False, header_style="bold")
+    for heading in form.headings:
+        made.add_column(heading, justify="left" if heading in NAMES else "right")
 
     def add(one: Prediction) -> None:
-        (name, value), *others = one.ranking
-        runners_up = ", ".join(f"{other} {probability(its)}" for other, its in others)
-        made.add_row(printable(str(one.file)), name, probability(value), *([runners_up] if top > 1 else []))
+        made.add_row(printable(str(one.file)), *form.texts(one))
 
     yield add
     if made.row_count:
         show(made)
-
-
-def probability(share: float) -> str:
-    """Format a probability in percent, with one decimal."""
-    return f"{100 * share:.1f} %"
 
 
 @contextmanager

@@ -1,19 +1,22 @@
-"""Classify files with a stored network, batch by batch."""
+"""Apply a stored network to files, batch by batch."""
 
 import argparse
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from resnet_lab.config.checks import ConfigError
-from resnet_lab.text import plain_console, plural
+from resnet_lab.config.checks import ConfigError, require
+from resnet_lab.config.enums import Labels
+from resnet_lab.text import plain_console, plural, printable
 from resnet_lab.use.calibration import calibrate, calibrated
 from resnet_lab.use.find import find_images
-from resnet_lab.use.outputs import Add, Prediction, csv_rows, json_list, sorted_into, table
+from resnet_lab.use.forms import Prediction, form_of
+from resnet_lab.use.outputs import Add, csv_rows, json_list, sorted_into, table
 from resnet_lab.use.terminal import progress_bar, say
 from resnet_lab.use.trained import Trained
 
@@ -21,12 +24,17 @@ WIDTH = 200  # characters, if the output is not a terminal
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Classify the images that the command line names; return 1 if any of them failed, 0 otherwise.
+    """Say what the images that the command line names show; return 1 if any of them failed, 0 otherwise.
 
     Raises ConfigError for a wrong run or option, and if there are no images; OSError when outputs cannot be written.
     """
     run_dir, checkpoint = options.run_dir, options.checkpoint
-    trained = Trained.load_classifier(run_dir, checkpoint)
+    trained = Trained.load(run_dir, checkpoint)
+    refuse_untold(trained, run_dir)
+    for_classes = {"--calibrate": options.calibrate, "--top": options.top > 1, "--sort-into": options.sort_into}
+    for option, given in for_classes.items():
+        if given:
+            trained.refuse_without_classes(option, run_dir)
     if options.calibrate:
         fitted = calibrate(run_dir, checkpoint, trained, options.out or run_dir)
         ece, nll = ("{before:.4g} → {after:.4g}".format(**fitted[name]) for name in ("ece", "nll"))
@@ -40,13 +48,12 @@ def predict(options: argparse.Namespace) -> int:
         raise ConfigError("\n".join(found.failed))
     for line in filter(None, (how, *found.left_out, *found.failed)):
         say(line)
-    top = min(options.top, len(trained.classes))
     failures = len(found.failed)
     with ExitStack() as stack:
-        outputs = [stack.enter_context(output) for output in _outputs(options, trained, top)]
+        outputs = [stack.enter_context(output) for output in _outputs(options, trained)]
         progress = stack.enter_context(progress_bar(with_data="-" in (options.csv, options.json)))
-        made = predictions(trained, found.files, options.batch_size, top)
-        for one in progress.track(made, total=len(found.files), description="classifying"):
+        made = predictions(trained, found.files, options.batch_size, options.top)
+        for one in progress.track(made, total=len(found.files), description="predicting"):
             if one.failure:
                 say(one.failure)
                 failures += 1
@@ -57,7 +64,7 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def predictions(trained: Trained, files: Sequence[Path], batch_size: int, top: int) -> Iterator[Prediction]:
-    """Yield the `top` most probable classes of each file, or why it cannot be read.
+    """Yield what each file shows, of classes the `top` most probable ones, or why it cannot be read.
 
     `batch_size` images are in memory at a time.
     """
@@ -73,26 +80,44 @@ def predictions(trained: Trained, files: Sequence[Path], batch_size: int, top: i
             batch = files[start : start + batch_size]
             read = list(pool.map(decoded, batch))
             pixels = [one for one in read if not isinstance(one, str)]
-            rankings = iter(_rankings(trained, np.stack(pixels), top) if pixels else [])
+            told = iter(_told(trained, np.stack(pixels), top) if pixels else [])
             for file, one in zip(batch, read, strict=True):
-                yield Prediction(file, failure=one) if isinstance(one, str) else Prediction(file, next(rankings))
+                yield Prediction(file, failure=one) if isinstance(one, str) else Prediction(file, **next(told))
 
 
-def _rankings(trained: Trained, pixels_BCHW: npt.NDArray[np.uint8], top: int) -> list[tuple[tuple[str, float], ...]]:
-    values_BK, labels_BK = trained.probabilities(pixels_BCHW).topk(top, dim=1)
+def _told(trained: Trained, pixels_BCHW: npt.NDArray[np.uint8], top: int) -> list[dict[str, Any]]:
+    """Return the fields of `Prediction` for each image."""
+    final = trained.final(pixels_BCHW)
+    if trained.labels is Labels.number:
+        return [{"number": number} for number in final.tolist()]
+    if trained.labels is Labels.attributes:
+        return [{"attributes": dict(zip(trained.classes, row, strict=True))} for row in final.tolist()]
+    values_BK, labels_BK = final.topk(min(top, len(trained.classes)), dim=1)
     return [
-        tuple(zip((trained.classes[label] for label in labels), values, strict=True))
+        {"ranking": tuple(zip((trained.classes[label] for label in labels), values, strict=True))}
         for labels, values in zip(labels_BK.tolist(), values_BK.tolist(), strict=True)
     ]
 
 
-def _outputs(options: argparse.Namespace, trained: Trained, top: int) -> Iterator[AbstractContextManager[Add]]:
+def refuse_untold(trained: Trained, run_dir: Path) -> None:
+    """Raise ConfigError if the task has no labels, so that its outputs have no form that all tasks share."""
+    where = printable(str(run_dir))
+    require(
+        trained.labels is not None,
+        f"{where} was trained for task={trained.config.task}, whose predictions are no classes, attributes or numbers: "
+        "apply it in Python (resnet_lab.load_run)",
+    )
+
+
+def _outputs(options: argparse.Namespace, trained: Trained) -> Iterator[AbstractContextManager[Add]]:
     """Yield what the options ask for; a table if they ask for nothing else."""
+    assert trained.labels
+    form = form_of(trained.labels, trained.classes, options.top)
     if options.csv:
-        yield csv_rows(options.csv, top)
+        yield csv_rows(options.csv, form)
     if options.json:
-        yield json_list(options.json)
+        yield json_list(options.json, form)
     if options.sort_into:
         yield sorted_into(options.sort_into, trained.classes, options.inputs, options.copy)
     if not (options.csv or options.json or options.sort_into):
-        yield table(plain_console(WIDTH).print, top)
+        yield table(plain_console(WIDTH).print, form)

@@ -26,9 +26,10 @@ from resnet_lab.use.calibration import calibrated
 from resnet_lab.use.corrupt import STRENGTHS
 from resnet_lab.use.evaluate import scored
 from resnet_lab.use.find import find_images
+from resnet_lab.use.forms import Prediction
 from resnet_lab.use.images import images_to_test, refuse_other_settings
-from resnet_lab.use.outputs import Prediction
-from resnet_lab.use.predict import predictions
+from resnet_lab.use.mean_scores import MeanScores
+from resnet_lab.use.predict import predictions, refuse_untold
 from resnet_lab.use.scores import Scores
 from resnet_lab.use.trained import Trained
 
@@ -65,33 +66,36 @@ class Run:
     def predict(
         self, *images: str | Path, top: int = 1, checkpoint: str = "last", batch_size: int = 64
     ) -> list[Prediction]:
-        """Classify image files, and the images in folders, as `resnet-lab predict` does.
+        """Say what image files, and the images in folders, show, as `resnet-lab predict` does.
 
-        Return a prediction for each image: its `top` most probable classes, or why it cannot be read. Raises
-        ConfigError if one of `images` does not exist or is a folder without images, or if the labels of the run are not
-        classes.
+        Return a prediction for each image: its `top` most probable classes, the probabilities of its attributes or its
+        number, or why it cannot be read. Raises ConfigError if one of `images` does not exist or is a folder without
+        images, or if the task has no such labels.
         """
         require(top >= 1, f"top must be at least 1, got {top}")
         require(batch_size >= 1, f"batch_size must be at least 1, got {batch_size}")
-        trained = Trained.load_classifier(self.path, checkpoint)
+        trained = Trained.load(self.path, checkpoint)
+        refuse_untold(trained, self.path)
+        if top > 1:
+            trained.refuse_without_classes(f"top={top}", self.path)
         trained, _ = calibrated(trained, self.path, checkpoint)
         found = find_images(map(Path, images))
         require(bool(found.files) and not found.failed, "\n".join(found.failed) or "no images to classify")
-        return [*predictions(trained, found.files, batch_size, min(top, len(trained.classes)))]
+        return [*predictions(trained, found.files, batch_size, top)]
 
     def evaluate(
         self, *overrides: str, checkpoint: str = "last", corrupt: Sequence[str] = (), flip: bool = False
-    ) -> Scores:
+    ) -> Scores | MeanScores:
         """Test the network on the run's test part, or on the images that overrides of `data` select.
 
         `corrupt` lists kinds of corruption: "noise", "blur", "contrast", "jpeg". With `flip`, probabilities are
-        averaged with those of the mirror images. Raises ConfigError for overrides of other settings, for classes that
-        the network does not know, and if the labels of the run are not classes.
+        averaged with those of the mirror images (of tasks without classes, outputs). Raises ConfigError for overrides
+        of other settings, and for classes that the network does not know. `MeanScores` are for tasks without classes.
         """
         refuse_other_settings(overrides)
         unknown = ", ".join(kind for kind in corrupt if kind not in STRENGTHS)
         require(not unknown, f"corrupt: {unknown} is not known; choose from {', '.join(STRENGTHS)}")
-        trained = Trained.load_classifier(self.path, checkpoint)
+        trained = Trained.load(self.path, checkpoint)
         images = images_to_test(self.path, trained, overrides)
         trained, _ = calibrated(trained, self.path, checkpoint)
         return scored(str(self.path), self.path, trained, images, corrupt, flip)

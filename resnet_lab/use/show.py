@@ -4,35 +4,34 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.table import Table
+from typing import Self
 
 from resnet_lab.inspect.figures import confusion_figure, reliability_figure
 from resnet_lab.page import render
 from resnet_lab.rundir.files import write_atomically
 from resnet_lab.text import literal_text
 from resnet_lab.use.corrupt import STRENGTHS
-from resnet_lab.use.scores import Contrast, Scores
+from resnet_lab.use.grid import MOST_ROWS, Grid
+from resnet_lab.use.mean_scores import MeanContrast, MeanScores, mean_contrasts, mean_grids
+from resnet_lab.use.scores import Contrast, Scores, contrasts
 
 DPI = 110
-MOST_CLASSES = 20  # in a table
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """The cells of a table."""
+class Compared:
+    """The results of networks on the same images, as tables and sentences."""
 
-    header: list[str]
-    rows: list[list[str]]
+    grids: list[Grid]
+    contrasts: Sequence[Contrast | MeanContrast]
 
-    def table(self) -> Table:
-        """Return the table for a terminal."""
-        made = Table(box=None, pad_edge=False, header_style="bold")
-        for name in self.header:
-            made.add_column(name, justify="right" if made.columns else "left", overflow="fold")
-        for row in self.rows:
-            made.add_row(*row)
-        return made
+    @classmethod
+    def of(cls, found: Sequence[Scores | MeanScores]) -> Self:
+        """Compare networks of one task."""
+        if classified := [one for one in found if isinstance(one, Scores)]:
+            return cls([*grids(classified)], contrasts(classified))
+        means = [one for one in found if isinstance(one, MeanScores)]
+        return cls([*mean_grids(means)], mean_contrasts(means))
 
 
 def grids(found: Sequence[Scores]) -> Iterator[Grid]:
@@ -40,7 +39,7 @@ def grids(found: Sequence[Scores]) -> Iterator[Grid]:
     header = ["run", "error", "95 % interval", "ECE", "NLL"]
     yield Grid(header, [[one.run, *_cells(one)] for one in found])
     errors = [one.class_errors for one in found]
-    worst = sorted(errors[0], key=lambda name: -max(own[name] for own in errors))[:MOST_CLASSES]
+    worst = sorted(errors[0], key=lambda name: -max(own[name] for own in errors))[:MOST_ROWS]
     count = len(errors[0])
     title = "class" if len(worst) == count else f"class (the worst {len(worst)} of {count})"
     rows = [[name, *(percent(own[name]) for own in errors)] for name in worst]
@@ -61,15 +60,18 @@ def percent(value: float) -> str:
     return f"{value:.2f} %"
 
 
-def write_page(file: Path, found: Sequence[Scores], compared: Sequence[Contrast], how: str) -> None:
-    """Write a page with all tables, and each run's confusion matrix and calibration; `how` says how it was tested."""
+def write_page(file: Path, found: Sequence[Scores | MeanScores], compared: Compared, how: str) -> None:
+    """Write a page with all tables, and of classes each run's confusion matrix and calibration.
+
+    `how` says how they were tested.
+    """
     with tempfile.TemporaryDirectory() as folder, literal_text():
         figures = []
-        for number, one in enumerate(found):
+        for number, one in enumerate(one for one in found if isinstance(one, Scores)):
             title = f"{one.run}: error {percent(one.error)} on {one.count:,} images"
             for name, draw in (("confusion", confusion_figure), ("reliability", reliability_figure)):
                 figures.append(image := Path(folder, f"{name}-{number}.png"))
                 draw(one.mistakes, one.classes, title).savefig(image, dpi=DPI)
-        values = {"images": found[0].images, "grids": [*grids(found)], "compared": compared, "how": how}
+        values = {"images": found[0].images, "grids": compared.grids, "compared": compared.contrasts, "how": how}
         page = render("use/evaluate.html", **values, figures=figures)
     write_atomically(file, lambda opened: opened.write(page))

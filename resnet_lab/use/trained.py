@@ -38,21 +38,19 @@ class Trained:
         net = net.to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
         return cls(config, net, classes)
 
-    @classmethod
-    def load_classifier(cls, run_dir: Path, checkpoint: str = "last") -> Self:
-        """Load a run as `load` does. Raises ConfigError also when its labels are not classes."""
-        trained = cls.load(run_dir, checkpoint)
-        task = trained.config.task
-        require(
-            trained.classifies,
-            f"{printable(str(run_dir))} was trained for task={task}, whose labels are not classes: choose a run whose "
-            "labels are classes",
-        )
-        return trained
+    @property
+    def labels(self) -> Labels | None:
+        """What the network predicts of each image, if its task has labels."""
+        return self.task.info.labels
 
     @property
     def classifies(self) -> bool:
-        return self.task.info.labels is Labels.classes
+        return self.labels is Labels.classes
+
+    def refuse_without_classes(self, what: str, run_dir: Path) -> None:
+        """Raise ConfigError, saying that `what` needs classes, if labels are not classes."""
+        where = f"{printable(str(run_dir))} was trained for task={self.config.task}, whose labels are not classes"
+        require(self.classifies, f"{what}: {where}")
 
     @property
     def task(self) -> Task:
@@ -99,6 +97,11 @@ class Trained:
     def digest(self) -> str:
         """Return a digest of the weights. A file that was made for these weights stores it."""
         return weights_digest(self.net)
+
+    @property
+    def final_name(self) -> str:
+        """What `final` returns, in a word."""
+        return "probabilities" if self.classes else "numbers" if self.labels is Labels.number else "outputs"
 
     def final(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:
         """Return what the task makes of the outputs (`Task.final`) for uint8 pixels, on the CPU."""

@@ -82,6 +82,17 @@ def test_on_average_each_label_has_the_weight_that_its_pixels_have(choice: str) 
         assert own == pytest.approx(0.75, abs=0.02)
 
 
+@pytest.mark.parametrize("choice", ["mixup", "cutmix"])
+def test_attributes_are_mixed_as_classes_are(choice: str) -> None:
+    labels, images = torch.arange(50) % 2, torch.rand(50, 3, 32, 32)
+    attributes = torch.stack([labels == 0, labels == 1, labels < 2], dim=1).to(torch.uint8)
+    _, by_class = applied(only(choice), images, labels)
+    _, targets = applied(only(choice), images, attributes)
+    assert targets.dtype == torch.float32
+    assert torch.equal(targets[:, :2], by_class[:, :2])
+    assert torch.equal(targets[:, 2], torch.ones(50))
+
+
 def test_cutmix_cuts_what_the_code_of_the_paper_cuts() -> None:
     cutmix = only("cutmix", "augment.cutmix.p=1", "data.image_size=[20,30]")
     assert isinstance(cutmix, Cutmix)

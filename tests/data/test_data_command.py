@@ -38,6 +38,14 @@ def test_the_list(cached: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert line[-1] in {path.name for path in cached.iterdir()}
 
 
+def test_images_of_which_the_centre_is_used(cached: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = ("data.image_size=[4,5]", "data.crop=[3,2]")
+    read(load_config("data=image_folder", f"data.root={tmp_path / 'one'}", *size).data)
+    assert main([]) == 0
+    shapes = [line for line in capsys.readouterr().out.splitlines() if f"{tmp_path / 'one'} " in line]
+    assert sorted("of 3x2" in line for line in shapes) == [False, True]
+
+
 def test_clearing(cached: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_status(main, ["--clear"]) == 1
     assert "there is no terminal: add --yes" in capsys.readouterr().err

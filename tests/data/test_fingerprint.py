@@ -326,7 +326,7 @@ def test_another_order_of_the_classes_is_a_change() -> None:
     parts = {"train": {"": (3, "0" * 16)}}
     before, now = DataFacts(("cat", "dog"), parts), DataFacts(("dog", "cat"), parts)
     assert before.fingerprint != now.fingerprint
-    assert before.changes(now) == "class 0: cat before, dog now; class 1: dog before, cat now"
+    assert before.changes(now) == "label 0: cat before, dog now; label 1: dog before, cat now"
 
 
 def test_a_published_set_is_known_by_its_pixels_and_labels() -> None:

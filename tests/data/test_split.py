@@ -79,6 +79,25 @@ def test_seeds_hold_out_different_images_and_every_image_has_its_turn() -> None:
     assert turns.max() < 60
 
 
+def test_attributes_and_numbers_make_no_difference_to_what_is_held_out() -> None:
+    rng = np.random.default_rng(0)
+    kinds = [rng.integers(0, 2, (60, 3)).astype(np.uint8), np.arange(60, dtype=np.float32), np.zeros((60, 1), np.uint8)]
+    held_out = [[holdout(labels, 15, seed)[1].tolist() for seed in range(300)] for labels in kinds]
+    assert held_out[0] == held_out[1] == held_out[2]
+    assert all(len(set(own)) == 15 for own in held_out[0])
+    together = np.zeros((60, 60))  # how often two images are held out in the same split
+    for own in held_out[0]:
+        together[np.ix_(own, own)] += 1
+    assert 35 < together.diagonal().min() < together.diagonal().max() < 115  # 75 are expected
+    neighbours = together[np.arange(59), np.arange(1, 60)].mean() / 300
+    assert neighbours == pytest.approx(15 * 14 / (60 * 59), rel=0.1)  # not every fourth image of an order
+
+
+def test_which_images_of_a_class_are_held_out_has_not_changed() -> None:
+    labels = np.arange(30) % 3 * (np.arange(30) % 2)
+    assert holdout(labels, 7, 5)[1].tolist() == [8, 17, 18, 22, 24, 25, 27]  # stored runs rely on it
+
+
 @pytest.mark.parametrize("count", [-1, 10, 11])
 def test_something_must_be_left(count: int) -> None:
     with pytest.raises(ConfigError, match=rf"data\.validation .* {count} of 10"):

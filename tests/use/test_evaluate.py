@@ -107,12 +107,13 @@ def test_deep_images_need_the_range_of_the_training(shell: Shell, lab: Lab, tmp_
 
 
 def test_settings_of_the_run_stay_unless_they_are_overridden(pets_run: Path, tmp_path: Path):
-    stored = Trained.load(pets_run).config.data
+    config = Trained.load(pets_run).config
+    stored = config.data
     noise(tmp_path, {"cat": 2})
-    same = data_config(stored, [f"data.root={tmp_path}", "data.skip_damaged=true", "data.table.label=kind"])
+    same = data_config(config, [f"data.root={tmp_path}", "data.skip_damaged=true", "data.table.label=kind"])
     assert (same.root, same.skip_damaged, same.layout.name, same.test) == (str(tmp_path), True, "flat", stored.test)
     assert (same.table.label, same.table.image) == ("kind", stored.table.image)
-    other = data_config(stored, ["data=fake", "data.num_classes=2"])
+    other = data_config(config, ["data=fake", "data.num_classes=2"])
     assert (other.name, other.image_shape, other.mean) == ("fake", stored.image_shape, stored.mean)
 
 

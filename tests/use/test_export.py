@@ -198,6 +198,7 @@ def test_an_onnx_file_says_what_it_is(exported: Path, finished: Lab):
     [facts] = [json.loads(entry.value) for entry in onnx.load(exported).metadata_props if entry.key == "resnet_lab"]
     assert facts["classes"] == ["0", "1", "2"]
     assert facts["image_shape"] == [3, 8, 8]
+    assert facts["crop"] is None
     assert (facts["fit"], facts["background"], facts["range"]) == ("stretch", [255, 255, 255], None)
     assert facts["identity"] == identity(finished.config())
     assert facts["versions"]["torch"] == torch.__version__

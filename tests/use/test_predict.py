@@ -17,7 +17,7 @@ from resnet_lab.config.registry import TASKS
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.use.outputs import folder_names
 
-OTHER = replace(CLASSIFICATION, weighs=False)  # as of a task with other labels
+OTHER = replace(CLASSIFICATION, labels=None)  # as of a task of a plugin
 
 
 def test_every_kind_of_image_gets_the_probabilities_of_the_network(shell: Shell, pets: Path, pets_run: Path):
@@ -146,7 +146,7 @@ def test_labels_that_are_not_classes(shell: Shell, pets: Path, pets_run: Path, m
     monkeypatch.setattr(TASKS, "_entries", {"classification": ("Classification", OTHER)})
     status, _, err = shell("predict", pets_run, pets)
     assert (status, err.count("\n")) == (1, 1)
-    assert "was trained for task=classification, whose labels are not classes" in err
+    assert "was trained for task=classification, whose predictions are no classes, attributes or numbers" in err
 
 
 def test_a_closed_pipe_ends_quietly(

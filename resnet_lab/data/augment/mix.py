@@ -64,7 +64,10 @@ def drawn_weights(rng: np.random.Generator, count: int, settings: Any) -> np.nda
 
 
 def mixed_labels(labels: Tensor, other_B: Tensor, weight_B: Tensor, num_classes: int | None) -> Tensor:
-    """Return probabilities (B, K), float32: those of each image times its weight, plus those of the other image."""
+    """Return probabilities (B, K), float32: those of each image times its weight, plus those of the other image.
+
+    Labels are classes (B,), or attributes or probabilities (B, K).
+    """
     assert num_classes is not None
-    probabilities_BK = F.one_hot(labels, num_classes).float() if labels.ndim == 1 else labels
+    probabilities_BK = (F.one_hot(labels, num_classes) if labels.ndim == 1 else labels).float()
     return torch.lerp(probabilities_BK[other_B], probabilities_BK, weight_B[:, None])

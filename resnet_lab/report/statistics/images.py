@@ -1,8 +1,8 @@
 """Statistics over test images: what runs that were tested on the same images say together.
 
 `wrong` and `predicted` are (R, N): for each of R runs of a group, whether each of N images was misclassified, and as
-which class. `values` are (R, N) too: what the score averages; 100 · wrong gives errors in percent. Intervals are 95 %
-intervals (Student's t).
+which class; of K attributes, `predicted` is (R, N, K). `values` are (R, N): what the score averages; 100 · wrong gives
+errors in percent. Intervals are 95 % intervals (Student's t).
 
 A run's score has two sources of noise: the seed, and which images the test set happens to hold. `components` and
 `difference` treat both as random samples (Searle, Casella & McCulloch, Variance Components, 1992, section 4.3).
@@ -155,22 +155,27 @@ def mcnemar(wrong_a: npt.ArrayLike, wrong_b: npt.ArrayLike) -> tuple[tuple[int, 
 class Agreement:
     """How alike networks are, on average over pairs of them, as shares."""
 
-    same: float  # of all images: both predict the same class
+    same: float  # of all images: both predict the same class, or the same attributes
     overlap: float | None  # of the images that one of both gets wrong, at least: both get wrong; None without mistakes
 
 
 def agreement(predicted_a: Integers, labels: Integers, predicted_b: Integers | None = None) -> Agreement | None:
     """Compare each run of group a with each run of group b or, without b, with each other run of a.
 
-    `labels` (N,) are the true classes. None if there is no pair.
+    `labels` (N,) are the true classes, or (N, K) the attributes. None if there is no pair.
     """
     pairs = [*(combinations(predicted_a, 2) if predicted_b is None else product(predicted_a, predicted_b))]
     if not pairs:
         return None
-    same = [float((one == other).mean()) for one, other in pairs]
-    mistakes = [(one != labels, other != labels) for one, other in pairs]
+    same = [float(_equal(one, other).mean()) for one, other in pairs]
+    mistakes = [(~_equal(one, labels), ~_equal(other, labels)) for one, other in pairs]
     overlaps = [float((one & other).sum() / (one | other).sum()) for one, other in mistakes if (one | other).any()]
     return Agreement(float(np.mean(same)), float(np.mean(overlaps)) if overlaps else None)
+
+
+def _equal(one: Integers, other: Integers) -> Bools:
+    """Return for which images (N,) two predictions are equal, in all attributes."""
+    return (one == other).reshape(len(one), -1).all(axis=1)
 
 
 def hard_images(wrong: Bools, share: float = 1.0) -> Integers:

@@ -1,0 +1,100 @@
+"""What is said of an image, and in which columns: a ranking of classes, the probability of each attribute, a number."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, assert_never
+
+from resnet_lab.config.enums import Labels
+
+MOST_ATTRIBUTES = 12  # that have a column each in a table; of more, it names only those that are on
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the network says of an image, or why the image could not be read."""
+
+    file: Path
+    ranking: tuple[tuple[str, float], ...] = ()  # classes with their probabilities, the most probable first
+    failure: str = ""
+    attributes: Mapping[str, float] = field(default_factory=dict)  # the probability of each
+    number: float | None = None
+
+    @property
+    def on(self) -> list[str]:
+        """The attributes that the image more probably has than not."""
+        return [name for name, value in self.attributes.items() if value > 0.5]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the predictions of a kind are written, without the file."""
+
+    columns: list[str]  # of CSV
+    cells: Callable[[Prediction], list[Any]]
+    entry: Callable[[Prediction], dict[str, Any]]  # of JSON
+    headings: list[str]  # of a table
+    texts: Callable[[Prediction], list[str]]
+
+
+def form_of(labels: Labels, classes: Sequence[str], top: int = 1) -> Form:
+    """Return the form of predictions; of classes, the `top` most probable ones are written."""
+    match labels:
+        case Labels.classes:
+            return _ranking(min(top, len(classes)))
+        case Labels.attributes:
+            return _attributes(classes)
+        case Labels.number:
+            return Form(
+                ["number"],
+                lambda made: [made.number],
+                lambda made: {"number": made.number},
+                ["number"],
+                lambda made: [f"{made.number:.6g}"],
+            )
+        case _:
+            assert_never(labels)
+
+
+def _ranking(top: int) -> Form:
+    """The columns `class_2`, `probability_2`, … have the next most probable classes."""
+    more = [f"{name}_{rank}" for rank in range(2, top + 1) for name in ("class", "probability")]
+
+    def entry(made: Prediction) -> dict[str, Any]:
+        ranking = [{"class": name, "probability": value} for name, value in made.ranking]
+        return {**ranking[0], "runners_up": ranking[1:]}
+
+    def texts(made: Prediction) -> list[str]:
+        (name, value), *others = made.ranking
+        runners_up = ", ".join(f"{other} {probability(its)}" for other, its in others)
+        return [name, probability(value), *([runners_up] if top > 1 else [])]
+
+    return Form(
+        ["class", "probability", *more],
+        lambda made: [cell for pair in made.ranking for cell in pair],
+        entry,
+        ["class", "probability", *(["runners-up"] if top > 1 else [])],
+        texts,
+    )
+
+
+def _attributes(names: Sequence[str]) -> Form:
+    is_short = len(names) <= MOST_ATTRIBUTES
+
+    def texts(made: Prediction) -> list[str]:
+        if is_short:
+            return [", ".join(made.on) or "none", *map(probability, made.attributes.values())]
+        return [", ".join(f"{name} {probability(made.attributes[name])}" for name in made.on) or "none"]
+
+    return Form(
+        ["on", *names],
+        lambda made: ["; ".join(made.on), *made.attributes.values()],
+        lambda made: {"on": made.on, "probabilities": dict(made.attributes)},
+        ["on", *(names if is_short else ())],
+        texts,
+    )
+
+
+def probability(share: float) -> str:
+    """Format a probability in percent, with one decimal."""
+    return f"{100 * share:.1f} %"
