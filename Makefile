@@ -48,6 +48,7 @@ figures: $(READY) ## write the generated tables, pages and figures of docs/ agai
 	@$(BIN)/python scripts/networks.py
 	@$(BIN)/python scripts/write_why_residual.py
 	@$(BIN)/python -m benchmarks.report
+	@$(BIN)/python scripts/draw_autoencoders.py
 
 dashboard: $(READY) ## open TensorBoard on all runs in outputs/
 	@$(BIN)/python -m resnet_lab.dashboard $(ARGS)
