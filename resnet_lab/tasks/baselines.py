@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.linalg import eigh
 from sklearn.decomposition import PCA
 
 MOST_EXACT = 4096  # pixels up to which the covariance is decomposed, which takes its square in memory
@@ -16,8 +17,8 @@ def baselines(
     """Return the mean squared error of a pixel in 0…1 on test images, by kind of reconstruction; images are uint8.
 
     "mean image" is the mean training image. "PCA" keeps `latent_dim` principal components of the training images, or
-    all that there are: the least error that a linear encoder and decoder reach on these. With more
-    than `most_exact` pixels, PCA is fitted to a random subset of images by randomised SVD; its name then says so.
+    all that there are: the least error that a linear encoder and decoder reach on these. With more than `most_exact`
+    pixels, PCA is fitted to a random subset of images by randomised SVD; its name then says so.
     """
     pixels, fitted, name = train_NCHW[0].size, train_NCHW, "PCA"
     randomised = pixels > most_exact
@@ -45,12 +46,14 @@ def _principal_axes(
         found = PCA(components, svd_solver="randomized", random_state=seed, copy=False).fit(flat_NP)
         return found.mean_.astype(float), found.components_.astype(float)
     mean_P = _mean(images_NCHW)
+    if not components:
+        return mean_P, np.zeros((0, len(mean_P)))
     scatter_PP = np.zeros((len(mean_P), len(mean_P)))
     for chunk_BP in _chunks(images_NCHW):  # scikit-learn would convert all images at once
-        centred_BP = chunk_BP - mean_P
+        centred_BP = (chunk_BP - mean_P).astype(np.float32)  # products of which take half of the time
         scatter_PP += centred_BP.T @ centred_BP
-    axes_PP = np.linalg.eigh(scatter_PP).eigenvectors  # in columns, by increasing variance
-    return mean_P, axes_PP[:, len(mean_P) - components :].T
+    largest = (len(mean_P) - components, len(mean_P) - 1)
+    return mean_P, eigh(scatter_PP, subset_by_index=largest)[1].T
 
 
 def _mean(images_NCHW: np.ndarray) -> np.ndarray:
