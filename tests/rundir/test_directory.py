@@ -84,6 +84,7 @@ OTHERS = {
     "data.std": [0.5],
     "data.fingerprint": "0123456789abcdef",
     "data.background": "black",
+    "data.crop": 2,
     "pretrained.run": "elsewhere",
     "pretrained.digest": "0123456789abcdef",
     "trainer.graphs": True,
@@ -126,7 +127,10 @@ READERS = {  # what makes something read a setting that nothing reads by default
     "data.test": [*OWN, "data.layout=flat"],
     **{f"pretrained.{name}": ["pretrained.run=here"] for name in ("run", "digest", "freeze", "lr_factor")},
     "data.prefix": ["data=idx", "data.num_classes=2"],
-    **{f"data.table.{name}": ["data=table", "data.num_classes=2"] for name in ("file", "image", "label", "part")},
+    **{
+        f"data.table.{name}": ["data=table", "data.num_classes=2"]
+        for name in ("file", "image", "label", "labels", "part")
+    },
 }
 
 
