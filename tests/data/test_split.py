@@ -79,18 +79,16 @@ def test_seeds_hold_out_different_images_and_every_image_has_its_turn() -> None:
     assert turns.max() < 60
 
 
-def test_attributes_and_numbers_make_no_difference_to_what_is_held_out() -> None:
+def test_combinations_of_attributes_and_sizes_of_numbers_are_held_out_in_proportion() -> None:
     rng = np.random.default_rng(0)
-    kinds = [rng.integers(0, 2, (60, 3)).astype(np.uint8), np.arange(60, dtype=np.float32), np.zeros((60, 1), np.uint8)]
-    held_out = [[holdout(labels, 15, seed)[1].tolist() for seed in range(300)] for labels in kinds]
-    assert held_out[0] == held_out[1] == held_out[2]
-    assert all(len(set(own)) == 15 for own in held_out[0])
-    together = np.zeros((60, 60))  # how often two images are held out in the same split
-    for own in held_out[0]:
-        together[np.ix_(own, own)] += 1
-    assert 35 < together.diagonal().min() < together.diagonal().max() < 115  # 75 are expected
-    neighbours = together[np.arange(59), np.arange(1, 60)].mean() / 300
-    assert neighbours == pytest.approx(15 * 14 / (60 * 59), rel=0.1)  # not every fourth image of an order
+    attributes = rng.integers(0, 2, (400, 3)).astype(np.uint8)
+    combinations = attributes @ np.array([4, 2, 1])
+    held_out = holdout(attributes, 100, 3)[1]
+    expected = np.bincount(combinations) / 4
+    assert np.abs(np.bincount(combinations[held_out], minlength=8) - expected).max() <= 1
+    numbers = rng.normal(size=400).astype(np.float32)
+    own = np.argsort(np.argsort(numbers))[holdout(numbers, 100, 3)[1]]
+    assert sorted(own // 4) == list(range(100))  # one of each four neighbours
 
 
 def test_which_images_of_a_class_are_held_out_has_not_changed() -> None:
