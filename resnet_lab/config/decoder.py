@@ -1,10 +1,11 @@
 """Settings of a decoder, and of tasks that have one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.config.checks import require, require_bounded, require_within
-from resnet_lab.config.enums import Activation, Corruption, ReconstructionLoss, Upsample
+from resnet_lab.config.enums import Activation, Corruption, DecoderKind, ReconstructionLoss, Upsample
 from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import SHORTCUTS, UNITS
 
@@ -13,16 +14,22 @@ def _decodes(model: Any) -> bool:
     return model.decodes
 
 
+def _own(name: str) -> Callable[[Any], Any]:
+    """Return the canonical form of a setting: None if it is what `kind` gives, however it is spelled."""
+    return lambda model: model.own_of_decoder(name)
+
+
 @dataclass(slots=True, kw_only=True)
 class DecoderConfig:
-    """The decoder of an autoencoder. What is None is as in the encoder, with its stacks in reverse order."""
+    """The decoder of an autoencoder. What is None follows from `kind`."""
 
-    units: Any = setting(None, used=_decodes, canonical=lambda model: model.mirrored.stack_units)
-    filters: Any = setting(None, used=_decodes, canonical=lambda model: model.mirrored.stack_filters)
-    reduction: Any = setting(None, used=_decodes, canonical=lambda model: model.mirrored.stack_reductions)
-    unit: str | None = setting(None, used=_decodes, canonical=lambda model: model.mirrored.unit)
-    activation: Activation | None = setting(None, used=_decodes, canonical=lambda model: model.mirrored.activation)
-    shortcut: str | None = setting(None, used=_decodes, canonical=lambda model: model.mirrored.shortcut)
+    kind: DecoderKind = setting(DecoderKind.mirror, used=_decodes)
+    units: Any = setting(None, used=_decodes, canonical=_own("stack_units"))
+    filters: Any = setting(None, used=_decodes, canonical=_own("stack_filters"))
+    reduction: Any = setting(None, used=_decodes, canonical=_own("stack_reductions"))
+    unit: str | None = setting(None, used=_decodes, canonical=_own("unit"))
+    activation: Activation | None = setting(None, used=_decodes, canonical=_own("activation"))
+    shortcut: str | None = setting(None, used=_decodes, canonical=_own("shortcut"))
     upsample: Upsample = setting(Upsample.nearest, used=lambda model: model.decodes and max(model.strides) > 1)
 
     def __post_init__(self) -> None:

@@ -68,6 +68,13 @@ class LatentLayer(Enum):
     map = "1x1 convolution of the maps: the latent space has latent_dim numbers for each position"
 
 
+class DecoderKind(Enum):
+    """The stacks of a decoder."""
+
+    mirror = "those of the encoder, in reverse order"
+    plain = "a standard CNN: one 3x3 convolution, BatchNorm and ReLU for each stack, without shortcuts"
+
+
 class Upsample(Enum):
     """How a decoder enlarges maps; in residual branches and on shortcuts alike."""
 

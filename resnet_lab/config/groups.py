@@ -1,10 +1,11 @@
 """Config groups and their options: files in `conf/`, plus options from enums, registries and number ranges."""
 
 from collections.abc import Iterable
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.config.enums import Activation, Diagnostics, Downsample, Resize, Upsample
+from resnet_lab.config.enums import Activation, DecoderKind, Diagnostics, Downsample, Resize, Upsample
 from resnet_lab.config.registry import DATASETS, SHORTCUTS, UNITS
 
 # A wheel has the YAML files inside the package, a checkout next to it.
@@ -30,6 +31,9 @@ CHOICES: dict[str, Iterable[str]] = {
     "diagnostics": Diagnostics.__members__,
 }
 
+# Groups of the decoder: the setting below `model.decoder`, and its values.
+OF_DECODER: dict[str, tuple[str, type[Enum]]] = {"decoder": ("kind", DecoderKind), "upsample": ("upsample", Upsample)}
+
 # Numbered options that need no file: `units=n4`, `filters=w32`, `bottleneck=r3`, `trainer=e30`.
 RANGES = {
     "units": ("n", range(1, 301), "model.units"),
@@ -45,8 +49,9 @@ def registered(group: str) -> dict[str, dict[str, Any]]:
         return {name: data for name in DATASETS if (data := _dataset(name))}
     if group == "stack_shortcut":
         return {"off": {"stack_shortcut": False}, "on": {"stack_shortcut": True}}
-    if group == "upsample":
-        return {name: {"decoder": {"upsample": name}} for name in Upsample.__members__}
+    if group in OF_DECODER:
+        setting, kinds = OF_DECODER[group]
+        return {name: {"decoder": {setting: name}} for name in kinds.__members__}
     if group == "stacks":
         return {"one": {"num_stacks": 1}}
     return {name: {group: name} for name in CHOICES.get(group, ())}

@@ -8,7 +8,7 @@ from typing import Any
 
 from resnet_lab.config.checks import ConfigError, require, require_bounded, require_probability, require_within
 from resnet_lab.config.decoder import DecoderConfig
-from resnet_lab.config.enums import Activation, Downsample, LatentLayer, Nonlinearity, Resize
+from resnet_lab.config.enums import Activation, DecoderKind, Downsample, LatentLayer, Nonlinearity, Resize
 from resnet_lab.config.fields import setting
 from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
 from resnet_lab.config.registry import SHORTCUTS, UNITS
@@ -141,20 +141,29 @@ class ModelConfig:
 
     @property
     def mirrored(self) -> "MirroredModel":
-        """The decoder's stacks as a model of their own: those of the encoder in reverse order, unless set otherwise."""
-        own = self.decoder
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        values |= {
-            "num_classes": 1,
-            "units": self.stack_units[::-1] if own.units is None else own.units,
-            "filters": self.stack_filters[::-1] if own.filters is None else own.filters,
-            "reduction": self.stack_reductions[::-1] if own.reduction is None else own.reduction,
-            "unit": own.unit or self.unit,
-            "activation": own.activation or self.activation,
-            "shortcut": own.shortcut or self.shortcut,
-            "downsample": Downsample.stride,
+        """The decoder's stacks as a model of their own."""
+        return self._mirrored(self.decoder)
+
+    def own_of_decoder(self, name: str) -> Any:
+        """Return a property of the decoder's stacks; None if it is what `decoder.kind` gives."""
+        own, usual = (
+            getattr(self._mirrored(decoder), name) for decoder in (self.decoder, DecoderConfig(kind=self.decoder.kind))
+        )
+        return None if own == usual else own
+
+    def _mirrored(self, own: DecoderConfig) -> "MirroredModel":
+        plain = own.kind is DecoderKind.plain
+        usual: dict[str, Any] = {
+            "units": [1] if plain else self.stack_units[::-1],
+            "filters": self.stack_filters[::-1],
+            "reduction": [1] if plain else self.stack_reductions[::-1],
+            "unit": "conv" if plain else self.unit,
+            "activation": Activation.relu_before_addition if plain else self.activation,
+            "shortcut": "none" if plain else self.shortcut,
         }
-        made = MirroredModel(**values)
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values |= {name: value if getattr(own, name) is None else getattr(own, name) for name, value in usual.items()}
+        made = MirroredModel(**values | {"num_classes": 1, "downsample": Downsample.stride})
         return replace(made, stem=replace(self.stem, filters=made.stack_filters[0]))
 
     @property

@@ -13,7 +13,6 @@ from typing import Any
 
 from resnet_lab.config.canonical import all_settings, canonical
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.fields import settings_of
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 from resnet_lab.rundir.directory import RunDirectory
@@ -121,13 +120,11 @@ def directory_name(config: Config, base: Config) -> str:
     ends with six digits of the fingerprint, since several folders can have the same name.
     """
     ours, theirs = canonical(without_fingerprint(config)), all_settings(base)
-    unset = {item.name for item in settings_of(config) if item.value is None}
-    unset &= {item.name for item in settings_of(base) if item.value is None}  # such as a decoder's, after the encoder's
     differing = {
         name: value
         for name, value in ours.items()
         if name == "model.units"
-        or (name not in unset | UNNAMED and not (name in theirs and _looks_the_same(name, value, theirs[name])))
+        or (name not in UNNAMED and not (name in theirs and _looks_the_same(name, value, theirs[name])))
     }
     for name in AUGMENTATIONS:
         if base.augment[name].active and not config.augment[name].active:

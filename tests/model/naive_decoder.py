@@ -46,10 +46,12 @@ def decode(model: dict[str, Any], w: Weights, x: Tensor, sizes: list[Size], trai
     last = model["num_stacks"] - 1
     filters = model["filters"] if len(model["filters"]) > 1 else [model["filters"][0] * 2**s for s in range(last + 1)]
     units = model["units"] * (1 if len(model["units"]) > 1 else last + 1)
-    filters, units = own["filters"] or filters[::-1], own["units"] or units[::-1]
+    is_plain = own["kind"] == "plain"
+    filters, units = own["filters"] or filters[::-1], own["units"] or ([1] if is_plain else units[::-1])
     units = units * (1 if len(units) > 1 else last + 1)
-    kind, placement = own["unit"] or model["unit"], own["activation"] or model["activation"]
-    shortcut, how = own["shortcut"] or model["shortcut"], own["upsample"]
+    kind = own["unit"] or ("conv" if is_plain else model["unit"])
+    placement = own["activation"] or ("relu_before_addition" if is_plain else model["activation"])
+    shortcut, how = own["shortcut"] or ("none" if is_plain else model["shortcut"]), own["upsample"]
 
     def norm(x: Tensor, name: str) -> Tensor:
         if not model["batch_norm"]:

@@ -39,6 +39,7 @@ CASES = [
     *([*FLAT, f"lineage={lineage}", "stack_shortcut=on", "downsample=max_pool"] for lineage in options("lineage")),
     *([*FLAT, "decoder=plain", f"upsample={u}"] for u in options("upsample")),
     [*FLAT, "model.decoder.filters=[12,20,4]", "model.decoder.units=[1,3,2]", "model.decoder.reduction=[4,2,1]"],
+    [*FLAT, "decoder=plain", "model.decoder.units=2", "model.decoder.activation=original", "model.decoder.unit=basic"],
     [*FLAT, "model.decoder.unit=basic", "model.decoder.reduction=1", "model.decoder.shortcut=conv"],
     [*FLAT, "model.head.hidden=[7,6]", "model.batch_norm=false"],
     [*FLAT, "model.nonlinearity=none", "model.lineage.stride_on=spatial", "model.projection_kernel=3"],
@@ -145,6 +146,8 @@ def test_encoder_and_decoder_add_up(changes: list[str]):
 def test_what_mirrors_the_encoder_is_the_same_run_if_it_is_spelled_out():
     named = load(*SMALL, *FLAT, "model.units=[1,2,3]", "model.decoder.units=[3,2,1]", "model.decoder.filters=[32,16,8]")
     assert canonical(named) == canonical(load(*SMALL, *FLAT, "model.units=[1,2,3]"))
+    plain = ["model.decoder.unit=conv", "model.decoder.reduction=1", "model.decoder.shortcut=none"]
+    assert canonical(load(*SMALL, *FLAT, "decoder=plain", *plain)) == canonical(load(*SMALL, *FLAT, "decoder=plain"))
     without = canonical(load(*SMALL, *FLAT, "task=classification"))
     assert not [name for name in without if name.startswith(("model.decoder", "reconstruction", "vae"))]
 
