@@ -39,7 +39,7 @@ CASES = [
     *([*FLAT, f"lineage={lineage}", "stack_shortcut=on", "downsample=max_pool"] for lineage in options("lineage")),
     *([*FLAT, "decoder=plain", f"upsample={u}"] for u in options("upsample")),
     [*FLAT, "model.decoder.filters=[12,20,4]", "model.decoder.units=[1,3,2]", "model.decoder.reduction=[4,2,1]"],
-    [*FLAT, "decoder=plain", "model.decoder.units=2", "model.decoder.activation=original", "model.decoder.unit=basic"],
+    [*FLAT, "decoder=plain", "model.decoder.units=[2]", "model.decoder.activation=original", "model.decoder.unit=basic"],
     [*FLAT, "model.decoder.unit=basic", "model.decoder.reduction=1", "model.decoder.shortcut=conv"],
     [*FLAT, "model.head.hidden=[7,6]", "model.batch_norm=false"],
     [*FLAT, "model.nonlinearity=none", "model.lineage.stride_on=spatial", "model.projection_kernel=3"],
