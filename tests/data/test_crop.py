@@ -116,9 +116,9 @@ def test_images_that_are_smaller_are_refused_by_name(tmp_path: Path, monkeypatch
 
 
 def test_trained_networks_get_images_prepared_in_the_same_way() -> None:
-    stored = config("data=digits", "data.crop=[4,6]").data
+    stored = config("data=digits", "data.crop=[4,6]")
     assert data_config(stored, ["data=mnist", "data.root=elsewhere"]).crop == [4, 6]
-    assert Decoding.of(stored).described()["crop"] == (4, 6)
+    assert Decoding.of(stored.data).described()["crop"] == (4, 6)
     with pytest.raises(ConfigError, match=r"^data\.crop=4: images are prepared as in the run's training"):
         refuse_other_settings(["data.crop=4"])
     bench = on_random_images(config("data=digits", "data.crop=4", "data.image_size=2", "stacks=one"), 1, "")

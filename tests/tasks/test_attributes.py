@@ -177,7 +177,7 @@ def test_an_interrupted_run_continues_to_the_same_numbers(finished: BitsLab, tmp
 def test_a_run_learns_more_than_the_majority(tmp_path: Path):
     """With mixed images, smoothed labels and averaged weights."""
     all_tricks = ("augment=[mixup]", "optim.label_smoothing=0.05", "optim.ema=0.9")
-    result = BitsLab(tmp_path).run("data.num_train=1200", "trainer.max_epochs=5", *all_tricks)
+    result = BitsLab(tmp_path).run("data.num_train=1200", "trainer.max_epochs=4", *all_tricks)
     assert result["last"]["test_error"] < 30 < 35 < result["test"]["last"]["majority_error"]
 
 

@@ -201,7 +201,7 @@ def test_runs_of_different_tasks_are_not_compared(shell: Shell, bits: list[Path]
     assert "were trained for different tasks, attributes and regression" in err
 
 
-@pytest.mark.parametrize("kind", ["onnx", "pt2", "safetensors"])
+@pytest.mark.parametrize("kind", ["pt2", "safetensors"])
 def test_exported_files_return_probabilities_and_numbers(
     shell: Shell, bits: list[Path], numbers: list[Path], tmp_path: Path, kind: str
 ):
