@@ -92,7 +92,6 @@ class EnlargingLayers(Layers):
         Every output then depends on as many inputs: other kernels leave a chequered pattern.
         """
         sizes = range(stride, kernel + 3 * stride, stride)
-        sizes = range(stride, kernel + 3 * stride, stride)
         own = next(size for size in sizes if size >= kernel and (size - stride) % 2 == 0)
         bias = bias or self.lineage.conv_bias or not self.batch_norm
         return nn.ConvTranspose2d(in_maps, maps, own, stride, (own - stride) // 2, groups=groups, bias=bias)
