@@ -13,6 +13,7 @@ from support.lab import Lab
 from resnet_lab import load_run
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import load_config
+from resnet_lab.config.enums import Activation
 from resnet_lab.config.fields import settings_of
 from resnet_lab.config.migrations import stamp
 from resnet_lab.config.schema import Config
@@ -79,7 +80,7 @@ OTHERS = {
     "model.unit": "basic",
     "model.shortcut": "zero_pad",
     "data.name": "fake",
-    "task": "other",
+    "task": "attributes",
     "data.mean": [0.5],
     "data.std": [0.5],
     "data.fingerprint": "0123456789abcdef",
@@ -91,12 +92,21 @@ OTHERS = {
     "trainer.steps_per_call": 2,
     "trainer.max_batches": 2,
     "model.head.latent_dim": 2,
+    "model.decoder.units": [1, 2, 1],
+    "model.decoder.filters": [8, 8, 8],
+    "model.decoder.reduction": [2, 2, 2],
+    "model.decoder.unit": "bottleneck",
+    "model.decoder.activation": Activation.original,
+    "model.decoder.shortcut": "conv",
+    "data.label_scale": [0.0, 2.0],
     "trainer.num_threads": 2,
     "trainer.patience": 2,
     "trainer.max_time": 2.0,
 }
 OWN = ["data=image_folder", "data.num_classes=2"]
 KINDS = {"floor": "cosine", **dict.fromkeys(("rise", "start", "end"), "one_cycle")}  # that read settings of a schedule
+DECODES = ["task=reconstruction", "head=latent_flat"]
+DECODER = ("kind", "units", "filters", "reduction", "unit", "activation", "shortcut", "upsample")
 READERS = {  # what makes something read a setting that nothing reads by default
     "model.resize": ["shortcut=dropout"],
     "model.shortcut_scale": ["shortcut=constant_scaling"],
@@ -117,6 +127,13 @@ READERS = {  # what makes something read a setting that nothing reads by default
     **{f"augment.erasing.{name}": ["augment=erasing"] for name in ("area", "ratio", "value")},
     "augment.mixup.p": ["augment=mixup"],
     "augment.cutmix.p": ["augment=cutmix"],
+    "model.head.latent_layer": ["head=latent"],
+    **{f"model.decoder.{name}": DECODES for name in DECODER if name != "unit"},
+    "model.decoder.unit": [*DECODES, "unit=basic", "bottleneck=none"],
+    "reconstruction.loss": ["task=reconstruction"],
+    "vae.beta": ["task=vae"],
+    "data.corrupt.amount": [*DECODES, "data.corrupt.kind=mask"],
+    "data.label_scale": ["data=fake", "task=regression"],
     "data.num_images": ["data=fake"],
     "data.root": OWN,
     "data.fingerprint": OWN,
