@@ -36,7 +36,7 @@ DROPOUT = (*CHANGES, "shortcut=dropout")
 SELECTION = zip(
     SHORTCUTS,
     cycle(["optim=sgd", "optim=sgd optim.nesterov=true", "optim=adam optim.lr=0.0078125", "optim=adamw", "optim=sgdw"]),
-    cycle(["head=linear", "head=mlp", "head=latent"]),
+    cycle(["head=latent_map", "head=linear", "head=mlp", "head=latent", "head=latent_flat"]),
     cycle([f"trainer.precision={precision}" for precision in ("32", "bf16", "bf16", "32", "bf16")]),
     cycle([f"optim.clip_norm={norm}" for norm in (0.5, 0)]),
     cycle(["optim.label_smoothing=0", "optim.label_smoothing=0.125", "optim.class_weights=balanced"]),

@@ -143,7 +143,9 @@ def test_wrong_use_is_one_message(
 
 
 def test_labels_that_are_not_classes(shell: Shell, pets: Path, pets_run: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(TASKS, "_entries", {"classification": ("resnet_lab.tasks.classification:Classification", OTHER)})
+    monkeypatch.setattr(
+        TASKS, "_entries", {"classification": ("resnet_lab.tasks.classification:Classification", OTHER)}
+    )
     status, _, err = shell("predict", pets_run, pets)
     assert (status, err.count("\n")) == (1, 1)
     assert "was trained for task=classification, whose predictions are no classes, attributes or numbers" in err

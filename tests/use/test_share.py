@@ -21,6 +21,7 @@ from resnet_lab.export import main
 from resnet_lab.tasks.shared import KEY, portable, read_shared, to_safetensors
 from resnet_lab.use.export import export
 from resnet_lab.use.formats import FORMATS, Format, load_safetensors
+from resnet_lab.use.parts import Part
 from resnet_lab.use.trained import Trained
 
 
@@ -77,7 +78,7 @@ def test_the_best_checkpoint_is_not_taken_for_the_last(finished: Lab, tmp_path: 
 def test_a_file_that_computes_something_else_is_not_written(
     finished: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def content(trained: Trained, facts: dict[str, Any]) -> bytes:
+    def content(trained: Trained, facts: dict[str, Any], part: Part) -> bytes:
         other = load_run(finished.directory().path)[1]
         torch.nn.init.zeros_(other.head.classifier.weight)
         return to_safetensors(other, facts)
