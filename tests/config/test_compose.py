@@ -2,14 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
-from support import labelling
 
 from resnet_lab import ResNetV2, load_config
 from resnet_lab.config.canonical import canonical
@@ -33,7 +31,7 @@ COMPANIONS = {  # what an option asks for
     "data=imagenet": ["data.image_size=32"],
     "data=image_folder": ["data.num_classes=7"],
     "data=table": ["data.num_classes=7"],
-    "data=celeba": ["task=several"],
+    "data=celeba": ["task=attributes"],
     "data=idx": ["data.num_classes=7"],
     **{f"units={units}": ["stacks=four"] for units in options("units") if units.startswith("r")},
 }
@@ -48,14 +46,6 @@ def content(group: str, option: str) -> dict[str, Any]:
 CHOICES = [f"{group}={option}" for group in GROUPS if group not in ("experiment", "sweep") for option in options(group)]
 
 
-@pytest.fixture
-def tasks() -> Iterator[None]:
-    """There is a task on attributes."""
-    with labelling.tasks():
-        yield
-
-
-@pytest.mark.usefixtures("tasks")
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_option_composes_and_builds(choice: str) -> None:
     config = load_config("data=fake", "data.image_size=64", choice, *COMPANIONS.get(choice, []))

@@ -1,12 +1,11 @@
 """Tables with attributes or numbers: their labels, identity and parts; what a column cannot have is named."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from support import labelling
 from support.composing import config
 
 from resnet_lab.config.canonical import canonical
@@ -20,6 +19,8 @@ from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.fingerprint import identified, look_again
 from resnet_lab.data.sources import Source, read
 
+pytestmark = pytest.mark.usefixtures("unread")
+
 HEADER = "file,smiling,hat,age,part"
 ROWS = (
     "1.png,1,-1,30,train",
@@ -28,16 +29,8 @@ ROWS = (
     "3.png,1,1,1e3,test",
     "4.png,1,1,0,train",
 )
-BOTH = ("task=several", "data.table.label=[smiling,hat]")
-AGE = ("task=amount", "data.table.label=age")
-
-
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    look_again()
-    with labelling.tasks():
-        yield
+BOTH = ("task=attributes", "data.table.label=[smiling,hat]")
+AGE = ("task=regression", "data.table.label=age")
 
 
 def put(root: Path, lines: Sequence[str] = (HEADER, *ROWS)) -> Path:
@@ -71,7 +64,7 @@ def test_several_columns_are_attributes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("label", ["smiling", "[smiling]"])
 def test_one_column_is_one_attribute(label: str, tmp_path: Path) -> None:
-    choice = chosen(put(tmp_path / "images"), "task=several", f"data.table.label={label}")
+    choice = chosen(put(tmp_path / "images"), "task=attributes", f"data.table.label={label}")
     source = ImageData(choice).source
     assert source.classes == ("smiling",)
     assert labels(source, "train") == {"1": [1], "b": [0], "4": [1]}
@@ -96,7 +89,7 @@ def test_a_task_without_labels_takes_what_is_there(tmp_path: Path) -> None:
         ("data.table.label=hat", "data.table.labels=attributes"): Labels.attributes,
     }
     for changes, kind in kinds.items():
-        choice = chosen(root, "task=unlabelled", *changes)
+        choice = chosen(root, "task=reconstruction", *changes)
         assert choice.data.labels is kind
         assert read(choice.data).train.labels.dtype == {"classes": np.int64, "attributes": np.uint8}.get(
             kind.name, np.float32
@@ -117,7 +110,7 @@ WORDS = {
 def test_words_of_an_attribute(words: str, tmp_path: Path) -> None:
     fields, expected = WORDS[words]
     lines = ["file,hat,part", *(f"{n}.png,{field},train" for n, field in enumerate(fields)), f"9.png,{fields[0]},test"]
-    source = read(chosen(put(tmp_path / "images", lines), "task=several", "data.table.label=hat").data)
+    source = read(chosen(put(tmp_path / "images", lines), "task=attributes", "data.table.label=hat").data)
     assert [labels(source, "train")[str(n)] for n in range(2)] == [[value] for value in expected]
 
 
@@ -129,7 +122,7 @@ MISTAKES = {
         r"labels\.csv: line 2 has 'maybe' in column smiling; it can have 1 and 0 or 1 and -1 or yes and no or",
     ),
     "nothing": ((*ROWS, "5.png,1,,1,train"), BOTH, r"line 7 has no hat$"),
-    "no such column": (ROWS, ("task=several", "data.table.label=[smiling,cap]"), r"data\.table\.label=cap: .*no s"),
+    "no such column": (ROWS, ("task=attributes", "data.table.label=[smiling,cap]"), r"data\.table\.label=cap: .*no s"),
     "two labels": ((*ROWS, "4.png,0,1,0,train"), BOTH, r"line 7 gives 4\.png another label or part than before$"),
     "no number": ((*ROWS, "5.png,1,1,young,train"), AGE, r"line 7 has 'young' in column age; it must have a fin"),
     "not a number": ((*ROWS, "5.png,1,1,nan,train"), AGE, r"line 7 has 'nan' in column age"),
@@ -141,16 +134,16 @@ MISTAKES = {
     "classes": (
         ROWS, ("data.table.label=[smiling,hat]",),
         r"^data\.table\.label is a list of columns, yes or no for each of several attributes, but the task or "
-        r"data\.table\.labels asks for one class for each image: name one column.* or choose task=several$",
+        r"data\.table\.labels asks for one class for each image: name one column.* or choose task=attributes$",
     ),
-    "numbers": (ROWS, ("task=amount", "data.table.label=[age]"), r"asks for one number for each image: name"),
-    "no column": (ROWS, ("task=several", "data.table.label=[]"), r"^data\.table\.label must be a column or"),
-    "the same twice": (ROWS, ("task=several", "data.table.label=[hat,hat]"), r"different columns, got \['hat', 'h"),
-    "no name": (ROWS, ("task=several", "data.table.label=null"), r"^data\.table\.label must be a column or a list"),
-    "a list in a list": (ROWS, ("task=several", "data.table.label=[[a],b]"), r"^data\.table\.label must be a"),
+    "numbers": (ROWS, ("task=regression", "data.table.label=[age]"), r"asks for one number for each image: name"),
+    "no column": (ROWS, ("task=attributes", "data.table.label=[]"), r"^data\.table\.label must be a column or"),
+    "the same twice": (ROWS, ("task=attributes", "data.table.label=[hat,hat]"), r"different columns, got \['hat', 'h"),
+    "no name": (ROWS, ("task=attributes", "data.table.label=null"), r"^data\.table\.label must be a column or a list"),
+    "a list in a list": (ROWS, ("task=attributes", "data.table.label=[[a],b]"), r"^data\.table\.label must be a"),
     "labels of another kind": (
-        ROWS, ("task=amount", "data.table.label=hat", "data.table.labels=attributes"),
-        r"^task=amount needs one number for each image, but data=table has yes or no for each",
+        ROWS, ("task=regression", "data.table.label=hat", "data.table.labels=attributes"),
+        r"^task=regression needs one number for each image, but data=table has yes or no for each",
     ),
 }  # fmt: skip
 
@@ -177,7 +170,7 @@ def test_another_label_is_other_data_and_another_order_is_not(tmp_path: Path, ki
     assert fingerprint(put(tmp_path / "three", (HEADER, *changed)), *kind) != before
     moved = ("1.png,1,-1,30,test", *ROWS[1:])
     assert fingerprint(put(tmp_path / "four", (HEADER, *moved)), *kind) != before
-    assert fingerprint(tmp_path / "one", "task=several", "data.table.label=[hat,smiling]") != before
+    assert fingerprint(tmp_path / "one", "task=attributes", "data.table.label=[hat,smiling]") != before
 
 
 def test_a_label_of_one_image_tells_the_part_that_changed(tmp_path: Path) -> None:
@@ -191,7 +184,7 @@ def test_a_label_of_one_image_tells_the_part_that_changed(tmp_path: Path) -> Non
     assert before.changes(now) == "test: still 2 images, but not the same"
     put(root, (HEADER.replace("hat", "cap"), *ROWS))
     look_again()
-    _, renamed = identified(chosen(root, "task=several", "data.table.label=[smiling,cap]"))
+    _, renamed = identified(chosen(root, "task=attributes", "data.table.label=[smiling,cap]"))
     assert renamed is not None
     assert before.changes(renamed) == "label 1: hat before, cap now"
 
@@ -217,12 +210,12 @@ def test_parts_are_drawn_if_the_table_has_none(tmp_path: Path, kind: tuple[str, 
 def test_weights_of_positive_images(tmp_path: Path) -> None:
     rows = [f"{n}.png,{int(n < 2)},yes,no,train" for n in range(8)] + ["x.png,1,no,yes,test", "y.png,1,no,yes,test"]
     root = put(tmp_path / "images", ["file,rare,all,none,part", *rows])
-    columns = ("task=several", "data.table.label=[rare,all,none]", "data.validation=0")
+    columns = ("task=attributes", "data.table.label=[rare,all,none]", "data.validation=0")
     weights = ImageData(chosen(root, *columns, "optim.class_weights=balanced")).class_weights()
     assert weights is not None
     assert weights.tolist() == [3, 1, 1]  # 6 without and 2 with; the test part does not count
     assert ImageData(chosen(root, *columns)).class_weights() is None
-    with pytest.raises(ConfigError, match=r"^data\.sampler=balanced needs classes, but task=several has none$"):
+    with pytest.raises(ConfigError, match=r"^data\.sampler=balanced needs classes, but task=attributes has none$"):
         chosen(root, *columns, "data.sampler=balanced")
 
 

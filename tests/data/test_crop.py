@@ -96,8 +96,7 @@ def test_published_sets_are_cropped_too(
     assert (enlarged[1].min(), enlarged[1].max()) == (top, top + shape[0] - 1)
 
 
-def test_images_that_are_smaller_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_images_that_are_smaller_are_refused_by_name(tmp_path: Path, cache: Path) -> None:
     folder = put(tmp_path / "images", ["train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"])
     save(folder / "train" / "a" / "large.png", np.zeros((5, 5), np.uint8))
     own = ("data=image_folder", f"data.root={folder}", "data.channels=1", "data.image_size=4", "data.crop=[3,2]")
@@ -125,8 +124,7 @@ def test_trained_networks_get_images_prepared_in_the_same_way() -> None:
     assert bench.data.crop is None
 
 
-def test_another_crop_is_another_run_and_is_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_another_crop_is_another_run_and_is_decoded_again(tmp_path: Path, cache: Path) -> None:
     listing = listed(put(tmp_path / "images", ["train/a/1.png", "train/b/2.png", "test/a/3.png"]))
     pixels, _ = decoded(listing.files, Decoding((1, 1, 1), crop=(2, 1)), listing.parts["train"])
     assert pixels[:, 0, 0, 0].tolist() == [round(GREY[:, 1].mean()) + n for n in range(3)]
