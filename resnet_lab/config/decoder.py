@@ -14,9 +14,9 @@ def _decodes(model: Any) -> bool:
     return model.decodes
 
 
-def _own(name: str) -> Callable[[Any], Any]:
+def _own(setting: str, name: str = "") -> Callable[[Any], Any]:
     """Return the canonical form of a setting: None if it is what `kind` gives, however it is spelled."""
-    return lambda model: model.own_of_decoder(name)
+    return lambda model: model.own_of_decoder(setting, name or setting)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,9 +24,9 @@ class DecoderConfig:
     """The decoder of an autoencoder. What is None follows from `kind`."""
 
     kind: DecoderKind = setting(DecoderKind.mirror, used=_decodes)
-    units: Any = setting(None, used=_decodes, canonical=_own("stack_units"))
-    filters: Any = setting(None, used=_decodes, canonical=_own("stack_filters"))
-    reduction: Any = setting(None, used=_decodes, canonical=_own("stack_reductions"))
+    units: Any = setting(None, used=_decodes, canonical=_own("units", "stack_units"))
+    filters: Any = setting(None, used=_decodes, canonical=_own("filters", "stack_filters"))
+    reduction: Any = setting(None, used=_decodes, canonical=_own("reduction", "stack_reductions"))
     unit: str | None = setting(None, used=_decodes, canonical=_own("unit"))
     activation: Activation | None = setting(None, used=_decodes, canonical=_own("activation"))
     shortcut: str | None = setting(None, used=_decodes, canonical=_own("shortcut"))

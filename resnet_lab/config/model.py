@@ -120,7 +120,7 @@ class ModelConfig:
 
     def _check_decoder(self) -> None:
         try:
-            assert self.mirrored
+            self._mirrored(self.decoder)
         except ConfigError as error:
             raise ConfigError(f"the decoder: {str(error).replace('model.', 'model.decoder.')}") from error
 
@@ -144,8 +144,10 @@ class ModelConfig:
         """The decoder's stacks as a model of their own."""
         return self._mirrored(self.decoder)
 
-    def own_of_decoder(self, name: str) -> Any:
-        """Return a property of the decoder's stacks; None if it is what `decoder.kind` gives."""
+    def own_of_decoder(self, setting: str, name: str) -> Any:
+        """Return a property of the decoder's stacks; None if its setting gives what `decoder.kind` does."""
+        if getattr(self.decoder, setting) is None:
+            return None
         own, usual = (
             getattr(self._mirrored(decoder), name) for decoder in (self.decoder, DecoderConfig(kind=self.decoder.kind))
         )

@@ -7,9 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_lab.inspect.maps import CHUNK
-from resnet_lab.inspect.mistakes import Mistakes
-from resnet_lab.inspect.replica import replica
+from resnet_lab.inspect.mistakes import Mistakes, logits_of
 from resnet_lab.model.resnet import ResNetV2
 
 
@@ -46,16 +44,10 @@ class AttributeMistakes:
 
 def attribute_mistakes(net: ResNetV2, images_NCHW: Tensor, labels_NK: Tensor) -> AttributeMistakes:
     """Predict the attributes of images, and compare them with the labels."""
-    other = replica(net)
-    with torch.no_grad():
-        logits_NK = torch.cat([other(chunk) for chunk in images_NCHW.split(CHUNK)])
-    return AttributeMistakes.of(logits_NK.sigmoid(), labels_NK)
+    return AttributeMistakes.of(logits_of(net, images_NCHW).sigmoid(), labels_NK)
 
 
 def correlations(values_NK: np.ndarray) -> np.ndarray:
     """Return the correlation of each pair of attributes (K, K); NaN for one that all images have, or none."""
-    centred_NK = values_NK - values_NK.mean(axis=0)
-    std_K = centred_NK.std(axis=0)
     with np.errstate(invalid="ignore"):
-        found: np.ndarray = centred_NK.T @ centred_NK / len(values_NK) / np.outer(std_K, std_K)
-    return found
+        return np.atleast_2d(np.corrcoef(values_NK, rowvar=False))

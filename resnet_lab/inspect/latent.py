@@ -83,10 +83,12 @@ def active_units(latent_ND: np.ndarray) -> npt.NDArray[np.bool_]:
 
 def correlations(latent_ND: np.ndarray) -> Numbers:
     """Return the correlation matrix (D, D), with 0 for constant components."""
-    centred_ND = latent_ND.astype(float) - latent_ND.mean(axis=0)
-    std_D = centred_ND.std(axis=0)
-    standard_ND = np.divide(centred_ND, std_D, out=np.zeros_like(centred_ND), where=std_D > CONSTANT)
-    return np.asarray(standard_ND.T @ standard_ND / len(latent_ND))
+    latent_ND = latent_ND.astype(float)
+    varies = latent_ND.std(axis=0) > CONSTANT
+    found = np.zeros(2 * varies.shape)
+    if varies.any():
+        found[np.ix_(varies, varies)] = np.corrcoef(latent_ND[:, varies], rowvar=False)
+    return found
 
 
 def most_correlated(correlation_DD: np.ndarray, count: int) -> list[tuple[int, int]]:

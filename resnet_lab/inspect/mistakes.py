@@ -61,7 +61,11 @@ class Mistakes:
 
 def mistakes(net: ResNetV2, images_NCHW: Tensor, labels_N: Tensor) -> Mistakes:
     """Classify images and compare the predictions with the labels."""
+    return Mistakes.of(logits_of(net, images_NCHW).softmax(dim=1), labels_N)
+
+
+def logits_of(net: ResNetV2, images_NCHW: Tensor) -> Tensor:
+    """Return the network's logits for any number of images (N, K), in eval mode."""
     other = replica(net)
     with torch.no_grad():
-        logits_NK = torch.cat([other(chunk) for chunk in images_NCHW.split(CHUNK)])
-    return Mistakes.of(logits_NK.softmax(dim=1), labels_N)
+        return torch.cat([other(chunk) for chunk in images_NCHW.split(CHUNK)])

@@ -11,6 +11,7 @@ from resnet_lab.inspect.figures import Shown
 from resnet_lab.inspect.mosaic import rows_of
 from resnet_lab.inspect.normal import Normal, Numbers
 from resnet_lab.inspect.show_latent import few
+from resnet_lab.tasks.attributes import by_attribute
 
 NUM_DRAWN = 8  # images of each kind of sample
 TIMES = (1, 2, 4)  # Mahalanobis radii, in those of the ellipsoid of 95 %
@@ -109,5 +110,5 @@ def _groups(context: InspectContext) -> dict[str, np.ndarray]:
     """Return the indices of the images of each class, or with each attribute."""
     labels = context.labels.cpu().numpy()
     if labels.ndim == 2 and labels.shape[1] == len(context.classes):
-        return {name: np.flatnonzero(labels[:, k]) for k, name in enumerate(context.classes)}
+        return by_attribute(labels, context.classes)
     return context.task.by_class(labels, context.classes)

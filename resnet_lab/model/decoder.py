@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from resnet_lab.config.enums import Init, LatentLayer, Upsample
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.model.layers import Gate, Layers
-from resnet_lab.model.resnet import Stack
+from resnet_lab.model.resnet import Stack, steps_through
 from resnet_lab.model.spec import stack_specs
 
 Size = tuple[int, int]
@@ -174,11 +174,8 @@ class Decoder(nn.Module):
 
     def steps(self, latent: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield the main tensors with their names, as `ResNetV2.steps` does, and the image as `outputs`."""
-        x_BCHW = self.entry(latent)
+        out_BCHW = x_BCHW = self.entry(latent)
         yield "decoder.entry", x_BCHW
-        stack: Stack
-        for s, stack in enumerate(self.stacks):  # type: ignore[assignment]  # the list holds stacks
-            for name, out_BCHW in stack.steps(x_BCHW):
-                yield f"decoder.stacks.{s}{name}", out_BCHW
-            x_BCHW = out_BCHW
-        yield "outputs", self.exit(x_BCHW)
+        for name, out_BCHW in steps_through(self.stacks, x_BCHW):
+            yield f"decoder.{name}", out_BCHW
+        yield "outputs", self.exit(out_BCHW)

@@ -62,6 +62,15 @@ class Stack(nn.Module):
         return out_BCHW if self.bridge is None else out_BCHW + self.bridge(x_BCHW)
 
 
+def steps_through(stacks: nn.ModuleList, x_BCHW: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Compute all stacks, and yield the outputs of units and stacks as `stacks.0.units.3`, `stacks.0`, …"""
+    stack: Stack
+    for s, stack in enumerate(stacks):  # type: ignore[assignment]  # the list holds stacks
+        for name, out_BCHW in stack.steps(x_BCHW):
+            yield f"stacks.{s}{name}", out_BCHW
+        x_BCHW = out_BCHW
+
+
 class Head(nn.Module):
     """Last activation, pooling, optional hidden layers and latent space, classifier."""
 
@@ -138,12 +147,10 @@ class ResNetV2(nn.Module):
         """
         x_BCHW = self.stem(x_BCHW)
         yield "stem", x_BCHW
-        stack: Stack
-        for s, stack in enumerate(self.stacks):  # type: ignore[assignment]  # the list holds stacks
-            for name, out_BCHW in stack.steps(x_BCHW):
-                yield f"stacks.{s}{name}", out_BCHW
-            x_BCHW = out_BCHW
-        innermost_BCHW = self.head.activation(x_BCHW)
+        out_BCHW = x_BCHW
+        for name, out_BCHW in steps_through(self.stacks, x_BCHW):
+            yield name, out_BCHW
+        innermost_BCHW = self.head.activation(out_BCHW)
         yield "innermost", innermost_BCHW
         yield "features", torch.mean(innermost_BCHW, dim=(2, 3))
         latent = self.head.latent(self.head.features(innermost_BCHW))

@@ -53,8 +53,7 @@ class Attributes(Task):
         return ", ".join(name for name, is_on in zip(classes, label.tolist(), strict=True) if is_on) or "none"
 
     def by_class(self, labels: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return the indices of the images with each attribute that occurs."""
-        return {name: np.flatnonzero(is_on) for name, is_on in zip(classes, labels.T, strict=True) if is_on.any()}
+        return by_attribute(labels, classes)
 
 
 class AttributeDetails:
@@ -86,6 +85,11 @@ class AttributeDetails:
             precisions = [binary_average_precision(logits_NK[:, k].sigmoid(), is_on_NK[:, k].long()) for k in varied]
             found["average_precision"] = 100 * float(torch.stack(precisions).mean())
         return found | {"attribute_errors": errors}
+
+
+def by_attribute(labels_NK: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the indices of the images with each attribute that occurs."""
+    return {name: np.flatnonzero(is_on) for name, is_on in zip(names, labels_NK.T, strict=True) if is_on.any()}
 
 
 def _is_on(values: Tensor, threshold: float = 0.5) -> Tensor:
