@@ -1,7 +1,7 @@
 """One run from start to end: check, start or continue, train, test, record."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,9 @@ from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
 from resnet_lab.tasks.load import load_checkpoint
 from resnet_lab.tasks.pretrained import Pretrained, identified, look_again
-from resnet_lab.text import plural, shares
+from resnet_lab.text import shares
 from resnet_lab.training.advice import advice
+from resnet_lab.training.announce import description, notes
 from resnet_lab.training.checkpoint import Checkpoints
 from resnet_lab.training.clock import Clock
 from resnet_lab.training.history import best_epoch
@@ -28,7 +29,7 @@ from resnet_lab.training.lightning import EventLogger, make_trainer
 from resnet_lab.training.limit import TimeLimit
 from resnet_lab.training.log import log, log_to
 from resnet_lab.training.module import Diverged, TaskModule
-from resnet_lab.training.predictions import num_kept, store, what_is_left_out
+from resnet_lab.training.predictions import num_kept, store
 from resnet_lab.training.preflight import check, check_images
 from resnet_lab.training.prolong import beginning, copy_beginning
 from resnet_lab.training.result import Tested, collect
@@ -62,15 +63,15 @@ def run(config: Config, callbacks: Sequence[Callback] = (), sweeper: str | None 
     runtime = Runtime.resolve(config, cost.macs)
     job = Job(config, directory, cost, runtime, callbacks, clock, sweeper)
     if config.dry_run:
-        log.info(job.description(None, job.checkpoint()))
+        log.info(description(config, cost, runtime, directory, None, job.checkpoint()))
         return {}
     with clock.during("data"):
         data = ImageData(config, runtime.steps_per_call)
     check_images(config, directory, cost, data)
     with directory.locked(), log_to(directory.log_file), runtime.set_up():
         checkpoint = job.checkpoint()
-        log.info(job.description(data, checkpoint))
-        for note in [*data.notes, *job.notes(data, checkpoint)]:
+        log.info(description(config, cost, runtime, directory, data, checkpoint))
+        for note in [*data.notes, *notes(config, runtime, directory, data, checkpoint)]:
             log.info("note: %s", note)
         # Another process may have continued or finished the run in the meantime.
         return directory.result() or job.train_and_record(data, checkpoint)
@@ -96,44 +97,6 @@ class Job:
         if why_none:
             log.info("note: %s", why_none)
         return checkpoint
-
-    def description(self, data: ImageData | None, checkpoint: dict[str, Any] | None) -> str:
-        """Describe in four lines what will be done, and how; omit the number of images if no data was read."""
-        cost, runtime, epochs = self.cost, self.runtime, self.config.trainer.max_epochs
-        images = ""
-        if data:
-            parts = (len(data.train_rows), len(data.validation_rows), len(data.test_rows))
-            images = ": {:,} training, {:,} validation, {:,} test images, ".format(*parts)
-            images += f"{data.num_batches} steps per epoch"
-        todo = f"train {plural(epochs, 'epoch')}"
-        if checkpoint:
-            todo = f"continue after epoch {len(checkpoint['history'])} of {epochs}"
-            if begun := checkpoint["resnet_lab"].get("continued_from"):
-                todo += f"; epochs 1 to {begun['epochs']} are those of {begun['run']}"
-        return (
-            f"{self.config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs per image\n"
-            f"{self.config.data.name}{images}\n"
-            f"{runtime.accelerator} ({runtime.name}): {runtime.reasons}\n"
-            f"{self.directory.path}: {todo}"
-        )
-
-    def notes(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Iterator[str]:
-        """Yield what the user should know: the first weights, former precision and images, what is not stored."""
-        if not checkpoint and (pretrained := Pretrained.of(self.config, data.source.classes)):
-            yield pretrained.note
-        facts = checkpoint["resnet_lab"] if checkpoint else {}
-        precision = facts.get("precision") or self.runtime.precision  # version 0.1 stored none
-        if precision != self.runtime.precision:
-            then = f"computed in {precision} ({facts.get('device')})"
-            yield f"so far the run was {then}; it continues in {self.runtime.precision}, which gives other numbers"
-        if left_out := what_is_left_out(self.config, data):
-            yield left_out
-        if not self.directory.config_file.exists():
-            return
-        if changes := self.directory.changed_images(data.source.facts):
-            yield f"the images have changed since the run began; it continues with the current ones: {changes}"
-        if not self.directory.images_file.exists():
-            yield "an earlier version started this run without a record of its images; they are recorded from now on"
 
     def train_and_record(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
         """Train and test, write result.json, and record in status.json how the run ended, whatever happens."""
