@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits, load_sample_image
 
 DOCS = Path(__file__).parents[1] / "docs"
 SMALLER = {  # of what the page trains, so that the test takes seconds
-    "data.image_size=64 stacks=four": "data.image_size=8 stacks=two filters=w4 trainer.max_epochs=5 diagnostics=off",
+    "data.image_size=64 stacks=four": "data.image_size=8 stacks=two filters=w8 trainer.max_epochs=5 diagnostics=off",
     "units=n2,n3,n5 'seed=range(5)'": "units=n1,n2,n3 'seed=range(2)'",
 }
 

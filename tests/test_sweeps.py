@@ -17,7 +17,8 @@ from resnet_lab.training.run import run
 pytestmark = pytest.mark.slow
 
 SWEEPS = options("sweep")
-BASES = ["cifar10_56", "cifar10_164", "cifar10_basic_56", "cifar10_v1_110"]
+CLASSIFIERS = ["cifar10_56", "cifar10_164", "cifar10_basic_56", "cifar10_v1_110"]
+AUTOENCODERS = ["digits_autoencoder_28", "fashion_mnist_vae_28"]
 
 
 def axes(sweep: str) -> dict[str, list[str]]:
@@ -34,8 +35,11 @@ def jobs(sweep: str) -> list[list[str]]:
     ]
 
 
-@pytest.mark.parametrize("sweep", SWEEPS)
-@pytest.mark.parametrize("base", BASES)
+def bases(sweep: str) -> list[str]:
+    return AUTOENCODERS if "decoder" in axes(sweep) else CLASSIFIERS
+
+
+@pytest.mark.parametrize(("sweep", "base"), [(sweep, base) for sweep in SWEEPS for base in bases(sweep)])
 def test_all_jobs_of_a_sweep_differ(sweep: str, base: str) -> None:
     found = []
     for job in jobs(sweep):
@@ -62,6 +66,8 @@ def test_debug_runs_a_whole_sweep(sweep: str, tmp_path: Path) -> None:
     common = ["trainer=debug", "data=fake", "data.image_size=16", "data.num_images=12", "optim.batch_size=4"]
     if "units" in axes(sweep):
         common += ["unit=basic", "bottleneck=none"]
+    if "decoder" in axes(sweep):
+        common += ["task=reconstruction", "head=latent"]
     paths = set()
     for job in jobs(sweep):
         overrides = [*common, "filters=w16", *job, f"output_dir={tmp_path}"]

@@ -7,6 +7,8 @@ from pathlib import Path
 from resnet_lab import command
 from resnet_lab.config.tasks import FIGURES
 
+LONGEST_NUMBER = 9  # digits
+
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
@@ -19,11 +21,21 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--class", dest="class_name", metavar="CLASS", help=class_name)
     made.add_argument("--layers", nargs="+", default=[], metavar="LAYER", help="stem, stacks.0.units.1, innermost, …")
     made.add_argument("--maps", nargs="+", default=[], type=int, metavar="MAP", help="indices of maps in these layers")
+    pairs = "two latent components to draw against each other, as in 0,3 (default: the most correlated)"
+    made.add_argument("--pairs", nargs="+", default=[], type=pair, metavar="I,J", help=pairs)
     made.add_argument("--compare", nargs="+", default=[], type=Path, metavar="DIR", help="runs to compare it with")
     command.add_checkpoint(made)
     made.add_argument("--seed", type=int, default=0, help="seed of the noise that patterns start from")
     made.add_argument("--out", type=Path, metavar="DIR", help="output directory (default: RUN_DIR)")
     return made
+
+
+def pair(text: str) -> tuple[int, int]:
+    """Parse the numbers of two different components. Raises ArgumentTypeError."""
+    numbers = [int(number) for number in text.split(",") if number.isdecimal() and len(number) < LONGEST_NUMBER]
+    if len(numbers) != 2 or numbers[0] == numbers[1] or text.count(",") != 1:
+        raise argparse.ArgumentTypeError(f"{text:.40} does not name two components, as 0,3 does")
+    return numbers[0], numbers[1]
 
 
 def main(arguments: Sequence[str]) -> int:

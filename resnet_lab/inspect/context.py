@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.decode import Decoding, read_image
 from resnet_lab.data.images import Normalisation
+from resnet_lab.inspect.autoencoding import encoded
 from resnet_lab.inspect.patterns import Track
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.inspect.replica import intermediate, layer_names
@@ -33,6 +34,7 @@ class Choices:
     layers: Sequence[str] = ()
     maps: Sequence[int] = ()
     class_name: str | None = None
+    pairs: Sequence[tuple[int, int]] = ()  # of latent components
     seed: int = 0
 
 
@@ -102,6 +104,7 @@ def context(
         if other.config.decodes and other.config.map_sizes[0] != net.config.map_sizes[0]:
             raise ConfigError(f"--compare: {label} returns images of a different size")
     task, classes = task_of(config), data.source.classes
+    _check_pairs(choices, task, net, images[:1])
     by_class = task.by_class(labels.cpu().numpy(), classes)
     examples = [*dict.fromkeys(rows[0] for rows in by_class.values())] or range(len(images))
     texts = choices.images or [str(number) for number in examples[:NUM_CHOSEN]]
@@ -136,6 +139,16 @@ def _check_maps(choices: Choices, net: ResNetV2, image: Tensor) -> None:
             count = intermediate(net, image, layer).shape[1]
         if beyond := [number for number in choices.maps if not 0 <= number < count]:
             raise ConfigError(f"--maps: there is no map {beyond[0]} in {layer}; it has {count}, numbered from 0")
+
+
+def _check_pairs(choices: Choices, task: Task, net: ResNetV2, image: Tensor) -> None:
+    """Raise ConfigError for a latent component that does not exist."""
+    if not choices.pairs:
+        return
+    require(task.info.decodes, f"--pairs: a network of task={task.config.task} has no latent components")
+    count = encoded(net, image).size
+    if beyond := [number for pair in choices.pairs for number in pair if number >= count]:
+        raise ConfigError(f"--pairs: there is no component {beyond[0]}; there are {count}, numbered from 0")
 
 
 def _prepared(pixels_NCHW: np.ndarray, normalise: Normalisation, device: torch.device) -> Tensor:

@@ -1,6 +1,6 @@
 """Figures of the distribution of latent vectors."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -126,12 +126,17 @@ def correlation_figure(latent_ND: np.ndarray, normal: Normal, title: str) -> Fig
     return figure
 
 
-def ellipse_figure(latent_ND: np.ndarray, normal: Normal, title: str) -> Figure:
-    """Plot images in the planes of the most correlated components and of the first principal axes, with ellipses."""
+def ellipse_figure(
+    latent_ND: np.ndarray, normal: Normal, title: str, pairs: Sequence[tuple[int, int]] = ()
+) -> Figure:
+    """Plot images in the planes of pairs of components and of the first principal axes, with ellipses.
+
+    The pairs are by default the most correlated ones.
+    """
     correlation_DD = correlations(latent_ND)
     planes = [
         (latent_ND[:, [i, j]], f"component {i}", f"component {j}", f"correlation {correlation_DD[i, j]:+.2f}")
-        for i, j in most_correlated(correlation_DD, NUM_PAIRS)
+        for i, j in pairs or most_correlated(correlation_DD, NUM_PAIRS)
     ]
     if len(normal.std) > 1:
         projected = normal.projected(latent_ND)[:, :2]

@@ -31,7 +31,7 @@ COMPANIONS = {  # what an option asks for
     "data=imagenet": ["data.image_size=32"],
     "data=image_folder": ["data.num_classes=7"],
     "data=table": ["data.num_classes=7"],
-    "data=celeba": ["task=attributes"],
+    **{f"data={name}": ["task=attributes"] for name in ("celeba", "digit_bits", "fashion_pairs")},
     "data=idx": ["data.num_classes=7"],
     **{f"units={units}": ["stacks=four"] for units in options("units") if units.startswith("r")},
 }
@@ -75,8 +75,9 @@ def test_an_experiment_has_the_name_and_the_depth_that_it_claims(experiment: str
 def test_an_experiment_chooses_axes_only_by_override(experiment: str) -> None:
     """An axis that is set by value would silently defeat a sweep over that axis."""
     content = yaml.safe_load((CONFIG_DIR / "experiment" / f"{experiment}.yaml").read_text())
-    assert "model" not in content
-    assert all(key.startswith("override /") for default in content.get("defaults", []) for key in default)
+    assert set(content.get("model", {})) <= {"head"} and set(content.get("model", {}).get("head", {})) <= {"latent_dim"}
+    for default in content.get("defaults", []):
+        assert default in [*EXPERIMENTS, "_self_"] or all(key.startswith("override /") for key in default)
 
 
 @pytest.mark.parametrize("group", ARCHITECTURE_GROUPS)
@@ -92,7 +93,8 @@ def test_a_choice_on_the_command_line_beats_an_experiment_s(group: str) -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs_on_fake_data_of_its_own_shape(experiment: str, tmp_path: Path) -> None:
-    shape = load_config(f"+experiment={experiment}").data
+    alone = load_config(f"+experiment={experiment}")
+    shape = alone.data
     overrides = [
         f"+experiment={experiment}",
         "trainer=debug",
@@ -107,7 +109,7 @@ def test_every_experiment_runs_on_fake_data_of_its_own_shape(experiment: str, tm
     result = run(load_config(*overrides))
     assert result["last"]["epoch"] == 1
     assert result["history"][0]["step"] == 2
-    assert result["axes"]["num_classes"] == shape.num_classes
+    assert result["axes"]["num_classes"] == alone.model.num_classes
 
 
 def test_a_false_depth_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

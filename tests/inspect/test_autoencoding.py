@@ -172,6 +172,26 @@ def test_the_page_of_an_autoencoder(trained: Path, tmp_path: Path, capsys: pytes
     assert "of 16 vary by more than 0.1" in page
 
 
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        (["3"], "3 does not name two components, as 0,3 does"),
+        (["0,1", "2,2"], "2,2 does not name two components"),
+        (["0,1,2"], "0,1,2 does not name two components"),
+        (["0,16"], "--pairs: there is no component 16; there are 16, numbered from 0"),
+    ],
+)
+def test_pairs_that_do_not_exist(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], pairs: list[str], told: str
+):
+    try:
+        assert exit_status(main, [str(trained), "latent", "--pairs", *pairs, "--out", str(tmp_path)]) == 1
+    except SystemExit as refused:
+        assert refused.code == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "inspect.html").exists()
+
+
 def test_networks_that_cannot_be_compared(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     _, larger = untrained(
         "task=reconstruction", "head=latent_flat", "data=fake", "data.channels=1", "data.image_size=16"

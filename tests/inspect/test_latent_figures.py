@@ -73,6 +73,15 @@ def test_ellipses_hold_their_share_of_normal_vectors():
         assert float(held) == pytest.approx(float(share), abs=6)
 
 
+def test_ellipses_of_chosen_pairs():
+    axes = ellipse_figure(LATENT, Normal.of(LATENT), "title", pairs=[(3, 1)]).axes
+    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in axes] == [
+        ("component 3", "component 1"),
+        ("1st principal axis", "2nd principal axis"),
+    ]
+    np.testing.assert_array_equal(np.transpose(axes[0].lines[0].get_data()), LATENT[:, [3, 1]])
+
+
 def test_the_map_has_a_colour_for_each_of_few_groups():
     maps = {"one": LATENT[:, :2], "other": LATENT[:, 2:4]}
     groups = {"even": np.arange(0, 400, 2), "odd": np.arange(1, 400, 2)}

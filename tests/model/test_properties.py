@@ -48,7 +48,7 @@ def overrides(draw: st.DrawFn) -> list[str]:
     return ["data=fake", "data.image_size=16", "filters=w16", *chosen]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(overrides())
 def test_any_combination_is_refused_or_works(tmp_path_factory: Any, combination: list[str]) -> None:
     try:
@@ -94,4 +94,4 @@ def test_every_shortcut_is_an_option_and_has_a_class(kind: str) -> None:
 
 def test_model_config_defaults_are_the_yaml_defaults() -> None:
     config = load_config("data=fake")
-    assert config.model == ModelConfig(in_channels=3, num_classes=10)
+    assert config.model == ModelConfig(in_channels=3, num_classes=10, image_size=config.data.image_size)

@@ -226,4 +226,4 @@ def test_a_unit_that_torch_cannot_export_is_one_message():
     trained = untrained(model({}))
     trained.net.head.latent = Branching()
     with pytest.raises(ConfigError, match="torch cannot export this network: "):
-        to_onnx(trained, {})
+        to_onnx(trained, {}, PARTS["whole"])
