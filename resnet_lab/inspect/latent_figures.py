@@ -126,9 +126,7 @@ def correlation_figure(latent_ND: np.ndarray, normal: Normal, title: str) -> Fig
     return figure
 
 
-def ellipse_figure(
-    latent_ND: np.ndarray, normal: Normal, title: str, pairs: Sequence[tuple[int, int]] = ()
-) -> Figure:
+def ellipse_figure(latent_ND: np.ndarray, normal: Normal, title: str, pairs: Sequence[tuple[int, int]] = ()) -> Figure:
     """Plot images in the planes of pairs of components and of the first principal axes, with ellipses.
 
     The pairs are by default the most correlated ones.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.composing import config as composed
 
 from resnet_lab.config.canonical import canonical
 from resnet_lab.config.compose import base_of, load_config
@@ -164,9 +165,9 @@ VALUES = {
 def test_names_differ_where_runs_differ_and_are_one_folder_name():
     seen: dict[str, object] = {}
     for choice in itertools.islice(itertools.product(*VALUES.values()), 0, None, 7):
-        made_config = config(*(f"{setting}={value}" for setting, value in zip(VALUES, choice, strict=True)))
-        made = directory_name(made_config, base_of(made_config))
+        config = composed(*(f"{setting}={value}" for setting, value in zip(VALUES, choice, strict=True)))
+        made = directory_name(config, base_of(config))
         assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", made)
         assert len(made.encode()) <= MAX_NAME
-        assert seen.setdefault(made, canonical(made_config)) == canonical(made_config)
+        assert seen.setdefault(made, canonical(config)) == canonical(config)
     assert any(re.search(r"_[0-9a-f]{8}$", made) and made.startswith("units-") for made in seen)
