@@ -60,8 +60,8 @@ def show_latent(context: InspectContext) -> Iterator[Shown]:
     yield Shown(
         "latent-ellipses",
         ellipse_figure(latent_ND, normal, title, context.choices.pairs),
-        f"{'Pairs' if context.choices.pairs else 'The most correlated pairs'} of components, and the principal axes. If images were normally distributed, each "
-        "ellipse would hold the share of them that its label begins with.",
+        f"{'Pairs' if context.choices.pairs else 'The most correlated pairs'} of components, and the principal axes. "
+        "If images were normally distributed, each ellipse would hold the share of them that its label begins with.",
     )
     if len(normal.std) > 1 and count >= FEWEST_MAPPED:
         mapped_MD = latent_ND[:MOST_MAPPED]

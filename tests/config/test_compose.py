@@ -75,7 +75,8 @@ def test_an_experiment_has_the_name_and_the_depth_that_it_claims(experiment: str
 def test_an_experiment_chooses_axes_only_by_override(experiment: str) -> None:
     """An axis that is set by value would silently defeat a sweep over that axis."""
     content = yaml.safe_load((CONFIG_DIR / "experiment" / f"{experiment}.yaml").read_text())
-    assert set(content.get("model", {})) <= {"head"} and set(content.get("model", {}).get("head", {})) <= {"latent_dim"}
+    assert set(content.get("model", {})) <= {"head"}
+    assert set(content.get("model", {}).get("head", {})) <= {"latent_dim"}
     for default in content.get("defaults", []):
         assert default in [*EXPERIMENTS, "_self_"] or all(key.startswith("override /") for key in default)
 
