@@ -45,7 +45,10 @@ class ImageData(LightningDataModule):
         self.num_batches, self.num_images = epoch_size(config, len(self.train_rows))
 
     def _notes_on_parts(self) -> Iterator[str]:
-        """Yield a note for each part that has fewer images than asked for, or lacks labels that the task needs."""
+        """Yield a note for each part that has fewer images than asked for, or lacks classes or attributes.
+
+        An autoencoder does not learn from labels, so theirs do not matter.
+        """
         wanted = self.config.data.validation
         if not len(self.validation_rows) and wanted > 0:
             yield "there is no validation part: too few training images to hold one out"
@@ -54,7 +57,7 @@ class ImageData(LightningDataModule):
         labels = self.source.train.labels
         parts = {"training": labels[self.train_rows], "validation": labels[self.validation_rows]}
         for part, own in {**parts, "test": self.source.test.labels[self.test_rows]}.items():
-            if len(own) and TASKS.info(self.config.task).labels:
+            if len(own) and not TASKS.info(self.config.task).decodes:
                 yield from self._notes_on_labels(part, own)
 
     def _notes_on_labels(self, part: str, labels: npt.NDArray[Any]) -> Iterator[str]:

@@ -1,13 +1,12 @@
 """`resnet-lab inspect RUN_DIR [WHAT…]`: inspect a trained network; write figures and one page."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from resnet_lab import command
 from resnet_lab.config.tasks import FIGURES
-
-LONGEST_NUMBER = 9  # digits
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--class", dest="class_name", metavar="CLASS", help=class_name)
     made.add_argument("--layers", nargs="+", default=[], metavar="LAYER", help="stem, stacks.0.units.1, innermost, …")
     made.add_argument("--maps", nargs="+", default=[], type=int, metavar="MAP", help="indices of maps in these layers")
-    pairs = "two latent components to draw against each other, as in 0,3 (default: the most correlated)"
+    pairs = "pairs of latent components to draw with ellipses, as in 0,3 1,2 (default: the most correlated)"
     made.add_argument("--pairs", nargs="+", default=[], type=pair, metavar="I,J", help=pairs)
     made.add_argument("--compare", nargs="+", default=[], type=Path, metavar="DIR", help="runs to compare it with")
     command.add_checkpoint(made)
@@ -32,10 +31,10 @@ def parser() -> argparse.ArgumentParser:
 
 def pair(text: str) -> tuple[int, int]:
     """Parse the numbers of two different components. Raises ArgumentTypeError."""
-    numbers = [int(number) for number in text.split(",") if number.isdecimal() and len(number) < LONGEST_NUMBER]
-    if len(numbers) != 2 or numbers[0] == numbers[1] or text.count(",") != 1:
+    found = re.fullmatch(r"(\d{1,8}),(\d{1,8})", text)
+    if not found or int(found[1]) == int(found[2]):
         raise argparse.ArgumentTypeError(f"{text:.40} does not name two components, as 0,3 does")
-    return numbers[0], numbers[1]
+    return int(found[1]), int(found[2])
 
 
 def main(arguments: Sequence[str]) -> int:

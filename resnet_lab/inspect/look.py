@@ -89,8 +89,7 @@ def _sections(inspected: InspectContext, options: argparse.Namespace, progress: 
 
 
 def _subject(options: argparse.Namespace, progress: Progress) -> InspectContext:
-    pairs = options.pairs
-    choices = Choices(options.images, options.layers, options.maps, options.class_name, pairs, options.seed)
+    choices = Choices(options.images, options.layers, options.maps, options.class_name, options.pairs, options.seed)
     config, net = _loaded(options.run_dir, options.checkpoint)
     _refuse_changed_images(options.run_dir, config)
     options.what = _parts(options.what, config.task)

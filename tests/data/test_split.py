@@ -178,6 +178,7 @@ def test_it_is_said_which_classes_are_in_one_part_only(root: Path) -> None:
     validation, test = data.notes
     assert validation.startswith(f"{len(missing)} of 9 classes have no images in the validation part: {missing[0]}, ")
     assert test == "8 of 9 classes have no images in the test part: a, b, c, d, e …"
+    assert images("data.validation=4", "task=reconstruction", "head=latent", root=root).notes == []
     assert images(root=noise(root / "full", dict.fromkeys(("train/a", "train/b", "test/a", "test/b"), 10))).notes == []
 
 

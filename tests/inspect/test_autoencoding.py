@@ -156,7 +156,7 @@ def test_rows_of_samples():
 @pytest.mark.slow
 def test_the_page_of_an_autoencoder(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     own = ["reconstructions", "spectrum", "latent", "samples"]
-    assert main([str(trained), *own, "--out", str(tmp_path)]) == 0
+    assert main([str(trained), *own, "--pairs", "0,3", "--out", str(tmp_path)]) == 0
     parts_made = re.findall(r"^(\w+) +\d+\.\d s", capsys.readouterr().err, re.MULTILINE)
     assert parts_made == own
     names = {file.stem for file in (tmp_path / "figures").iterdir()}
@@ -170,26 +170,26 @@ def test_the_page_of_an_autoencoder(trained: Path, tmp_path: Path, capsys: pytes
     page = (tmp_path / "inspect.html").read_text()
     assert len(re.findall(r"<img ", page)) == len(names)
     assert "of 16 vary by more than 0.1" in page
+    assert "Pairs of components, and the principal axes." in page
 
 
-@pytest.mark.parametrize(
-    ("pairs", "told"),
-    [
-        (["3"], "3 does not name two components, as 0,3 does"),
-        (["0,1", "2,2"], "2,2 does not name two components"),
-        (["0,1,2"], "0,1,2 does not name two components"),
-        (["0,16"], "--pairs: there is no component 16; there are 16, numbered from 0"),
-    ],
-)
-def test_pairs_that_do_not_exist(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], pairs: list[str], told: str
-):
-    try:
-        assert exit_status(main, [str(trained), "latent", "--pairs", *pairs, "--out", str(tmp_path)]) == 1
-    except SystemExit as refused:
-        assert refused.code == 2
-    assert told in capsys.readouterr().err
+@pytest.mark.parametrize("text", ["3", "2,2", "0,1,2", "0,", "0,-1", "0,999999999"])
+def test_what_names_no_pair_of_components(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str):
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path), "latent", "--pairs", "0,1", text])
+    assert f"argument --pairs: {text} does not name two components, as 0,3 does" in capsys.readouterr().err
+
+
+def test_components_that_do_not_exist(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert exit_status(main, [str(trained), "latent", "--pairs", "0,16", "--out", str(tmp_path)]) == 1
+    assert "--pairs: there is no component 16; there are 16, numbered from 0" in capsys.readouterr().err
     assert not (tmp_path / "inspect.html").exists()
+
+
+def test_a_classifier_has_no_latent_components(finished: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = finished.directory().path
+    assert exit_status(main, [str(path), "filters", "--pairs", "0,1", "--out", str(tmp_path)]) == 1
+    assert "--pairs: a network of task=classification has no latent components" in capsys.readouterr().err
 
 
 def test_networks_that_cannot_be_compared(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
