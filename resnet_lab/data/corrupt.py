@@ -12,21 +12,38 @@ from resnet_lab.data.images import Normalisation
 
 
 def corrupted(images_BCHW: Tensor, config: CorruptConfig, normalise: Normalisation, rng: np.random.Generator) -> Tensor:
-    """Return corrupted copies of normalised images, whose pixels stay in 0…1.
+    """Return corrupted copies of normalised images, whose pixels stay in 0…1; an alpha channel stays as it is.
 
     The numbers of a stream do not depend on how the images are split into batches, nor on the device.
     """
+    if config.kind is Corruption.none:
+        return images_BCHW
     shares_BCHW = normalise.shares(images_BCHW)
-    batch, channels, height, width = shares_BCHW.shape
-    match config.kind:
+    own_BCHW = shares_BCHW[:, : colours(shares_BCHW.shape[1])]
+    own_BCHW.copy_(changed(own_BCHW, config.kind, config.amount, rng).clamp(0, 1))
+    return normalise.of_shares(shares_BCHW)
+
+
+def changed(shares_BCHW: Tensor, kind: Corruption, amount: float, rng: np.random.Generator) -> Tensor:
+    """Return pixels of 0…1 with noise of standard deviation `amount`, or with that share of them black.
+
+    Random numbers are drawn in float64 for images in float64, else in float32.
+    """
+    batch, _, height, width = shares_BCHW.shape
+    dtype = np.float64 if shares_BCHW.dtype == torch.float64 else np.float32
+    match kind:
         case Corruption.none:
-            return images_BCHW
+            return shares_BCHW
         case Corruption.gaussian:
-            noise = rng.standard_normal((batch, channels, height, width), dtype=np.float32)
-            changed = shares_BCHW + config.amount * torch.from_numpy(noise).to(shares_BCHW)
+            noise = rng.standard_normal(shares_BCHW.shape, dtype=dtype)
+            return shares_BCHW + amount * torch.from_numpy(noise).to(shares_BCHW)
         case Corruption.mask:
-            kept = rng.random((batch, 1, height, width), dtype=np.float32) >= config.amount
-            changed = shares_BCHW * torch.from_numpy(kept).to(shares_BCHW)
+            kept = rng.random((batch, 1, height, width), dtype=dtype) >= amount
+            return shares_BCHW * torch.from_numpy(kept).to(shares_BCHW)
         case _:
-            assert_never(config.kind)
-    return normalise.of_shares(changed.clamp(0, 1))
+            assert_never(kind)
+
+
+def colours(channels: int) -> int:
+    """Return how many channels of an image are not its alpha channel."""
+    return 1 if channels < 3 else 3

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_lab.data.corrupt import corrupted
+from resnet_lab.data.corrupt import colours, corrupted
 from resnet_lab.inspect.maps import CHUNK
 from resnet_lab.inspect.replica import replica
 from resnet_lab.model.autoencoder import Autoencoder
@@ -57,7 +57,7 @@ def originals(task: Task, images_NCHW: Tensor) -> np.ndarray:
 
 def as_pictures(pixels_BCHW: np.ndarray) -> np.ndarray:
     """Convert pixels to grey or RGB in 0…1, without an alpha channel, for matplotlib: (B, H, W, 1 or 3)."""
-    shown = pixels_BCHW[:, : 3 if pixels_BCHW.shape[1] >= 3 else 1]
+    shown = pixels_BCHW[:, : colours(pixels_BCHW.shape[1])]
     return np.asarray(shown.clip(0, 1).transpose(0, 2, 3, 1))
 
 

@@ -6,6 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from resnet_lab.data.corrupt import colours
 from resnet_lab.data.images import Normalisation
 
 
@@ -36,4 +37,4 @@ class PixelRange:
 
     def pictures(self, images_BCHW: Tensor) -> Tensor:
         """Convert normalised images to grey (1 channel) or RGB (3) in 0…1, without an alpha channel."""
-        return self.pixels(images_BCHW)[:, : 3 if images_BCHW.shape[1] >= 3 else 1]
+        return self.pixels(images_BCHW)[:, : colours(images_BCHW.shape[1])]

@@ -8,8 +8,12 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+
+from resnet_lab.config.enums import Corruption
+from resnet_lab.data.corrupt import changed, colours
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -31,24 +35,26 @@ def corruption(name: str, level: int) -> Callable[[Pixels], Pixels]:
     """
     strength = STRENGTHS[name][level - 1]
     rng = np.random.default_rng([SEED, level])
-    change: dict[str, Callable[[Floats], Floats]] = {
-        "gaussian": lambda images: images + rng.normal(0, strength, images.shape),
-        "mask": lambda images: images * (rng.random((len(images), 1, *images.shape[2:])) >= strength),
-        "blur": lambda images: _blurred(images, strength),
-        "contrast": lambda images: _flattened(images, strength),
-    }
 
     def corrupted(pixels_BCHW: Pixels) -> Pixels:
-        colours = 1 if pixels_BCHW.shape[1] < 3 else 3
         out = pixels_BCHW.copy()
-        if name == "jpeg":
-            out[:, :colours] = np.stack([_compressed(image, int(strength)) for image in pixels_BCHW[:, :colours]])
-        else:
-            changed = change[name](pixels_BCHW[:, :colours] / 255)
-            out[:, :colours] = np.round(255 * changed.clip(0, 1)).astype(np.uint8)
+        own = out[:, : colours(pixels_BCHW.shape[1])]
+        match name:
+            case "blur":
+                own[:] = _rounded(_blurred(own / 255, strength))
+            case "contrast":
+                own[:] = _rounded(_flattened(own / 255, strength))
+            case "jpeg":
+                own[:] = np.stack([_compressed(image, int(strength)) for image in own])
+            case _:
+                own[:] = _rounded(changed(torch.from_numpy(own / 255), Corruption[name], strength, rng).numpy())
         return out
 
     return corrupted
+
+
+def _rounded(images: Floats) -> Pixels:
+    return np.round(255 * images.clip(0, 1)).astype(np.uint8)
 
 
 def _blurred(images: Floats, strength: float) -> Floats:

@@ -14,7 +14,10 @@ from torch import Tensor
 
 from resnet_lab import load_run
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.decoder import CorruptConfig
+from resnet_lab.config.enums import Corruption
 from resnet_lab.config.schema import Config
+from resnet_lab.data.corrupt import corrupted as corrupted_copies
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.images import Normalisation, ResidentImages
 from resnet_lab.data.loader import EvalLoader, TrainLoader
@@ -209,6 +212,16 @@ def test_corruption_does_not_depend_on_how_images_are_batched():
         for steps in (1, 5)
     ]
     assert torch.equal(*epochs)
+
+
+@pytest.mark.parametrize(("channels", "colours"), [(1, 1), (2, 1), (3, 3), (4, 3)])
+@pytest.mark.parametrize("kind", [Corruption.gaussian, Corruption.mask])
+def test_an_alpha_channel_is_not_corrupted(kind: Corruption, channels: int, colours: int):
+    images = torch.from_numpy(np.random.default_rng(0).random((2, channels, 9, 8), dtype=np.float32))
+    normalise = Normalisation((0.0,) * channels, (1.0,) * channels)
+    made = corrupted_copies(images, CorruptConfig(kind=kind, amount=0.3), normalise, np.random.default_rng(1))
+    changed = (made != images).any(dim=0).any(dim=(1, 2))
+    assert changed.tolist() == [True] * colours + [False] * (channels - colours)
 
 
 def test_a_classifier_is_not_given_corrupted_images():
