@@ -21,6 +21,11 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 torch.set_num_threads(1)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than cores, since some tests wait for the processes that they start."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def own_loggers() -> Iterator[None]:
     """What a test does to the loggers, as every command does, is no other test's."""

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from support.augmenting import CHOICES, NORMALISE, applied, only, pictures
+from support.composing import config as load_config
 
-from resnet_lab import load_config
 from resnet_lab.config.canonical import canonical
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.registry import AUGMENTATIONS, TASKS

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.composing import config as load_config
 from support.pictures import noise
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.listing import list_images
 from resnet_lab.data.split import holdout

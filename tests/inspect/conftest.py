@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from support.composing import config as load_config
 from support.scene import Run, build, state
 
-from resnet_lab.config.compose import load_config
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.training.run import run

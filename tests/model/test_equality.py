@@ -3,9 +3,10 @@
 import naive
 import pytest
 import torch
+from support.composing import config as load_config
 from torch import nn
 
-from resnet_lab import ResNetV2, load_config
+from resnet_lab import ResNetV2
 from resnet_lab.config.groups import options
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_dict

@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from support.composing import config as load_config
 from torch import nn
 
-from resnet_lab import ResNetV2, load_config
+from resnet_lab import ResNetV2
 
 
 @pytest.mark.parametrize(("lineage", "mode"), [("he", "out"), ("torch", "out"), ("atienza", "in")])

@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.composing import config as load_config
 from test_counts import count_by_hand
 
-from resnet_lab import ResNetV2, complexity, load_config
+from resnet_lab import ResNetV2, complexity
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.groups import ARCHITECTURE_GROUPS, options
 from resnet_lab.config.registry import SHORTCUTS

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from support.composing import config as load_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_lab import ResNetV2, load_config
+from resnet_lab import ResNetV2
 from resnet_lab.model.units import ResidualUnit
 
 BASIC = ["unit=basic", "bottleneck=none", "filters=w16"]

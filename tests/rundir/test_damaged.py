@@ -16,10 +16,10 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from support.composing import config as load_config
 from support.lab import FailsAt, Lab
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.schema import Config
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.report.collect import collect

@@ -8,11 +8,11 @@ from typing import IO, Any
 import pytest
 import torch
 import yaml
+from support.composing import config as load_config
 from support.lab import Lab
 
 from resnet_lab import load_run
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Activation
 from resnet_lab.config.fields import settings_of
 from resnet_lab.config.migrations import stamp

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from support.composing import config as load_config
 from support.lab import FailsAt
 from support.pictures import GREY, noise, save
 
 from resnet_lab import load_run
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.images import DataFacts

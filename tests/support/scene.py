@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from resnet_lab import load_run
-from resnet_lab.config.compose import load_config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import task_of
+from support.composing import config as load_config
 
 SMALL = ("stacks=two", "units=n2", "filters=w16", "data=fake", "data.image_size=16", "data.num_classes=5")
 TASK = task_of(load_config(*SMALL))

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from support.composing import config as load_config
 from support.graphs import CountingCapture, assert_same
 from support.lab import TINY
 from torch import Tensor, nn
 
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Decayed, Optimizer, Schedule
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.schedule import ScheduleConfig

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from support.composing import config as load_config
 from support.graphs import CountingCapture, assert_same
 from support.lab import FailsAt, Lab, same_weights, without_times
 from torch import Tensor
 
 from resnet_lab import load_run
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.overrides import overrides_of
 from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.interrupts import RunFailed

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 import torch
+from support.composing import config as load_config
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Accelerator
 from resnet_lab.tasks.cost import measure
 from resnet_lab.training.runtime import CALL_STEPS_ON_GPU, Runtime

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from support.composing import config as load_config
 from support.lab import TINY, Lab, same_weights
 from torch import Tensor, nn
 
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Activation
 from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.model.resnet import ResNetV2

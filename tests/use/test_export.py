@@ -17,12 +17,12 @@ import pytest
 import torch
 from least import Shell, by_hand
 from PIL import Image
+from support.composing import config as load_config
 from support.covering import Row, covering
 from support.lab import Lab
 from torch import nn
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Activation, Downsample, ProjectionInput, Resize, StrideOn
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
