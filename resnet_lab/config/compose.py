@@ -36,6 +36,10 @@ from resnet_lab.config.values import refuse_wrong_values
 
 Composed = TypeVar("Composed")
 
+# What the depth in the names of a family counts besides the longest path: three projections, without the classifier
+# (arXiv:1605.07146: 6n + 4).
+ALSO_COUNTED = {"wrn": 2}
+
 _config_dirs: list[str] = []  # the user's --config-dir folders, also searched by base_of
 
 
@@ -167,20 +171,21 @@ def base_of(config: Config) -> Config:
     The base is the experiment `config.name`, or the default for the run's data.
     """
     data = config.data
-    known = [f"data.num_classes={data.num_classes}", f"data.layout={data.layout.name}"] if data.own_images else []
-    plugins = [f"plugins=[{','.join(config.plugins)}]"] if config.plugins else []
+    count = "null" if data.num_classes is None else data.num_classes
+    known = (f"data.num_classes={count}", f"data.layout={data.layout.name}") if data.own_images else ()
+    plugins = (f"plugins=[{','.join(config.plugins)}]",) if config.plugins else ()
     if is_option("experiment", config.name):
         return _composed(f"+experiment={config.name}", *known, *plugins)
-    return _default(config.name, data.name, config.task, *known, *plugins)
+    return _default(config.name, data.name, config.task, known, plugins)
 
 
 _composed = cache(load_config)
 
 
 @cache
-def _default(name: str, data: str, task: str, *overrides: str) -> Config:
+def _default(name: str, data: str, task: str, known: tuple[str, ...], plugins: tuple[str, ...]) -> Config:
     chosen = [f"data={data}"] if is_option("data", data) else []
-    base, default = load_config(*chosen, f"task={task}", *overrides), load_config(*overrides)
+    base, default = load_config(*chosen, f"task={task}", *known, *plugins), load_config(*plugins)
     # Some data sets fit one task only, so the base is composed with the run's task. Then the base gets the default
     # task, so that the directory's name shows a task that is not the default.
     base.task = default.task
@@ -196,8 +201,13 @@ def is_option(group: str, name: str) -> bool:
 
 
 def claimed_depth(config: Config) -> int | None:
-    """Return the depth in the name of an experiment such as cifar10_56; None if the run has another network."""
+    """Return the depth that the name of an experiment such as cifar10_56 claims; None if the run has another network.
+
+    It is the number of layers on the longest path.
+    """
     match = re.search(r"_(\d+)(_|$)", config.name)
     if not match or not is_option("experiment", config.name):
         return None
-    return int(match[1]) if architecture(config.model) == architecture(base_of(config).model) else None
+    if architecture(config.model) != architecture(base_of(config).model):
+        return None
+    return int(match[1]) - ALSO_COUNTED.get(config.name.partition("_")[0], 0)

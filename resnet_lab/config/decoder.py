@@ -34,9 +34,9 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         require_bounded(self, "model.decoder.")
-        for registry, name in ((UNITS, self.unit), (SHORTCUTS, self.shortcut)):
-            if name is not None:
-                registry.info(name)
+        for setting_name, known, name in (("unit", UNITS, self.unit), ("shortcut", SHORTCUTS, self.shortcut)):
+            listed = f"model.decoder.{setting_name} can be {', '.join(known)}; got {name}"
+            require(name is None or name in known, listed)
 
 
 @dataclass(slots=True, kw_only=True)

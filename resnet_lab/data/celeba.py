@@ -4,6 +4,7 @@ The official folders `Img/`, `Anno/` and `Eval/`; all files next to each other, 
 version, with a header in each file. Subsets are read, too, if their files agree with each other.
 """
 
+import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,12 +93,19 @@ def _places(root: Path) -> tuple[Path, Path, Path]:
             break
     else:
         raise ConfigError(f"data.root={root}: there is no CelebA; it needs {', '.join(PLACES)}. {SOURCE}")
-    if lacking := [what for what, paths in found.items() if not paths]:
+    if lacking := [what.removeprefix("the ") for what, paths in found.items() if not paths]:
         raise ConfigError(f"data.root={root}: there is no {' and no '.join(lacking)} in {home}. {SOURCE}")
     for paths in found.values():
         if paths[1:]:
             raise ConfigError(f"data.root={root}: there is {paths[0]} and {paths[1]}: keep one of them")
     [attributes], [parts], [folder] = found.values()
+    below = [path for path in (attributes, parts, folder) if path.parent != home]
+    if len(below) in (1, 2):
+        other = next(path for path in (attributes, parts, folder) if path not in below)
+        raise ConfigError(
+            f"data.root={root}: {below[0]} and {other} are of different layouts: use the folders Img, Anno and Eval "
+            "for all files, or for none"
+        )
     if attributes.suffix != parts.suffix:
         raise ConfigError(
             f"data.root={root}: {attributes.name} and {parts.name} are from different versions of CelebA: use two "
@@ -169,7 +177,7 @@ def _fields(file: Path) -> list[list[str]]:
     """Return the fields of each line of a file, up to the last line that is not empty. Raises ConfigError."""
     lines = unpacked(file).decode("utf-8-sig", errors="replace").rstrip().splitlines()
     if file.suffix == ".csv":
-        return [[field.strip() for field in line.split(",")] for line in lines]
+        return [[field.strip() for field in line] for line in csv.reader(lines, skipinitialspace=True)]
     return [line.split() for line in lines]
 
 

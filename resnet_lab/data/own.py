@@ -100,10 +100,10 @@ def _without_damaged(
 ) -> dict[str, Indices]:
     """Return the rows without those of damaged images. Raises ConfigError unless `data.skip_damaged` is set."""
     if not config.skip_damaged:
-        raise ConfigError(
-            f"{list_damaged(listing.files, Decoding.of(config), index)}. "
-            "Replace or remove them, or leave them out with data.skip_damaged=true"
-        )
+        found = list_damaged(listing.files, Decoding.of(config), index)
+        if len(index.damaged) == len(listing.labels):
+            raise ConfigError(found)
+        raise ConfigError(f"{found}. Replace or remove them, or leave them out with data.skip_damaged=true")
     good = {part: np.setdiff1d(own, list(index.damaged)) for part, own in rows.items()}
     by_class = are_classes(listing.labels)
     labels = listing.labels if by_class else np.zeros(len(listing.labels), np.int64)  # all alike

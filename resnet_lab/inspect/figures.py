@@ -138,9 +138,12 @@ def spectrum_figure(found: Mapping[str, Spectra], title: str) -> Figure:
     power.legend(fontsize="x-small")
     for i, (label, spectra) in enumerate(found.items()):
         limit = spectra.half_power
-        at = "never" if limit is None else f"at a wavelength of {1 / limit:.1f} pixels"
+        if limit:
+            at = f"at a wavelength of {1 / limit:.1f} pixels"
+        else:
+            at = "never" if limit is None else f"above {1 / spectra.frequency[0]:.1f} pixels already"
         ratio.plot(spectra.frequency, spectra.ratio_db, "o-", ms=3, lw=1.2, color=f"C{i}", label=f"{label}: −3 dB {at}")
-        if limit is not None:
+        if limit:
             ratio.plot(limit, HALF_POWER, "D", ms=7, color=f"C{i}")
         for values, style in ((spectra.error, "-"), (spectra.invented, ":")):
             relative = np.maximum(values / np.maximum(spectra.original, TINY), LEAST_ERROR)

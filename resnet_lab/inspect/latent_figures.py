@@ -21,6 +21,7 @@ SHARES = (0.5, 0.9, 0.99)  # of a normal distribution, within the ellipses
 KEPT = (0.9, 0.99)  # of the variance
 BAND = 1.96  # standard errors on both sides: 95 % of normal samples
 MOST_COLOURS = 20  # groups with a colour of their own
+MOST_NUMBERED = 32  # components with their numbers on an axis
 GREY = "0.6"
 
 
@@ -66,8 +67,12 @@ def moments_figure(latent_ND: np.ndarray, title: str) -> Figure:
         ax.legend(fontsize="x-small")
     for ax in (first, second, third):
         ax.axhline(0, color="black", lw=0.6)
-        ax.set_xlabel("component, by decreasing variance")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(order) <= MOST_NUMBERED:
+            ax.set_xlabel("component, by decreasing variance")
+            ax.set_xticks(x, [str(component) for component in order], fontsize="xx-small")
+        else:
+            ax.set_xlabel("rank of the component by variance")
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(alpha=0.25)
     return figure
 

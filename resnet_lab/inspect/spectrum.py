@@ -75,13 +75,16 @@ class Spectra:
     def half_power(self) -> float | None:
         """The lowest frequency at which the ratio falls below -3 dB, interpolated; None if there is none.
 
-        In cycles per pixel; 1 / half_power is the wavelength in pixels.
+        In cycles per pixel; 1 / half_power is the wavelength in pixels. It is 0 if the ratio is below -3 dB at the
+        lowest frequency already, so that no measured scale is kept.
         """
         below = np.flatnonzero(self.ratio_db < HALF_POWER)
         if not len(below):
             return None
         first = below[0]
-        around = slice(max(first - 1, 0), first + 1)
+        if first == 0:
+            return 0.0
+        around = slice(first - 1, first + 1)
         return float(np.interp(-HALF_POWER, -self.ratio_db[around], self.frequency[around]))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import eigh, svd
 from sklearn.decomposition import PCA
 
 MOST_EXACT = 4096  # pixels up to which the covariance is decomposed, which takes its square in memory
@@ -48,6 +48,9 @@ def _principal_axes(
     mean_P = _mean(images_NCHW)
     if not components:
         return mean_P, np.zeros((0, len(mean_P)))
+    if len(images_NCHW) <= len(mean_P):
+        centred_NP = np.concatenate([*_chunks(images_NCHW)]) - mean_P
+        return mean_P, svd(centred_NP, full_matrices=False)[2][:components]
     scatter_PP = np.zeros((len(mean_P), len(mean_P)))
     for chunk_BP in _chunks(images_NCHW):  # scikit-learn would convert all images at once
         centred_BP = (chunk_BP - mean_P).astype(np.float32)  # products of which take half of the time

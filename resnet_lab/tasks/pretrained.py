@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet_lab.config.canonical import architecture
 from resnet_lab.config.checks import ConfigError, require
-from resnet_lab.config.enums import Labels, Weights
+from resnet_lab.config.enums import Labels, ReconstructionLoss, Weights
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.registry import TASKS
@@ -24,6 +24,7 @@ from resnet_lab.tasks.load import load_with_classes, weights_digest
 from resnet_lab.tasks.published_weights import MEAN, STD, published_network
 
 OUTPUTS = "head.classifier"  # the layer that has an output for each class
+IMAGE = "decoder.exit.conv."  # the layer that gives images: new if they are logits in one network only
 # Settings of the network that may differ: outputs are compared by class names, the others concern only random weights.
 MAY_DIFFER = ("num_classes", "lineage.init", "gate_bias")
 # What may differ between a network with a decoder and one without, which share the encoder.
@@ -38,6 +39,7 @@ class Origin:
     task: str  # "" for published weights, whose labels are classes
     classes: tuple[str, ...]  # empty if they are not known, or labels are not classes
     digest: str
+    gives_logits: bool = False  # of the pixels of images
 
     @property
     def is_published(self) -> bool:
@@ -102,6 +104,8 @@ class Pretrained:
         same_outputs = same_task and same_classes
         if not same_outputs and config.model.num_classes:
             new.add(OUTPUTS)
+        if trained.gives_logits != _gives_logits(config):
+            new |= {_layer(name) for name in state if name.startswith(IMAGE)}
         for part in config.pretrained.freeze:
             if inside := [layer for layer in sorted(new) if f"{layer}.".startswith(f"{part}.")]:
                 raise ConfigError(f"pretrained.freeze: {part} cannot stay as it is, since {inside[0]} is new")
@@ -157,7 +161,7 @@ def _load(path: Path, checkpoint: Weights) -> Origin:
         )
         return Origin(net, "", (), weights_digest(net, ["", ()]))
     config, net, classes = load_with_classes(path, checkpoint.name)
-    return Origin(net, config.task, classes, weights_digest(net, [config.task, classes]))
+    return Origin(net, config.task, classes, weights_digest(net, [config.task, classes]), _gives_logits(config))
 
 
 def _refuse_other_architecture(there: ModelConfig, here: ModelConfig, run: str) -> None:
@@ -186,6 +190,10 @@ def _refuse_unknown_parts(config: Config) -> None:
     freeze(net, config.pretrained.freeze)
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise ConfigError("pretrained.freeze leaves nothing to train: omit head")
+
+
+def _gives_logits(config: Config) -> bool:
+    return config.model.decodes and config.reconstruction.loss is ReconstructionLoss.bce
 
 
 def _layer(name: str) -> str:

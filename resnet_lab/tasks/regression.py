@@ -44,7 +44,7 @@ class Regression(Task):
 
 
 class NumberDetails:
-    """`rmse` and `mae_of_mean`, that of always predicting the mean of the training labels, in the unit of the labels.
+    """`rmse` and `mae_of_mean`, that of always predicting the mean of the tested labels, in the unit of the labels.
 
     `r2` is the share of the tested labels' variance that the predictions explain, at most 1; left out if there is none.
     """
@@ -61,5 +61,8 @@ class NumberDetails:
     def scores(self, classes: Sequence[str]) -> dict[str, Any]:
         outputs, targets = torch.cat(self.outputs).cpu().double(), torch.cat(self.targets).cpu().double()
         square, variance = (outputs - targets).square().mean().item(), targets.var(correction=0).item()
-        found = {"rmse": self.std * square**0.5, "mae_of_mean": self.std * targets.abs().mean().item()}
+        found = {
+            "rmse": self.std * square**0.5,
+            "mae_of_mean": self.std * (targets - targets.mean()).abs().mean().item(),
+        }
         return found | ({"r2": 1 - square / variance} if variance else {})

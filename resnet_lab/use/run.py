@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pytorch_lightning import Callback
 
 from resnet_lab.config.canonical import canonical
-from resnet_lab.config.checks import require
+from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.schema import Config
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.interrupts import keyboard_interrupts
@@ -100,9 +100,14 @@ class Run:
     def decode(self, latent: npt.ArrayLike, checkpoint: str = "last") -> npt.NDArray[np.float32]:
         """Return the images that latent vectors, as of `encode`, stand for: pixels in 0…1, (N, C, H, W).
 
-        Raises ConfigError if the network has no decoder.
+        Raises ConfigError if the network has no decoder, or `latent` is not an array of numbers of that shape.
         """
-        return Trained.load(self.path, checkpoint).decode(np.asarray(latent, np.float32)).numpy()
+        trained = Trained.load(self.path, checkpoint)
+        try:
+            vectors = np.asarray(latent, np.float32)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"latent must be an array of numbers, got {latent!r:.60}") from error
+        return trained.decode(vectors).numpy()
 
     def evaluate(
         self, *overrides: str, checkpoint: str = "last", corrupt: Sequence[str] = (), flip: bool = False

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from resnet_lab.config.checks import require
-from resnet_lab.config.enums import Labels
+from resnet_lab.config.enums import Labels, LatentLayer
 from resnet_lab.config.schema import Config
 from resnet_lab.data.decode import Decoding, read_image
 from resnet_lab.data.images import Normalisation
@@ -103,9 +103,18 @@ class Trained:
 
     @torch.inference_mode()
     def decode(self, latent: npt.NDArray[np.floating[Any]] | Tensor) -> Tensor:
-        """Return the images that latent vectors or maps stand for: pixels in 0…1 (B, C, H, W), on the CPU."""
+        """Return the images that latent vectors or maps stand for: pixels in 0…1 (B, C, H, W), on the CPU.
+
+        Raises ConfigError, too, if `latent` does not have the shape of what `encode` returns, or is not finite.
+        """
         net, dtype = self._autoencoder(), next(self.net.parameters()).dtype
-        return self.task.final(_on_host(net.decode(torch.as_tensor(latent, dtype=dtype, device=self.device))))
+        model = self.config.model
+        shape = (model.latent_dim, *(model.map_sizes[-1] if model.head.layer is LatentLayer.map else ()))
+        vectors = torch.as_tensor(latent, dtype=dtype, device=self.device)
+        wanted = f"latent must have the shape (N, {', '.join(map(str, shape))}), got {tuple(vectors.shape)}"
+        require(vectors.shape[1:] == shape and len(vectors.shape) == 1 + len(shape), wanted)
+        require(bool(vectors.isfinite().all()), "latent must be finite numbers")
+        return self.task.final(_on_host(net.decode(vectors)))
 
     def _autoencoder(self) -> Autoencoder:
         require(isinstance(self.net, Autoencoder), f"task={self.config.task} has no latent space to encode to")

@@ -59,6 +59,7 @@ LAYOUTS = {
     "torchvision, its parent": tuple(f"celeba/{place}" for place in FLAT),
     "official, its parent": tuple(f"CelebA/{place}" for place in OFFICIAL),
     "csv": CSV,
+    "csv, quoted": CSV,
     "csv, not doubled": (*CSV[:2], FLAT[2]),
     "doubled": (*FLAT[:2], CSV[2]),
     "png": (*OFFICIAL[:2], "Img/img_align_celeba_png"),
@@ -94,6 +95,8 @@ def faces(root: Path, *changes: str) -> Config:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_pixels_attributes_and_parts_are_the_same_in_every_layout(tmp_path: Path, layout: str) -> None:
     root = put(tmp_path / "images", LAYOUTS[layout], "png" if layout == "png" else "jpg")
+    for file in root.glob("*.csv") if layout == "csv, quoted" else ():
+        file.write_text("".join(f'"{line}"\n'.replace(",", '","') for line in file.read_text().splitlines()))
     chosen = faces(root)
     data = ImageData(chosen)
     assert data.source.classes == tuple(NAMES.split())
@@ -240,6 +243,11 @@ def added(place: str, text: str) -> Callable[[Path], None]:
     return apply
 
 
+def below(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 ATTR, EVAL, IMAGES = FLAT
 MISTAKES = {
     "an image is missing": (
@@ -291,6 +299,10 @@ MISTAKES = {
         r"there is .*celeba\.txt and .*celeba\.csv: keep one of them$",
     ),
     "two files of parts": (added("Eval/list_eval_partition.txt", TEXT_PARTS), r"there is .*partition\.txt and .*Eval"),
+    "mixed layouts": (
+        lambda root: (root / EVAL).rename(below(root / "Eval") / EVAL),
+        r"Eval/list_eval_partition\.txt and .*/list_attr_celeba\.txt are of different layouts: use the folders Img",
+    ),
     "two folders": (added("Img/img_align_celeba/a.jpg", ""), r"there is .*img_align_celeba and .*Img"),
     "mixed": (
         lambda root: (root / EVAL).rename(root / "list_eval_partition.csv"),

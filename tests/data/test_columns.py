@@ -18,6 +18,7 @@ from resnet_lab.config.stored import from_dict, to_stored
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.fingerprint import identified, look_again
 from resnet_lab.data.sources import Source, read
+from resnet_lab.training.run import run
 
 pytestmark = pytest.mark.usefixtures("unread")
 
@@ -69,6 +70,19 @@ def test_one_column_is_one_attribute(label: str, tmp_path: Path) -> None:
     assert source.classes == ("smiling",)
     assert labels(source, "train") == {"1": [1], "b": [0], "4": [1]}
     assert canonical(choice)["data.table.label"] == ["smiling"]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [AGE, BOTH, ("task=attributes", "data.table.label=smiling"), ("task=reconstruction", *BOTH[1:], "head=latent")],
+    ids=["number", "two attributes", "one attribute", "no labels"],
+)
+def test_tables_are_trained_on(choice: tuple[str, ...], tmp_path: Path) -> None:
+    lines = [f"{n}.png,{n % 2},{n % 3 % 2},{n / 7},{'test' if n % 5 == 0 else 'train'}" for n in range(20)]
+    folder = put(tmp_path / "images", [HEADER, *lines])
+    own = ("filters=w8", "units=n1", "data.validation=0", "optim.batch_size=8", "trainer.max_epochs=1")
+    result = run(chosen(folder, *choice, *own, f"output_dir={tmp_path / 'runs'}"))
+    assert result["last"]["epoch"] == 1
 
 
 def test_a_column_of_numbers(tmp_path: Path) -> None:

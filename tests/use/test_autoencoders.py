@@ -83,6 +83,14 @@ def test_latent_vectors(run: Run, photos: Path):
     assert pictures.shape == (2, 3, 8, 8)
     assert 0 <= pictures.min() <= pictures.max() <= 1
     assert np.array_equal(pictures[0], pictures[1])
+    for wrong, message in (
+        (np.zeros((2, 4)), r"latent must have the shape \(N, 3\), got \(2, 4\)"),
+        (np.zeros(3), r"latent must have the shape \(N, 3\), got \(3,\)"),
+        ([[0, np.nan, 0]], "latent must be finite numbers"),
+        ("photo", "latent must be an array of numbers, got 'photo'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            run.decode(wrong)
 
 
 def test_evaluation_repeats_the_run_s_own_test(lab: Lab, run: Run):
