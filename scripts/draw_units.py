@@ -131,6 +131,28 @@ def main() -> None:
         ],
         4,
     )
+    se: Box = ("other", "SE")
+    save(
+        "attention",
+        [
+            Diagram("place=standard", [*residual, se]),
+            Diagram("place=pre", [se, *residual]),
+            Diagram("place=post", residual, after=[se]),
+            Diagram("place=identity", residual, [se]),
+        ],
+        4,
+    )
+    basic, bottleneck = layers(v2, "basic"), layers(v2, "bottleneck")
+    save(
+        "branch",
+        [
+            Diagram("unit_dropout", [*basic[:-1], ("other", "dropout"), basic[-1]]),
+            Diagram("cardinality", [*bottleneck[:5], ("conv", "3×3, groups"), *bottleneck[6:]]),
+            Diagram("learned_scale", [*residual, ("other", "× a")]),
+            Diagram("stochastic_depth", [*residual, ("other", "dropped\nat random")]),
+        ],
+        4,
+    )
     units: list[Box] = [("other", "unit 1"), ("other", "unit 2"), ("other", "…"), ("other", "unit n")]
     save(
         "stack_shortcut",

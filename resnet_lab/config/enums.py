@@ -53,11 +53,61 @@ class Init(Enum):
     fan_in = "N(0, sqrt(2 / (k k in))), linear layers too"
 
 
+class Norm(Enum):
+    """What stands wherever a network has a BatchNorm."""
+
+    batch = "BatchNorm (arXiv:1502.03167)"
+    group = "GroupNorm with norm_groups groups of maps (arXiv:1803.08494)"
+    layer = "LayerNorm over all maps and positions of an image: GroupNorm with one group"
+    none = "nothing; all convolutions have a bias"
+
+
 class Nonlinearity(Enum):
     """What stands wherever a network has a ReLU."""
 
     relu = "max(0, x)"
-    none = "nothing: without BatchNorm, the network is linear"
+    leaky_relu = "max(0.01 x, x)"
+    silu = "x sigmoid(x) (arXiv:1702.03118)"
+    gelu = "x Φ(x), with the standard normal distribution Φ (arXiv:1606.08415)"
+    none = "nothing: without norm, the network is linear"
+
+
+class Attention(Enum):
+    """What weighs the maps of a unit."""
+
+    none = "nothing"
+    se = "squeeze-and-excitation (arXiv:1709.01507)"
+
+
+class AttentionPlace(Enum):
+    """Where attention acts on a unit y = S(x) + F(x) (arXiv:1709.01507, figure 5)."""
+
+    standard = "on F(x)"
+    pre = "on the input of the first convolution of F"
+    post = "on y, after everything else"
+    identity = "on the input of S"
+
+
+class DropOver(Enum):
+    """How the rate of stochastic depth grows over the units 1 to L."""
+
+    linear = "unit l: l / L of the rate (arXiv:1603.09382)"
+    linear_from_zero = "unit l: (l − 1) / (L − 1) of the rate, as in timm"
+    constant = "the same rate in all units"
+
+
+class DropPer(Enum):
+    """What is drawn together in stochastic depth."""
+
+    batch = "all images of a mini-batch (arXiv:1603.09382)"
+    image = "each image by itself"
+
+
+class DropRescale(Enum):
+    """Where the expected size of a branch is restored in stochastic depth; p is the probability of being kept."""
+
+    test = "times p in tests (arXiv:1603.09382)"
+    training = "divided by p in training"
 
 
 class LatentLayer(Enum):
@@ -132,7 +182,7 @@ class Decayed(Enum):
     """Which parameters weight decay applies to."""
 
     all = "all"
-    weights = "all but BatchNorm's parameters and biases"
+    weights = "all but parameters of norms and biases"
     kernels = "kernels of convolutions alone"
 
 

@@ -5,7 +5,17 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.config.enums import Activation, DecoderKind, Diagnostics, Downsample, Resize, Upsample
+from resnet_lab.config.enums import (
+    Activation,
+    Attention,
+    DecoderKind,
+    Diagnostics,
+    Downsample,
+    Nonlinearity,
+    Norm,
+    Resize,
+    Upsample,
+)
 from resnet_lab.config.registry import DATASETS, SHORTCUTS, UNITS
 
 # A wheel has the YAML files inside the package, a checkout next to it.
@@ -14,8 +24,8 @@ CONFIG_DIR = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf")
 
 # Groups for the architecture; their options set values of `model`.
 ARCHITECTURE_GROUPS = (
-    "stacks", "units", "filters", "bottleneck", "unit", "activation", "shortcut", "resize", "stack_shortcut",
-    "downsample", "stem", "head", "decoder", "upsample", "lineage",
+    "stacks", "units", "filters", "bottleneck", "unit", "activation", "norm", "nonlinearity", "shortcut", "resize",
+    "stack_shortcut", "attention", "cardinality", "downsample", "stem", "head", "decoder", "upsample", "lineage",
 )  # fmt: skip
 GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "augment", "diagnostics", "recipe", "experiment", "sweep")
 
@@ -26,20 +36,26 @@ CHOICES: dict[str, Iterable[str]] = {
     "unit": UNITS,
     "shortcut": SHORTCUTS,
     "activation": Activation.__members__,
+    "norm": Norm.__members__,
+    "nonlinearity": Nonlinearity.__members__,
     "resize": Resize.__members__,
     "downsample": Downsample.__members__,
     "diagnostics": Diagnostics.__members__,
 }
 
-# Groups of the decoder: the setting below `model.decoder`, and its values.
-OF_DECODER: dict[str, tuple[str, type[Enum]]] = {"decoder": ("kind", DecoderKind), "upsample": ("upsample", Upsample)}
+# Groups named after another setting of a section of `model`: section, setting and its values.
+OF_SECTION: dict[str, tuple[str, str, type[Enum]]] = {
+    "attention": ("attention", "kind", Attention),
+    "decoder": ("decoder", "kind", DecoderKind),
+    "upsample": ("decoder", "upsample", Upsample),
+}
 
-# Numbered options that need no file: `units=n4`, `filters=w32`, `bottleneck=r3`, `trainer=e30`.
+# Numbered options that need no file, as in `units=n4` and `filters=w32`: letter, numbers, setting, unit of its value.
 RANGES = {
-    "units": ("n", range(1, 301), "model.units"),
-    "filters": ("w", range(1, 513), "model.filters"),
-    "bottleneck": ("r", range(1, 65), "model.reduction"),
-    "trainer": ("e", range(1, 1001), "trainer.max_epochs"),
+    "units": [("n", range(1, 301), "model.units", 1)],
+    "filters": [("w", range(1, 513), "model.filters", 1), ("k", range(1, 33), "model.filters", 16)],
+    "bottleneck": [("r", range(1, 65), "model.reduction", 1)],
+    "trainer": [("e", range(1, 1001), "trainer.max_epochs", 1)],
 }
 
 
@@ -49,9 +65,9 @@ def registered(group: str) -> dict[str, dict[str, Any]]:
         return {name: data for name in DATASETS if (data := _dataset(name))}
     if group == "stack_shortcut":
         return {"off": {"stack_shortcut": False}, "on": {"stack_shortcut": True}}
-    if group in OF_DECODER:
-        setting, kinds = OF_DECODER[group]
-        return {name: {"decoder": {setting: name}} for name in kinds.__members__}
+    if group in OF_SECTION:
+        section, setting, kinds = OF_SECTION[group]
+        return {name: {section: {setting: name}} for name in kinds.__members__}
     if group == "stacks":
         return {"one": {"num_stacks": 1}}
     return {name: {group: name} for name in CHOICES.get(group, ())}
@@ -64,22 +80,18 @@ def options(group: str) -> list[str]:
 
 def in_range(group: str, name: str) -> tuple[str, dict[str, Any]] | None:
     """Return section and settings of a numbered option such as `n4`, or None if the group has no such number."""
-    if group not in RANGES:
-        return None
-    letter, numbers, setting = RANGES[group]
-    number = name.removeprefix(letter)
-    section, _, field = setting.partition(".")
-    known = name.startswith(letter) and number.isdecimal() and int(number) in numbers
-    return (section, {field: int(number)}) if known else None
+    for letter, numbers, setting, unit in RANGES.get(group, ()):
+        number = name.removeprefix(letter)
+        if name.startswith(letter) and number.isdecimal() and int(number) in numbers:
+            section, _, field = setting.partition(".")
+            return section, {field: unit * int(number)}
+    return None
 
 
 def listing(group: str) -> str:
     """Return all options of a group as text for messages."""
-    names = ", ".join(options(group))
-    if group not in RANGES:
-        return names
-    letter, numbers, _ = RANGES[group]
-    return f"{names}, or any of {letter}{numbers[0]} to {letter}{numbers[-1]}"
+    ranges = [f"{letter}{numbers[0]} to {letter}{numbers[-1]}" for letter, numbers, *_ in RANGES.get(group, ())]
+    return ", ".join(options(group)) + (f", or any of {' or '.join(ranges)}" if ranges else "")
 
 
 def _files(group: str) -> list[str]:

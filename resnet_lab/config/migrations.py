@@ -8,7 +8,7 @@ from typing import Any
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.version import __version__
 
-VERSION = 4  # of the settings, stored with each run; 1 is that of resnet_lab 0.1, which stored none
+VERSION = 5  # of the settings, stored with each run; 1 is that of resnet_lab 0.1, which stored none
 
 _MISSING = object()
 
@@ -35,6 +35,10 @@ def _probability(flip: Any) -> float:
     return 0.5 if flip in TRUE else 0.0
 
 
+def _norm(batch_norm: Any) -> str:
+    return "batch" if batch_norm in TRUE else "none"
+
+
 def _decayed(decay_all: Any) -> str:
     return "all" if decay_all in TRUE else "weights"
 
@@ -55,6 +59,7 @@ MIGRATIONS = (
     Migration(4, "optim.milestones", "optim.schedule.milestones"),
     Migration(4, "optim.lr_factors", "optim.schedule.factors"),
     Migration(4, "optim.decay_all", "optim.decayed", _decayed),
+    Migration(5, "model.batch_norm", "model.norm", _norm),
 )
 
 

@@ -1,17 +1,28 @@
 """Settings of the architecture: stem, stacks of units, head."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
+from resnet_lab.config.branch import AttentionConfig, StochasticDepthConfig
 from resnet_lab.config.checks import ConfigError, require, require_bounded, require_probability, require_within
 from resnet_lab.config.decoder import DecoderConfig
-from resnet_lab.config.enums import Activation, DecoderKind, Downsample, LatentLayer, Nonlinearity, Resize
+from resnet_lab.config.enums import (
+    Activation,
+    Attention,
+    DecoderKind,
+    Downsample,
+    LatentLayer,
+    Nonlinearity,
+    Norm,
+    Resize,
+)
 from resnet_lab.config.fields import setting
+from resnet_lab.config.model_checks import check
 from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
-from resnet_lab.config.registry import SHORTCUTS, UNITS
+from resnet_lab.config.registry import SHORTCUTS
 
 MAX_STACKS = 5
 
@@ -23,13 +34,6 @@ def per_stack(filters: list[int], num_stacks: int) -> list[int]:
 
 def _read_by_shortcut(name: str) -> Callable[["ModelConfig"], bool]:
     return lambda model: name in SHORTCUTS.info(model.shortcut).reads
-
-
-def _projects(model: "ModelConfig") -> bool:
-    """Return whether a shortcut is a convolution where the shape changes."""
-    shortcut = SHORTCUTS.info(model.shortcut)
-    pads = shortcut.pads or ("resize" in shortcut.reads and model.resize is Resize.zero_pad)
-    return shortcut.crosses and not pads
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,21 +58,31 @@ class ModelConfig:
     reduction: Any = setting(factory=lambda: [4], canonical=lambda model: model.stack_reductions)
     unit: str = "bottleneck"
     activation: Activation = Activation.full_preactivation
-    batch_norm: bool = True  # False: no BatchNorm, and all convolutions have a bias
+    norm: Norm = Norm.batch
+    norm_groups: int = setting(16, used=lambda model: model.norm is Norm.group)
+    weight_standardisation: bool = False  # of the convolutions of stem and units (arXiv:1903.10520)
     nonlinearity: Nonlinearity = Nonlinearity.relu
     shortcut: str = "projection"
     resize: Resize = setting(Resize.projection, used=_read_by_shortcut("resize"))
-    projection_kernel: int = setting(1, used=_projects)  # of the convolutions on shortcuts
+    projection_kernel: int = setting(1, used=lambda model: model.projects)  # of the convolutions on shortcuts
     shortcut_scale: float = setting(0.5, used=_read_by_shortcut("shortcut_scale"))
     residual_scale: float = setting(0.5, used=_read_by_shortcut("residual_scale"))
     gate_bias: float = setting(-6.0, used=_read_by_shortcut("gate_bias"))  # initial bias of the gates
     shortcut_dropout: float = setting(0.5, used=_read_by_shortcut("shortcut_dropout"))  # dropout probability
+    unit_dropout: float = 0.0  # probability of dropout before the last convolution of every unit
+    learned_scale: float | None = None  # initial value of a learned factor of each residual branch; None: no factor
+    attention: AttentionConfig = field(default_factory=AttentionConfig)
+    stochastic_depth: StochasticDepthConfig = field(default_factory=StochasticDepthConfig)
+    cardinality: int = 1  # groups of the bottleneck's 3x3 convolution
+    base_width: int = 64  # bottleneck maps of a group, of 64 filters / reduction
     stack_shortcut: bool = False  # also bridge every stack with a 1x1 convolution
     downsample: Downsample = setting(Downsample.stride, used=lambda model: model.num_stacks > 1)
     stem: StemConfig = field(default_factory=StemConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     lineage: LineageConfig = field(default_factory=LineageConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
+
+    drops_maps: ClassVar[bool] = False  # whether shortcuts without weights can drop maps
 
     def __post_init__(self) -> None:
         require_bounded(self, "model.")
@@ -90,44 +104,38 @@ class ModelConfig:
             require(
                 filters % reduction == 0, f"model.filters {filters} is not divisible by model.reduction {reduction}"
             )
-        self._check_unit()
+        check(self)
         require_within(self, "model", projection_kernel=(1, 255))
         kernel = self.projection_kernel
         require(kernel % 2 == 1, f"model.projection_kernel must be odd, for symmetric padding, got {kernel}")
         scale = (-(10**6), 10**6)
         require_within(self, "model", shortcut_scale=scale, residual_scale=scale, gate_bias=scale)
         require_probability(self, "model", "shortcut_dropout")
+        require_probability(self, "model", "unit_dropout")
         if self.decodes:
             self._check_decoder()
-
-    def _check_unit(self) -> None:
-        unit, shortcut = UNITS.info(self.unit), SHORTCUTS.info(self.shortcut)
-        require(
-            unit.bottleneck or set(self.reduction) == {1},
-            f"unit={self.unit} has no bottleneck: add bottleneck=none (model.reduction is {self.reduction})",
-        )
-        require(
-            unit.bridged or not shortcut.crosses,
-            f"unit={self.unit} has no shortcuts: add shortcut=none (model.shortcut is {self.shortcut})",
-        )
-        if shortcut.crosses and not _projects(self) and not isinstance(self, MirroredModel):
-            widths = [self.stem.filters, *self.stack_filters]
-            require(
-                all(a <= b for a, b in pairwise(widths)),
-                f"zero_pad can only add maps, but the filters of stem and stacks, {widths}, decrease somewhere: "
-                "use projection for shortcut or resize",
-            )
 
     def _check_decoder(self) -> None:
         try:
             self._mirrored(self.decoder)
         except ConfigError as error:
-            raise ConfigError(f"the decoder: {str(error).replace('model.', 'model.decoder.')}") from error
+            message = (
+                str(error).replace("model.", "model.decoder.").replace("bottleneck=none", "model.decoder.reduction=1")
+            )
+            message = re.sub(r"(?<![\w.])(unit|shortcut|activation)=", r"model.decoder.\1=", message)
+            raise ConfigError(f"the decoder: {message}") from error
 
     @property
     def decodes(self) -> bool:
         """Whether a decoder follows the latent layer."""
         return self.num_classes == 0
+
+    @property
+    def projects(self) -> bool:
+        """Whether a shortcut is a convolution where the shape changes."""
+        shortcut = SHORTCUTS.info(self.shortcut)
+        pads = shortcut.pads or ("resize" in shortcut.reads and self.resize is Resize.zero_pad)
+        return shortcut.crosses and not pads
 
     @property
     def needs_size(self) -> bool:
@@ -164,9 +172,19 @@ class ModelConfig:
             "shortcut": "none" if plain else self.shortcut,
         }
         values = {item.name: getattr(self, item.name) for item in fields(self)}
+        if plain:
+            standard = {"attention": AttentionConfig(), "stochastic_depth": StochasticDepthConfig()}
+            values |= standard | {"unit_dropout": 0.0, "learned_scale": None, "cardinality": 1, "base_width": 64}
         values |= {name: value if getattr(own, name) is None else getattr(own, name) for name, value in usual.items()}
         made = MirroredModel(**values | {"num_classes": 1, "downsample": Downsample.stride})
         return replace(made, stem=replace(self.stem, filters=made.stack_filters[0]))
+
+    @property
+    def narrow_attention(self) -> list[int]:
+        """Numbers of maps of units that are below `attention.reduction`."""
+        if self.attention.kind is Attention.none:
+            return []
+        return sorted({filters for filters in self.stack_filters if filters < self.attention.reduction})
 
     @property
     def map_sizes(self) -> list[tuple[int, int]]:
@@ -198,11 +216,18 @@ class ModelConfig:
     def stack_reductions(self) -> list[int]:
         return [*self.reduction] if len(self.reduction) > 1 else [*self.reduction] * self.num_stacks
 
+    @property
+    def stack_bottlenecks(self) -> list[int]:
+        """Bottleneck maps: cardinality · ⌊filters / reduction · base_width / 64⌋ (arXiv:1611.05431)."""
+        pairs = zip(self.stack_filters, self.stack_reductions, strict=True)
+        return [self.cardinality * (filters // reduction * self.base_width // 64) for filters, reduction in pairs]
+
 
 class MirroredModel(ModelConfig):
     """A decoder's stacks, whose first units enlarge maps. Its shortcuts can drop maps where others add zero maps."""
 
     __slots__ = ()
+    drops_maps = True
 
     @property
     def stack_filters(self) -> list[int]:

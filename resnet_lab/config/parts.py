@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resnet_lab.config.checks import require, require_bounded, require_within
-from resnet_lab.config.enums import Downsample, Init, LatentLayer, ProjectionInput, StrideOn
+from resnet_lab.config.enums import Downsample, Init, LatentLayer, Norm, ProjectionInput, StrideOn
 from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import SHORTCUTS, UNITS
 
 
 def _normalises(model: Any) -> bool:
-    return model.batch_norm
+    return model.norm is not Norm.none
 
 
 def _projects_from_activated_input(model: Any) -> bool:
@@ -69,11 +69,13 @@ class HeadConfig:
 class LineageConfig:
     """Details that differ between published implementations of the same network."""
 
-    conv_bias: bool = setting(False, used=_normalises)  # of every convolution; always on without BatchNorm
+    conv_bias: bool = setting(False, used=_normalises)  # of every convolution; always on without norm
     projection_input: ProjectionInput = setting(ProjectionInput.activated, used=_projects_from_activated_input)
     stride_on: StrideOn = setting(StrideOn.first, used=_moves_stride)
     norm_eps: float = setting(1e-5, used=_normalises)
-    norm_momentum: float = setting(0.1, used=_normalises)  # weight of the new batch in the running statistics
+    norm_momentum: float = setting(
+        0.1, used=lambda model: model.norm is Norm.batch
+    )  # weight of the new batch in the running statistics
     init: Init = Init.fan_out
 
     def __post_init__(self) -> None:

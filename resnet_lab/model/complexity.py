@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 PRODUCTS = ("mul", "mul_", "multiply", "multiply_")
 GATES = ("sigmoid", "sigmoid_", "hardsigmoid", "softmax")
+NORMS = (F.batch_norm, F.group_norm, F.layer_norm)  # which have weights, and cost little
 # The positional parameters of layers, of poolings and of BatchNorm.
 LAYER = ("input", "weight", "bias", "stride", "padding", "dilation")
 TRANSPOSED = ("input", "weight", "bias", "stride")
@@ -121,12 +122,12 @@ class _Tracer(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         maps = self.from_image((args, kwargs))
-        weights = [self.names[tensor] for tensor in _tensors((args, kwargs)) if tensor in self.names]
+        weights = [tensor for tensor in _tensors((args, kwargs)) if tensor in self.names]
         result = _normalised(*args, **kwargs) if func is F.batch_norm else func(*args, **kwargs)
         kind = getattr(func, "__name__", str(func))
         if not maps:  # weights that are preprocessed, for example standardised, keep their name
             if weights:
-                self.names |= dict.fromkeys(_tensors(result), weights[0])
+                self.names |= dict.fromkeys(_tensors(result), self.names[weights[0]])
             return result
         if kind in PRODUCTS:  # a gate comes from a sigmoid or softmax, or is broadcast to the maps
             maps = [x for x in maps if not self.paths[x].gate and x.numel() == result.numel()] or maps
@@ -144,8 +145,8 @@ class _Tracer(TorchFunctionMode):
             path = path.through_window(_first(kernel), _first(stride or kernel))
         elif kind in GATES:
             path = path._replace(gate=True)
-        elif weights and func is not F.batch_norm:
-            self.uncounted.setdefault(kind, []).append(weights[0])
+        elif weights and func not in NORMS and not (kind in PRODUCTS and weights[0].numel() == 1):
+            self.uncounted.setdefault(kind, []).append(self.names[weights[0]])
         self.paths |= dict.fromkeys(_tensors(result), path)
         return result
 

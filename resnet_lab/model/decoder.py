@@ -8,8 +8,9 @@ from typing import assert_never
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_lab.config.enums import Init, LatentLayer, Upsample
+from resnet_lab.config.enums import Init, LatentLayer, Norm, Upsample
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.model.convolutions import StandardisedConvTranspose2d
 from resnet_lab.model.layers import Gate, Layers
 from resnet_lab.model.resnet import Stack, steps_through
 from resnet_lab.model.spec import stack_specs
@@ -93,8 +94,9 @@ class EnlargingLayers(Layers):
         """
         sizes = range(stride, kernel + 3 * stride, stride)
         own = next(size for size in sizes if size >= kernel and (size - stride) % 2 == 0)
-        bias = bias or self.lineage.conv_bias or not self.batch_norm
-        return nn.ConvTranspose2d(in_maps, maps, own, stride, (own - stride) // 2, groups=groups, bias=bias)
+        kind = StandardisedConvTranspose2d if self.standardises and not bias else nn.ConvTranspose2d
+        bias = bias or self.lineage.conv_bias or self.norm is Norm.none
+        return kind(in_maps, maps, own, stride, (own - stride) // 2, groups=groups, bias=bias)
 
     def enlarge(self, stride: int) -> nn.Module:
         """Build an interpolation, bilinear or of the nearest pixel; the identity for stride 1."""

@@ -1,13 +1,14 @@
 """The basic layers of all networks, and their initialisation."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_lab.config.enums import Activation, Init, Nonlinearity
+from resnet_lab.config.enums import Activation, Init, Nonlinearity, Norm
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.model.convolutions import convolution
 
 Order = tuple[Literal["norm", "relu"], ...]
 
@@ -45,8 +46,9 @@ class Layers:
 
     def __init__(self, model: ModelConfig) -> None:
         self.placement = PLACEMENTS[model.activation]
-        self.batch_norm = model.batch_norm
+        self.norm, self.norm_groups = model.norm, model.norm_groups
         self.nonlinearity = model.nonlinearity
+        self.standardises = model.weight_standardisation
         self.lineage = model.lineage
 
     def convolution(
@@ -61,22 +63,51 @@ class Layers:
     ) -> nn.Module:
         """Build a convolution with "same" padding: (B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉).
 
-        It has a bias if `bias`, `lineage.conv_bias` or the lack of BatchNorm asks for it.
+        It has a bias if `bias`, `lineage.conv_bias` or the lack of norms asks for it. `bias` is for convolutions that
+        give an image: no norm follows them, so their kernels are never standardised.
         """
-        bias = bias or self.lineage.conv_bias or not self.batch_norm
-        return nn.Conv2d(in_maps, maps, kernel, stride, kernel // 2 * dilation, dilation, groups, bias)
+        standardise = self.standardises and not bias
+        bias = bias or self.lineage.conv_bias or self.norm is Norm.none
+        return convolution(in_maps, maps, kernel, stride, dilation, groups, bias, standardise)
 
     def activation(self, order: Order, maps: int) -> nn.Sequential:
-        """Build BatchNorm and ReLU in the given order, which may be empty. They keep the shape."""
+        """Build norm and ReLU, or what stands for them, in the given order, which may be empty. They keep the shape."""
         layers = nn.Sequential()
         for name in order:
-            if name == "relu" and self.nonlinearity is Nonlinearity.relu:
-                # In place after BatchNorm, whose backward pass does not need its output.
-                layers.add_module("relu", nn.ReLU(inplace=len(layers) > 0))
-            elif name == "norm" and self.batch_norm:
-                lineage = self.lineage
-                layers.add_module("norm", BatchNorm(maps, eps=lineage.norm_eps, momentum=lineage.norm_momentum))
+            # In place after a norm, whose backward pass does not need its output.
+            layer = self._relu(inplace=len(layers) > 0) if name == "relu" else self._norm(maps)
+            if layer is not None:
+                layers.add_module(name, layer)
         return layers
+
+    def _norm(self, maps: int) -> nn.Module | None:
+        lineage = self.lineage
+        match self.norm:
+            case Norm.batch:
+                return BatchNorm(maps, eps=lineage.norm_eps, momentum=lineage.norm_momentum)
+            case Norm.group:
+                return nn.GroupNorm(self.norm_groups, maps, lineage.norm_eps)
+            case Norm.layer:
+                return nn.GroupNorm(1, maps, lineage.norm_eps)
+            case Norm.none:
+                return None
+            case _:
+                assert_never(self.norm)
+
+    def _relu(self, inplace: bool) -> nn.Module | None:
+        match self.nonlinearity:
+            case Nonlinearity.relu:
+                return nn.ReLU(inplace)
+            case Nonlinearity.leaky_relu:
+                return nn.LeakyReLU(0.01, inplace)
+            case Nonlinearity.silu:
+                return nn.SiLU(inplace)
+            case Nonlinearity.gelu:
+                return nn.GELU()
+            case Nonlinearity.none:
+                return None
+            case _:
+                assert_never(self.nonlinearity)
 
     def hidden(self, width: int, new_width: int) -> nn.Sequential:
         """Build a linear layer and ReLU: (B, width) → (B, new_width)."""
@@ -84,7 +115,7 @@ class Layers:
 
     def gate(self, in_maps: int, maps: int, stride: int, bias: float) -> "Gate":
         """Build a gate from `in_maps` to `maps` maps, whose biases begin at `bias`."""
-        return Gate(nn.Conv2d(in_maps, maps, kernel_size=1, stride=stride), bias)
+        return Gate(convolution(in_maps, maps, 1, stride, 1, 1, bias=True), bias)
 
     def resample(self, in_maps: int, maps: int, stride: int) -> nn.Module:
         """Build a change of shape without weights."""
@@ -148,6 +179,7 @@ class ResidualLayer(nn.Module):
         self.before = before
         self.conv = conv
         self.after = after
+        self.dropout: nn.Module = nn.Identity()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
@@ -155,7 +187,7 @@ class ResidualLayer(nn.Module):
 
     def from_activated(self, activated_BCHW: Tensor) -> Tensor:
         """Apply everything after the first activation."""
-        return self.after(self.conv(activated_BCHW))
+        return self.after(self.conv(self.dropout(activated_BCHW)))
 
 
 class Gate(nn.Module):

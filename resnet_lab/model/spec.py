@@ -29,6 +29,8 @@ class UnitSpec:
     in_maps: int
     maps: int
     bottleneck_maps: int
+    cardinality: int  # groups of the bottleneck's convolutions that are not 1x1
+    drop_rate: float  # of its branch, by stochastic depth
     stride: int
     stride_on: StrideOn
     first_of_network: bool  # its input is the stem's output, which is already activated
@@ -63,8 +65,9 @@ def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
     unit, shortcut = UNITS.info(model.unit), SHORTCUTS.info(model.shortcut)
     activated = {ProjectionInput.activated: True, ProjectionInput.raw: False}[model.lineage.projection_input]
     specs: list[StackSpec] = []
-    shapes = zip(model.stack_units, model.stack_filters, model.stack_reductions, strict=True)
-    for index, (num_units, maps, reduction) in enumerate(shapes):
+    drop_rates = iter(model.stochastic_depth.rates(sum(model.stack_units)))
+    shapes = zip(model.stack_units, model.stack_filters, model.stack_bottlenecks, strict=True)
+    for index, (num_units, maps, bottleneck_maps) in enumerate(shapes):
         in_maps = specs[-1].maps if specs else model.stem.filters
         stride = 2 if index > 0 else 1
         pool, unit_stride = {Downsample.stride: (1, stride), Downsample.max_pool: (stride, 1)}[model.downsample]
@@ -72,7 +75,9 @@ def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
             UnitSpec(
                 in_maps=in_maps if first else maps,
                 maps=maps,
-                bottleneck_maps=maps // reduction,
+                bottleneck_maps=bottleneck_maps,
+                cardinality=model.cardinality,
+                drop_rate=next(drop_rates),
                 stride=unit_stride if first else 1,
                 stride_on=model.lineage.stride_on if unit.stride_can_move else StrideOn.first,
                 first_of_network=first and index == 0,

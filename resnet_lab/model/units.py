@@ -8,7 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from resnet_lab.config.enums import AttentionPlace
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.model.attention import attention
+from resnet_lab.model.branch import branch_end
 from resnet_lab.model.layers import Layers, ResidualLayer
 from resnet_lab.model.shortcuts import build_shortcut
 from resnet_lab.model.spec import ConvSpec, UnitSpec
@@ -22,6 +25,12 @@ class ResidualUnit(nn.Module):
     def __init__(self, spec: UnitSpec, model: ModelConfig, layers: Layers) -> None:
         super().__init__()
         self.layers = nn.ModuleList(self.residual_layers(spec, layers))
+        self.layers[-1].dropout = nn.Dropout(model.unit_dropout) if model.unit_dropout else nn.Identity()
+        self.branch_end = branch_end(spec.drop_rate, model)
+        self.attention, self.attention_place = (
+            attention(spec.in_maps, spec.maps, model.attention),
+            model.attention.place,
+        )
         self.shortcut = build_shortcut(spec, model, layers)
         self.addition = layers.activation(layers.placement.after_addition, spec.maps)
         self.activated_shortcut = spec.activated_shortcut
@@ -33,11 +42,12 @@ class ResidualUnit(nn.Module):
         strides = spec.strides(self.convs)
         for index, conv in enumerate(self.convs):
             in_maps, maps = widths[index : index + 2]
+            groups = conv.groups * (spec.cardinality if conv.bottleneck and conv.kernel > 1 else 1)
             pre = () if index == 0 and spec.first_of_network else placement.pre
             post = placement.before_addition if index == last else placement.post
             yield ResidualLayer(
                 layers.activation(pre, in_maps),
-                layers.convolution(in_maps, maps, conv.kernel, strides[index], conv.groups, conv.dilation),
+                layers.convolution(in_maps, maps, conv.kernel, strides[index], groups, conv.dilation),
                 layers.activation(post, maps),
             )
 
@@ -46,11 +56,17 @@ class ResidualUnit(nn.Module):
         first: ResidualLayer
         first, *others = self.layers  # type: ignore[assignment]  # the list holds residual layers
         activated_BCHW = first.before(x_BCHW)
-        residual_BCHW = first.from_activated(activated_BCHW)
+        residual_BCHW = first.from_activated(self._attended(activated_BCHW, AttentionPlace.pre))
         for layer in others:
             residual_BCHW = layer(residual_BCHW)
-        sum_BCHW = self.shortcut(activated_BCHW if self.activated_shortcut else x_BCHW, residual_BCHW)
-        return self.addition(sum_BCHW)
+        residual_BCHW = self.branch_end(self._attended(residual_BCHW, AttentionPlace.standard))
+        split_BCHW = activated_BCHW if self.activated_shortcut else x_BCHW
+        sum_BCHW = self.shortcut(self._attended(split_BCHW, AttentionPlace.identity), residual_BCHW)
+        return self._attended(self.addition(sum_BCHW), AttentionPlace.post)
+
+    def _attended(self, maps_BCHW: Tensor, place: AttentionPlace) -> Tensor:
+        """Apply attention if it has this place."""
+        return self.attention(maps_BCHW) if self.attention and place is self.attention_place else maps_BCHW
 
 
 class Bottleneck(ResidualUnit):

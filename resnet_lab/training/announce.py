@@ -46,6 +46,11 @@ def notes(
     config: Config, runtime: Runtime, directory: RunDirectory, data: ImageData, checkpoint: Checkpoint
 ) -> Iterator[str]:
     """Yield what the user should know: the first weights, former precision and images, what is not stored."""
+    if narrow := config.model.narrow_attention:
+        yield (
+            f"attention: {' and '.join(map(str, narrow))} maps are fewer than model.attention.reduction "
+            f"{config.model.attention.reduction}: one hidden unit for them"
+        )
     if not checkpoint and (pretrained := Pretrained.of(config, data.source.classes)):
         yield pretrained.note
     facts = checkpoint["resnet_lab"] if checkpoint else {}

@@ -4,7 +4,7 @@ import math
 import os
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Schedule
+from resnet_lab.config.enums import Norm, Schedule
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
@@ -68,7 +68,7 @@ def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
     """Refuse a mini-batch of one image with one pixel in the last feature map: BatchNorm cannot normalise one value."""
     _, *size = config.data.image_shape
     alone = data.num_images % config.optim.batch_size == 1 or config.optim.batch_size == 1
-    if alone and config.model.batch_norm and max(size) <= math.prod(config.model.strides):
+    if alone and config.model.norm is Norm.batch and max(size) <= math.prod(config.model.strides):
         raise ConfigError(
             f"optim.batch_size={config.optim.batch_size} gives a mini-batch with a single image (of "
             f"{data.num_images}), and the last feature map has a single pixel: BatchNorm needs more than one value; "

@@ -23,13 +23,14 @@ pytestmark = pytest.mark.slow
 COMPANIONS = {
     "unit=basic": ("bottleneck=none",),
     "unit=conv": ("bottleneck=none", "shortcut=none"),
+    "norm=group": ("model.norm_groups=4",),
     "bottleneck=atienza": ("stacks=three",),
 }
 GROUPS = [group for group in ARCHITECTURE_GROUPS if group != "units"]  # which is only how many
 CHOICES = [
     (f"{group}={option}", *COMPANIONS.get(f"{group}={option}", ())) for group in GROUPS for option in options(group)
 ]
-CHOICES += [("model.batch_norm=false",), ("data.channels=1",), ("data.channels=2",), ("data.channels=4",)]
+CHOICES += [("norm=none",), ("data.channels=1",), ("data.channels=2",), ("data.channels=4",)]
 CHOICES += [("shortcut=none",), ("data.num_classes=2",)]
 
 

@@ -22,7 +22,7 @@ KINDS = [
     ("activation=relu_only_preactivation", "stem=double", "head=mlp"),
     ("stack_shortcut=on", "head=latent"),
     ("shortcut=exclusive_gating", "downsample=max_pool"),
-    ("shortcut=constant_scaling", "model.batch_norm=false"),
+    ("shortcut=constant_scaling", "norm=none"),
 ]
 
 

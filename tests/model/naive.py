@@ -18,33 +18,87 @@ SHORTCUTS = {
 }  # fmt: skip
 
 
+def normalised(model: dict[str, Any], w: Weights, x: Tensor, name: str, train: bool) -> Tensor:
+    """The norm of the name `name`."""
+    if model["norm"] == "none":
+        return x
+    eps = model["lineage"]["norm_eps"]
+    scale, shift = w[f"{name}.weight"][:, None, None], w[f"{name}.bias"][:, None, None]
+    if model["norm"] in ("group", "layer"):
+        groups = model["norm_groups"] if model["norm"] == "group" else 1
+        parts = x.reshape(len(x), groups, -1)
+        centred = parts - parts.mean(dim=2, keepdim=True)
+        parts = centred / torch.sqrt((centred**2).mean(dim=2, keepdim=True) + eps)
+        return parts.reshape(x.shape) * scale + shift
+    if train:
+        mean = x.mean(dim=(0, 2, 3), keepdim=True)
+        variance = ((x - mean) ** 2).mean(dim=(0, 2, 3), keepdim=True)
+    else:
+        mean = w[f"{name}.running_mean"][:, None, None]
+        variance = w[f"{name}.running_var"][:, None, None]
+    return (x - mean) / torch.sqrt(variance + eps) * scale + shift
+
+
+def bent(model: dict[str, Any], x: Tensor) -> Tensor:
+    """What stands wherever the papers have a ReLU."""
+    match model["nonlinearity"]:
+        case "leaky_relu":
+            return torch.where(x > 0, x, x / 100)
+        case "silu":
+            return x / (1 + torch.exp(-x))
+        case "gelu":
+            return x * (1 + torch.erf(x / 2**0.5)) / 2
+        case "none":
+            return x
+    return torch.where(x > 0, x, torch.zeros_like(x))
+
+
+def standardised(model: dict[str, Any], kernel: Tensor) -> Tensor:
+    """A kernel (out, in, k, k) as it is used."""
+    if not model["weight_standardisation"]:
+        return kernel
+    rows = kernel.flatten(1) - kernel.flatten(1).mean(dim=1, keepdim=True)
+    deviation = torch.sqrt((rows**2).sum(dim=1, keepdim=True) / (rows.shape[1] - 1))
+    return (rows / (deviation + 1e-5)).reshape(kernel.shape)
+
+
 def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor:
     """Logits of the network with the plain settings `model` and the weights `w`."""
     lineage = model["lineage"]
 
     def norm(x: Tensor, name: str) -> Tensor:
-        if not model["batch_norm"]:
-            return x
-        scale, shift = w[f"{name}.weight"][:, None, None], w[f"{name}.bias"][:, None, None]
-        if train:
-            mean = x.mean(dim=(0, 2, 3), keepdim=True)
-            variance = ((x - mean) ** 2).mean(dim=(0, 2, 3), keepdim=True)
-        else:
-            mean = w[f"{name}.running_mean"][:, None, None]
-            variance = w[f"{name}.running_var"][:, None, None]
-        return (x - mean) / torch.sqrt(variance + lineage["norm_eps"]) * scale + shift
+        return normalised(model, w, x, name, train)
 
     def relu(x: Tensor) -> Tensor:
-        if model["nonlinearity"] == "none":
+        return bent(model, x)
+
+    def attended(x: Tensor, name: str, place: str) -> Tensor:
+        if model["attention"]["kind"] == "none" or model["attention"]["place"] != place:
             return x
-        return torch.where(x > 0, x, torch.zeros_like(x))
+        hidden = x.mean(dim=(2, 3)) @ w[f"{name}.attention.squeeze.weight"].T
+        hidden = torch.clamp(hidden + w.get(f"{name}.attention.squeeze.bias", 0), min=0)
+        weights = hidden @ w[f"{name}.attention.excite.weight"].T + w.get(f"{name}.attention.excite.bias", 0)
+        return x / (1 + torch.exp(-weights))[:, :, None, None]
+
+    def ended(y: Tensor, name: str, position: float) -> Tensor:
+        """The end of a branch; `position` is 1 / L for the first of L units, and 1 for the last."""
+        y = attended(y, name, "standard")
+        if model["learned_scale"] is not None:
+            y = y * w[f"{name}.branch_end.scale.scale"]
+        depth = model["stochastic_depth"]
+        assert not (train and depth["rate"]), "random"
+        units = sum(model["units"] * (1 if len(model["units"]) > 1 else model["num_stacks"]))
+        growth = {"linear": position, "linear_from_zero": (position * units - 1) / max(1, units - 1), "constant": 1}
+        return y * (1 - depth["rate"] * growth[depth["over"]]) if depth["rescale"] == "test" else y
 
     def conv(x: Tensor, name: str, stride: int) -> Tensor:
-        kernel = w[f"{name}.weight"]
+        kernel = standardised(model, w[f"{name}.weight"])
         pad = kernel.shape[-1] // 2
-        has_bias = lineage["conv_bias"] or not model["batch_norm"]
+        has_bias = lineage["conv_bias"] or model["norm"] == "none"
         assert (f"{name}.bias" in w) == has_bias
-        return F.conv2d(x, kernel, w.get(f"{name}.bias"), stride=stride, padding=pad)
+        spatial = model["unit"] == "bottleneck" and name.endswith("layers.1.conv")
+        groups = model["cardinality"] if spatial else 1
+        return F.conv2d(x, kernel, w.get(f"{name}.bias"), stride=stride, padding=pad, groups=groups)
 
     def zero_pad(x: Tensor, maps: int, stride: int) -> Tensor:
         sampled = x[:, :, ::stride, ::stride]
@@ -57,11 +111,7 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         if how == "zero_pad":
             return zero_pad(x, maps, stride)
         if model["activation"] == "original":
-            return (
-                norm(conv(x, f"{name}.path.0", stride), f"{name}.path.1")
-                if model["batch_norm"]
-                else conv(x, f"{name}.path.0", stride)
-            )
+            return norm(conv(x, f"{name}.path.0", stride), f"{name}.path.1")
         return conv(x, f"{name}.path", stride)
 
     def join(x: Tensor, residual: Tensor, name: str, maps: int, stride: int) -> Tensor:
@@ -82,7 +132,8 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         through = (1 - gate) * skip(x, name, maps, stride, resize)
         return through + (gate * residual if kind == "exclusive_gating" else residual)
 
-    def unit(x: Tensor, name: str, maps: int, stride: int, begins: str) -> Tensor:
+    def unit(x: Tensor, name: str, maps: int, stride: int, begins: str, position: float) -> Tensor:
+        assert not (train and model["unit_dropout"]), "random"
         convs = {"bottleneck": 3, "basic": 2, "conv": 1}[model["unit"]]
         spatial = 1 if model["unit"] == "bottleneck" else 0
         strides = [1] * convs
@@ -97,8 +148,10 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
                     y = relu(norm(y, f"{layer[i]}.before.norm"))
                 if i == 0 and lineage["projection_input"] == "activated" and (begins or model["shortcut"] == "conv"):
                     split = y
+                y = attended(y, name, "pre") if i == 0 else y
                 y = conv(y, f"{layer[i]}.conv", strides[i])
-            return join(split, y, f"{name}.shortcut", maps, stride)
+            y = ended(y, name, position)
+            return attended(join(attended(split, name, "identity"), y, f"{name}.shortcut", maps, stride), name, "post")
         if placement == "relu_only_preactivation":
             y = x
             for i in range(convs):
@@ -106,19 +159,25 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
                     y = relu(y)
                 if i == 0 and lineage["projection_input"] == "activated" and (begins or model["shortcut"] == "conv"):
                     split = y
+                y = attended(y, name, "pre") if i == 0 else y
                 y = norm(conv(y, f"{layer[i]}.conv", strides[i]), f"{layer[i]}.after.norm")
-            return join(split, y, f"{name}.shortcut", maps, stride)
-        y = x
+            y = ended(y, name, position)
+            return attended(join(attended(split, name, "identity"), y, f"{name}.shortcut", maps, stride), name, "post")
+        y, x = attended(x, name, "pre"), attended(x, name, "identity")
         for i in range(convs - 1):
             y = relu(norm(conv(y, f"{layer[i]}.conv", strides[i]), f"{layer[i]}.after.norm"))
         last = convs - 1
         y = conv(y, f"{layer[last]}.conv", strides[last])
         if placement == "original":
-            return relu(join(x, norm(y, f"{layer[last]}.after.norm"), f"{name}.shortcut", maps, stride))
-        if placement == "bn_after_addition":
-            return relu(norm(join(x, y, f"{name}.shortcut", maps, stride), f"{name}.addition.norm"))
-        assert placement == "relu_before_addition"
-        return join(x, relu(norm(y, f"{layer[last]}.after.norm")), f"{name}.shortcut", maps, stride)
+            y = ended(norm(y, f"{layer[last]}.after.norm"), name, position)
+            y = relu(join(x, y, f"{name}.shortcut", maps, stride))
+        elif placement == "bn_after_addition":
+            y = relu(norm(join(x, ended(y, name, position), f"{name}.shortcut", maps, stride), f"{name}.addition.norm"))
+        else:
+            assert placement == "relu_before_addition"
+            y = ended(relu(norm(y, f"{layer[last]}.after.norm")), name, position)
+            y = join(x, y, f"{name}.shortcut", maps, stride)
+        return attended(y, name, "post")
 
     stem = model["stem"]
     x = relu(norm(conv(x, "stem.conv", stem["stride"]), "stem.activation.norm"))
@@ -134,10 +193,12 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         if s > 0 and model["downsample"] == "max_pool":
             x = F.max_pool2d(x, 2, ceil_mode=True)
             unit_stride = 1
+        all_units = model["units"] * (1 if len(model["units"]) > 1 else model["num_stacks"])
         num_units = model["units"][s] if len(model["units"]) > 1 else model["units"][0]
         for u in range(num_units):
             begins = "" if u > 0 else "stack" if s > 0 else "network"
-            x = unit(x, f"stacks.{s}.units.{u}", maps, unit_stride if u == 0 else 1, begins)
+            position = (sum(all_units[:s]) + u + 1) / sum(all_units)
+            x = unit(x, f"stacks.{s}.units.{u}", maps, unit_stride if u == 0 else 1, begins, position)
         if model["stack_shortcut"]:
             x = x + conv(entry, f"stacks.{s}.bridge", stride)
     if model["activation"] == "full_preactivation":

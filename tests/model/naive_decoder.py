@@ -6,6 +6,7 @@ repetition, bilinear interpolation by a matrix, transposed convolutions by scatt
 
 from typing import Any
 
+import naive
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -54,20 +55,16 @@ def decode(model: dict[str, Any], w: Weights, x: Tensor, sizes: list[Size], trai
     shortcut, how = own["shortcut"] or ("none" if is_plain else model["shortcut"]), own["upsample"]
 
     def norm(x: Tensor, name: str) -> Tensor:
-        if not model["batch_norm"]:
-            return x
-        scale, shift = w[f"{name}.weight"][:, None, None], w[f"{name}.bias"][:, None, None]
-        mean, variance = w[f"{name}.running_mean"][:, None, None], w[f"{name}.running_var"][:, None, None]
-        if train:
-            mean = x.mean(dim=(0, 2, 3), keepdim=True)
-            variance = ((x - mean) ** 2).mean(dim=(0, 2, 3), keepdim=True)
-        return (x - mean) / torch.sqrt(variance + lineage["norm_eps"]) * scale + shift
+        return naive.normalised(model, w, x, name, train)
 
     def relu(x: Tensor) -> Tensor:
-        return x if model["nonlinearity"] == "none" else torch.where(x > 0, x, torch.zeros_like(x))
+        return naive.bent(model, x)
 
     def plain(x: Tensor, name: str) -> Tensor:
-        return F.conv2d(x, w[f"{name}.weight"], w.get(f"{name}.bias"), padding=w[f"{name}.weight"].shape[-1] // 2)
+        kernel = w[f"{name}.weight"]
+        if not any(part in name for part in ("entry.conv", "exit.conv", "gate.conv")):
+            kernel = naive.standardised(model, kernel)
+        return F.conv2d(x, kernel, w.get(f"{name}.bias"), padding=kernel.shape[-1] // 2)
 
     def enlarge(x: Tensor, factor: int, size: Size) -> Tensor:
         if how == "bilinear":
@@ -84,8 +81,11 @@ def decode(model: dict[str, Any], w: Weights, x: Tensor, sizes: list[Size], trai
             place = next(index for index in (0, 1) if f"{name}.{index}.weight" in w)
             return plain(enlarge(x, factor, size), f"{name}.{place}")
         if how == "transposed":
-            bias = w.get(f"{name}.0.bias", torch.zeros(w[f"{name}.0.weight"].shape[1], dtype=x.dtype))
-            return scattered(x, w[f"{name}.0.weight"], factor)[:, :, : size[0], : size[1]] + bias[:, None, None]
+            kernel = w[f"{name}.0.weight"]
+            bias = w.get(f"{name}.0.bias", torch.zeros(kernel.shape[1], dtype=x.dtype))
+            if name != "decoder.exit.conv":
+                kernel = naive.standardised(model, kernel.transpose(0, 1)).transpose(0, 1)
+            return scattered(x, kernel, factor)[:, :, : size[0], : size[1]] + bias[:, None, None]
         maps = plain(x, f"{name}.0")
         out = torch.zeros(len(x), maps.shape[1] // factor**2, factor * x.shape[2], factor * x.shape[3], dtype=x.dtype)
         for i in range(factor):

@@ -47,7 +47,13 @@ CASES = [
         "model.decoder.unit=basic",
     ],
     [*FLAT, "model.decoder.unit=basic", "model.decoder.reduction=1", "model.decoder.shortcut=conv"],
-    [*FLAT, "model.head.hidden=[7,6]", "model.batch_norm=false"],
+    [*FLAT, "model.head.hidden=[7,6]", "norm=none"],
+    *([*FLAT, f"norm={norm}", "model.norm_groups=2", "activation=original"] for norm in options("norm")),
+    *([*FLAT, f"nonlinearity={f}"] for f in options("nonlinearity")),
+    *(
+        [*FLAT, "model.weight_standardisation=true", f"upsample={u}", "activation=original"]
+        for u in options("upsample")
+    ),
     [*FLAT, "model.nonlinearity=none", "model.lineage.stride_on=spatial", "model.projection_kernel=3"],
 ]
 
@@ -163,8 +169,12 @@ def test_what_mirrors_the_encoder_is_the_same_run_if_it_is_spelled_out():
     [
         ("model.decoder.units=[1,2]", r"the decoder: model\.decoder\.units must have one entry or one for each"),
         ("model.decoder.reduction=3", r"the decoder: model\.decoder\.filters 32 is not divisible by model\.decoder\."),
-        ("model.decoder.unit=conv", r"the decoder: unit=conv has no bottleneck"),
-        ("model.decoder.unit=triangle", r"model\.unit can be bottleneck, .*; got triangle"),
+        (
+            "model.decoder.unit=conv",
+            r"the decoder: model\.decoder\.unit=conv has no bottleneck: add model\.decoder\.reduction=1 \(",
+        ),
+        ("model.decoder.unit=triangle", r"^model\.decoder\.unit can be bottleneck, .*; got triangle"),
+        ("model.decoder.shortcut=foo", r"^model\.decoder\.shortcut can be projection, .*; got foo"),
         ("model.image_size=5", r"model\.image_size follow data\.channels"),
         ("upsample=cubic", "cubic"),
         ("data.corrupt.amount=-1", r"data\.corrupt\.amount must be at least 0"),

@@ -113,7 +113,6 @@ class Flat(nn.Module):
 
 
 UNKNOWN: list[tuple[nn.Module, str, str]] = [
-    (nn.GroupNorm(2, 8), "group_norm", "inner.0"),
     (nn.PReLU(), "prelu", "inner.0"),
     (Flat((8, 81), nn.Conv1d(8, 8, 1)), "conv1d", "inner.0.layer"),
     (Flat((8, 9, 3, 3), nn.Conv3d(8, 8, 1)), "conv3d", "inner.0.layer"),
@@ -136,11 +135,11 @@ def test_weights_in_an_unknown_operation_are_said(layer: nn.Module, kind: str, n
 
 
 def test_several_of_a_kind_are_one_line() -> None:
-    cost = complexity(Net(chain, *(nn.GroupNorm(2, 8) for _ in range(3)), nn.PReLU()), (3, 9, 9))
-    assert cost.uncounted == {"group_norm": ("inner.0", "inner.1", "inner.2"), "prelu": ("inner.3",)}
+    cost = complexity(Net(chain, *(nn.PReLU() for _ in range(3)), Flat((8, 81), nn.Conv1d(8, 8, 1))), (3, 9, 9))
+    assert cost.uncounted == {"prelu": ("inner.0", "inner.1", "inner.2"), "conv1d": ("inner.3.layer",)}
     assert [line.partition("leave out ")[2] for line in cost.warnings()] == [
-        "group_norm of inner.0 and 2 more",
-        "prelu of inner.3",
+        "prelu of inner.0 and 2 more",
+        "conv1d of inner.3.layer",
     ]
 
 
@@ -177,7 +176,7 @@ def test_groups_stride_and_dilation(groups: int, stride: int, dilation: int) -> 
     "changes",
     [
         ["units=n7"],
-        ["model.units=[1,2,4]", "unit=basic", "bottleneck=none", "model.batch_norm=false"],
+        ["model.units=[1,2,4]", "unit=basic", "bottleneck=none", "norm=none"],
         ["stacks=two", "units=n4", "shortcut=exclusive_gating", "stack_shortcut=on", "head=mlp"],
         ["model.units=[3,1,3]", "activation=original", "downsample=max_pool", "shortcut=conv"],
     ],

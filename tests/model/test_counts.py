@@ -49,18 +49,20 @@ def count_by_hand(config: Config) -> dict[str, int]:
     model = config.model
     channels, height, width = config.data.image_shape
     totals = {"params": 0, "macs": 0, "activations": 0}
-    norm = 2 if model.batch_norm else 0
-    bias = model.lineage.conv_bias or not model.batch_norm
+    norm = 0 if model.norm.name == "none" else 2
+    bias = model.lineage.conv_bias or not norm
     placement = model.activation.name
     shortcut = model.shortcut
 
-    def conv(maps_in: int, maps: int, kernel: int, size: tuple[int, int], has_bias: bool = bias) -> None:
-        totals["params"] += maps_in * maps * kernel**2 + (maps if has_bias else 0)
-        totals["macs"] += maps_in * maps * kernel**2 * size[0] * size[1]
+    def conv(
+        maps_in: int, maps: int, kernel: int, size: tuple[int, int], has_bias: bool = bias, groups: int = 1
+    ) -> None:
+        totals["params"] += maps_in // groups * maps * kernel**2 + (maps if has_bias else 0)
+        totals["macs"] += maps_in // groups * maps * kernel**2 * size[0] * size[1]
         totals["activations"] += maps * size[0] * size[1]
 
-    def linear(n: int, m: int) -> None:
-        totals["params"] += n * m + m
+    def linear(n: int, m: int, has_bias: bool = True) -> None:
+        totals["params"] += n * m + (m if has_bias else 0)
         totals["macs"] += n * m
         totals["activations"] += m
 
@@ -82,7 +84,8 @@ def count_by_hand(config: Config) -> dict[str, int]:
     kernels = {"bottleneck": [1, 3, 1], "basic": [3, 3], "conv": [3]}[model.unit]
     for stack in range(model.num_stacks):
         filters = model.filters[stack] if len(model.filters) > 1 else model.filters[0] * 2**stack
-        inner = filters // model.reduction[stack % len(model.reduction)]
+        width = filters // model.reduction[stack % len(model.reduction)]
+        inner = model.cardinality * (width * model.base_width // 64)
         if model.stack_shortcut:
             conv(maps, filters, 1, reduced(size, 1 if stack == 0 else 2))
         for unit in range(model.units[stack % len(model.units)]):
@@ -98,7 +101,8 @@ def count_by_hand(config: Config) -> dict[str, int]:
                 after = filters if last else inner
                 if placement == "full_preactivation" and not (first and stack == unit == 0):
                     totals["params"] += norm * before
-                conv(before, after, kernel, size if index < strided else out)
+                groups = model.cardinality if kernels == [1, 3, 1] and index == 1 else 1
+                conv(before, after, kernel, size if index < strided else out, groups=groups)
                 if placement in ("relu_only_preactivation", "relu_before_addition", "original"):
                     totals["params"] += norm * after
                 if placement == "bn_after_addition" and not last:
@@ -112,6 +116,12 @@ def count_by_hand(config: Config) -> dict[str, int]:
                 totals["params"] += norm * filters if placement == "original" else 0
             if "gating" in shortcut:
                 conv(maps, filters, 1, out, has_bias=True)
+            if model.attention.kind.name == "se":
+                own = maps if model.attention.place.name in ("pre", "identity") else filters
+                hidden = max(1, own // model.attention.reduction)
+                linear(own, hidden, model.attention.bias)
+                linear(hidden, own, model.attention.bias)
+            totals["params"] += 1 if model.learned_scale is not None else 0
             size, maps = out, filters
             depth += len(kernels)
     totals["params"] += norm * maps if placement == "full_preactivation" else 0

@@ -92,6 +92,7 @@ OTHERS = {
     "trainer.steps_per_call": 2,
     "trainer.max_batches": 2,
     "model.head.latent_dim": 2,
+    "model.learned_scale": 1.0,
     "model.decoder.units": [1, 2, 1],
     "model.decoder.filters": [8, 8, 8],
     "model.decoder.reduction": [2, 2, 2],
@@ -108,6 +109,9 @@ KINDS = {"floor": "cosine", **dict.fromkeys(("rise", "start", "end"), "one_cycle
 DECODES = ["task=reconstruction", "head=latent_flat"]
 DECODER = ("kind", "units", "filters", "reduction", "unit", "activation", "shortcut", "upsample")
 READERS = {  # what makes something read a setting that nothing reads by default
+    "model.norm_groups": ["norm=group"],
+    **{f"model.attention.{name}": ["attention=se"] for name in ("reduction", "place", "bias")},
+    **{f"model.stochastic_depth.{name}": ["model.stochastic_depth.rate=0.5"] for name in ("over", "per", "rescale")},
     "model.resize": ["shortcut=dropout"],
     "model.shortcut_scale": ["shortcut=constant_scaling"],
     "model.residual_scale": ["shortcut=constant_scaling"],

@@ -79,7 +79,7 @@ def test_the_default_however_it_is_typed(overrides: list[str]):
         (["model.gate_bias=0"], []),
         (["shortcut=dropout", "model.gate_bias=0"], ["shortcut=dropout"]),
         (["optim.weight_decay=0", "optim.decay_all=false"], ["optim.weight_decay=0"]),
-        (["model.batch_norm=false", "model.lineage.norm_eps=1e-3"], ["model.batch_norm=false"]),
+        (["norm=none", "model.lineage.norm_eps=1e-3"], ["norm=none"]),
         (["activation=original", "model.lineage.projection_input=raw"], ["activation=original"]),
         (["unit=basic", "bottleneck=none", "model.lineage.stride_on=spatial"], ["unit=basic", "bottleneck=none"]),
         (["data.validation=0", "data.split_seed=4"], ["data.validation=0"]),

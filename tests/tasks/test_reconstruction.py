@@ -273,6 +273,17 @@ class TestRuns:
         lab.run(*back)
         assert encoder(lab, *back) == encoder(lab, *same)
 
+    @pytest.mark.slow
+    def test_a_layer_that_gives_pixels_is_not_taken_for_logits(self, tmp_path: Path):
+        lab, own = Lab(tmp_path), ("task=reconstruction", *SMALL, "trainer.max_epochs=1")
+        lab.run(*own, "reconstruction.loss=bce")
+        start = f"pretrained.run={lab.directory(*own, 'reconstruction.loss=bce').path}"
+        taken = [
+            lab.run(*own, f"reconstruction.loss={loss}", start, "seed=1")["pretrained"]["new"]
+            for loss in ("bce", "mse")
+        ]
+        assert taken == [[], ["decoder.exit.conv"]]
+
 
 def encoder(lab: Lab, *changes: str) -> dict[str, Any]:
     """The trained numbers of an encoder, without statistics, which a run changes even with a rate of 0."""
@@ -284,7 +295,7 @@ def encoder(lab: Lab, *changes: str) -> dict[str, Any]:
 def linear_autoencoder() -> ImageData:
     config = load(
         "data=digits", "stacks=one", "units=n1", "filters=w4", "unit=basic", "bottleneck=none", "model.stem.filters=4",
-        "model.nonlinearity=none", "model.batch_norm=false", "task=reconstruction", "head=latent_flat",
+        "model.nonlinearity=none", "norm=none", "task=reconstruction", "head=latent_flat",
         "model.head.latent_dim=3", "augment=none", "data.validation=0",
     )  # fmt: skip
     return ImageData(config)

@@ -30,7 +30,7 @@ CHANGES = (
     "trainer.eval_batch_size=9",
 )
 SHAPES = [(10, True), (8, True), (9, False), (7, False)]  # in training, and in validation
-DROPOUT = (*CHANGES, "shortcut=dropout")
+DROPOUT = (*CHANGES, "shortcut=dropout", "model.unit_dropout=0.25", "model.stochastic_depth.rate=0.5")
 
 # Every shortcut, with whatever else changes a step. The lengths differ, so that most pairs occur.
 SELECTION = zip(
@@ -40,6 +40,7 @@ SELECTION = zip(
     cycle([f"trainer.precision={precision}" for precision in ("32", "bf16", "bf16", "32", "bf16")]),
     cycle([f"optim.clip_norm={norm}" for norm in (0.5, 0)]),
     cycle(["optim.label_smoothing=0", "optim.label_smoothing=0.125", "optim.class_weights=balanced"]),
+    cycle(["attention=se", "norm=group model.norm_groups=4", "nonlinearity=silu", "model.weight_standardisation=true"]),
     cycle([f"trainer.steps_per_call={steps}" for steps in (1, 3, 100, 2, 1, 7, 4)]),
     strict=False,
 )

@@ -9,7 +9,7 @@ from support.composing import config as load_config
 from support.lab import TINY, Lab, same_weights
 from torch import Tensor, nn
 
-from resnet_lab.config.enums import Activation
+from resnet_lab.config.enums import Activation, AttentionPlace
 from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import task_of
@@ -35,6 +35,12 @@ VARIANTS = [
     "unit=conv bottleneck=none shortcut=none",
     "shortcut=dropout resize=zero_pad",
     "stack_shortcut=on",
+    *(f"attention=se model.attention.place={place}" for place in AttentionPlace.__members__),
+    "norm=group model.norm_groups=4",
+    "model.weight_standardisation=true",
+    "cardinality=c2_64",
+    "nonlinearity=gelu",
+    "model.stochastic_depth.rate=0.5 model.learned_scale=0.5 model.unit_dropout=0.5",
     "downsample=max_pool",
     "stem=double",
     "stem=imagenet",

@@ -22,8 +22,9 @@ from support.covering import Row, covering
 from support.lab import Lab
 from torch import nn
 
+from resnet_lab.config.branch import AttentionConfig, StochasticDepthConfig
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Activation, Downsample, ProjectionInput, Resize, StrideOn
+from resnet_lab.config.enums import Activation, Attention, AttentionPlace, Downsample, ProjectionInput, Resize, StrideOn
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
 from resnet_lab.config.registry import SHORTCUTS, UNITS, Registry
@@ -52,7 +53,13 @@ AXES: dict[str, list[Any]] = {
     "unit": own(UNITS),
     "shortcut": own(SHORTCUTS),
     "activation": [*Activation],
-    "batch_norm": [True, False],
+    "norm": ["batch", "group", "layer", "none"],
+    "nonlinearity": ["relu", "leaky_relu", "silu", "gelu"],
+    "weight_standardisation": [False, True],
+    "attention": [AttentionConfig(), *(AttentionConfig(kind=Attention.se, place=place) for place in AttentionPlace)],
+    "cardinality": [1, 2],
+    "learned_scale": [None, 0.5],
+    "stochastic_depth": [StochasticDepthConfig(), StochasticDepthConfig(rate=0.5)],
     "resize": [*Resize],
     "downsample": [*Downsample],
     "stack_shortcut": [False, True],
