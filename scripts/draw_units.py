@@ -170,8 +170,13 @@ def main() -> None:
             Diagram("stem=cifar", [("conv", "3×3 conv"), *group], None),
             Diagram("stem=double", [("conv", "3×3 conv"), *group, ("conv", "3×3 conv, /2"), *group], None),
             Diagram("stem=imagenet", [("conv", "7×7 conv, /2"), *group, pooling], None),
+            Diagram(
+                "stem=deep",
+                [("conv", "3×3 conv, /2"), *group, ("conv", "3×3 conv"), *group, ("conv", "3×3 conv"), *group, pooling],
+                None,
+            ),
         ],
-        3,
+        4,
     )
     last = boxes(PLACEMENTS[v2].head)
     pooled: list[Box] = [*last, ("other", "global average")]

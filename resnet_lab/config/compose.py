@@ -36,9 +36,9 @@ from resnet_lab.config.values import refuse_wrong_values
 
 Composed = TypeVar("Composed")
 
-# What the depth in the names of a family counts besides the longest path: three projections, without the classifier
-# (arXiv:1605.07146: 6n + 4).
-ALSO_COUNTED = {"wrn": 2}
+# Layers that the depth in the names of a family counts besides those on the longest path: three projections, but not
+# the classifier (arXiv:1605.07146: 6n + 4); one layer for three of the stem (arXiv:1812.01187).
+ALSO_COUNTED = {"wrn": 2, "resnetd": -2}
 
 _config_dirs: list[str] = []  # the user's --config-dir folders, also searched by base_of
 

@@ -25,7 +25,8 @@ CONFIG_DIR = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf")
 # Groups for the architecture; their options set values of `model`.
 ARCHITECTURE_GROUPS = (
     "stacks", "units", "filters", "bottleneck", "unit", "activation", "norm", "nonlinearity", "shortcut", "resize",
-    "stack_shortcut", "attention", "cardinality", "downsample", "stem", "head", "decoder", "upsample", "lineage",
+    "shortcut_pool", "stack_shortcut", "attention", "cardinality", "stochastic_depth", "downsample", "stem", "head",
+    "decoder", "upsample", "lineage",
 )  # fmt: skip
 GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "augment", "diagnostics", "recipe", "experiment", "sweep")
 
@@ -42,6 +43,8 @@ CHOICES: dict[str, Iterable[str]] = {
     "downsample": Downsample.__members__,
     "diagnostics": Diagnostics.__members__,
 }
+
+SWITCHES = ("stack_shortcut", "shortcut_pool")  # groups named after a setting that is on or off
 
 # Groups named after another setting of a section of `model`: section, setting and its values.
 OF_SECTION: dict[str, tuple[str, str, type[Enum]]] = {
@@ -63,8 +66,8 @@ def registered(group: str) -> dict[str, dict[str, Any]]:
     """Return named options without a file, and the settings of each."""
     if group == "data":
         return {name: data for name in DATASETS if (data := _dataset(name))}
-    if group == "stack_shortcut":
-        return {"off": {"stack_shortcut": False}, "on": {"stack_shortcut": True}}
+    if group in SWITCHES:
+        return {"off": {group: False}, "on": {group: True}}
     if group in OF_SECTION:
         section, setting, kinds = OF_SECTION[group]
         return {name: {section: {setting: name}} for name in kinds.__members__}

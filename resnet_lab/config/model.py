@@ -67,6 +67,8 @@ class ModelConfig:
     projection_kernel: int = setting(1, used=lambda model: model.projects)  # of the convolutions on shortcuts
     shortcut_scale: float = setting(0.5, used=_read_by_shortcut("shortcut_scale"))
     residual_scale: float = setting(0.5, used=_read_by_shortcut("residual_scale"))
+    # Average the positions that a shortcut's stride skips, before the projection or the zero maps (ResNet-D).
+    shortcut_pool: bool = setting(False, used=lambda model: model.strides_on_shortcuts)
     gate_bias: float = setting(-6.0, used=_read_by_shortcut("gate_bias"))  # initial bias of the gates
     shortcut_dropout: float = setting(0.5, used=_read_by_shortcut("shortcut_dropout"))  # dropout probability
     unit_dropout: float = 0.0  # probability of dropout before the last convolution of every unit
@@ -138,6 +140,11 @@ class ModelConfig:
         return shortcut.crosses and not pads
 
     @property
+    def strides_on_shortcuts(self) -> bool:
+        """Whether a shortcut reduces the map size."""
+        return SHORTCUTS.info(self.shortcut).crosses and self.num_stacks > 1 and self.downsample is Downsample.stride
+
+    @property
     def needs_size(self) -> bool:
         """Whether weights depend on the size of the images."""
         return self.head.layer is LatentLayer.flat or self.decodes
@@ -172,6 +179,7 @@ class ModelConfig:
             "shortcut": "none" if plain else self.shortcut,
         }
         values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values["shortcut_pool"] = False  # shortcuts enlarge maps here
         if plain:
             standard = {"attention": AttentionConfig(), "stochastic_depth": StochasticDepthConfig()}
             values |= standard | {"unit_dropout": 0.0, "learned_scale": None, "cardinality": 1, "base_width": 64}

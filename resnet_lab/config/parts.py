@@ -31,10 +31,15 @@ class StemConfig:
     stride: int = 1
     filters: int = 16
     double: bool = False  # add a 3x3 convolution with stride 2, BatchNorm, ReLU
+    deep: bool = False  # three convolutions for the first: kernel and stride, 3x3, both with half the filters; 3x3
     pool: bool = False  # add 3x3 max-pooling with stride 2, as for ImageNet
 
     def __post_init__(self) -> None:
         require_within(self, "model.stem", kernel=(1, 255), stride=(1, 64), filters=(1, 65536))
+        require(
+            not self.deep or self.filters % 2 == 0,
+            f"model.stem.deep halves the filters: model.stem.filters must be even, got {self.filters}",
+        )
         require(self.kernel % 2 == 1, f"model.stem.kernel must be odd, for symmetric padding, got {self.kernel}")
 
     @property

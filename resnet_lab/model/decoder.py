@@ -106,7 +106,7 @@ class EnlargingLayers(Layers):
     def gate(self, in_maps: int, maps: int, stride: int, bias: float) -> Gate:
         return Gate(nn.Conv2d(in_maps, maps, kernel_size=1), bias, self.enlarge(stride))
 
-    def resample(self, in_maps: int, maps: int, stride: int) -> nn.Module:
+    def resample(self, in_maps: int, maps: int, stride: int, pools: bool = False) -> nn.Module:
         return Resample(maps - in_maps, self.enlarge(stride))
 
 
@@ -141,6 +141,12 @@ class Exit(nn.Sequential):
             self.second_conv = layers[1].convolution(maps, stem.filters, kernel=3, stride=2)
             self.second_activation = layers[1].activation(("norm", "relu"), stem.filters)
             maps = stem.filters
+        if stem.deep:
+            half = stem.filters // 2
+            for name, in_maps in (("last", maps), ("inner", half)):
+                self.add_module(f"{name}_conv", layers[1].convolution(in_maps, half, kernel=3))
+                self.add_module(f"{name}_activation", layers[1].activation(("norm", "relu"), half))
+            maps = half
         self.conv = layers[0].convolution(maps, model.in_channels, stem.kernel, stem.stride, bias=True)
 
     def initialise(self) -> None:

@@ -117,9 +117,9 @@ class Layers:
         """Build a gate from `in_maps` to `maps` maps, whose biases begin at `bias`."""
         return Gate(convolution(in_maps, maps, 1, stride, 1, 1, bias=True), bias)
 
-    def resample(self, in_maps: int, maps: int, stride: int) -> nn.Module:
-        """Build a change of shape without weights."""
-        return ZeroPad(in_maps, maps, stride)
+    def resample(self, in_maps: int, maps: int, stride: int, pools: bool = False) -> nn.Module:
+        """Build a change of shape without weights; with `pools`, positions are averaged instead of skipped."""
+        return ZeroPad(in_maps, maps, stride, pools)
 
     def initialise(self, net: nn.Module) -> None:
         """Set weights as `lineage.init` says and biases to 0; then gates set their own biases."""
@@ -156,15 +156,15 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class ZeroPad(nn.Module):
-    """Subsample by the stride, and append zero maps up to the new width, or drop the last maps."""
+    """Subsample or average by the stride, and append zero maps up to the new width, or drop the last maps."""
 
-    def __init__(self, in_maps: int, maps: int, stride: int) -> None:
+    def __init__(self, in_maps: int, maps: int, stride: int, pools: bool = False) -> None:
         super().__init__()
-        self.stride = stride
+        self.stride, self.window = stride, stride if pools else 1
         self.new_maps = maps - in_maps
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        sampled_BCHW = F.avg_pool2d(x_BCHW, kernel_size=1, stride=self.stride)
+        sampled_BCHW = F.avg_pool2d(x_BCHW, self.window, self.stride, ceil_mode=True, count_include_pad=False)
         return F.pad(sampled_BCHW, (0, 0, 0, 0, 0, self.new_maps))
 
 

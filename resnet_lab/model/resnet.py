@@ -17,12 +17,21 @@ from resnet_lab.model.spec import StackSpec, stack_specs
 
 
 class Stem(nn.Sequential):
-    """Convolution, BatchNorm and ReLU; optionally a second such group and max-pooling, each halving the resolution."""
+    """Convolution, BatchNorm and ReLU, or three such groups (`deep`); optionally another one and max-pooling.
+
+    The two last halve the resolution.
+    """
 
     def __init__(self, stem: StemConfig, in_channels: int, layers: Layers) -> None:
         super().__init__()
-        self.conv = layers.convolution(in_channels, stem.filters, stem.kernel, stem.stride)
-        self.activation = layers.activation(("norm", "relu"), stem.filters)
+        maps = stem.filters // 2 if stem.deep else stem.filters
+        self.conv = layers.convolution(in_channels, maps, stem.kernel, stem.stride)
+        self.activation = layers.activation(("norm", "relu"), maps)
+        if stem.deep:
+            self.inner_conv = layers.convolution(maps, maps, kernel=3)
+            self.inner_activation = layers.activation(("norm", "relu"), maps)
+            self.last_conv = layers.convolution(maps, stem.filters, kernel=3)
+            self.last_activation = layers.activation(("norm", "relu"), stem.filters)
         if stem.double:
             self.second_conv = layers.convolution(stem.filters, stem.filters, kernel=3, stride=2)
             self.second_activation = layers.activation(("norm", "relu"), stem.filters)

@@ -24,6 +24,7 @@ class ShortcutSpec:
     maps: int
     stride: int
     kernel: int  # of a projection
+    pools: bool  # whether a stride averages positions instead of skipping them
     settings: dict[str, Any]  # of `model`: only those that `ShortcutInfo.reads` names
     layers: Layers
 
@@ -34,9 +35,11 @@ class ShortcutSpec:
 
     def projection(self) -> nn.Module:
         """Build a convolution, 1x1 by default; in ResNet V1 (`activation=original`), BatchNorm follows."""
-        conv = self.layers.convolution(self.in_maps, self.maps, self.kernel, self.stride)
-        order = self.layers.placement.projection
-        return nn.Sequential(conv, *self.layers.activation(order, self.maps)) if order else conv
+        pools = self.pools and self.stride > 1
+        conv = self.layers.convolution(self.in_maps, self.maps, self.kernel, 1 if pools else self.stride)
+        after = self.layers.activation(self.layers.placement.projection, self.maps)
+        before = [nn.AvgPool2d(self.stride, ceil_mode=True, count_include_pad=False)] if pools else []
+        return nn.Sequential(*before, conv, *after) if before or self.layers.placement.projection else conv
 
     def identity(self, resize: Resize) -> nn.Module:
         """Build the identity if the shape stays the same, otherwise the path that `resize` selects."""
@@ -46,7 +49,7 @@ class ShortcutSpec:
             case Resize.projection:
                 return self.projection()
             case Resize.zero_pad:
-                return self.layers.resample(self.in_maps, self.maps, self.stride)
+                return self.layers.resample(self.in_maps, self.maps, self.stride, self.pools)
             case _:
                 assert_never(resize)
 
@@ -58,7 +61,9 @@ class ShortcutSpec:
 def build_shortcut(spec: UnitSpec, model: ModelConfig, layers: Layers) -> nn.Module:
     """Build the shortcut of a unit that `model.shortcut` selects."""
     settings = {name: getattr(model, name) for name in SHORTCUTS.info(model.shortcut).reads}
-    span = ShortcutSpec(spec.in_maps, spec.maps, spec.stride, model.projection_kernel, settings, layers)
+    span = ShortcutSpec(
+        spec.in_maps, spec.maps, spec.stride, model.projection_kernel, model.shortcut_pool, settings, layers
+    )
     return SHORTCUTS.load(model.shortcut)(span)
 
 

@@ -100,8 +100,17 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         groups = model["cardinality"] if spatial else 1
         return F.conv2d(x, kernel, w.get(f"{name}.bias"), stride=stride, padding=pad, groups=groups)
 
+    def averaged(x: Tensor, stride: int) -> Tensor:
+        """The means of squares of positions, which are smaller at the ends of odd maps."""
+        ones = F.pad(torch.ones_like(x), (0, -x.shape[3] % stride, 0, -x.shape[2] % stride))
+        x = F.pad(x, (0, -x.shape[3] % stride, 0, -x.shape[2] % stride))
+        sums, counts = (
+            sum(y[:, :, i::stride, j::stride] for i in range(stride) for j in range(stride)) for y in (x, ones)
+        )
+        return sums / counts
+
     def zero_pad(x: Tensor, maps: int, stride: int) -> Tensor:
-        sampled = x[:, :, ::stride, ::stride]
+        sampled = averaged(x, stride) if model["shortcut_pool"] else x[:, :, ::stride, ::stride]
         zeros = torch.zeros(len(x), maps - x.shape[1], *sampled.shape[2:], dtype=x.dtype)
         return torch.cat([sampled, zeros], dim=1)
 
@@ -110,9 +119,12 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
             return x
         if how == "zero_pad":
             return zero_pad(x, maps, stride)
+        first = 0
+        if model["shortcut_pool"] and stride > 1:
+            x, stride, first = averaged(x, stride), 1, 1
         if model["activation"] == "original":
-            return norm(conv(x, f"{name}.path.0", stride), f"{name}.path.1")
-        return conv(x, f"{name}.path", stride)
+            return norm(conv(x, f"{name}.path.{first}", stride), f"{name}.path.{first + 1}")
+        return conv(x, f"{name}.path.1" if first else f"{name}.path", stride)
 
     def join(x: Tensor, residual: Tensor, name: str, maps: int, stride: int) -> Tensor:
         kind, resize = model["shortcut"], model["resize"]
@@ -181,6 +193,9 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
 
     stem = model["stem"]
     x = relu(norm(conv(x, "stem.conv", stem["stride"]), "stem.activation.norm"))
+    if stem["deep"]:
+        x = relu(norm(conv(x, "stem.inner_conv", 1), "stem.inner_activation.norm"))
+        x = relu(norm(conv(x, "stem.last_conv", 1), "stem.last_activation.norm"))
     if stem["double"]:
         x = relu(norm(conv(x, "stem.second_conv", 2), "stem.second_activation.norm"))
     if stem["pool"]:

@@ -170,4 +170,7 @@ def decode(model: dict[str, Any], w: Weights, x: Tensor, sizes: list[Size], trai
     if stem["double"]:
         x = conv(x, "decoder.exit.second_conv", 2, sizes[1])
         x = relu(norm(x, "decoder.exit.second_activation.norm"))
+    for name in ("last", "inner") if stem["deep"] else ():
+        x = conv(x, f"decoder.exit.{name}_conv", 1, sizes[0])
+        x = relu(norm(x, f"decoder.exit.{name}_activation.norm"))
     return conv(x, "decoder.exit.conv", stem["stride"], sizes[0])

@@ -15,7 +15,12 @@ pytestmark = pytest.mark.slow
 IMAGENET = ["data=fake", "data.image_size=224", "data.num_classes=1000", "stem=imagenet", "stacks=four"]
 BASIC = ["unit=basic", "bottleneck=none"]
 
+D = ["stem=deep", "shortcut_pool=on", "lineage=torch"]
 PUBLISHED = [  # overrides, depth, params
+    # ResNet-D: timm's resnet50d (V1), resnetv2_50d and resnetv2_18d.
+    ([*IMAGENET, *D, "units=r34", "filters=w256", "activation=original"], 52, 25_576_264),
+    ([*IMAGENET, *D, "units=r34", "filters=w256"], 52, 25_568_584),
+    ([*IMAGENET, *D, *BASIC, "units=r18"], 20, 11_706_952),
     (["+experiment=cifar10_56"], 56, 590_426),
     (["+experiment=cifar10_164"], 164, 1_703_258),
     (["+experiment=cifar10_basic_20"], 20, 269_722),
@@ -71,9 +76,11 @@ def count_by_hand(config: Config) -> dict[str, int]:
 
     size = reduced((height, width), model.stem.stride)
     maps = model.stem.filters
-    conv(channels, maps, model.stem.kernel, size)
-    totals["params"] += norm * maps
-    depth = 1
+    depth = 3 if model.stem.deep else 1
+    widths = [channels, maps // 2, maps // 2, maps] if model.stem.deep else [channels, maps]
+    for index in range(depth):
+        conv(widths[index], widths[index + 1], 3 if index else model.stem.kernel, size)
+        totals["params"] += norm * widths[index + 1]
     if model.stem.double:
         size = reduced(size, 2)
         conv(maps, maps, 3, size)

@@ -26,6 +26,7 @@ RANDOM = {
     "model.unit_dropout=0.3": "model.unit_dropout",
 }
 
+ACTIVATIONS = ("full_preactivation", "original")
 CASES = [
     *([f"activation={a}", *kind] for a in options("activation") for kind in ([], BASIC)),
     *([f"lineage={lineage}", f"activation={a}"] for lineage in options("lineage") for a in options("activation")),
@@ -55,7 +56,7 @@ CASES = [
     ["model.weight_standardisation=true", "shortcut=exclusive_gating", "stack_shortcut=on", "stem=double"],
     ["model.nonlinearity=none", "norm=none", "activation=original"],
     *(
-        ["attention=se", f"model.attention.place={place.name}", "model.attention.reduction=4", more]
+        ["attention=se", f"model.attention.place={place.name}", "model.attention.reduction=4", *more]
         for place in AttentionPlace
         for more in (
             ["lineage=atienza"],
@@ -81,6 +82,13 @@ CASES = [
         for over in DropOver
         for r in DropRescale
     ),
+    *(
+        ["shortcut_pool=on", f"shortcut={s}", f"activation={a}"]
+        for s in ("projection", "zero_pad")
+        for a in ACTIVATIONS
+    ),
+    *(["shortcut_pool=on", f"shortcut={s}", "resize=zero_pad"] for s in ("conv", "exclusive_gating", "dropout")),
+    ["stem=deep", "data.image_size=64", "stacks=four", "shortcut_pool=on", "lineage=torch"],
     ["model.unit_dropout=0.3", "activation=original"],
     ["stacks=five", "data.image_size=32", "model.units=[1,2,1,1,2]", "bottleneck=eighth"],
     ["shortcut=conv", "activation=relu_only_preactivation"],

@@ -161,20 +161,20 @@ def test_a_shortcut_says_what_it_takes(takes_activated: bool, projection_input: 
 
 
 def test_a_shortcut_with_layers_that_are_not_counted_is_told() -> None:
-    @SHORTCUTS.register("mine", ShortcutInfo(help="GroupNorm(x) + F"))
+    @SHORTCUTS.register("mine", ShortcutInfo(help="PReLU(x) + F"))
     class Mine(nn.Module):
         def __init__(self, spec: ShortcutSpec) -> None:
             super().__init__()
-            self.path, self.norm = spec.projection(), nn.GroupNorm(2, spec.maps)
+            self.path, self.bend = spec.projection(), nn.PReLU()
 
         def forward(self, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:
-            return self.norm(self.path(x_BCHW)) + residual_BCHW
+            return self.bend(self.path(x_BCHW)) + residual_BCHW
 
     config = load_config(*SMALL, "shortcut=mine")
     cost = measure(config)
     shown = Console(width=110, file=StringIO())
     shown.print(tree(config, cost))
-    told = "leave out group_norm of stacks.0.units.0.shortcut.norm and 5 more"
+    told = "leave out prelu of stacks.0.units.0.shortcut.bend and 5 more"
     assert told in " ".join(shown.file.getvalue().split())
     assert cost.params == sum(p.numel() for p in ResNetV2(config.model).parameters())
 

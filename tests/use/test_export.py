@@ -60,12 +60,16 @@ AXES: dict[str, list[Any]] = {
     "cardinality": [1, 2],
     "learned_scale": [None, 0.5],
     "stochastic_depth": [StochasticDepthConfig(), StochasticDepthConfig(rate=0.5)],
+    "shortcut_pool": [False, True],
     "resize": [*Resize],
     "downsample": [*Downsample],
     "stack_shortcut": [False, True],
     "reduction": [[1], [4]],
     "num_stacks": [1, 2, 3],
-    "stem": [StemConfig(filters=4, **changes) for changes in ({}, {"double": True}, {"pool": True}, {"stride": 2})],
+    "stem": [
+        StemConfig(filters=4, **changes)
+        for changes in ({}, {"double": True}, {"pool": True}, {"stride": 2}, {"deep": True})
+    ],
     "head": [HeadConfig(), HeadConfig(hidden=[8]), HeadConfig(latent_dim=4)],
     "lineage": [
         LineageConfig(),
