@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 Row = dict[str, int]  # axis → index of its option
 Pair = tuple[tuple[str, int], tuple[str, int]]
+ATTEMPTS = 1000  # rows for a pair before it counts as impossible
 CANDIDATES = 60  # for each row, of which the one with the most new pairs is taken
 
 
@@ -21,6 +22,9 @@ def covering(axes: Mapping[str, Sequence[Any]], is_valid: Callable[[Row], bool])
         needed = min(missing)
         candidates = [_row(dict(needed), options, missing, rng, greedy) for greedy in (True, False) * CANDIDATES]
         valid = [row for row in candidates if is_valid(row)]
+        if not valid:  # most rows with this pair are refused
+            others = (_row(dict(needed), options, missing, rng, greedy=False) for _ in range(ATTEMPTS))
+            valid = [*islice(filter(is_valid, others), 1)]
         if valid:
             rows.append(max(valid, key=lambda row: len(missing & pairs(row))))
             missing -= pairs(rows[-1])
