@@ -44,7 +44,8 @@ def layers(activation: Activation, unit: str) -> list[Box]:
     result: list[Box] = []
     for index, conv in enumerate(convs):
         post = placement.before_addition if index == len(convs) - 1 else placement.post
-        result += [*boxes(placement.pre), ("conv", f"{conv.kernel}×{conv.kernel} conv"), *boxes(post)]
+        pre = placement.pre if index > 0 or placement.first is None else placement.first
+        result += [*boxes(pre), ("conv", f"{conv.kernel}×{conv.kernel} conv"), *boxes(post)]
     return result
 
 
@@ -113,7 +114,7 @@ def main() -> None:
     save(
         "activations",
         [Diagram(a.name, layers(a, "basic"), after=boxes(PLACEMENTS[a].after_addition)) for a in Activation],
-        5,
+        6,
     )
     residual: list[Box] = [("conv", "F(x)")]
     gate: Box = ("other", "× (1 − g)")

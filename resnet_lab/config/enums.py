@@ -9,12 +9,13 @@ class Activation(Enum):
     full_preactivation = "BatchNorm, ReLU, convolution; nothing after the addition (ResNet V2)"
     relu_only_preactivation = "ReLU, convolution, BatchNorm; nothing after the addition"
     relu_before_addition = "convolution, BatchNorm, ReLU; nothing after the addition"
+    norm_first = "BatchNorm, convolution, BatchNorm, ReLU, convolution, BatchNorm (PyramidNet, arXiv:1610.02915)"
     bn_after_addition = "BatchNorm and ReLU after the addition"
     original = "ReLU after the addition (ResNet V1)"
 
     @property
     def preactivates(self) -> bool:
-        """Whether a unit applies BatchNorm or ReLU before its first convolution."""
+        """Whether a unit has a ReLU before its first convolution, after which its shortcut may start."""
         return self in (Activation.full_preactivation, Activation.relu_only_preactivation)
 
 

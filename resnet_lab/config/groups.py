@@ -24,9 +24,9 @@ CONFIG_DIR = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf")
 
 # Groups for the architecture; their options set values of `model`.
 ARCHITECTURE_GROUPS = (
-    "stacks", "units", "filters", "bottleneck", "unit", "activation", "norm", "nonlinearity", "shortcut", "resize",
-    "shortcut_pool", "stack_shortcut", "attention", "cardinality", "stochastic_depth", "downsample", "stem", "head",
-    "decoder", "upsample", "lineage",
+    "stacks", "units", "filters", "widening", "bottleneck", "unit", "activation", "norm", "nonlinearity", "shortcut",
+    "resize", "shortcut_pool", "stack_shortcut", "attention", "cardinality", "stochastic_depth", "downsample", "stem",
+    "head", "decoder", "upsample", "lineage",
 )  # fmt: skip
 GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "augment", "diagnostics", "recipe", "experiment", "sweep")
 
@@ -58,6 +58,7 @@ RANGES = {
     "units": [("n", range(1, 301), "model.units", 1)],
     "filters": [("w", range(1, 513), "model.filters", 1), ("k", range(1, 33), "model.filters", 16)],
     "bottleneck": [("r", range(1, 65), "model.reduction", 1)],
+    "widening": [("a", range(1, 1001), "model.widening", 1)],
     "trainer": [("e", range(1, 1001), "trainer.max_epochs", 1)],
 }
 
@@ -71,6 +72,8 @@ def registered(group: str) -> dict[str, dict[str, Any]]:
     if group in OF_SECTION:
         section, setting, kinds = OF_SECTION[group]
         return {name: {section: {setting: name}} for name in kinds.__members__}
+    if group == "widening":
+        return {"none": {"widening": 0}}
     if group == "stacks":
         return {"one": {"num_stacks": 1}}
     return {name: {group: name} for name in CHOICES.get(group, ())}

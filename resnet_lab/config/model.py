@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from itertools import accumulate, pairwise
 from typing import Any, ClassVar
 
 from resnet_lab.config.branch import AttentionConfig, StochasticDepthConfig
@@ -20,7 +21,7 @@ from resnet_lab.config.enums import (
     Resize,
 )
 from resnet_lab.config.fields import setting
-from resnet_lab.config.model_checks import check
+from resnet_lab.config.model_checks import check, check_widening
 from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
 from resnet_lab.config.registry import SHORTCUTS
 
@@ -54,7 +55,10 @@ class ModelConfig:
     )
     num_stacks: int = 3
     units: Any = setting(factory=lambda: [2], canonical=lambda model: model.stack_units)
-    filters: Any = setting(factory=lambda: [64], canonical=lambda model: model.stack_filters)
+    filters: Any = setting(
+        factory=lambda: [64], canonical=lambda model: model.filters if model.widening else model.stack_filters
+    )
+    widening: int = 0  # maps that all units together add to `filters`, in even steps (arXiv:1610.02915)
     reduction: Any = setting(factory=lambda: [4], canonical=lambda model: model.stack_reductions)
     unit: str = "bottleneck"
     activation: Activation = Activation.full_preactivation
@@ -102,6 +106,7 @@ class ModelConfig:
             whole = all(type(count) is int and count >= 1 for count in counts)
             require(whole, f"model.{name} must be positive whole numbers, got {counts}")
         require_within(self, "model", units=(1, 1000), filters=(1, 65536), reduction=(1, 65536))
+        check_widening(self)
         for filters, reduction in zip(self.stack_filters, self.stack_reductions, strict=True):
             require(
                 filters % reduction == 0, f"model.filters {filters} is not divisible by model.reduction {reduction}"
@@ -192,7 +197,7 @@ class ModelConfig:
         """Numbers of maps of units that are below `attention.reduction`."""
         if self.attention.kind is Attention.none:
             return []
-        return sorted({filters for filters in self.stack_filters if filters < self.attention.reduction})
+        return sorted({width for widths in self.unit_filters for width in widths if width < self.attention.reduction})
 
     @property
     def map_sizes(self) -> list[tuple[int, int]]:
@@ -218,17 +223,42 @@ class ModelConfig:
 
     @property
     def stack_filters(self) -> list[int]:
-        return per_stack(self.filters, self.num_stacks)
+        """The filters of each stack; with `widening`, of its last unit."""
+        return [widths[-1] for widths in self.unit_filters]
+
+    @property
+    def unit_filters(self) -> list[list[int]]:
+        """The filters of the units of each stack.
+
+        With `widening` a, unit j of N has r ⌊f / r + a j / N + 1/2⌋ filters, where f is `filters` and r `reduction`.
+        """
+        units = self.stack_units
+        if not self.widening:
+            filters = per_stack(self.filters, self.num_stacks)
+            return [[width] * count for width, count in zip(filters, units, strict=True)]
+        first, reduction, steps = self.filters[0], self.reduction[0], sum(units)
+        ends = accumulate(units, initial=0)
+        return [
+            [
+                reduction * math.floor(first / reduction + self.widening * unit / steps + 0.5)
+                for unit in range(a + 1, b + 1)
+            ]
+            for a, b in pairwise(ends)
+        ]
 
     @property
     def stack_reductions(self) -> list[int]:
         return [*self.reduction] if len(self.reduction) > 1 else [*self.reduction] * self.num_stacks
 
     @property
-    def stack_bottlenecks(self) -> list[int]:
-        """Bottleneck maps: cardinality · ⌊filters / reduction · base_width / 64⌋ (arXiv:1611.05431)."""
-        pairs = zip(self.stack_filters, self.stack_reductions, strict=True)
-        return [self.cardinality * (filters // reduction * self.base_width // 64) for filters, reduction in pairs]
+    def bottlenecks(self) -> list[int]:
+        """The bottleneck maps of all units."""
+        stacks = zip(self.unit_filters, self.stack_reductions, strict=True)
+        return [self.bottleneck_maps(width, reduction) for widths, reduction in stacks for width in widths]
+
+    def bottleneck_maps(self, filters: int, reduction: int) -> int:
+        """Return cardinality · ⌊filters / reduction · base_width / 64⌋ (arXiv:1611.05431)."""
+        return self.cardinality * (filters // reduction * self.base_width // 64)
 
 
 class MirroredModel(ModelConfig):
@@ -238,6 +268,7 @@ class MirroredModel(ModelConfig):
     drops_maps = True
 
     @property
-    def stack_filters(self) -> list[int]:
+    def unit_filters(self) -> list[list[int]]:
         """A single number is that of the last stack, and doubles towards the latent space."""
-        return [*self.filters] if len(self.filters) > 1 else per_stack(self.filters, self.num_stacks)[::-1]
+        filters = [*self.filters] if len(self.filters) > 1 else per_stack(self.filters, self.num_stacks)[::-1]
+        return [[width] * count for width, count in zip(filters, self.stack_units, strict=True)]

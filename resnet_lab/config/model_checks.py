@@ -1,7 +1,7 @@
 """Checks of an architecture's settings against each other."""
 
 import math
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from resnet_lab.config.checks import require, require_within
@@ -16,6 +16,21 @@ def check(model: Any) -> None:
     _check_norm(model)
 
 
+def check_widening(model: Any) -> None:
+    """Raise ConfigError if `widening` and the other widths do not fit each other."""
+    require_within(model, "model", widening=(0, 65536))
+    if not model.widening:
+        return
+    for name in ("filters", "reduction"):
+        value = getattr(model, name)
+        require(len(value) == 1, f"model.widening counts from one number of model.{name}, got {value}")
+    require(
+        model.filters[0] % model.reduction[0] == 0,
+        f"model.filters {model.filters[0]} is not divisible by model.reduction {model.reduction[0]}",
+    )
+    require(not model.decodes, f"model.widening={model.widening} cannot be mirrored in a decoder: add widening=none")
+
+
 def _check_unit(model: Any) -> None:
     unit, shortcut = UNITS.info(model.unit), SHORTCUTS.info(model.shortcut)
     require(
@@ -27,10 +42,10 @@ def _check_unit(model: Any) -> None:
         f"unit={model.unit} has no shortcuts: add shortcut=none (model.shortcut is {model.shortcut})",
     )
     if shortcut.crosses and not model.projects and not model.drops_maps:
-        widths = [model.stem.filters, *model.stack_filters]
+        stacks = [model.stem.filters, *model.stack_filters]
         require(
-            all(a <= b for a, b in pairwise(widths)),
-            f"zero_pad can only add maps, but the filters of stem and stacks, {widths}, decrease somewhere: "
+            all(a <= b for a, b in pairwise([model.stem.filters, *chain(*model.unit_filters)])),
+            f"zero_pad can only add maps, but the filters of stem and stacks, {stacks}, decrease somewhere: "
             "use projection for shortcut or resize",
         )
 
@@ -44,9 +59,9 @@ def _check_branch(model: Any) -> None:
         "add cardinality=c1_64",
     )
     require(
-        0 not in model.stack_bottlenecks,
+        0 not in model.bottlenecks,
         f"model.base_width {model.base_width} leaves less than one bottleneck map for each group: take at least "
-        f"{math.ceil(64 / min(f // r for f, r in zip(model.stack_filters, model.stack_reductions, strict=True)))}",
+        f"{math.ceil(64 / min(ws[0] // r for ws, r in zip(model.unit_filters, model.stack_reductions, strict=True)))}",
     )
     attends_shortcut = model.attention.kind is not Attention.none and model.attention.place is AttentionPlace.identity
     for needs, name in (
@@ -59,8 +74,8 @@ def _check_branch(model: Any) -> None:
 
 def _check_norm(model: Any) -> None:
     require_within(model, "model", norm_groups=(1, 65536))
-    bottlenecks = model.stack_bottlenecks if UNITS.info(model.unit).bottleneck else []
-    widths = sorted({model.stem.filters, *model.stack_filters, *bottlenecks})
+    bottlenecks = model.bottlenecks if UNITS.info(model.unit).bottleneck else []
+    widths = sorted({model.stem.filters, *chain(*model.unit_filters), *bottlenecks})
     require(
         model.norm is not Norm.group or all(width % model.norm_groups == 0 for width in widths),
         f"norm=group: model.norm_groups {model.norm_groups} must divide the maps of every layer, {widths}: "

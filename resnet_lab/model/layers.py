@@ -20,7 +20,9 @@ INITIALISED = {Init.fan_in: (nn.Conv2d, nn.Linear), Init.fan_out: (nn.Conv2d,)}
 class Placement:
     """The positions of BatchNorm and ReLU (arXiv:1603.05027, figure 4)."""
 
+    stem: Order = ("norm", "relu")  # after the stem's convolution
     pre: Order = ()  # before every convolution of a unit
+    first: Order | None = None  # before its first convolution, if not the same
     post: Order = ()  # after every convolution of a unit except the last
     before_addition: Order = ()  # after its last convolution
     after_addition: Order = ()  # after the sum
@@ -34,6 +36,9 @@ PLACEMENTS = {
         pre=("relu",), post=("norm",), before_addition=("norm",), head=("relu",)
     ),
     Activation.relu_before_addition: Placement(post=("norm", "relu"), before_addition=("norm", "relu")),
+    Activation.norm_first: Placement(
+        stem=("norm",), pre=("norm", "relu"), first=("norm",), before_addition=("norm",), head=("norm", "relu")
+    ),
     Activation.bn_after_addition: Placement(post=("norm", "relu"), after_addition=("norm", "relu")),
     Activation.original: Placement(
         post=("norm", "relu"), before_addition=("norm",), after_addition=("relu",), projection=("norm",)

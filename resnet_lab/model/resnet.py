@@ -12,7 +12,7 @@ from resnet_lab.config.enums import LatentLayer
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.parts import StemConfig
 from resnet_lab.config.registry import UNITS
-from resnet_lab.model.layers import Layers
+from resnet_lab.model.layers import Layers, Order
 from resnet_lab.model.spec import StackSpec, stack_specs
 
 
@@ -25,16 +25,18 @@ class Stem(nn.Sequential):
     def __init__(self, stem: StemConfig, in_channels: int, layers: Layers) -> None:
         super().__init__()
         maps = stem.filters // 2 if stem.deep else stem.filters
+        inner: Order = ("norm", "relu")
+        last = layers.placement.stem
         self.conv = layers.convolution(in_channels, maps, stem.kernel, stem.stride)
-        self.activation = layers.activation(("norm", "relu"), maps)
+        self.activation = layers.activation(inner if stem.deep or stem.double else last, maps)
         if stem.deep:
             self.inner_conv = layers.convolution(maps, maps, kernel=3)
-            self.inner_activation = layers.activation(("norm", "relu"), maps)
+            self.inner_activation = layers.activation(inner, maps)
             self.last_conv = layers.convolution(maps, stem.filters, kernel=3)
-            self.last_activation = layers.activation(("norm", "relu"), stem.filters)
+            self.last_activation = layers.activation(inner if stem.double else last, stem.filters)
         if stem.double:
             self.second_conv = layers.convolution(stem.filters, stem.filters, kernel=3, stride=2)
-            self.second_activation = layers.activation(("norm", "relu"), stem.filters)
+            self.second_activation = layers.activation(last, stem.filters)
         if stem.pool:
             self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 

@@ -63,19 +63,19 @@ class StackSpec:
 def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
     """Return all stacks in order; each one but the first halves the map size."""
     unit, shortcut = UNITS.info(model.unit), SHORTCUTS.info(model.shortcut)
-    activated = {ProjectionInput.activated: True, ProjectionInput.raw: False}[model.lineage.projection_input]
+    shares = {ProjectionInput.activated: True, ProjectionInput.raw: False}[model.lineage.projection_input]
+    activated = shares and model.activation.preactivates
     specs: list[StackSpec] = []
     drop_rates = iter(model.stochastic_depth.rates(sum(model.stack_units)))
-    shapes = zip(model.stack_units, model.stack_filters, model.stack_bottlenecks, strict=True)
-    for index, (num_units, maps, bottleneck_maps) in enumerate(shapes):
+    for index, (widths, reduction) in enumerate(zip(model.unit_filters, model.stack_reductions, strict=True)):
         in_maps = specs[-1].maps if specs else model.stem.filters
         stride = 2 if index > 0 else 1
         pool, unit_stride = {Downsample.stride: (1, stride), Downsample.max_pool: (stride, 1)}[model.downsample]
         units = tuple(
             UnitSpec(
-                in_maps=in_maps if first else maps,
+                in_maps=before,
                 maps=maps,
-                bottleneck_maps=bottleneck_maps,
+                bottleneck_maps=model.bottleneck_maps(maps, reduction),
                 cardinality=model.cardinality,
                 drop_rate=next(drop_rates),
                 stride=unit_stride if first else 1,
@@ -84,9 +84,11 @@ def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
                 # In a stack's first unit, as in fb.resnet.torch; if its kind takes the activated input, in every unit.
                 activated_shortcut=activated and (first or shortcut.takes_activated),
             )
-            for first in (position == 0 for position in range(num_units))
+            for first, before, maps in zip([True] + [False] * len(widths), [in_maps, *widths], widths, strict=False)
         )
         specs.append(
-            StackSpec(in_maps=in_maps, maps=maps, stride=stride, pool=pool, bridged=model.stack_shortcut, units=units)
+            StackSpec(
+                in_maps=in_maps, maps=widths[-1], stride=stride, pool=pool, bridged=model.stack_shortcut, units=units
+            )
         )
     return tuple(specs)

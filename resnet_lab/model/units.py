@@ -43,7 +43,9 @@ class ResidualUnit(nn.Module):
         for index, conv in enumerate(self.convs):
             in_maps, maps = widths[index : index + 2]
             groups = conv.groups * (spec.cardinality if conv.bottleneck and conv.kernel > 1 else 1)
-            pre = () if index == 0 and spec.first_of_network else placement.pre
+            pre = placement.pre if index > 0 or placement.first is None else placement.first
+            if index == 0 and spec.first_of_network and "relu" in placement.stem:
+                pre = ()
             post = placement.before_addition if index == last else placement.post
             yield ResidualLayer(
                 layers.activation(pre, in_maps),

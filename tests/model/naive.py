@@ -164,6 +164,13 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
                 y = conv(y, f"{layer[i]}.conv", strides[i])
             y = ended(y, name, position)
             return attended(join(attended(split, name, "identity"), y, f"{name}.shortcut", maps, stride), name, "post")
+        if placement == "norm_first":
+            y = attended(norm(x, f"{layer[0]}.before.norm"), name, "pre")
+            for i in range(convs):
+                y = relu(norm(y, f"{layer[i]}.before.norm")) if i > 0 else y
+                y = conv(y, f"{layer[i]}.conv", strides[i])
+            y = ended(norm(y, f"{layer[-1]}.after.norm"), name, position)
+            return attended(join(attended(x, name, "identity"), y, f"{name}.shortcut", maps, stride), name, "post")
         if placement == "relu_only_preactivation":
             y = x
             for i in range(convs):
@@ -191,13 +198,16 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
             y = join(x, y, f"{name}.shortcut", maps, stride)
         return attended(y, name, "post")
 
-    stem = model["stem"]
-    x = relu(norm(conv(x, "stem.conv", stem["stride"]), "stem.activation.norm"))
+    stem, first = model["stem"], model["activation"] == "norm_first"
+    x = norm(conv(x, "stem.conv", stem["stride"]), "stem.activation.norm")
+    x = x if first and not stem["deep"] and not stem["double"] else relu(x)
     if stem["deep"]:
         x = relu(norm(conv(x, "stem.inner_conv", 1), "stem.inner_activation.norm"))
-        x = relu(norm(conv(x, "stem.last_conv", 1), "stem.last_activation.norm"))
+        x = norm(conv(x, "stem.last_conv", 1), "stem.last_activation.norm")
+        x = x if first and not stem["double"] else relu(x)
     if stem["double"]:
-        x = relu(norm(conv(x, "stem.second_conv", 2), "stem.second_activation.norm"))
+        x = norm(conv(x, "stem.second_conv", 2), "stem.second_activation.norm")
+        x = x if first else relu(x)
     if stem["pool"]:
         x = F.max_pool2d(x, 3, 2, 1)
     for s in range(model["num_stacks"]):
@@ -212,11 +222,16 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         num_units = model["units"][s] if len(model["units"]) > 1 else model["units"][0]
         for u in range(num_units):
             begins = "" if u > 0 else "stack" if s > 0 else "network"
+            if model["widening"]:
+                done = sum(all_units[:s]) + u + 1
+                reduction = model["reduction"][0]
+                step = model["filters"][0] / reduction + model["widening"] * done / sum(all_units)
+                maps = reduction * int(step + 0.5)
             position = (sum(all_units[:s]) + u + 1) / sum(all_units)
             x = unit(x, f"stacks.{s}.units.{u}", maps, unit_stride if u == 0 else 1, begins, position)
         if model["stack_shortcut"]:
             x = x + conv(entry, f"stacks.{s}.bridge", stride)
-    if model["activation"] == "full_preactivation":
+    if model["activation"] in ("full_preactivation", "norm_first"):
         x = relu(norm(x, "head.activation.norm"))
     if model["activation"] == "relu_only_preactivation":
         x = relu(x)

@@ -128,15 +128,26 @@ def decode(model: dict[str, Any], w: Weights, x: Tensor, sizes: list[Size], trai
         factors[1 if kind == "bottleneck" and lineage["stride_on"] == "spatial" else 0] = factor
         y = split = x
         for i in range(convs):
-            before = placement in ("full_preactivation", "relu_only_preactivation")
-            if before and not (begins == "decoder" and i == 0):
+            before = placement in ("full_preactivation", "relu_only_preactivation", "norm_first")
+            if placement == "norm_first":
+                y = norm(y, f"{name}.layers.{i}.before.norm")
+                y = relu(y) if i > 0 else y
+            elif before and not (begins == "decoder" and i == 0):
                 y = relu(norm(y, f"{name}.layers.{i}.before.norm") if placement == "full_preactivation" else y)
-            if before and i == 0 and lineage["projection_input"] == "activated" and (begins or shortcut == "conv"):
+            if (
+                before
+                and placement != "norm_first"
+                and i == 0
+                and lineage["projection_input"] == "activated"
+                and (begins or shortcut == "conv")
+            ):
                 split = y
             y = conv(y, f"{name}.layers.{i}.conv", factors[i], size)
             is_last = i == convs - 1
-            if placement == "relu_only_preactivation" or (
-                not before and not (placement == "bn_after_addition" and is_last)
+            if (
+                placement == "relu_only_preactivation"
+                or (placement == "norm_first" and is_last)
+                or (not before and not (placement == "bn_after_addition" and is_last))
             ):
                 y = norm(y, f"{name}.layers.{i}.after.norm")
             if not before and (not is_last or placement == "relu_before_addition"):
@@ -161,9 +172,9 @@ def decode(model: dict[str, Any], w: Weights, x: Tensor, sizes: list[Size], trai
             x = unit(x, f"decoder.stacks.{s}.units.{u}", filters[s], 2 if s > 0 and u == 0 else 1, size, begins)
         if model["stack_shortcut"]:
             x = x + conv(begun, f"decoder.stacks.{s}.bridge", 2 if s > 0 else 1, size)
-    if placement == "full_preactivation":
+    if placement in ("full_preactivation", "norm_first"):
         x = norm(x, "decoder.exit.activation.norm")
-    if placement in ("full_preactivation", "relu_only_preactivation"):
+    if placement in ("full_preactivation", "relu_only_preactivation", "norm_first"):
         x = relu(x)
     if stem["pool"]:
         x = enlarge(x, 2, sizes[2])

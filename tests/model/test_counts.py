@@ -15,8 +15,17 @@ pytestmark = pytest.mark.slow
 IMAGENET = ["data=fake", "data.image_size=224", "data.num_classes=1000", "stem=imagenet", "stacks=four"]
 BASIC = ["unit=basic", "bottleneck=none"]
 
+PYRAMID = ["data=cifar10", "activation=norm_first", "shortcut=zero_pad", "shortcut_pool=on", "lineage=torch"]
 D = ["stem=deep", "shortcut_pool=on", "lineage=torch"]
 PUBLISHED = [  # overrides, depth, params
+    ([*PYRAMID, "filters=w16", "units=n18", "widening=a48", *BASIC], 110, 1_772_706),
+    ([*PYRAMID, "filters=w16", "units=n18", "widening=a84", *BASIC], 110, 3_904_446),
+    ([*PYRAMID, "filters=w16", "units=n18", "widening=a270", *BASIC], 110, 28_485_477),
+    ([*PYRAMID, "units=n18", "widening=a48"], 164, 1_715_442),
+    ([*PYRAMID, "units=n18", "widening=a270"], 164, 27_216_021),
+    ([*PYRAMID, "units=n22", "widening=a240"], 200, 26_752_702),
+    ([*PYRAMID, "units=n26", "widening=a220"], 236, 26_969_046),
+    ([*PYRAMID, "units=n30", "widening=a200"], 272, 26_210_842),
     # ResNet-D: timm's resnet50d (V1), resnetv2_50d and resnetv2_18d.
     ([*IMAGENET, *D, "units=r34", "filters=w256", "activation=original"], 52, 25_576_264),
     ([*IMAGENET, *D, "units=r34", "filters=w256"], 52, 25_568_584),
@@ -91,11 +100,16 @@ def count_by_hand(config: Config) -> dict[str, int]:
     kernels = {"bottleneck": [1, 3, 1], "basic": [3, 3], "conv": [3]}[model.unit]
     for stack in range(model.num_stacks):
         filters = model.filters[stack] if len(model.filters) > 1 else model.filters[0] * 2**stack
-        width = filters // model.reduction[stack % len(model.reduction)]
-        inner = model.cardinality * (width * model.base_width // 64)
         if model.stack_shortcut:
             conv(maps, filters, 1, reduced(size, 1 if stack == 0 else 2))
         for unit in range(model.units[stack % len(model.units)]):
+            reduction = model.reduction[stack % len(model.reduction)]
+            if model.widening:
+                numbers = [model.units[s % len(model.units)] for s in range(model.num_stacks)]
+                done = sum(numbers[:stack]) + unit + 1
+                step = model.filters[0] / reduction + model.widening * done / sum(numbers)
+                filters = reduction * int(step + 0.5)
+            inner = model.cardinality * (filters // reduction * model.base_width // 64)
             halves = unit == 0 and stack > 0
             if halves and model.downsample.name == "max_pool":
                 size, halves = reduced(size, 2), False
@@ -108,6 +122,8 @@ def count_by_hand(config: Config) -> dict[str, int]:
                 after = filters if last else inner
                 if placement == "full_preactivation" and not (first and stack == unit == 0):
                     totals["params"] += norm * before
+                if placement == "norm_first":
+                    totals["params"] += norm * (before + (after if last else 0))
                 groups = model.cardinality if kernels == [1, 3, 1] and index == 1 else 1
                 conv(before, after, kernel, size if index < strided else out, groups=groups)
                 if placement in ("relu_only_preactivation", "relu_before_addition", "original"):
@@ -131,7 +147,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
             totals["params"] += 1 if model.learned_scale is not None else 0
             size, maps = out, filters
             depth += len(kernels)
-    totals["params"] += norm * maps if placement == "full_preactivation" else 0
+    totals["params"] += norm * maps if placement in ("full_preactivation", "norm_first") else 0
     if model.head.layer is LatentLayer.map:
         conv(maps, model.head.latent_dim, 1, size, has_bias=True)
         linear(model.head.latent_dim, model.num_classes)
@@ -154,6 +170,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
         ["stacks=two", "model.units=[1,4]", "model.filters=[24,20]", "model.reduction=[3,5]", "head=mlp"],
         ["stacks=five", "data.image_size=[48,33]", "model.units=[1,2,1,3,1]", "filters=w16", *BASIC],
         ["shortcut=zero_pad", "model.filters=[16,16,40]", "data.channels=4", "model.head.hidden=[30,20]"],
+        ["widening=a11", "model.units=[2,1,3]", "activation=norm_first", "shortcut=zero_pad", "filters=w16"],
         ["stem=imagenet", "stacks=four", "data.image_size=64", "units=r34", "bottleneck=half", "data.num_classes=2"],
         [
             "model.stem.kernel=5",

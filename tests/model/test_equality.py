@@ -88,6 +88,10 @@ CASES = [
         for a in ACTIVATIONS
     ),
     *(["shortcut_pool=on", f"shortcut={s}", "resize=zero_pad"] for s in ("conv", "exclusive_gating", "dropout")),
+    ["widening=a7", "activation=norm_first", "shortcut=zero_pad", "shortcut_pool=on", *BASIC],
+    ["widening=a5", "activation=norm_first", "shortcut=zero_pad", "shortcut_pool=on", "lineage=torch"],
+    ["widening=a9", "units=n3", "shortcut=projection", "model.stem.filters=8"],
+    ["activation=norm_first", "stem=deep", "data.image_size=32", "attention=se"],
     ["stem=deep", "data.image_size=64", "stacks=four", "shortcut_pool=on", "lineage=torch"],
     ["model.unit_dropout=0.3", "activation=original"],
     ["stacks=five", "data.image_size=32", "model.units=[1,2,1,1,2]", "bottleneck=eighth"],

@@ -262,6 +262,7 @@ def test_two_runs_are_compared_in_the_panel(page: Chrome):
         "model.lineage.projection_input": ["—", "activated"],
         "model.projection_kernel": ["—", "1"],
         "model.shortcut": ["none", "projection"],
+        "model.shortcut_pool": ["—", "off"],
         "model.units": ["11,11,11", "5,5,5"],
         "seed": ["1", "0"],
     }

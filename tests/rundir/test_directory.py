@@ -77,6 +77,8 @@ def another(value: Any) -> Any:
 UNREAD = {f"optim.decay_schedule.{name}" for name in ("watch", "patience", "factor")}
 SETTINGS = [item.name for item in settings_of(load_config()) if item.name not in UNREAD]
 OTHERS = {
+    "model.units": [3],
+    "model.filters": [32],
     "model.unit": "basic",
     "model.shortcut": "zero_pad",
     "data.name": "fake",
