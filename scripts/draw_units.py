@@ -44,8 +44,7 @@ def layers(activation: Activation, unit: str) -> list[Box]:
     result: list[Box] = []
     for index, conv in enumerate(convs):
         post = placement.before_addition if index == len(convs) - 1 else placement.post
-        pre = placement.pre if index > 0 or placement.first is None else placement.first
-        result += [*boxes(pre), ("conv", f"{conv.kernel}×{conv.kernel} conv"), *boxes(post)]
+        result += [*boxes(placement.before(index)), ("conv", f"{conv.kernel}×{conv.kernel} conv"), *boxes(post)]
     return result
 
 

@@ -70,7 +70,7 @@ class Nonlinearity(Enum):
     leaky_relu = "max(0.01 x, x)"
     silu = "x sigmoid(x) (arXiv:1702.03118)"
     gelu = "x Φ(x), with the standard normal distribution Φ (arXiv:1606.08415)"
-    none = "nothing: without norm, the network is linear"
+    none = "nothing: without a norm, the network is linear"
 
 
 class Attention(Enum):
@@ -183,7 +183,7 @@ class Decayed(Enum):
     """Which parameters weight decay applies to."""
 
     all = "all"
-    weights = "all but parameters of norms and biases"
+    weights = "all but the parameters of norms, and biases"
     kernels = "kernels of convolutions alone"
 
 

@@ -74,13 +74,12 @@ class HeadConfig:
 class LineageConfig:
     """Details that differ between published implementations of the same network."""
 
-    conv_bias: bool = setting(False, used=_normalises)  # of every convolution; always on without norm
+    conv_bias: bool = setting(False, used=_normalises)  # of every convolution; always on without a norm
     projection_input: ProjectionInput = setting(ProjectionInput.activated, used=_projects_from_activated_input)
     stride_on: StrideOn = setting(StrideOn.first, used=_moves_stride)
     norm_eps: float = setting(1e-5, used=_normalises)
-    norm_momentum: float = setting(
-        0.1, used=lambda model: model.norm is Norm.batch
-    )  # weight of the new batch in the running statistics
+    # Weight of the new batch in the running statistics.
+    norm_momentum: float = setting(0.1, used=lambda model: model.norm is Norm.batch)
     init: Init = Init.fan_out
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from resnet_lab.config.decoder import CorruptConfig
 from resnet_lab.config.enums import Corruption
-from resnet_lab.data.images import Normalisation
+from resnet_lab.data.images import Normalisation, colours
 
 
 def corrupted(images_BCHW: Tensor, config: CorruptConfig, normalise: Normalisation, rng: np.random.Generator) -> Tensor:
@@ -42,8 +42,3 @@ def changed(shares_BCHW: Tensor, kind: Corruption, amount: float, rng: np.random
             return shares_BCHW * torch.from_numpy(kept).to(shares_BCHW)
         case _:
             assert_never(kind)
-
-
-def colours(channels: int) -> int:
-    """Return how many channels of an image are not its alpha channel."""
-    return 1 if channels < 3 else 3

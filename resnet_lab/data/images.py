@@ -87,3 +87,8 @@ class ResidentImages:
         """Return the pixels (B, C, H, W) and labels (B,) of the images `rows_B`, on the device."""
         pixels_BCHW = self.pixels_NCHW[rows_B.to(self.pixels_NCHW.device)]
         return pixels_BCHW.to(self.device), self.labels_N[rows_B.to(self.device)]
+
+
+def colours(channels: int) -> int:
+    """Return how many channels of an image are not its alpha channel."""
+    return 1 if channels < 3 else 3

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_lab.data.corrupt import colours, corrupted
+from resnet_lab.data.corrupt import corrupted
+from resnet_lab.data.images import colours
 from resnet_lab.inspect.maps import CHUNK
 from resnet_lab.inspect.replica import replica
 from resnet_lab.model.autoencoder import Autoencoder

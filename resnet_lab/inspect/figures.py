@@ -141,7 +141,7 @@ def spectrum_figure(found: Mapping[str, Spectra], title: str) -> Figure:
         if limit:
             at = f"at a wavelength of {1 / limit:.1f} pixels"
         else:
-            at = "never" if limit is None else f"above {1 / spectra.frequency[0]:.1f} pixels already"
+            at = "never" if limit is None else f"above a wavelength of {1 / spectra.frequency[0]:.1f} pixels"
         ratio.plot(spectra.frequency, spectra.ratio_db, "o-", ms=3, lw=1.2, color=f"C{i}", label=f"{label}: −3 dB {at}")
         if limit:
             ratio.plot(limit, HALF_POWER, "D", ms=7, color=f"C{i}")

@@ -6,8 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from resnet_lab.data.corrupt import colours
-from resnet_lab.data.images import Normalisation
+from resnet_lab.data.images import Normalisation, colours
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class StochasticDepth(nn.Module):
     """Zero with probability `rate` in training (Huang et al., arXiv:1603.09382).
 
     The branch is computed in any case, so that a step is the same sequence of operations: BatchNorm's running
-    statistics follow dropped branches too, other than in the paper's code.
+    statistics follow dropped branches too, unlike in the paper's code.
     """
 
     def __init__(self, rate: float, config: StochasticDepthConfig) -> None:

@@ -19,14 +19,14 @@ def convolution(
 
 
 class SubsampledConv2d(nn.Conv2d):
-    """A 1x1 convolution that takes every second position, say, before it computes anything."""
+    """A 1x1 convolution that first takes out the positions its stride keeps."""
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         return self.with_kernel(x_BCHW, self.weight)
 
     def with_kernel(self, x_BCHW: Tensor, weight: Tensor) -> Tensor:
-        """Convolve with this kernel. Those above 1x1 stride as usual."""
-        if self.kernel_size != (1, 1):
+        """Convolve with this kernel; a larger one strides as usual."""
+        if self.kernel_size != (1, 1) or self.stride == (1, 1):
             return self._conv_forward(x_BCHW, weight, self.bias)
         return F.conv2d(F.avg_pool2d(x_BCHW, 1, self.stride), weight, self.bias, groups=self.groups)
 

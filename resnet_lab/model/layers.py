@@ -29,6 +29,10 @@ class Placement:
     projection: Order = ()  # after the projection on a shortcut
     head: Order = ()  # after the last unit of the network
 
+    def before(self, index: int) -> Order:
+        """Return what comes before the convolution of a unit with this index."""
+        return self.pre if index > 0 or self.first is None else self.first
+
 
 PLACEMENTS = {
     Activation.full_preactivation: Placement(pre=("norm", "relu"), head=("norm", "relu")),

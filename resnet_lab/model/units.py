@@ -27,10 +27,8 @@ class ResidualUnit(nn.Module):
         self.layers = nn.ModuleList(self.residual_layers(spec, layers))
         self.layers[-1].dropout = nn.Dropout(model.unit_dropout) if model.unit_dropout else nn.Identity()
         self.branch_end = branch_end(spec.drop_rate, model)
-        self.attention, self.attention_place = (
-            attention(spec.in_maps, spec.maps, model.attention),
-            model.attention.place,
-        )
+        self.attention = attention(spec.in_maps, spec.maps, model.attention)
+        self.attention_place = model.attention.place
         self.shortcut = build_shortcut(spec, model, layers)
         self.addition = layers.activation(layers.placement.after_addition, spec.maps)
         self.activated_shortcut = spec.activated_shortcut
@@ -43,7 +41,7 @@ class ResidualUnit(nn.Module):
         for index, conv in enumerate(self.convs):
             in_maps, maps = widths[index : index + 2]
             groups = conv.groups * (spec.cardinality if conv.bottleneck and conv.kernel > 1 else 1)
-            pre = placement.pre if index > 0 or placement.first is None else placement.first
+            pre = placement.before(index)
             if index == 0 and spec.first_of_network and "relu" in placement.stem:
                 pre = ()
             post = placement.before_addition if index == last else placement.post

@@ -13,7 +13,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from resnet_lab.config.enums import Corruption
-from resnet_lab.data.corrupt import changed, colours
+from resnet_lab.data.corrupt import changed
+from resnet_lab.data.images import colours
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]

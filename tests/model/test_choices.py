@@ -51,8 +51,7 @@ def test_a_value_without_a_branch_builds_nothing(setting: str) -> None:
 
 def test_the_table_of_placements_is_complete_and_agrees_with_what_settings_say() -> None:
     assert set(PLACEMENTS) == set(Activation)
-    relu_first = [PLACEMENTS[a].pre if PLACEMENTS[a].first is None else PLACEMENTS[a].first for a in Activation]
-    assert ["relu" in (order or ()) for order in relu_first] == [a.preactivates for a in Activation]
+    assert ["relu" in PLACEMENTS[a].before(0) for a in Activation] == [a.preactivates for a in Activation]
 
 
 @pytest.mark.parametrize("kind", UNITS)
