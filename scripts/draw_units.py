@@ -7,8 +7,9 @@ from pathlib import Path
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Arc
 
-from resnet_lab.config.enums import Activation
+from resnet_lab.config.enums import Activation, Bridges
 from resnet_lab.config.registry import UNITS
 from resnet_lab.model.layers import PLACEMENTS, Order
 
@@ -106,10 +107,45 @@ def save(name: str, diagrams: Sequence[Diagram], columns: int) -> None:
     figure.savefig(FIGURES / f"{name}.png", bbox_inches="tight")
 
 
+def save_reaches(name: str) -> None:
+    """One figure with the shortcuts that each option of `bridges` has in two stacks of two units."""
+    figure = Figure(figsize=(12, 3.4), dpi=150)
+    axes = figure.subplots(1, len(Bridges))
+    for ax, bridges in zip(axes, Bridges, strict=True):
+        draw_reach(ax, bridges)
+    figure.tight_layout(w_pad=0.2)
+    figure.savefig(FIGURES / f"{name}.png", bbox_inches="tight")
+
+
+def draw_reach(ax: Axes, bridges: Bridges) -> None:
+    """Stem, two stacks of two units each, and head, from top to bottom, with arcs for shortcuts."""
+    ax.set_title(bridges.name, fontsize=9, pad=4)
+    names = ["stem", "F₁", "F₂", "F₃", "F₄", "head"]
+    between = {Bridges.stack_sum: "sum", Bridges.stack_concat: "transition"}.get(bridges)
+    if between:
+        names.insert(3, between)
+    last = len(names) - 1
+    for number, label in enumerate(names):
+        if number:
+            arrow(ax, (0, 0.7 - number), (0, 0.3 - number))
+        box(ax, (0, -number), "conv" if label.startswith("F") else "other", label)
+    if bridges in (Bridges.none, Bridges.unit, Bridges.stack):
+        arcs = [] if bridges is Bridges.none else [(unit - 0.5, unit + 0.5) for unit in range(1, last)]
+        arcs += [(0.4, 2.6), (2.4, 4.6)] if bridges is Bridges.stack else []
+    else:
+        reaches = [(0, 3), (3, last)] if between else [(0, last)]
+        arcs = [(a, b) for first, end in reaches for a in range(first, end) for b in range(a + 2, end + 1)]
+    for begin, end in arcs:
+        height = 0.32 * (end - begin) + 0.25
+        ax.add_patch(Arc((0.45, -(begin + end) / 2), 2 * height, end - begin, theta1=-90, theta2=90, color="#3d6fa8"))
+    ax.set(xlim=(-0.9, 2.6), ylim=(-6.5, 0.6))
+    ax.axis("off")
+
+
 def main() -> None:
     """All figures."""
     v2 = Activation.full_preactivation
-    save("units", [Diagram(f"unit={u}", layers(v2, u), [] if UNITS.info(u).bridged else None) for u in UNITS], 3)
+    save("units", [Diagram(f"unit={u}", layers(v2, u), [] if UNITS.info(u).bridged else None) for u in UNITS], 4)
     save(
         "activations",
         [Diagram(a.name, layers(a, "basic"), after=boxes(PLACEMENTS[a].after_addition)) for a in Activation],
@@ -153,15 +189,7 @@ def main() -> None:
         ],
         4,
     )
-    units: list[Box] = [("other", "unit 1"), ("other", "unit 2"), ("other", "…"), ("other", "unit n")]
-    save(
-        "stack_shortcut",
-        [
-            Diagram("stack_shortcut=off", units, None),
-            Diagram("stack_shortcut=on", units, [("conv", "1×1 conv")], note="with the stack's stride"),
-        ],
-        2,
-    )
+    save_reaches("bridges")
     group = [*boxes(("norm", "relu"))]
     pooling: Box = ("other", "3×3 max-pooling, /2")
     save(

@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 from rich.progress import track
 from torch import Tensor
 
+from resnet_lab.config.enums import Bridges
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.inspect.flow import Flow, flow
@@ -56,7 +57,7 @@ def measured(folder: Path) -> dict[str, Any]:
     return {
         "depth": result["depth"],
         "shortcut": config.model.shortcut.name,
-        "stack_shortcut": config.model.stack_shortcut,
+        "stack_shortcut": config.model.bridges is Bridges.stack,
         "seed": config.seed,
         "device": result["device"],
         "git_commit": result["git_commit"],

@@ -134,7 +134,7 @@ def page(measured: Mapping[str, Any], groups: Groups) -> str:
             "Written by `python scripts/write_why_residual.py` from [measured.json](why_residual/measured.json).\n",
             "```bash\n"
             "resnet-lab -m +sweep=plain_vs_residual 'seed=range(3)' unit=basic bottleneck=none \\\n"
-            "    filters=w16 stack_shortcut=off,on name=why_residual\n"
+            "    filters=w16 bridges=unit,stack name=why_residual\n"
             "python scripts/measure_why_residual.py outputs/why_residual\n"
             "python scripts/write_why_residual.py\n"
             "```\n",

@@ -72,7 +72,7 @@ def hyper_parameters(config: Config) -> dict[str, Any]:
         "unit": model.unit,
         "activation": model.activation.name,
         "shortcut": model.shortcut,
-        "stack_shortcut": model.stack_shortcut,
+        "bridges": model.bridges.name,
         "data": config.data.name,
         "optimizer": optim.name.name,
         "lr": optim.lr,

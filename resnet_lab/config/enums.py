@@ -19,6 +19,38 @@ class Activation(Enum):
         return self in (Activation.full_preactivation, Activation.relu_only_preactivation)
 
 
+class Bridges(Enum):
+    """How far shortcuts reach, from nothing to the whole network. F_l is what the branch of unit l returns."""
+
+    none = "nowhere: the plain network, of F_l alone"
+    unit = "around each unit (ResNet)"
+    stack = "also around each stack, with a 1x1 convolution"
+    stack_sum = "from each unit to all later ones of its stack: unit l is given the sum of all earlier F_k"
+    net_sum = "from each unit to all later ones of the network, likewise"
+    stack_concat = "as stack_sum, but unit l is given all earlier F_k one after the other (DenseNet, arXiv:1608.06993)"
+    net_concat = "as net_sum, but unit l is given all earlier F_k one after the other (arXiv:1711.09224)"
+
+    @property
+    def sums(self) -> bool:
+        """Whether units are given sums of all earlier outputs."""
+        return self in (Bridges.stack_sum, Bridges.net_sum)
+
+    @property
+    def concatenates(self) -> bool:
+        """Whether units are given all earlier outputs one after the other."""
+        return self in (Bridges.stack_concat, Bridges.net_concat)
+
+    @property
+    def growth(self) -> int:
+        """The factor by which a single number of filters grows from stack to stack."""
+        return 1 if self.concatenates else 2
+
+    @property
+    def dense(self) -> bool:
+        """Whether outputs reach all later units, without shortcuts of the units' own."""
+        return self.sums or self.concatenates
+
+
 class Resize(Enum):
     """How shortcuts that scale, gate or drop handle a change of shape."""
 

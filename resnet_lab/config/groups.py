@@ -8,6 +8,7 @@ from typing import Any
 from resnet_lab.config.enums import (
     Activation,
     Attention,
+    Bridges,
     DecoderKind,
     Diagnostics,
     Downsample,
@@ -25,7 +26,7 @@ CONFIG_DIR = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf")
 # Groups for the architecture; their options set values of `model`.
 ARCHITECTURE_GROUPS = (
     "stacks", "units", "filters", "widening", "bottleneck", "unit", "activation", "norm", "nonlinearity", "shortcut",
-    "resize", "shortcut_pool", "stack_shortcut", "attention", "cardinality", "stochastic_depth", "downsample", "stem",
+    "resize", "shortcut_pool", "bridges", "attention", "cardinality", "stochastic_depth", "downsample", "stem",
     "head", "decoder", "upsample", "lineage",
 )  # fmt: skip
 GROUPS = (*ARCHITECTURE_GROUPS, "optim", "trainer", "data", "augment", "diagnostics", "recipe", "experiment", "sweep")
@@ -40,11 +41,12 @@ CHOICES: dict[str, Iterable[str]] = {
     "norm": Norm.__members__,
     "nonlinearity": Nonlinearity.__members__,
     "resize": Resize.__members__,
+    "bridges": Bridges.__members__,
     "downsample": Downsample.__members__,
     "diagnostics": Diagnostics.__members__,
 }
 
-SWITCHES = ("stack_shortcut", "shortcut_pool")  # groups named after a setting that is on or off
+SWITCHES = ("shortcut_pool",)  # groups named after a setting that is on or off
 
 # Groups named after another setting of a section of `model`: section, setting and its values.
 OF_SECTION: dict[str, tuple[str, str, type[Enum]]] = {

@@ -12,6 +12,7 @@ class UnitInfo:
 
     help: str
     bottleneck: bool = False  # whether `model.reduction` narrows the inner convolutions
+    grouped: bool = True  # whether `model.cardinality` groups a convolution between bottleneck maps
     bridged: bool = True  # whether it has a shortcut
     stride_can_move: bool = False  # whether `lineage.stride_on` has an effect
 

@@ -8,7 +8,7 @@ from typing import Any
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.version import __version__
 
-VERSION = 5  # of the settings, stored with each run; 1 is that of resnet_lab 0.1, which stored none
+VERSION = 6  # of the settings, stored with each run; 1 is that of resnet_lab 0.1, which stored none
 
 _MISSING = object()
 
@@ -39,6 +39,10 @@ def _norm(batch_norm: Any) -> str:
     return "batch" if batch_norm in TRUE else "none"
 
 
+def _bridges(stack_shortcut: Any) -> str:
+    return "stack" if stack_shortcut in (*TRUE, "on") else "unit"
+
+
 def _decayed(decay_all: Any) -> str:
     return "all" if decay_all in TRUE else "weights"
 
@@ -60,6 +64,8 @@ MIGRATIONS = (
     Migration(4, "optim.lr_factors", "optim.schedule.factors"),
     Migration(4, "optim.decay_all", "optim.decayed", _decayed),
     Migration(5, "model.batch_norm", "model.norm", _norm),
+    Migration(6, "model.stack_shortcut", "model.bridges", _bridges),
+    Migration(6, "stack_shortcut", "bridges", _bridges),  # the group, on the command line
 )
 
 

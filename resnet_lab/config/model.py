@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from itertools import accumulate, pairwise
 from typing import Any, ClassVar
 
 from resnet_lab.config.branch import AttentionConfig, StochasticDepthConfig
@@ -13,6 +12,7 @@ from resnet_lab.config.decoder import DecoderConfig
 from resnet_lab.config.enums import (
     Activation,
     Attention,
+    Bridges,
     DecoderKind,
     Downsample,
     LatentLayer,
@@ -21,20 +21,16 @@ from resnet_lab.config.enums import (
     Resize,
 )
 from resnet_lab.config.fields import setting
-from resnet_lab.config.model_checks import check, check_widening
+from resnet_lab.config.model_checks import check, check_widths
 from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
 from resnet_lab.config.registry import SHORTCUTS
+from resnet_lab.config.widths import per_stack, stack_widths, unit_filters
 
 MAX_STACKS = 5
 
 
-def per_stack(filters: list[int], num_stacks: int) -> list[int]:
-    """Return the filters of each stack; a single number doubles from stack to stack."""
-    return [*filters] if len(filters) > 1 else [filters[0] << s for s in range(num_stacks)]
-
-
 def _read_by_shortcut(name: str) -> Callable[["ModelConfig"], bool]:
-    return lambda model: name in SHORTCUTS.info(model.shortcut).reads
+    return lambda model: model.crosses and name in SHORTCUTS.info(model.shortcut).reads
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,9 +38,9 @@ class ModelConfig:
     """The architecture: everything that `ResNetV2` needs.
 
     `units` and `reduction` have one entry per stack, or one for all stacks; `filters` has one entry per stack, or one
-    that doubles from stack to stack. A plain number is a list of one. `reduction` is filters / bottleneck maps (1: no
-    bottleneck). `num_classes` is the number of outputs of the last layer; with 0, there is no such layer: the network
-    is the encoder of an autoencoder.
+    that doubles from stack to stack (with concatenating `bridges`: one for all stacks). A plain number is a list of
+    one. `reduction` is filters / bottleneck maps (1: no bottleneck). `num_classes` is the number of outputs of the last
+    layer; with 0, there is no such layer: the network is the encoder of an autoencoder.
     """
 
     in_channels: int
@@ -58,7 +54,7 @@ class ModelConfig:
     filters: Any = setting(
         factory=lambda: [64], canonical=lambda model: model.filters if model.widening else model.stack_filters
     )
-    widening: int = 0  # maps that all units together add to `filters`, in even steps (arXiv:1610.02915)
+    widening: int = 0  # filters / reduction that all units together add, in even steps (arXiv:1610.02915)
     reduction: Any = setting(factory=lambda: [4], canonical=lambda model: model.stack_reductions)
     unit: str = "bottleneck"
     activation: Activation = Activation.full_preactivation
@@ -66,7 +62,7 @@ class ModelConfig:
     norm_groups: int = setting(16, used=lambda model: model.norm is Norm.group)
     weight_standardisation: bool = False  # of the convolutions of stem and units (arXiv:1903.10520)
     nonlinearity: Nonlinearity = Nonlinearity.relu
-    shortcut: str = "projection"
+    shortcut: str = setting("projection", used=lambda model: model.bridges in (Bridges.unit, Bridges.stack))
     resize: Resize = setting(Resize.projection, used=_read_by_shortcut("resize"))
     projection_kernel: int = setting(1, used=lambda model: model.projects)  # of the convolutions on shortcuts
     shortcut_scale: float = setting(0.5, used=_read_by_shortcut("shortcut_scale"))
@@ -81,8 +77,12 @@ class ModelConfig:
     stochastic_depth: StochasticDepthConfig = field(default_factory=StochasticDepthConfig)
     cardinality: int = 1  # groups of the bottleneck's 3x3 convolution
     base_width: int = 64  # bottleneck maps of a group, of 64 filters / reduction
-    stack_shortcut: bool = False  # also bridge every stack with a 1x1 convolution
-    downsample: Downsample = setting(Downsample.stride, used=lambda model: model.num_stacks > 1)
+    bridges: Bridges = Bridges.unit
+    # Maps that the transition before a stack keeps, of those that it is given.
+    compression: float = setting(1.0, used=lambda model: model.transitions)
+    downsample: Downsample = setting(
+        Downsample.stride, used=lambda model: model.num_stacks > 1 and not model.bridges.concatenates
+    )
     stem: StemConfig = field(default_factory=StemConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     lineage: LineageConfig = field(default_factory=LineageConfig)
@@ -106,7 +106,7 @@ class ModelConfig:
             whole = all(type(count) is int and count >= 1 for count in counts)
             require(whole, f"model.{name} must be positive whole numbers, got {counts}")
         require_within(self, "model", units=(1, 1000), filters=(1, 65536), reduction=(1, 65536))
-        check_widening(self)
+        check_widths(self)
         for filters, reduction in zip(self.stack_filters, self.stack_reductions, strict=True):
             require(
                 filters % reduction == 0, f"model.filters {filters} is not divisible by model.reduction {reduction}"
@@ -138,16 +138,26 @@ class ModelConfig:
         return self.num_classes == 0
 
     @property
+    def crosses(self) -> bool:
+        """Whether units have shortcuts of their own."""
+        return self.bridges in (Bridges.unit, Bridges.stack) and SHORTCUTS.info(self.shortcut).crosses
+
+    @property
+    def transitions(self) -> bool:
+        """Whether a convolution stands between stacks."""
+        return self.bridges is Bridges.stack_concat and self.num_stacks > 1
+
+    @property
     def projects(self) -> bool:
         """Whether a shortcut is a convolution where the shape changes."""
         shortcut = SHORTCUTS.info(self.shortcut)
         pads = shortcut.pads or ("resize" in shortcut.reads and self.resize is Resize.zero_pad)
-        return shortcut.crosses and not pads
+        return self.crosses and not pads
 
     @property
     def strides_on_shortcuts(self) -> bool:
         """Whether a shortcut reduces the map size."""
-        return SHORTCUTS.info(self.shortcut).crosses and self.num_stacks > 1 and self.downsample is Downsample.stride
+        return self.crosses and self.num_stacks > 1 and self.downsample is Downsample.stride
 
     @property
     def needs_size(self) -> bool:
@@ -157,7 +167,7 @@ class ModelConfig:
     @property
     def latent_dim(self) -> int:
         """The width of the latent space: of the latent layer or, without one, of what the classifier would be given."""
-        return self.head.latent_dim or [self.stack_filters[-1], *self.head.hidden][-1]
+        return self.head.latent_dim or [self.out_maps, *self.head.hidden][-1]
 
     @property
     def mirrored(self) -> "MirroredModel":
@@ -181,10 +191,11 @@ class ModelConfig:
             "reduction": [1] if plain else self.stack_reductions[::-1],
             "unit": "conv" if plain else self.unit,
             "activation": Activation.relu_before_addition if plain else self.activation,
-            "shortcut": "none" if plain else self.shortcut,
+            "shortcut": "none" if plain or self.bridges is Bridges.none else self.shortcut,
         }
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         values["shortcut_pool"] = False  # shortcuts enlarge maps here
+        values["bridges"] = Bridges.stack if self.bridges is Bridges.stack else Bridges.unit  # around what there is
         if plain:
             standard = {"attention": AttentionConfig(), "stochastic_depth": StochasticDepthConfig()}
             values |= standard | {"unit_dropout": 0.0, "learned_scale": None, "cardinality": 1, "base_width": 64}
@@ -228,23 +239,13 @@ class ModelConfig:
 
     @property
     def unit_filters(self) -> list[list[int]]:
-        """The filters of the units of each stack.
+        """The filters of the units of each stack."""
+        return unit_filters(self)
 
-        With `widening` a, unit j of N has r ⌊f / r + a j / N + 1/2⌋ filters, where f is `filters` and r `reduction`.
-        """
-        units = self.stack_units
-        if not self.widening:
-            filters = per_stack(self.filters, self.num_stacks)
-            return [[width] * count for width, count in zip(filters, units, strict=True)]
-        first, reduction, steps = self.filters[0], self.reduction[0], sum(units)
-        ends = accumulate(units, initial=0)
-        return [
-            [
-                reduction * math.floor(first / reduction + self.widening * unit / steps + 0.5)
-                for unit in range(a + 1, b + 1)
-            ]
-            for a, b in pairwise(ends)
-        ]
+    @property
+    def out_maps(self) -> int:
+        """The number of maps that the head is given."""
+        return stack_widths(self)[-1].out
 
     @property
     def stack_reductions(self) -> list[int]:

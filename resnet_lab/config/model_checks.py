@@ -5,8 +5,9 @@ from itertools import chain, pairwise
 from typing import Any
 
 from resnet_lab.config.checks import require, require_within
-from resnet_lab.config.enums import Attention, AttentionPlace, Norm
+from resnet_lab.config.enums import Attention, AttentionPlace, Bridges, Norm
 from resnet_lab.config.registry import SHORTCUTS, UNITS
+from resnet_lab.config.widths import stack_widths
 
 
 def check(model: Any) -> None:
@@ -16,11 +17,21 @@ def check(model: Any) -> None:
     _check_norm(model)
 
 
-def check_widening(model: Any) -> None:
-    """Raise ConfigError if `widening` and the other widths do not fit each other."""
+def check_widths(model: Any) -> None:
+    """Raise ConfigError if `widening` and the other widths, or `bridges`, do not fit each other."""
     require_within(model, "model", widening=(0, 65536))
+    require(0 < model.compression <= 1, f"model.compression must be in (0, 1], got {model.compression}")
+    require(
+        not (model.bridges.dense and model.decodes),
+        f"bridges={model.bridges.name} cannot be mirrored in a decoder: add bridges=unit",
+    )
     if not model.widening:
         return
+    require(
+        not model.bridges.sums,
+        f"bridges={model.bridges.name} sums outputs of the same width: add widening=none "
+        f"(model.widening is {model.widening})",
+    )
     for name in ("filters", "reduction"):
         value = getattr(model, name)
         require(len(value) == 1, f"model.widening counts from one number of model.{name}, got {value}")
@@ -32,16 +43,17 @@ def check_widening(model: Any) -> None:
 
 
 def _check_unit(model: Any) -> None:
-    unit, shortcut = UNITS.info(model.unit), SHORTCUTS.info(model.shortcut)
+    unit = UNITS.info(model.unit)
+    SHORTCUTS.info(model.shortcut)
     require(
         unit.bottleneck or set(model.reduction) == {1},
         f"unit={model.unit} has no bottleneck: add bottleneck=none (model.reduction is {model.reduction})",
     )
     require(
-        unit.bridged or not shortcut.crosses,
+        unit.bridged or not model.crosses,
         f"unit={model.unit} has no shortcuts: add shortcut=none (model.shortcut is {model.shortcut})",
     )
-    if shortcut.crosses and not model.projects and not model.drops_maps:
+    if model.crosses and not model.projects and not model.drops_maps:
         stacks = [model.stem.filters, *model.stack_filters]
         require(
             all(a <= b for a, b in pairwise([model.stem.filters, *chain(*model.unit_filters)])),
@@ -52,34 +64,49 @@ def _check_unit(model: Any) -> None:
 
 def _check_branch(model: Any) -> None:
     require_within(model, "model", cardinality=(1, 65536), base_width=(1, 65536), learned_scale=(-(10**6), 10**6))
-    has_bottleneck, crosses = UNITS.info(model.unit).bottleneck, SHORTCUTS.info(model.shortcut).crosses
+    unit = UNITS.info(model.unit)
     require(
-        has_bottleneck or (model.cardinality, model.base_width) == (1, 64),
+        unit.bottleneck or (model.cardinality, model.base_width) == (1, 64),
         f"model.cardinality and model.base_width need units with a bottleneck, unit={model.unit} has none: "
         "add cardinality=c1_64",
+    )
+    require(
+        unit.grouped or model.cardinality == 1,
+        f"model.cardinality groups a convolution between bottleneck maps, unit={model.unit} has none: "
+        f"set it to 1, got {model.cardinality}",
     )
     require(
         0 not in model.bottlenecks,
         f"model.base_width {model.base_width} leaves less than one bottleneck map for each group: take at least "
         f"{math.ceil(64 / min(ws[0] // r for ws, r in zip(model.unit_filters, model.stack_reductions, strict=True)))}",
     )
+    require(
+        all(widths.entry for widths in stack_widths(model)),
+        f"model.compression {model.compression} leaves no map between stacks: take more",
+    )
     attends_shortcut = model.attention.kind is not Attention.none and model.attention.place is AttentionPlace.identity
-    for needs, name in (
-        (model.stochastic_depth.rate > 0, "model.stochastic_depth.rate"),
-        (model.learned_scale is not None, "model.learned_scale"),
-        (attends_shortcut, "model.attention.place=identity"),
+    bridged, own = model.crosses or model.bridges.dense, model.crosses
+    for needs, given, name in (
+        (model.stochastic_depth.rate > 0, bridged, "model.stochastic_depth.rate"),
+        (model.learned_scale is not None, bridged, "model.learned_scale"),
+        (attends_shortcut, own, "model.attention.place=identity"),
     ):
-        require(crosses or not needs, f"{name} needs shortcuts, got shortcut={model.shortcut}: leave it out")
+        without = "bridges" if model.bridges not in (Bridges.unit, Bridges.stack) else "shortcut"
+        value = model.bridges.name if without == "bridges" else model.shortcut
+        require(given or not needs, f"{name} needs shortcuts, got {without}={value}: leave it out")
 
 
 def _check_norm(model: Any) -> None:
     require_within(model, "model", norm_groups=(1, 65536))
     bottlenecks = model.bottlenecks if UNITS.info(model.unit).bottleneck else []
-    widths = sorted({model.stem.filters, *chain(*model.unit_filters), *bottlenecks})
+    stacks = stack_widths(model)
+    given = [stack.given for stack in stacks] if model.transitions else []  # which the transitions normalise
+    inside = chain(*(stack.inputs for stack in stacks), *(stack.outputs for stack in stacks))
+    widths = sorted({model.stem.filters, *given, *inside, model.out_maps, *bottlenecks})
     require(
         model.norm is not Norm.group or all(width % model.norm_groups == 0 for width in widths),
         f"norm=group: model.norm_groups {model.norm_groups} must divide the maps of every layer, {widths}: "
-        f"take {math.gcd(*widths)} or a divisor of it",
+        f"take model.norm_groups={math.gcd(*widths)}" + (" or a divisor of it" if math.gcd(*widths) > 1 else ""),
     )
     require(
         not model.weight_standardisation or (model.stem.kernel**2 * model.in_channels > 1 and 1 not in bottlenecks),

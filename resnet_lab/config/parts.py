@@ -6,7 +6,7 @@ from typing import Any
 from resnet_lab.config.checks import require, require_bounded, require_within
 from resnet_lab.config.enums import Downsample, Init, LatentLayer, Norm, ProjectionInput, StrideOn
 from resnet_lab.config.fields import setting
-from resnet_lab.config.registry import SHORTCUTS, UNITS
+from resnet_lab.config.registry import UNITS
 
 
 def _normalises(model: Any) -> bool:
@@ -15,11 +15,11 @@ def _normalises(model: Any) -> bool:
 
 def _projects_from_activated_input(model: Any) -> bool:
     """Return whether `projection_input` matters: units have a shortcut, and activate before their first convolution."""
-    return model.activation.preactivates and SHORTCUTS.info(model.shortcut).crosses
+    return model.activation.preactivates and model.crosses
 
 
 def _moves_stride(model: Any) -> bool:
-    strided = model.num_stacks > 1 and model.downsample is Downsample.stride
+    strided = model.num_stacks > 1 and model.downsample is Downsample.stride and not model.bridges.concatenates
     return strided and UNITS.info(model.unit).stride_can_move
 
 
@@ -33,6 +33,7 @@ class StemConfig:
     double: bool = False  # add a 3x3 convolution with stride 2, BatchNorm, ReLU
     deep: bool = False  # three convolutions for the first: kernel and stride, 3x3, both with half the filters; 3x3
     pool: bool = False  # add 3x3 max-pooling with stride 2, as for ImageNet
+    activation: bool = True  # BatchNorm and ReLU after the last convolution, as far as model.activation has them there
 
     def __post_init__(self) -> None:
         require_within(self, "model.stem", kernel=(1, 255), stride=(1, 64), filters=(1, 65536))

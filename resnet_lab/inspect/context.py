@@ -8,7 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resnet_lab.config.branch import AttentionConfig, StochasticDepthConfig
 from resnet_lab.config.checks import ConfigError, require
+from resnet_lab.config.enums import AttentionPlace, Bridges
+from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.decode import Decoding, read_image
@@ -74,14 +77,27 @@ class InspectContext:
         on_device = torch.as_tensor(images, device=self.pixel_range.low.device)
         return self.pixel_range.pictures(on_device).permute(0, 2, 3, 1).cpu().numpy()
 
-    def untrained(self, plain: bool = False) -> ResNetV2:
-        """Initialise the network from the run's seed; with `plain`, without shortcuts of any kind."""
-        model = self.config.model
-        if plain:
-            model = replace(model, shortcut="none", stack_shortcut=False)
+    def untrained(self, model: ModelConfig | None = None) -> ResNetV2:
+        """Initialise the network, or the one of another `model`, from the run's seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            return task_of(replace(self.config, model=model)).network().to(self.images.device)
+            return task_of(replace(self.config, model=model or self.config.model)).network().to(self.images.device)
+
+
+def without_shortcuts(model: ModelConfig) -> ModelConfig | None:
+    """Return the same network without shortcuts, and without what needs them; None if it has none, or concatenates."""
+    bridged = model.crosses or model.bridges in (Bridges.stack, Bridges.stack_sum, Bridges.net_sum)
+    if not bridged:
+        return None
+    attends_shortcut = model.attention.place is AttentionPlace.identity
+    return replace(
+        model,
+        shortcut="none",
+        bridges=Bridges.unit,
+        stochastic_depth=StochasticDepthConfig(),
+        learned_scale=None,
+        attention=AttentionConfig() if attends_shortcut else model.attention,
+    )
 
 
 def context(

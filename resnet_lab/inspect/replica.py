@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.model.autoencoder import Autoencoder
-from resnet_lab.model.resnet import ResNetV2, Stack
+from resnet_lab.model.resnet import ResNetV2
+from resnet_lab.model.stacks import Stack
 
 INNERMOST = "innermost"  # the maps that the head averages, the last ones with spatial positions
 
@@ -34,15 +35,17 @@ def sections(net: ResNetV2) -> dict[str, nn.Module]:
 
 
 def parts(net: ResNetV2) -> dict[str, nn.Module]:
-    """Return the parts of a network by name: as `sections`, but with units and bridges instead of stacks."""
+    """Return the parts of a network by name: as `sections`, but with units, bridges, … instead of stacks."""
     found: dict[str, nn.Module] = {}
     for name, section in sections(net).items():
         if not isinstance(section, Stack):
             found[name] = section
             continue
-        found |= _numbered(f"{name}.units", section.units)
-        if section.bridge is not None:
-            found[f"{name}.bridge"] = section.bridge
+        for child_name, child in section.named_children():
+            if isinstance(child, nn.ModuleList):
+                found |= _numbered(f"{name}.{child_name}", child)
+            elif any(True for _ in child.parameters()):
+                found[f"{name}.{child_name}"] = child
     return found
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from resnet_lab.config.enums import Labels
-from resnet_lab.inspect.context import InspectContext
+from resnet_lab.inspect.context import InspectContext, without_shortcuts
 from resnet_lab.inspect.figures import Shown, confusion_figure, flow_figure, histogram_figure, reliability_figure
 from resnet_lab.inspect.filters import first_filters, weight_histograms
 from resnet_lab.inspect.flow import flow
@@ -30,8 +30,8 @@ def show_flow(context: InspectContext) -> Iterator[Shown]:
     """Gradient flow."""
     images, labels = context.images[:FLOW_IMAGES], context.labels[:FLOW_IMAGES]
     nets = {"trained": context.net, "initialised": context.untrained()}
-    if context.config.model.shortcut != "none" or context.config.model.stack_shortcut:
-        nets["plain (no shortcuts), initialised"] = context.untrained(plain=True)
+    if plain := without_shortcuts(context.config.model):
+        nets["plain (no shortcuts), initialised"] = context.untrained(plain)
     nets |= dict(context.compared)
     flows = {label: flow(net, context.task, images, labels) for label, net in nets.items()}
     yield Shown(

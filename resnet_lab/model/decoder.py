@@ -12,8 +12,8 @@ from resnet_lab.config.enums import Init, LatentLayer, Norm, Upsample
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.model.convolutions import StandardisedConvTranspose2d
 from resnet_lab.model.layers import Gate, Layers
-from resnet_lab.model.resnet import Stack, steps_through
 from resnet_lab.model.spec import stack_specs
+from resnet_lab.model.stacks import Stack, steps_through
 
 Size = tuple[int, int]
 

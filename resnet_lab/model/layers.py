@@ -173,7 +173,9 @@ class ZeroPad(nn.Module):
         self.new_maps = maps - in_maps
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        sampled_BCHW = F.avg_pool2d(x_BCHW, self.window, self.stride, ceil_mode=True, count_include_pad=False)
+        # Rounding up needs no window that ends beyond the maps if it has one position, and ONNX has none then.
+        rounds_up = self.window > 1
+        sampled_BCHW = F.avg_pool2d(x_BCHW, self.window, self.stride, ceil_mode=rounds_up, count_include_pad=False)
         return F.pad(sampled_BCHW, (0, 0, 0, 0, 0, self.new_maps))
 
 

@@ -11,22 +11,22 @@ from torch import Tensor, nn
 from resnet_lab.config.enums import LatentLayer
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.parts import StemConfig
-from resnet_lab.config.registry import UNITS
 from resnet_lab.model.layers import Layers, Order
-from resnet_lab.model.spec import StackSpec, stack_specs
+from resnet_lab.model.spec import stack_specs
+from resnet_lab.model.stacks import build_stack, steps_through
 
 
 class Stem(nn.Sequential):
     """Convolution, BatchNorm and ReLU, or three such groups (`deep`); optionally another one and max-pooling.
 
-    The two last halve the resolution.
+    The two last halve the resolution. Without `activation`, the last convolution has no BatchNorm and ReLU.
     """
 
     def __init__(self, stem: StemConfig, in_channels: int, layers: Layers) -> None:
         super().__init__()
         maps = stem.filters // 2 if stem.deep else stem.filters
         inner: Order = ("norm", "relu")
-        last = layers.placement.stem
+        last = layers.placement.stem if stem.activation else ()
         self.conv = layers.convolution(in_channels, maps, stem.kernel, stem.stride)
         self.activation = layers.activation(inner if stem.deep or stem.double else last, maps)
         if stem.deep:
@@ -41,57 +41,16 @@ class Stem(nn.Sequential):
             self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 
 
-class Stack(nn.Module):
-    """Units with the same filters and map size; `bridge`, if set, is a shortcut around all of them."""
-
-    def __init__(self, spec: StackSpec, model: ModelConfig, layers: Layers) -> None:
-        super().__init__()
-        unit = UNITS.load(model.unit)
-        self.pool = nn.MaxPool2d(spec.pool, ceil_mode=True) if spec.pool > 1 else nn.Identity()
-        self.units = nn.ModuleList(unit(unit_spec, model, layers) for unit_spec in spec.units)
-        self.bridge: nn.Module | None = None
-        if spec.bridged:
-            self.bridge = layers.convolution(spec.in_maps, spec.maps, kernel=1, stride=spec.stride)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        out_BCHW = self.pool(x_BCHW)
-        for unit in self.units:
-            out_BCHW = unit(out_BCHW)
-        return self.bridged(x_BCHW, out_BCHW)
-
-    def steps(self, x_BCHW: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Compute the same as `forward`, and yield the outputs of the units, as `.units.0`, and of the stack, as ""."""
-        out_BCHW = self.pool(x_BCHW)
-        for u, unit in enumerate(self.units):
-            out_BCHW = unit(out_BCHW)
-            yield f".units.{u}", out_BCHW
-        yield "", self.bridged(x_BCHW, out_BCHW)
-
-    def bridged(self, x_BCHW: Tensor, out_BCHW: Tensor) -> Tensor:
-        """Return the output of the last unit plus the bridged input of the stack, if there is a bridge."""
-        return out_BCHW if self.bridge is None else out_BCHW + self.bridge(x_BCHW)
-
-
-def steps_through(stacks: nn.ModuleList, x_BCHW: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Compute all stacks, and yield the outputs of units and stacks as `stacks.0.units.3`, `stacks.0`, …"""
-    stack: Stack
-    for s, stack in enumerate(stacks):  # type: ignore[assignment]  # the list holds stacks
-        for name, out_BCHW in stack.steps(x_BCHW):
-            yield f"stacks.{s}{name}", out_BCHW
-        x_BCHW = out_BCHW
-
-
 class Head(nn.Module):
     """Last activation, pooling, optional hidden layers and latent space, classifier."""
 
     def __init__(self, model: ModelConfig, layers: Layers) -> None:
         super().__init__()
-        head, filters = model.head, model.stack_filters[-1]
+        head, maps = model.head, model.out_maps
         self.layer = head.layer
-        self.activation = layers.activation(layers.placement.head, filters)
+        self.activation = layers.activation(layers.placement.head, maps)
         positions = math.prod(model.map_sizes[-1]) if self.layer is LatentLayer.flat else 1
-        widths = [filters * positions, *head.hidden]
+        widths = [maps * positions, *head.hidden]
         self.hidden = nn.Sequential(*(layers.hidden(n, m) for n, m in pairwise(widths)))
         self.width = widths[-1]
         self.latent = self.latent_layer(self.width, head.latent_dim)
@@ -139,7 +98,7 @@ class ResNetV2(nn.Module):
         self.config = model
         layers, specs = Layers(model), stack_specs(model)
         self.stem = Stem(model.stem, model.in_channels, layers)
-        self.stacks = nn.ModuleList(Stack(spec, model, layers) for spec in specs)
+        self.stacks = nn.ModuleList(build_stack(spec, model, layers) for spec in specs)
         self.head = Head(model, layers)
         layers.initialise(self)
 

@@ -59,7 +59,9 @@ class ShortcutSpec:
 
 
 def build_shortcut(spec: UnitSpec, model: ModelConfig, layers: Layers) -> nn.Module:
-    """Build the shortcut of a unit that `model.shortcut` selects."""
+    """Build the shortcut of a unit that `model.shortcut` selects, or none if `model.bridges` leaves it out."""
+    if not model.crosses:
+        return Plain()
     settings = {name: getattr(model, name) for name in SHORTCUTS.info(model.shortcut).reads}
     span = ShortcutSpec(
         spec.in_maps, spec.maps, spec.stride, model.projection_kernel, model.shortcut_pool, settings, layers
@@ -148,7 +150,7 @@ class Dropout(Sum):
 class Plain(nn.Module):
     """F(x) alone: a plain network (arXiv:1512.03385, section 3.3)."""
 
-    def __init__(self, spec: ShortcutSpec) -> None:
+    def __init__(self, spec: ShortcutSpec | None = None) -> None:
         super().__init__()
 
     def forward(self, x_BCHW: Tensor, residual_BCHW: Tensor) -> Tensor:

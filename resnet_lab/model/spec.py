@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from resnet_lab.config.enums import Downsample, ProjectionInput, StrideOn
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.registry import SHORTCUTS, UNITS
+from resnet_lab.config.widths import StackWidths, stack_widths
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class UnitSpec:
     drop_rate: float  # of its branch, by stochastic depth
     stride: int
     stride_on: StrideOn
-    first_of_network: bool  # its input is the stem's output, which is already activated
+    input_activated: bool  # its input ends in a ReLU already: no BatchNorm and ReLU before the first convolution
     activated_shortcut: bool  # its shortcut starts after its first activation, if the unit begins with it
 
     def strides(self, convs: Sequence[ConvSpec]) -> list[int]:
@@ -50,45 +51,61 @@ class UnitSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSpec:
-    """Units with the same filters and map size. Either the pooling or the first unit applies the stack's stride."""
+    """Units with the same map size. Either what stands before them or the first unit applies the stack's stride."""
 
-    in_maps: int
-    maps: int
+    index: int
+    widths: StackWidths
     stride: int
-    pool: int  # size of the max-pooling before the units; 1: none
-    bridged: bool  # whether a shortcut spans the whole stack
+    pool: int  # size of the pooling before the units; 1: none
     units: tuple[UnitSpec, ...]
 
 
 def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
     """Return all stacks in order; each one but the first halves the map size."""
-    unit, shortcut = UNITS.info(model.unit), SHORTCUTS.info(model.shortcut)
-    shares = {ProjectionInput.activated: True, ProjectionInput.raw: False}[model.lineage.projection_input]
-    activated = shares and model.activation.preactivates
     specs: list[StackSpec] = []
     drop_rates = iter(model.stochastic_depth.rates(sum(model.stack_units)))
-    for index, (widths, reduction) in enumerate(zip(model.unit_filters, model.stack_reductions, strict=True)):
-        in_maps = specs[-1].maps if specs else model.stem.filters
+    for index, (widths, reduction) in enumerate(zip(stack_widths(model), model.stack_reductions, strict=True)):
         stride = 2 if index > 0 else 1
-        pool, unit_stride = {Downsample.stride: (1, stride), Downsample.max_pool: (stride, 1)}[model.downsample]
+        pools = model.bridges.concatenates or model.downsample is Downsample.max_pool
         units = tuple(
-            UnitSpec(
-                in_maps=before,
-                maps=maps,
-                bottleneck_maps=model.bottleneck_maps(maps, reduction),
-                cardinality=model.cardinality,
+            unit_spec(
+                model,
+                maps=(before, maps),
+                reduction=reduction,
+                stride=stride if unit == 0 and not pools else 1,
+                position=(index, unit),
                 drop_rate=next(drop_rates),
-                stride=unit_stride if first else 1,
-                stride_on=model.lineage.stride_on if unit.stride_can_move else StrideOn.first,
-                first_of_network=first and index == 0,
-                # In a stack's first unit, as in fb.resnet.torch; if its kind takes the activated input, in every unit.
-                activated_shortcut=activated and (first or shortcut.takes_activated),
             )
-            for first, before, maps in zip([True] + [False] * len(widths), [in_maps, *widths], widths, strict=False)
+            for unit, (before, maps) in enumerate(zip(widths.inputs, widths.outputs, strict=True))
         )
-        specs.append(
-            StackSpec(
-                in_maps=in_maps, maps=widths[-1], stride=stride, pool=pool, bridged=model.stack_shortcut, units=units
-            )
-        )
+        specs.append(StackSpec(index=index, widths=widths, stride=stride, pool=stride if pools else 1, units=units))
     return tuple(specs)
+
+
+def unit_spec(
+    model: ModelConfig,
+    maps: tuple[int, int],
+    reduction: int,
+    stride: int,
+    position: tuple[int, int],
+    drop_rate: float,
+) -> UnitSpec:
+    """Return the specification of a unit; `maps` are those of input and output, `position` is (stack, unit)."""
+    unit, shortcut = UNITS.info(model.unit), SHORTCUTS.info(model.shortcut)
+    begins_network, begins_stack = position == (0, 0), position[1] == 0
+    shares = {ProjectionInput.activated: True, ProjectionInput.raw: False}[model.lineage.projection_input]
+    # An identity around the network's first unit takes the stem's output as it is, activated or not.
+    begins = begins_stack and not (begins_network and maps[0] == maps[1])
+    return UnitSpec(
+        in_maps=maps[0],
+        maps=maps[1],
+        bottleneck_maps=model.bottleneck_maps(maps[1], reduction),
+        cardinality=model.cardinality,
+        drop_rate=drop_rate,
+        stride=stride,
+        stride_on=model.lineage.stride_on if unit.stride_can_move else StrideOn.first,
+        # All later units are given the stem's output too where outputs are concatenated: each activates it itself.
+        input_activated=begins_network and model.stem.activation and not model.bridges.concatenates,
+        # In a stack's first unit, as in fb.resnet.torch; if its kind takes the activated input, in every unit.
+        activated_shortcut=shares and model.activation.preactivates and (begins or shortcut.takes_activated),
+    )

@@ -34,7 +34,7 @@ class ResidualUnit(nn.Module):
         self.activated_shortcut = spec.activated_shortcut
 
     def residual_layers(self, spec: UnitSpec, layers: Layers) -> Iterator[ResidualLayer]:
-        """Yield a layer per convolution. The network's first one has no pre-activation, since the stem ends in one."""
+        """Yield a layer per convolution. The first one has no pre-activation if its input ends in one."""
         placement, last = layers.placement, len(self.convs) - 1
         widths = [spec.in_maps, *(spec.bottleneck_maps if conv.bottleneck else spec.maps for conv in self.convs)]
         strides = spec.strides(self.convs)
@@ -42,7 +42,7 @@ class ResidualUnit(nn.Module):
             in_maps, maps = widths[index : index + 2]
             groups = conv.groups * (spec.cardinality if conv.bottleneck and conv.kernel > 1 else 1)
             pre = placement.before(index)
-            if index == 0 and spec.first_of_network and "relu" in placement.stem:
+            if index == 0 and spec.input_activated and "relu" in placement.stem:
                 pre = ()
             post = placement.before_addition if index == last else placement.post
             yield ResidualLayer(
@@ -81,7 +81,13 @@ class Basic(ResidualUnit):
     convs = (ConvSpec(3), ConvSpec(3))
 
 
+class Dense(ResidualUnit):
+    """1x1 to the bottleneck's maps, 3x3 to the filters: a layer of DenseNet-BC (arXiv:1608.06993, section 3)."""
+
+    convs = (ConvSpec(1, bottleneck=True), ConvSpec(3))
+
+
 class Conv(ResidualUnit):
-    """One 3x3 convolution: a standard CNN in the same framework."""
+    """One 3x3 convolution: a standard CNN in the same framework, or the layer of a DenseNet without bottlenecks."""
 
     convs = (ConvSpec(3),)

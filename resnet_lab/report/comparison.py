@@ -89,7 +89,7 @@ def axes(model: ModelConfig) -> Fields:
     A setting that has no effect in combination with the others counts as its default.
     """
     fields: Fields = DEFAULTS | _hashable(architecture(model))
-    for name, factor in (("units", 1), ("reduction", 1), ("filters", 2)):
+    for name, factor in (("units", 1), ("reduction", 1), ("filters", model.bridges.growth)):
         first, *_ = values = fields[name]
         if all(value == first * factor**i for i, value in enumerate(values)):
             fields[name] = first

@@ -13,8 +13,9 @@ from rich.progress import track
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.compose import prepare, to_config
-from resnet_lab.config.model import ModelConfig, per_stack
+from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.registry import UNITS
+from resnet_lab.config.widths import per_stack
 from resnet_lab.sweep.composer import Composer, Job, changed, name_of
 from resnet_lab.sweep.plan import labels
 from resnet_lab.tasks.cost import totals
@@ -108,7 +109,7 @@ def _search(composed: DictConfig, budget: str, target: int) -> Match:
     reductions = reductions * (num_stacks // len(reductions))
     composed.model.filters = _increasing(composed.model.stem.filters, reductions)  # valid: those asked for need not be
     config = to_config(composed)
-    asked = per_stack(filters, num_stacks)
+    asked = per_stack(filters, num_stacks, config.model.bridges.growth)
     groups = math.lcm(*(conv.groups for conv in getattr(UNITS.load(config.model.unit), "convs", ())))
     steps = [groups * reduction for reduction in reductions]
 

@@ -68,10 +68,10 @@ def parts(config: Config, cost: Complexity) -> dict[str, dict[str, int]]:
 
 
 def totals(config: Config) -> dict[str, int]:
-    """Return MACs, params and activations for one image as `measure` does, in a time that does not grow with the depth.
+    """Return MACs, params and activations for one image as `measure` does, in a time that seldom grows with the depth.
 
-    All units of a stack but the first are alike: the network is traced with at most two in each stack, and the second
-    counts for the others. Raises ConfigError when torch cannot build the network.
+    If all units of a stack but the first are alike, the network is traced with at most two in each stack, and the
+    second counts for the others. Raises ConfigError when torch cannot build the network.
     """
     key = _key(config)
     if key not in _totals:
@@ -82,6 +82,9 @@ def totals(config: Config) -> dict[str, int]:
 
 def _count(config: Config) -> dict[str, int]:
     model = config.model
+    if model.widening or model.bridges.dense:  # no two units are alike
+        whole = _complexity(config)
+        return {"macs": whole.macs, "params": whole.params, "activations": whole.activations}
     units = model.stack_units
     mirrored = model.mirrored.stack_units if model.decodes else []
     shorter = replace(

@@ -14,7 +14,7 @@ from resnet_lab import ResNetV2
 from resnet_lab.config.canonical import canonical
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import claimed_depth
-from resnet_lab.config.enums import Activation, Diagnostics, Downsample, Resize
+from resnet_lab.config.enums import Activation, Bridges, Diagnostics, Downsample, Resize
 from resnet_lab.config.groups import ARCHITECTURE_GROUPS, CONFIG_DIR, GROUPS, options, registered
 from resnet_lab.config.migrations import rename_settings
 from resnet_lab.config.registry import DATASETS, SHORTCUTS, UNITS
@@ -34,7 +34,7 @@ COMPANIONS = {  # what an option asks for
     "data=table": ["data.num_classes=7"],
     **{f"data={name}": ["task=attributes"] for name in ("celeba", "digit_bits", "fashion_pairs")},
     "data=idx": ["data.num_classes=7"],
-    **{f"units={units}": ["stacks=four"] for units in options("units") if units.startswith("r")},
+    **{f"units={units}": ["stacks=four"] for units in options("units") if units[0] in "rd"},
 }
 
 
@@ -156,7 +156,13 @@ def test_a_number_without_an_option_is_refused_with_what_there_is() -> None:
         load_config("units=n301")
 
 
-ENUMS = {"activation": Activation, "resize": Resize, "downsample": Downsample, "diagnostics": Diagnostics}
+ENUMS = {
+    "activation": Activation,
+    "resize": Resize,
+    "bridges": Bridges,
+    "downsample": Downsample,
+    "diagnostics": Diagnostics,
+}
 
 
 @pytest.mark.parametrize("group", ENUMS)

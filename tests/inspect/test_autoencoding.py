@@ -107,7 +107,7 @@ def test_corrupted_images_are_shown_with_the_originals():
     assert differences[0].get_clim() == differences[1].get_clim()
 
 
-@pytest.mark.parametrize("kind", [*TASKS, "stack_shortcut=on"])
+@pytest.mark.parametrize("kind", [*TASKS, "bridges=stack"])
 def test_the_parts_of_an_autoencoder_have_its_weights_and_the_names_of_its_tensors(kind: str):
     _, net = untrained("task=reconstruction", "head=latent_flat", kind)
     for found in (parts(net), sections(net)):

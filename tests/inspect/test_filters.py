@@ -15,7 +15,7 @@ def test_first_filters():
 
 @pytest.mark.parametrize("head", ["linear", "latent"])
 def test_histograms_equal_numpys(head: str):
-    net = build(f"head={head}", "stack_shortcut=on")
+    net = build(f"head={head}", "bridges=stack")
     found = weight_histograms(net)
     assert list(found) == ["stem", "stacks.0", "stacks.1", "head"]
     for name, group in (("stacks.1", net.stacks[1]), ("head", net.head)):

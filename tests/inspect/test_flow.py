@@ -20,7 +20,7 @@ KINDS = [
     ("unit=conv", "bottleneck=none", "shortcut=none"),
     ("activation=original",),
     ("activation=relu_only_preactivation", "stem=double", "head=mlp"),
-    ("stack_shortcut=on", "head=latent"),
+    ("bridges=stack", "head=latent"),
     ("shortcut=exclusive_gating", "downsample=max_pool"),
     ("shortcut=constant_scaling", "norm=none"),
 ]
@@ -62,7 +62,7 @@ def test_branch_shares_equal_a_naive_computation(kind: tuple[str, ...], untouche
     x = other.stem(images)
     with torch.no_grad():
         for s, stack in enumerate(other.stacks):
-            stack_input, x = x, stack.pool(x)
+            stack_input, x = x, stack.entry(x)
             for u, unit in enumerate(stack.units):
                 branch = x
                 for layer in unit.layers:
@@ -134,7 +134,7 @@ def test_a_probe_sees_the_network_as_it_is_now():
 
 
 def test_every_unit_is_a_part():
-    net = build("stack_shortcut=on")
+    net = build("bridges=stack")
     units = [module for module in net.modules() if isinstance(module, ResidualUnit)]
     found = parts(net)
     assert [part for part in found.values() if isinstance(part, ResidualUnit)] == units

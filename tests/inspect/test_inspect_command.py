@@ -14,12 +14,16 @@ from support.scene import SMALL, Run
 
 from resnet_lab import load_run
 from resnet_lab.command import exit_status
+from resnet_lab.config.branch import StochasticDepthConfig
 from resnet_lab.config.compose import load_config
+from resnet_lab.config.enums import Bridges
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.inspect.__main__ import main
-from resnet_lab.inspect.context import Choices, InspectContext, context
+from resnet_lab.inspect.context import Choices, InspectContext, context, without_shortcuts
 from resnet_lab.inspect.sections import PARTS, Shown
 from resnet_lab.interrupts import exit_on_signals
+from resnet_lab.model.branch import LearnedScale, StochasticDepth
+from resnet_lab.model.shortcuts import Plain, Projection
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.training.run import run
 
@@ -133,10 +137,17 @@ def test_maps_are_chosen_by_files_too(trained: Run, tmp_path: Path):
 
 def test_the_plain_network_has_no_shortcuts_of_any_kind(trained: Run):
     config, net = load_run(trained.path)
-    bridged = replace(config, model=replace(config.model, stack_shortcut=True))
-    plain = replace(context(config, net, Choices(), [], iter), config=bridged).untrained(plain=True)
-    assert plain.config.shortcut == "none"
-    assert not plain.config.stack_shortcut
+    everything = {"bridges": Bridges.stack, "learned_scale": 0.0, "stochastic_depth": StochasticDepthConfig(rate=0.5)}
+    model = replace(config.model, **everything)
+    plain = without_shortcuts(model)
+    assert plain
+    assert not plain.crosses
+    looked_at = replace(context(config, net, Choices(), [], iter), config=replace(config, model=model))
+    kinds = {type(layer) for layer in looked_at.untrained(plain).modules()}
+    assert Plain in kinds
+    assert not kinds & {Projection, StochasticDepth, LearnedScale}
+    for bridges in (Bridges.none, Bridges.stack_concat):
+        assert without_shortcuts(replace(config.model, bridges=bridges)) is None
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_a_twin_shares_weights_and_nothing_else(untouched: Callable[..., ResNetV
     assert not torch.equal(other.stem.activation.norm.running_mean, net.stem.activation.norm.running_mean)
 
 
-@pytest.mark.parametrize("kind", [(), ("stack_shortcut=on", "head=latent"), ("activation=original", "stem=imagenet")])
+@pytest.mark.parametrize("kind", [(), ("bridges=stack", "head=latent"), ("activation=original", "stem=imagenet")])
 def test_every_tensor_by_its_name(kind: tuple[str, ...]):
     net = build(*kind)
     images, _ = some_images(net)

@@ -64,7 +64,8 @@ def standardised(model: dict[str, Any], kernel: Tensor) -> Tensor:
 
 def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor:
     """Logits of the network with the plain settings `model` and the weights `w`."""
-    lineage = model["lineage"]
+    lineage, stem, bridges = model["lineage"], model["stem"], model["bridges"]
+    activated_stem = stem["activation"] and "concat" not in bridges  # for the network's first unit
 
     def norm(x: Tensor, name: str) -> Tensor:
         return normalised(model, w, x, name, train)
@@ -128,7 +129,7 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
 
     def join(x: Tensor, residual: Tensor, name: str, maps: int, stride: int) -> Tensor:
         kind, resize = model["shortcut"], model["resize"]
-        if kind == "none":
+        if kind == "none" or bridges not in ("unit", "stack"):
             return residual
         if kind in ("projection", "zero_pad"):
             return skip(x, name, maps, stride, kind) + residual
@@ -146,7 +147,10 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
 
     def unit(x: Tensor, name: str, maps: int, stride: int, begins: str, position: float) -> Tensor:
         assert not (train and model["unit_dropout"]), "random"
-        convs = {"bottleneck": 3, "basic": 2, "conv": 1}[model["unit"]]
+        convs = {"bottleneck": 3, "basic": 2, "dense": 2, "conv": 1}[model["unit"]]
+        shares = lineage["projection_input"] == "activated" and (
+            model["shortcut"] == "conv" or begins == "stack" or (begins == "network" and x.shape[1] != maps)
+        )
         spatial = 1 if model["unit"] == "bottleneck" else 0
         strides = [1] * convs
         strides[spatial if lineage["stride_on"] == "spatial" else 0] = stride
@@ -156,9 +160,9 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         if placement == "full_preactivation":
             y = x
             for i in range(convs):
-                if not (begins == "network" and i == 0):
+                if not (begins == "network" and i == 0 and activated_stem):
                     y = relu(norm(y, f"{layer[i]}.before.norm"))
-                if i == 0 and lineage["projection_input"] == "activated" and (begins or model["shortcut"] == "conv"):
+                if i == 0 and shares:
                     split = y
                 y = attended(y, name, "pre") if i == 0 else y
                 y = conv(y, f"{layer[i]}.conv", strides[i])
@@ -174,9 +178,9 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         if placement == "relu_only_preactivation":
             y = x
             for i in range(convs):
-                if not (begins == "network" and i == 0):
+                if not (begins == "network" and i == 0 and activated_stem):
                     y = relu(y)
-                if i == 0 and lineage["projection_input"] == "activated" and (begins or model["shortcut"] == "conv"):
+                if i == 0 and shares:
                     split = y
                 y = attended(y, name, "pre") if i == 0 else y
                 y = norm(conv(y, f"{layer[i]}.conv", strides[i]), f"{layer[i]}.after.norm")
@@ -198,26 +202,61 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
             y = join(x, y, f"{name}.shortcut", maps, stride)
         return attended(y, name, "post")
 
-    stem, first = model["stem"], model["activation"] == "norm_first"
-    x = norm(conv(x, "stem.conv", stem["stride"]), "stem.activation.norm")
-    x = x if first and not stem["deep"] and not stem["double"] else relu(x)
+    def stem_end(x: Tensor, name: str, is_last: bool) -> Tensor:
+        if is_last and not stem["activation"]:
+            return x
+        x = norm(x, f"{name}.norm")
+        return x if is_last and model["activation"] == "norm_first" else relu(x)
+
+    def transition(x: Tensor, name: str) -> Tensor:
+        """From one stack to the next, where each unit is given all outputs of its stack."""
+        placement = model["activation"]
+        if placement in ("full_preactivation", "norm_first"):
+            x = norm(x, f"{name}.before.norm")
+        if placement in ("full_preactivation", "norm_first", "relu_only_preactivation"):
+            x = relu(x)
+        x = conv(x, f"{name}.conv", 1)
+        if placement not in ("full_preactivation", "norm_first"):
+            x = norm(x, f"{name}.after.norm")
+        return relu(x) if placement in ("original", "bn_after_addition", "relu_before_addition") else x
+
+    def received(outputs: list[tuple[int, Tensor]], own: int, name: str) -> Tensor:
+        """The sum of all outputs: those of stack `own` as they are, the others each through its part of a kernel."""
+        total = sum(x for stack, x in outputs if stack == own)
+        others = [x for stack, x in outputs if stack != own]
+        if others:
+            kernel, begin = standardised(model, w[f"{name}.weight"]), 0
+            for x in others:
+                total = total + torch.einsum("bchw,dc->bdhw", x, kernel[:, begin : begin + x.shape[1], 0, 0])
+                begin += x.shape[1]
+            total = total + w[f"{name}.bias"][:, None, None] if f"{name}.bias" in w else total
+        return total
+
+    stem_only = not stem["deep"] and not stem["double"]
+    x = stem_end(conv(x, "stem.conv", stem["stride"]), "stem.activation", stem_only)
     if stem["deep"]:
         x = relu(norm(conv(x, "stem.inner_conv", 1), "stem.inner_activation.norm"))
-        x = norm(conv(x, "stem.last_conv", 1), "stem.last_activation.norm")
-        x = x if first and not stem["double"] else relu(x)
+        x = stem_end(conv(x, "stem.last_conv", 1), "stem.last_activation", not stem["double"])
     if stem["double"]:
-        x = norm(conv(x, "stem.second_conv", 2), "stem.second_activation.norm")
-        x = x if first else relu(x)
+        x = stem_end(conv(x, "stem.second_conv", 2), "stem.second_activation", True)
     if stem["pool"]:
         x = F.max_pool2d(x, 3, 2, 1)
+    outputs: list[tuple[int, Tensor]] = []  # with the stacks that they come from
     for s in range(model["num_stacks"]):
-        maps = model["filters"][s] if len(model["filters"]) > 1 else model["filters"][0] * 2**s
+        growth = 1 if "concat" in bridges else 2
+        maps = model["filters"][s] if len(model["filters"]) > 1 else model["filters"][0] * growth**s
         entry = x
         stride = 1 if s == 0 else 2
         unit_stride = stride
-        if s > 0 and model["downsample"] == "max_pool":
-            x = F.max_pool2d(x, 2, ceil_mode=True)
+        if s > 0 and "concat" in bridges:
+            x = averaged(transition(x, f"stacks.{s}.entry.0") if bridges == "stack_concat" else x, 2)
             unit_stride = 1
+        elif s > 0 and model["downsample"] == "max_pool":
+            x = F.max_pool2d(x, 2, ceil_mode=True)
+            outputs = [(stack, F.max_pool2d(y, 2, ceil_mode=True)) for stack, y in outputs]
+            unit_stride = 1
+        if bridges == "stack_sum" or (bridges == "net_sum" and s == 0):
+            outputs = [(0 if s == 0 and x.shape[1] == maps else s - 1, x)]
         all_units = model["units"] * (1 if len(model["units"]) > 1 else model["num_stacks"])
         num_units = model["units"][s] if len(model["units"]) > 1 else model["units"][0]
         for u in range(num_units):
@@ -228,8 +267,15 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
                 step = model["filters"][0] / reduction + model["widening"] * done / sum(all_units)
                 maps = reduction * int(step + 0.5)
             position = (sum(all_units[:s]) + u + 1) / sum(all_units)
-            x = unit(x, f"stacks.{s}.units.{u}", maps, unit_stride if u == 0 else 1, begins, position)
-        if model["stack_shortcut"]:
+            y = unit(x, f"stacks.{s}.units.{u}", maps, unit_stride if u == 0 else 1, begins, position)
+            if "sum" in bridges:
+                if u == 0:
+                    outputs = [(stack, o[:, :, ::unit_stride, ::unit_stride]) for stack, o in outputs]
+                outputs.append((s, y))
+                x = received(outputs, s, f"stacks.{s}.projections.{u}")
+            else:
+                x = torch.cat([x, y], dim=1) if "concat" in bridges else y
+        if bridges == "stack":
             x = x + conv(entry, f"stacks.{s}.bridge", stride)
     if model["activation"] in ("full_preactivation", "norm_first"):
         x = relu(norm(x, "head.activation.norm"))

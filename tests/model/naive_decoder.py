@@ -170,7 +170,7 @@ def decode(model: dict[str, Any], w: Weights, x: Tensor, sizes: list[Size], trai
         for u in range(units[s]):
             begins = "" if u > 0 else "stack" if s > 0 else "decoder"
             x = unit(x, f"decoder.stacks.{s}.units.{u}", filters[s], 2 if s > 0 and u == 0 else 1, size, begins)
-        if model["stack_shortcut"]:
+        if model["bridges"] == "stack":
             x = x + conv(begun, f"decoder.stacks.{s}.bridge", 2 if s > 0 else 1, size)
     if placement in ("full_preactivation", "norm_first"):
         x = norm(x, "decoder.exit.activation.norm")

@@ -36,7 +36,7 @@ CASES = [
         for s in options("shortcut")
     ),
     *([f"head={head}"] for head in options("head")),
-    *([*FLAT, f"lineage={lineage}", "stack_shortcut=on", "downsample=max_pool"] for lineage in options("lineage")),
+    *([*FLAT, f"lineage={lineage}", "bridges=stack", "downsample=max_pool"] for lineage in options("lineage")),
     *([*FLAT, "decoder=plain", f"upsample={u}"] for u in options("upsample")),
     *([*FLAT, "stem=deep", "shortcut_pool=on", f"upsample={u}", "data.image_size=21"] for u in options("upsample")),
     [*FLAT, "model.decoder.filters=[12,20,4]", "model.decoder.units=[1,3,2]", "model.decoder.reduction=[4,2,1]"],

@@ -177,7 +177,7 @@ def test_groups_stride_and_dilation(groups: int, stride: int, dilation: int) -> 
     [
         ["units=n7"],
         ["model.units=[1,2,4]", "unit=basic", "bottleneck=none", "norm=none"],
-        ["stacks=two", "units=n4", "shortcut=exclusive_gating", "stack_shortcut=on", "head=mlp"],
+        ["stacks=two", "units=n4", "shortcut=exclusive_gating", "bridges=stack", "head=mlp"],
         ["model.units=[3,1,3]", "activation=original", "downsample=max_pool", "shortcut=conv"],
     ],
 )

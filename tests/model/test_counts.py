@@ -7,6 +7,7 @@ from torch import nn
 
 from resnet_lab import ResNetV2, complexity
 from resnet_lab.config.enums import LatentLayer
+from resnet_lab.config.groups import options
 from resnet_lab.config.schema import Config
 from resnet_lab.tasks.cost import measure
 
@@ -17,7 +18,17 @@ BASIC = ["unit=basic", "bottleneck=none"]
 
 PYRAMID = ["data=cifar10", "activation=norm_first", "shortcut=zero_pad", "shortcut_pool=on", "lineage=torch"]
 D = ["stem=deep", "shortcut_pool=on", "lineage=torch"]
+DENSE = ["data=cifar10", "bridges=stack_concat", "bottleneck=none", "stem=bare", "unit=conv"]
+BC = [*DENSE, "bridges=stack_concat_half", "unit=dense", "cardinality=c1_256"]
 PUBLISHED = [  # overrides, depth, params
+    ([*DENSE, "filters=w12", "units=n12"], 40, 1_019_722),
+    ([*DENSE, "filters=w12", "units=n32"], 100, 6_979_642),
+    ([*DENSE, "filters=w24", "units=n32"], 100, 27_249_082),
+    ([*BC, "filters=w12", "units=n16", "stem=bare_24"], 100, 769_162),
+    ([*BC, "filters=w24", "units=n41", "stem=bare_48"], 250, 15_324_406),
+    ([*BC, "filters=w40", "units=n31", "stem=bare_80"], 190, 25_624_430),
+    # torchvision's densenet121
+    ([*BC, *IMAGENET, "filters=w32", "units=d121"], 121, 7_978_856),
     ([*PYRAMID, "filters=w16", "units=n18", "widening=a48", *BASIC], 110, 1_772_706),
     ([*PYRAMID, "filters=w16", "units=n18", "widening=a84", *BASIC], 110, 3_904_446),
     ([*PYRAMID, "filters=w16", "units=n18", "widening=a270", *BASIC], 110, 28_485_477),
@@ -66,7 +77,8 @@ def count_by_hand(config: Config) -> dict[str, int]:
     norm = 0 if model.norm.name == "none" else 2
     bias = model.lineage.conv_bias or not norm
     placement = model.activation.name
-    shortcut = model.shortcut
+    bridges = model.bridges.name
+    shortcut = model.shortcut if bridges in ("unit", "stack") else "none"
 
     def conv(
         maps_in: int, maps: int, kernel: int, size: tuple[int, int], has_bias: bool = bias, groups: int = 1
@@ -95,14 +107,40 @@ def count_by_hand(config: Config) -> dict[str, int]:
         conv(maps, maps, 3, size)
         totals["params"] += norm * maps
         depth += 1
+    totals["params"] -= 0 if model.stem.activation else norm * maps  # of the last one
     if model.stem.pool:
         size = reduced(size, 2)
-    kernels = {"bottleneck": [1, 3, 1], "basic": [3, 3], "conv": [3]}[model.unit]
+    kernels = {"bottleneck": [1, 3, 1], "basic": [3, 3], "dense": [1, 3], "conv": [3]}[model.unit]
+    given = [maps]  # of all earlier outputs, one after the other
+    sources: list[tuple[int, int, int]] = []  # all earlier outputs that are summed: stack, maps, depth
+
+    def merged(stack: int, maps: int, size: tuple[int, int]) -> int:
+        """Count the projection of outputs of other stacks; return the depth of the sum."""
+        own, others = ([source for source in sources if (source[0] == stack) == same] for same in (True, False))
+        if others:
+            conv(sum(source[1] for source in others), maps, 1, size)
+        return max([source[2] for source in own] + [source[2] + 1 for source in others])
+
     for stack in range(model.num_stacks):
-        filters = model.filters[stack] if len(model.filters) > 1 else model.filters[0] * 2**stack
-        if model.stack_shortcut:
+        doubled = 1 if "concat" in bridges else 2**stack
+        filters = model.filters[stack] if len(model.filters) > 1 else model.filters[0] * doubled
+        if bridges == "stack":
             conv(maps, filters, 1, reduced(size, 1 if stack == 0 else 2))
+        if stack > 0 and bridges == "stack_concat":
+            maps = sum(given)
+            kept = int(maps * model.compression + 1e-6)
+            conv(maps, kept, 1, size)
+            before = placement in ("full_preactivation", "norm_first")
+            totals["params"] += norm * (maps if before else kept)
+            given = [kept]
+            depth += 1
+        if stack > 0 and "concat" in bridges:
+            size = reduced(size, 2)
+        if bridges == "stack_sum" or stack == 0:
+            sources = [(0 if stack == 0 and maps == filters else stack - 1, maps, depth)]
         for unit in range(model.units[stack % len(model.units)]):
+            if "concat" in bridges:
+                maps = sum(given)
             reduction = model.reduction[stack % len(model.reduction)]
             if model.widening:
                 numbers = [model.units[s % len(model.units)] for s in range(model.num_stacks)]
@@ -110,7 +148,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
                 step = model.filters[0] / reduction + model.widening * done / sum(numbers)
                 filters = reduction * int(step + 0.5)
             inner = model.cardinality * (filters // reduction * model.base_width // 64)
-            halves = unit == 0 and stack > 0
+            halves = unit == 0 and stack > 0 and "concat" not in bridges
             if halves and model.downsample.name == "max_pool":
                 size, halves = reduced(size, 2), False
             changes = halves or maps != filters
@@ -120,7 +158,8 @@ def count_by_hand(config: Config) -> dict[str, int]:
             for index, kernel in enumerate(kernels):
                 first, last = index == 0, index == len(kernels) - 1
                 after = filters if last else inner
-                if placement == "full_preactivation" and not (first and stack == unit == 0):
+                activated = model.stem.activation and "concat" not in bridges
+                if placement == "full_preactivation" and not (first and stack == unit == 0 and activated):
                     totals["params"] += norm * before
                 if placement == "norm_first":
                     totals["params"] += norm * (before + (after if last else 0))
@@ -145,8 +184,13 @@ def count_by_hand(config: Config) -> dict[str, int]:
                 linear(own, hidden, model.attention.bias)
                 linear(hidden, own, model.attention.bias)
             totals["params"] += 1 if model.learned_scale is not None else 0
-            size, maps = out, filters
             depth += len(kernels)
+            given.append(filters)
+            sources.append((stack, filters, depth))
+            if "sum" in bridges:
+                depth = merged(stack, filters, out)
+            size, maps = out, filters
+    maps = sum(given) if "concat" in bridges else maps
     totals["params"] += norm * maps if placement in ("full_preactivation", "norm_first") else 0
     if model.head.layer is LatentLayer.map:
         conv(maps, model.head.latent_dim, 1, size, has_bias=True)
@@ -170,6 +214,11 @@ def count_by_hand(config: Config) -> dict[str, int]:
         ["stacks=two", "model.units=[1,4]", "model.filters=[24,20]", "model.reduction=[3,5]", "head=mlp"],
         ["stacks=five", "data.image_size=[48,33]", "model.units=[1,2,1,3,1]", "filters=w16", *BASIC],
         ["shortcut=zero_pad", "model.filters=[16,16,40]", "data.channels=4", "model.head.hidden=[30,20]"],
+        *(
+            ["data.image_size=[19,30]", f"bridges={b}", "model.units=[2,1,3]", "filters=w16"]
+            for b in options("bridges")
+        ),
+        *(["bridges=net_sum", f"downsample={d}", "stacks=four", *BASIC, "filters=w24"] for d in options("downsample")),
         ["widening=a11", "model.units=[2,1,3]", "activation=norm_first", "shortcut=zero_pad", "filters=w16"],
         ["stem=imagenet", "stacks=four", "data.image_size=64", "units=r34", "bottleneck=half", "data.num_classes=2"],
         [

@@ -23,24 +23,26 @@ DEPTH = "model.stochastic_depth"
 RANDOM = {
     "shortcut=dropout": "model.shortcut_dropout",
     f"{DEPTH}.rate=0.5": f"{DEPTH}.rate",
+    "stochastic_depth=paper": f"{DEPTH}.rate",
     "model.unit_dropout=0.3": "model.unit_dropout",
 }
 
 ACTIVATIONS = ("full_preactivation", "original")
+SUMS = ("stack_sum", "net_sum", "stack_concat")
 CASES = [
     *([f"activation={a}", *kind] for a in options("activation") for kind in ([], BASIC)),
     *([f"lineage={lineage}", f"activation={a}"] for lineage in options("lineage") for a in options("activation")),
     *([f"lineage={lineage}", *BASIC, "shortcut=zero_pad"] for lineage in options("lineage")),
     *([f"shortcut={s}", *BASIC] for s in options("shortcut")),
     *([f"shortcut={s}", "resize=zero_pad", "activation=original"] for s in options("shortcut")),
-    *([f"shortcut={s}", "lineage=atienza", "stack_shortcut=on"] for s in options("shortcut")),
+    *([f"shortcut={s}", "lineage=atienza", "bridges=stack"] for s in options("shortcut")),
     *([f"stem={s}", "data.image_size=64", "stacks=four"] for s in options("stem")),
-    *([f"head={h}", "stack_shortcut=on"] for h in options("head")),
+    *([f"head={h}", "bridges=stack"] for h in options("head")),
     *(["unit=conv", "shortcut=none", "bottleneck=none", f"activation={a}"] for a in options("activation")),
     *(["unit=conv", "shortcut=none", "bottleneck=none", f"downsample={d}", "norm=none"] for d in options("downsample")),
-    ["downsample=max_pool", "stack_shortcut=on"],
+    ["downsample=max_pool", "bridges=stack"],
     ["norm=none", "shortcut=exclusive_gating"],
-    ["norm=none", "activation=original", "stack_shortcut=on"],
+    ["norm=none", "activation=original", "bridges=stack"],
     ["model.lineage.stride_on=spatial", "model.lineage.projection_input=raw", "model.lineage.norm_eps=0.1"],
     ["model.stem.kernel=5", "model.stem.stride=2", "model.filters=[8,20,12]", "model.units=[1,3,2]", "bottleneck=half"],
     ["model.stem.kernel=1", "model.head.hidden=[7,5]", "model.head.latent_dim=3"],
@@ -53,7 +55,7 @@ CASES = [
     ),
     *([f"nonlinearity={f}", "stem=double", "model.head.hidden=[5]"] for f in options("nonlinearity")),
     ["model.weight_standardisation=true", "norm=group", "model.norm_groups=4"],
-    ["model.weight_standardisation=true", "shortcut=exclusive_gating", "stack_shortcut=on", "stem=double"],
+    ["model.weight_standardisation=true", "shortcut=exclusive_gating", "bridges=stack", "stem=double"],
     ["model.nonlinearity=none", "norm=none", "activation=original"],
     *(
         ["attention=se", f"model.attention.place={place.name}", "model.attention.reduction=4", *more]
@@ -94,6 +96,25 @@ CASES = [
     ["activation=norm_first", "stem=deep", "data.image_size=32", "attention=se"],
     ["stem=deep", "data.image_size=64", "stacks=four", "shortcut_pool=on", "lineage=torch"],
     ["model.unit_dropout=0.3", "activation=original"],
+    *(
+        [f"bridges={b}", f"activation={a}", "model.units=[2,1,3]"]
+        for b in options("bridges")
+        for a in options("activation")
+    ),
+    *([f"bridges={b}", *BASIC, "model.stem.filters=12", "lineage=atienza"] for b in options("bridges")),
+    *([f"bridges={b}", "downsample=max_pool", "stacks=four", "data.image_size=[19,30]"] for b in options("bridges")),
+    *([f"bridges={b}", "model.filters=[16,16,16]", *BASIC, "attention=se"] for b in options("bridges")),
+    *([f"bridges={b}", "model.learned_scale=0.5", "stochastic_depth=paper"] for b in SUMS),
+    *([f"bridges={b}", "norm=none", "model.weight_standardisation=true", "head=mlp"] for b in SUMS),
+    *([f"bridges={b}", "unit=dense", "bottleneck=none", "cardinality=c1_256", "stem=bare"] for b in options("bridges")),
+    ["bridges=stack_concat_half", "widening=a13", *BASIC, "head=latent_flat"],
+    *(
+        ["stem=bare", "model.stem.filters=12", f"activation={a}", *kind]
+        for a in options("activation")
+        for kind in ([], BASIC)
+    ),
+    *(["stem=bare", *BASIC, f"activation={a}", f"shortcut={s}"] for a in ACTIVATIONS for s in ("projection", "conv")),
+    *([f"stem={s}", "model.stem.activation=false", "data.image_size=32"] for s in ("deep", "double", "imagenet")),
     ["stacks=five", "data.image_size=32", "model.units=[1,2,1,1,2]", "bottleneck=eighth"],
     ["shortcut=conv", "activation=relu_only_preactivation"],
     *(["model.projection_kernel=3", f"shortcut={s}", "activation=original"] for s in ("projection", "dropout")),

@@ -35,6 +35,7 @@ def overrides(draw: st.DrawFn) -> list[str]:
         "model.reduction": st.sampled_from(["[1]", "[2]", "[4,2,2]", "[3]"]),
         "model.attention.place": st.sampled_from(["standard", "pre", "post", "identity"]),
         "model.attention.bias": st.sampled_from(["true", "false"]),
+        "model.compression": st.sampled_from(["0.5", "0.3", "0.1"]),
         "model.learned_scale": st.sampled_from(["0", "1"]),
         "model.stochastic_depth.rate": st.sampled_from(["0.2", "0.5"]),
         "model.stochastic_depth.per": st.sampled_from(["batch", "image"]),

@@ -127,7 +127,7 @@ def test_rates_grow_as_papers_say():
     [
         (
             ("norm=group", "model.norm_groups=5"),
-            r"model\.norm_groups 5 must divide .*\[4, 8, 16, 32\]: take 4 or",
+            r"model\.norm_groups 5 must divide .*\[4, 8, 16, 32\]: take model\.norm_groups=4 or",
         ),
         (
             ("cardinality=c32_4", "unit=basic", "bottleneck=none"),

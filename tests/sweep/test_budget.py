@@ -54,7 +54,7 @@ AXES = {
     "zero padding": [["unit=basic", "bottleneck=none", f"shortcut={name}"] for name in ("projection", "zero_pad")],
     "stacks": [["stacks=two"], ["stacks=four"]],
     "max-pooling": [["downsample=stride"], ["downsample=max_pool"]],
-    "heads": [["head=linear"], ["head=mlp", "stack_shortcut=on"]],
+    "heads": [["head=linear"], ["head=mlp", "bridges=stack"]],
     "narrow at first": [["filters=w16", "bottleneck=none"], ["filters=w16", "bottleneck=half"]],
     "not doubling": [["model.filters=[24,24,60]", f"bottleneck={name}"] for name in ("quarter", "half")],
 }

@@ -9,7 +9,7 @@ from support.composing import config as load_config
 from support.lab import TINY, Lab, same_weights
 from torch import Tensor, nn
 
-from resnet_lab.config.enums import Activation, AttentionPlace
+from resnet_lab.config.enums import Activation, AttentionPlace, Bridges
 from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import task_of
@@ -34,7 +34,8 @@ VARIANTS = [
     "unit=basic bottleneck=none shortcut=zero_pad",
     "unit=conv bottleneck=none shortcut=none",
     "shortcut=dropout resize=zero_pad",
-    "stack_shortcut=on",
+    *(f"bridges={name}" for name in Bridges.__members__),
+    "bridges=stack_concat_half unit=dense bottleneck=none stem=bare",
     *(f"attention=se model.attention.place={place}" for place in AttentionPlace.__members__),
     "norm=group model.norm_groups=4",
     "model.weight_standardisation=true",
@@ -53,8 +54,9 @@ VARIANTS = [
 def test_channels_last_survives(variant: str):
     """Every convolution is given maps, weights and gradients in the order that the images have.
 
-    But for one: where the head has no activation, the gradient of the pooled mean, which is one number for each map
-    and has no order, comes to the last shortcut as it is.
+    But for a few: where the head has no activation, the gradient of the pooled mean, which is one number for each map
+    and has no order, comes to the last shortcut as it is; and the gradients of maps that are read only together with
+    others are parts of a larger tensor: those of the last unit, and of the stem or the last transition.
     """
     config = load_config(*TINY, "data.image_size=32", *variant.split())
     net = ResNetV2(config.model).to(memory_format=torch.channels_last)
@@ -73,7 +75,8 @@ def test_channels_last_survives(variant: str):
     assert len(seen) >= 3 * len(convolutions)
     tensors = [*seen, *(module.weight for module in convolutions)]
     others = [tensor for tensor in tensors if not tensor.is_contiguous(memory_format=torch.channels_last)]
-    assert len(others) == ("relu_before_addition" in variant)
+    parts = "concat" in variant or "net_sum" in variant
+    assert len(others) == (2 if parts else "relu_before_addition" in variant)
 
 
 class Casting(nn.Module):

@@ -24,7 +24,16 @@ from torch import nn
 
 from resnet_lab.config.branch import AttentionConfig, StochasticDepthConfig
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Activation, Attention, AttentionPlace, Downsample, ProjectionInput, Resize, StrideOn
+from resnet_lab.config.enums import (
+    Activation,
+    Attention,
+    AttentionPlace,
+    Bridges,
+    Downsample,
+    ProjectionInput,
+    Resize,
+    StrideOn,
+)
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
 from resnet_lab.config.registry import SHORTCUTS, UNITS, Registry
@@ -63,12 +72,12 @@ AXES: dict[str, list[Any]] = {
     "shortcut_pool": [False, True],
     "resize": [*Resize],
     "downsample": [*Downsample],
-    "stack_shortcut": [False, True],
+    "bridges": [*Bridges],
     "reduction": [[1], [4]],
     "num_stacks": [1, 2, 3],
     "stem": [
         StemConfig(filters=4, **changes)
-        for changes in ({}, {"double": True}, {"pool": True}, {"stride": 2}, {"deep": True})
+        for changes in ({}, {"double": True}, {"pool": True}, {"stride": 2}, {"deep": True}, {"activation": False})
     ],
     "head": [HeadConfig(), HeadConfig(hidden=[8]), HeadConfig(latent_dim=4)],
     "lineage": [
@@ -151,7 +160,7 @@ def test_outputs_of_other_tasks_are_exported_as_they_are(to: str, tmp_path: Path
         shortcut="exclusive_gating",
         resize=Resize.zero_pad,
         downsample=Downsample.max_pool,
-        stack_shortcut=True,
+        bridges=Bridges.stack,
         stem=StemConfig(filters=4, double=True),
         head=HeadConfig(hidden=[8], latent_dim=4),
     )
