@@ -63,6 +63,13 @@ class Downsample(Enum):
 
     stride = "stride of a convolution and of the shortcut"
     max_pool = "2x2 max-pooling before the stack"
+    blur = "instead of each stride, a blur after the ReLU that follows, and on the shortcut (arXiv:1904.11486)"
+    blur_branch = "as blur, but shortcuts stride, as in timm"
+
+    @property
+    def blurs(self) -> bool:
+        """Whether positions are averaged with their neighbours before some are skipped."""
+        return self in (Downsample.blur, Downsample.blur_branch)
 
 
 class ProjectionInput(Enum):

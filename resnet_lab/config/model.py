@@ -80,9 +80,7 @@ class ModelConfig:
     bridges: Bridges = Bridges.unit
     # Maps that the transition before a stack keeps, of those that it is given.
     compression: float = setting(1.0, used=lambda model: model.transitions)
-    downsample: Downsample = setting(
-        Downsample.stride, used=lambda model: model.num_stacks > 1 and not model.bridges.concatenates
-    )
+    downsample: Downsample = setting(Downsample.stride, used=lambda model: model.strides_in_units or model.blurs_stem)
     stem: StemConfig = field(default_factory=StemConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     lineage: LineageConfig = field(default_factory=LineageConfig)
@@ -155,9 +153,19 @@ class ModelConfig:
         return self.crosses and not pads
 
     @property
+    def strides_in_units(self) -> bool:
+        """Whether the map size is reduced between stacks, as `downsample` says."""
+        return self.num_stacks > 1 and not self.bridges.concatenates
+
+    @property
+    def blurs_stem(self) -> bool:
+        """Whether the stem's pooling blurs."""
+        return self.stem.pool and self.downsample.blurs
+
+    @property
     def strides_on_shortcuts(self) -> bool:
         """Whether a shortcut reduces the map size."""
-        return self.crosses and self.num_stacks > 1 and self.downsample is Downsample.stride
+        return self.crosses and self.num_stacks > 1 and self.downsample is not Downsample.max_pool
 
     @property
     def needs_size(self) -> bool:

@@ -19,8 +19,11 @@ def _projects_from_activated_input(model: Any) -> bool:
 
 
 def _moves_stride(model: Any) -> bool:
-    strided = model.num_stacks > 1 and model.downsample is Downsample.stride and not model.bridges.concatenates
-    return strided and UNITS.info(model.unit).stride_can_move
+    return (
+        model.strides_in_units
+        and model.downsample is not Downsample.max_pool
+        and UNITS.info(model.unit).stride_can_move
+    )
 
 
 @dataclass(slots=True, kw_only=True)

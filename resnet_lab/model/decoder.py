@@ -106,7 +106,7 @@ class EnlargingLayers(Layers):
     def gate(self, in_maps: int, maps: int, stride: int, bias: float) -> Gate:
         return Gate(nn.Conv2d(in_maps, maps, kernel_size=1), bias, self.enlarge(stride))
 
-    def resample(self, in_maps: int, maps: int, stride: int, pools: bool = False) -> nn.Module:
+    def resample(self, in_maps: int, maps: int, stride: int) -> nn.Module:
         return Resample(maps - in_maps, self.enlarge(stride))
 
 

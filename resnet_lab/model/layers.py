@@ -58,6 +58,7 @@ class Layers:
         self.norm, self.norm_groups = model.norm, model.norm_groups
         self.nonlinearity = model.nonlinearity
         self.standardises = model.weight_standardisation
+        self.blurs = model.downsample.blurs
         self.lineage = model.lineage
 
     def convolution(
@@ -118,6 +119,12 @@ class Layers:
             case _:
                 assert_never(self.nonlinearity)
 
+    def stem_pool(self) -> nn.Module:
+        """Build 3x3 max-pooling that halves the map size."""
+        if self.blurs:
+            return nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), Blur(2))
+        return nn.MaxPool2d(3, stride=2, padding=1)
+
     def hidden(self, width: int, new_width: int) -> nn.Sequential:
         """Build a linear layer and ReLU: (B, width) → (B, new_width)."""
         return nn.Sequential(nn.Linear(width, new_width), *self.activation(("relu",), new_width))
@@ -126,9 +133,9 @@ class Layers:
         """Build a gate from `in_maps` to `maps` maps, whose biases begin at `bias`."""
         return Gate(convolution(in_maps, maps, 1, stride, 1, 1, bias=True), bias)
 
-    def resample(self, in_maps: int, maps: int, stride: int, pools: bool = False) -> nn.Module:
-        """Build a change of shape without weights; with `pools`, positions are averaged instead of skipped."""
-        return ZeroPad(in_maps, maps, stride, pools)
+    def resample(self, in_maps: int, maps: int, stride: int) -> nn.Module:
+        """Build a change of shape without weights."""
+        return ZeroPad(in_maps, maps, stride)
 
     def initialise(self, net: nn.Module) -> None:
         """Set weights as `lineage.init` says and biases to 0; then gates set their own biases."""
@@ -164,19 +171,32 @@ class BatchNorm(nn.BatchNorm2d):
         return F.batch_norm(x_BCHW, *statistics, *scale, self.training, self.momentum or 0.0, self.eps)
 
 
-class ZeroPad(nn.Module):
-    """Subsample or average by the stride, and append zero maps up to the new width, or drop the last maps."""
+class Blur(nn.Module):
+    """The filter [1, 2, 1] / 4 along both sides, with maps mirrored at their borders, and a stride (arXiv:1904.11486).
 
-    def __init__(self, in_maps: int, maps: int, stride: int, pools: bool = False) -> None:
+    It is the mean of two neighbours, taken twice.
+    """
+
+    def __init__(self, stride: int) -> None:
         super().__init__()
-        self.stride, self.window = stride, stride if pools else 1
+        self.stride = stride
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, C, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        padded_BCHW = F.pad(x_BCHW, (1, 1, 1, 1), mode="reflect")
+        return F.avg_pool2d(F.avg_pool2d(padded_BCHW, 2, 1), 2, self.stride)
+
+
+class ZeroPad(nn.Module):
+    """Subsample by the stride, and append zero maps up to the new width, or drop the last maps."""
+
+    def __init__(self, in_maps: int, maps: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
         self.new_maps = maps - in_maps
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        # Rounding up needs no window that ends beyond the maps if it has one position, and ONNX has none then.
-        rounds_up = self.window > 1
-        sampled_BCHW = F.avg_pool2d(x_BCHW, self.window, self.stride, ceil_mode=rounds_up, count_include_pad=False)
-        return F.pad(sampled_BCHW, (0, 0, 0, 0, 0, self.new_maps))
+        return F.pad(F.avg_pool2d(x_BCHW, 1, self.stride), (0, 0, 0, 0, 0, self.new_maps))
 
 
 class ResidualLayer(nn.Module):

@@ -38,7 +38,7 @@ class Stem(nn.Sequential):
             self.second_conv = layers.convolution(stem.filters, stem.filters, kernel=3, stride=2)
             self.second_activation = layers.activation(last, stem.filters)
         if stem.pool:
-            self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+            self.pool = layers.stem_pool()
 
 
 class Head(nn.Module):

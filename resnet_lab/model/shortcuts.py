@@ -9,10 +9,10 @@ from typing import Any, assert_never
 
 from torch import Tensor, nn
 
-from resnet_lab.config.enums import Resize
+from resnet_lab.config.enums import Downsample, Resize
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.registry import SHORTCUTS
-from resnet_lab.model.layers import Gate, Layers
+from resnet_lab.model.layers import Blur, Gate, Layers
 from resnet_lab.model.spec import UnitSpec
 
 
@@ -24,7 +24,8 @@ class ShortcutSpec:
     maps: int
     stride: int
     kernel: int  # of a projection
-    pools: bool  # whether a stride averages positions instead of skipping them
+    averages: bool  # whether a stride averages positions instead of skipping them
+    blurs: bool  # whether a stride skips positions of blurred maps
     settings: dict[str, Any]  # of `model`: only those that `ShortcutInfo.reads` names
     layers: Layers
 
@@ -35,11 +36,18 @@ class ShortcutSpec:
 
     def projection(self) -> nn.Module:
         """Build a convolution, 1x1 by default; in ResNet V1 (`activation=original`), BatchNorm follows."""
-        pools = self.pools and self.stride > 1
-        conv = self.layers.convolution(self.in_maps, self.maps, self.kernel, 1 if pools else self.stride)
+        before = self.smaller()
+        conv = self.layers.convolution(self.in_maps, self.maps, self.kernel, 1 if before else self.stride)
         after = self.layers.activation(self.layers.placement.projection, self.maps)
-        before = [nn.AvgPool2d(self.stride, ceil_mode=True, count_include_pad=False)] if pools else []
         return nn.Sequential(*before, conv, *after) if before or self.layers.placement.projection else conv
+
+    def smaller(self) -> list[nn.Module]:
+        """Build what reduces the map size by the stride, if that is more than to skip positions."""
+        if self.stride == 1 or not (self.averages or self.blurs):
+            return []
+        if self.averages:
+            return [nn.AvgPool2d(self.stride, ceil_mode=True, count_include_pad=False)]
+        return [Blur(self.stride)]
 
     def identity(self, resize: Resize) -> nn.Module:
         """Build the identity if the shape stays the same, otherwise the path that `resize` selects."""
@@ -49,7 +57,9 @@ class ShortcutSpec:
             case Resize.projection:
                 return self.projection()
             case Resize.zero_pad:
-                return self.layers.resample(self.in_maps, self.maps, self.stride, self.pools)
+                before = self.smaller()
+                padding = self.layers.resample(self.in_maps, self.maps, 1 if before else self.stride)
+                return nn.Sequential(*before, padding) if before else padding
             case _:
                 assert_never(resize)
 
@@ -64,7 +74,14 @@ def build_shortcut(spec: UnitSpec, model: ModelConfig, layers: Layers) -> nn.Mod
         return Plain()
     settings = {name: getattr(model, name) for name in SHORTCUTS.info(model.shortcut).reads}
     span = ShortcutSpec(
-        spec.in_maps, spec.maps, spec.stride, model.projection_kernel, model.shortcut_pool, settings, layers
+        spec.in_maps,
+        spec.maps,
+        spec.stride,
+        model.projection_kernel,
+        averages=model.shortcut_pool,
+        blurs=spec.downsample is Downsample.blur,
+        settings=settings,
+        layers=layers,
     )
     return SHORTCUTS.load(model.shortcut)(span)
 

@@ -34,11 +34,12 @@ class UnitSpec:
     drop_rate: float  # of its branch, by stochastic depth
     stride: int
     stride_on: StrideOn
+    downsample: Downsample
     input_activated: bool  # its input ends in a ReLU already: no BatchNorm and ReLU before the first convolution
     activated_shortcut: bool  # its shortcut starts after its first activation, if the unit begins with it
 
     def strides(self, convs: Sequence[ConvSpec]) -> list[int]:
-        """Return the stride of each convolution of the unit; exactly one has the unit's stride.
+        """Return the stride of, or after, each convolution of the unit; exactly one has the unit's stride.
 
         That is the first one marked as `strided`, else the first one that `stride_on` asks for, else the first one.
         """
@@ -104,6 +105,7 @@ def unit_spec(
         drop_rate=drop_rate,
         stride=stride,
         stride_on=model.lineage.stride_on if unit.stride_can_move else StrideOn.first,
+        downsample=model.downsample,
         # All later units are given the stem's output too where outputs are concatenated: each activates it itself.
         input_activated=begins_network and model.stem.activation and not model.bridges.concatenates,
         # In a stack's first unit, as in fb.resnet.torch; if its kind takes the activated input, in every unit.

@@ -12,7 +12,7 @@ from resnet_lab.config.enums import AttentionPlace
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.model.attention import attention
 from resnet_lab.model.branch import branch_end
-from resnet_lab.model.layers import Layers, ResidualLayer
+from resnet_lab.model.layers import Blur, Layers, ResidualLayer
 from resnet_lab.model.shortcuts import build_shortcut
 from resnet_lab.model.spec import ConvSpec, UnitSpec
 
@@ -37,7 +37,7 @@ class ResidualUnit(nn.Module):
         """Yield a layer per convolution. The first one has no pre-activation if its input ends in one."""
         placement, last = layers.placement, len(self.convs) - 1
         widths = [spec.in_maps, *(spec.bottleneck_maps if conv.bottleneck else spec.maps for conv in self.convs)]
-        strides = spec.strides(self.convs)
+        strides, blurs = spec.strides(self.convs), spec.stride > 1 and spec.downsample.blurs
         for index, conv in enumerate(self.convs):
             in_maps, maps = widths[index : index + 2]
             groups = conv.groups * (spec.cardinality if conv.bottleneck and conv.kernel > 1 else 1)
@@ -45,11 +45,14 @@ class ResidualUnit(nn.Module):
             if index == 0 and spec.input_activated and "relu" in placement.stem:
                 pre = ()
             post = placement.before_addition if index == last else placement.post
-            yield ResidualLayer(
-                layers.activation(pre, in_maps),
-                layers.convolution(in_maps, maps, conv.kernel, strides[index], groups, conv.dilation),
-                layers.activation(post, maps),
-            )
+            before, after = layers.activation(pre, in_maps), layers.activation(post, maps)
+            if blurs and index > 0 and strides[index - 1] > 1:
+                before.add_module("blur", Blur(spec.stride))
+            elif blurs and index == last and strides[index] > 1:
+                after.add_module("blur", Blur(spec.stride))
+            stride = 1 if blurs else strides[index]
+            conv_layer = layers.convolution(in_maps, maps, conv.kernel, stride, groups, conv.dilation)
+            yield ResidualLayer(before, conv_layer, after)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""

@@ -110,8 +110,22 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         )
         return sums / counts
 
+    def blurred(x: Tensor, stride: int) -> Tensor:
+        """The filter [1, 2, 1] / 4 along both sides of the mirrored map, every stride-th position."""
+        row = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype)
+        height, width = ([1, *range(size), size - 2] for size in x.shape[2:])
+        x = x[:, :, height][:, :, :, width]
+        kernel = torch.outer(row, row).repeat(x.shape[1], 1, 1, 1)
+        return F.conv2d(x, kernel, groups=x.shape[1], stride=stride)
+
+    def smaller(x: Tensor, stride: int) -> Tensor:
+        """What a shortcut without weights does to the size."""
+        if model["shortcut_pool"]:
+            return averaged(x, stride)
+        return blurred(x, stride) if stride > 1 and model["downsample"] == "blur" else x[:, :, ::stride, ::stride]
+
     def zero_pad(x: Tensor, maps: int, stride: int) -> Tensor:
-        sampled = averaged(x, stride) if model["shortcut_pool"] else x[:, :, ::stride, ::stride]
+        sampled = smaller(x, stride)
         zeros = torch.zeros(len(x), maps - x.shape[1], *sampled.shape[2:], dtype=x.dtype)
         return torch.cat([sampled, zeros], dim=1)
 
@@ -121,8 +135,8 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         if how == "zero_pad":
             return zero_pad(x, maps, stride)
         first = 0
-        if model["shortcut_pool"] and stride > 1:
-            x, stride, first = averaged(x, stride), 1, 1
+        if (model["shortcut_pool"] or model["downsample"] == "blur") and stride > 1:
+            x, stride, first = smaller(x, stride), 1, 1
         if model["activation"] == "original":
             return norm(conv(x, f"{name}.path.{first}", stride), f"{name}.path.{first + 1}")
         return conv(x, f"{name}.path.1" if first else f"{name}.path", stride)
@@ -153,7 +167,11 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         )
         spatial = 1 if model["unit"] == "bottleneck" else 0
         strides = [1] * convs
-        strides[spatial if lineage["stride_on"] == "spatial" else 0] = stride
+        strided = spatial if lineage["stride_on"] == "spatial" else 0
+        strides[strided] = stride
+        blur = 1
+        if stride > 1 and "blur" in model["downsample"]:  # after the ReLU that follows
+            strides[strided], blur = 1, stride
         layer = [f"{name}.layers.{i}" for i in range(convs)]
         placement = model["activation"]
         split = x  # what the shortcut is given
@@ -165,15 +183,16 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
                 if i == 0 and shares:
                     split = y
                 y = attended(y, name, "pre") if i == 0 else y
-                y = conv(y, f"{layer[i]}.conv", strides[i])
-            y = ended(y, name, position)
+                y = conv(blurred(y, blur) if i == strided + 1 and blur > 1 else y, f"{layer[i]}.conv", strides[i])
+            y = ended(blurred(y, blur) if strided == convs - 1 and blur > 1 else y, name, position)
             return attended(join(attended(split, name, "identity"), y, f"{name}.shortcut", maps, stride), name, "post")
         if placement == "norm_first":
             y = attended(norm(x, f"{layer[0]}.before.norm"), name, "pre")
             for i in range(convs):
                 y = relu(norm(y, f"{layer[i]}.before.norm")) if i > 0 else y
-                y = conv(y, f"{layer[i]}.conv", strides[i])
-            y = ended(norm(y, f"{layer[-1]}.after.norm"), name, position)
+                y = conv(blurred(y, blur) if i == strided + 1 and blur > 1 else y, f"{layer[i]}.conv", strides[i])
+            y = norm(y, f"{layer[-1]}.after.norm")
+            y = ended(blurred(y, blur) if strided == convs - 1 and blur > 1 else y, name, position)
             return attended(join(attended(x, name, "identity"), y, f"{name}.shortcut", maps, stride), name, "post")
         if placement == "relu_only_preactivation":
             y = x
@@ -183,22 +202,29 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
                 if i == 0 and shares:
                     split = y
                 y = attended(y, name, "pre") if i == 0 else y
+                y = blurred(y, blur) if i == strided + 1 and blur > 1 else y
                 y = norm(conv(y, f"{layer[i]}.conv", strides[i]), f"{layer[i]}.after.norm")
-            y = ended(y, name, position)
+            y = ended(blurred(y, blur) if strided == convs - 1 and blur > 1 else y, name, position)
             return attended(join(attended(split, name, "identity"), y, f"{name}.shortcut", maps, stride), name, "post")
         y, x = attended(x, name, "pre"), attended(x, name, "identity")
         for i in range(convs - 1):
             y = relu(norm(conv(y, f"{layer[i]}.conv", strides[i]), f"{layer[i]}.after.norm"))
+            y = blurred(y, blur) if i == strided and blur > 1 else y
         last = convs - 1
         y = conv(y, f"{layer[last]}.conv", strides[last])
+        blur = blur if strided == last else 1
+
         if placement == "original":
-            y = ended(norm(y, f"{layer[last]}.after.norm"), name, position)
+            y = norm(y, f"{layer[last]}.after.norm")
+            y = ended(blurred(y, blur) if blur > 1 else y, name, position)
             y = relu(join(x, y, f"{name}.shortcut", maps, stride))
         elif placement == "bn_after_addition":
-            y = relu(norm(join(x, ended(y, name, position), f"{name}.shortcut", maps, stride), f"{name}.addition.norm"))
+            y = ended(blurred(y, blur) if blur > 1 else y, name, position)
+            y = relu(norm(join(x, y, f"{name}.shortcut", maps, stride), f"{name}.addition.norm"))
         else:
             assert placement == "relu_before_addition"
-            y = ended(relu(norm(y, f"{layer[last]}.after.norm")), name, position)
+            y = relu(norm(y, f"{layer[last]}.after.norm"))
+            y = ended(blurred(y, blur) if blur > 1 else y, name, position)
             y = join(x, y, f"{name}.shortcut", maps, stride)
         return attended(y, name, "post")
 
@@ -240,7 +266,7 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
     if stem["double"]:
         x = stem_end(conv(x, "stem.second_conv", 2), "stem.second_activation", True)
     if stem["pool"]:
-        x = F.max_pool2d(x, 3, 2, 1)
+        x = blurred(F.max_pool2d(x, 3, 1, 1), 2) if "blur" in model["downsample"] else F.max_pool2d(x, 3, 2, 1)
     outputs: list[tuple[int, Tensor]] = []  # with the stacks that they come from
     for s in range(model["num_stacks"]):
         growth = 1 if "concat" in bridges else 2

@@ -20,6 +20,7 @@ PYRAMID = ["data=cifar10", "activation=norm_first", "shortcut=zero_pad", "shortc
 D = ["stem=deep", "shortcut_pool=on", "lineage=torch"]
 DENSE = ["data=cifar10", "bridges=stack_concat", "bottleneck=none", "stem=bare", "unit=conv"]
 BC = [*DENSE, "bridges=stack_concat_half", "unit=dense", "cardinality=c1_256"]
+V1 = ["activation=original", "lineage=torch"]
 PUBLISHED = [  # overrides, depth, params
     ([*DENSE, "filters=w12", "units=n12"], 40, 1_019_722),
     ([*DENSE, "filters=w12", "units=n32"], 100, 6_979_642),
@@ -27,6 +28,12 @@ PUBLISHED = [  # overrides, depth, params
     ([*BC, "filters=w12", "units=n16", "stem=bare_24"], 100, 769_162),
     ([*BC, "filters=w24", "units=n41", "stem=bare_48"], 250, 15_324_406),
     ([*BC, "filters=w40", "units=n31", "stem=bare_80"], 190, 25_624_430),
+    # timm's resnetblur50
+    (
+        [*IMAGENET, "units=r34", "filters=w256", "activation=original", "lineage=torch", "downsample=blur_branch"],
+        50,
+        25_557_032,
+    ),
     # torchvision's densenet121
     ([*BC, *IMAGENET, "filters=w32", "units=d121"], 121, 7_978_856),
     ([*PYRAMID, "filters=w16", "units=n18", "widening=a48", *BASIC], 110, 1_772_706),
@@ -153,6 +160,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
                 size, halves = reduced(size, 2), False
             changes = halves or maps != filters
             out = reduced(size, 2) if halves else size
+            blurs = "blur" in model.downsample.name
             strided = 1 if model.lineage.stride_on.name == "spatial" and len(kernels) == 3 else 0
             before = maps
             for index, kernel in enumerate(kernels):
@@ -164,7 +172,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
                 if placement == "norm_first":
                     totals["params"] += norm * (before + (after if last else 0))
                 groups = model.cardinality if kernels == [1, 3, 1] and index == 1 else 1
-                conv(before, after, kernel, size if index < strided else out, groups=groups)
+                conv(before, after, kernel, size if index < strided + blurs else out, groups=groups)
                 if placement in ("relu_only_preactivation", "relu_before_addition", "original"):
                     totals["params"] += norm * after
                 if placement == "bn_after_addition" and not last:

@@ -97,6 +97,14 @@ CASES = [
     ["stem=deep", "data.image_size=64", "stacks=four", "shortcut_pool=on", "lineage=torch"],
     ["model.unit_dropout=0.3", "activation=original"],
     *(
+        [f"downsample={d}", f"activation={a}", *kind, f"shortcut={s}"]
+        for d in ("blur", "blur_branch")
+        for a in options("activation")
+        for kind, s in (([], "projection"), (BASIC, "zero_pad"), (["unit=conv", "bottleneck=none"], "none"))
+    ),
+    ["downsample=blur", "stem=imagenet", "data.image_size=64", "lineage=torch", "activation=original"],
+    ["downsample=blur", "shortcut_pool=on", "shortcut=exclusive_gating", "lineage=torch"],
+    *(
         [f"bridges={b}", f"activation={a}", "model.units=[2,1,3]"]
         for b in options("bridges")
         for a in options("activation")
