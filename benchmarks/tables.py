@@ -1,0 +1,151 @@
+"""The tables of docs/performance.md: Markdown from the content of each results file."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.gpu import packing
+
+Content = dict[str, Any]
+
+
+def startup_table(content: Content) -> list[str]:
+    """Return the table of start-up times, which adds the spread to the verdicts."""
+    names = {"help": "`python -m resnet_lab --help`", "first_step": "from the command to the first step, `cifar10_20`"}
+    return [table(["what", "seconds"], [[names[name], spread(s, ".2f")] for name, s in content["spread"].items()])]
+
+
+def scaling_table(content: Content) -> list[str]:
+    """Return the tables of time per image and per multiply-accumulate."""
+    images, macs = content["microseconds_per_image"], content["picoseconds_per_mac"]
+    return [
+        table(["images", "µs per image"], [[f"{int(n):,}", spread(s, ".1f")] for n, s in images.items()]),
+        table(["layers", "ps per MAC"], [[n, spread(s, ".1f")] for n, s in macs.items()]),
+    ]
+
+
+def own_images_table(content: Content) -> list[str]:
+    """Return the table of seconds until own images are ready."""
+    count = content["images"]
+    names = {
+        "decoding": f"decoding {count['decoded']:,} images",
+        "second start": "the same images, decoded before",
+        "fingerprint, new files": f"fingerprint of {count['identified']:,} images",
+        "fingerprint, known files": "the same fingerprint again",
+        "listing": "of which listing the files",
+    }
+    return [table(["what", "seconds"], [[names[name], spread(s, ".2f")] for name, s in content["spread"].items()])]
+
+
+def profile_table(content: Content) -> list[str]:
+    """Return the table of the shares of a training step, a column for each network."""
+    networks = content["networks"]
+    kinds = dict.fromkeys(kind for network in networks.values() for kind in network["kinds"])
+    shares = {
+        kind: [network["kinds"].get(kind, {"share": 0})["share"] for network in networks.values()] for kind in kinds
+    }
+    rows = [
+        [kind, *(f"{share:.1%}" for share in of_kind)]
+        for kind, of_kind in sorted(shares.items(), key=lambda item: -sum(item[1]))
+    ]
+    total = ["milliseconds per step", *(f"{network['step_ms']:,.1f}" for network in networks.values())]
+    return [table(["share of a step", *networks], [*rows, total])]
+
+
+def export_table(content: Content) -> list[str]:
+    """Return the table of images/s, and of the ratio to the lab's own, by network and number of images at once."""
+    rows = []
+    for network, batches in content["networks"].items():
+        for batch, found in batches.items():
+            own, *others = found["images_per_second"]
+            cells = (
+                f"{found['images_per_second'][name]['median']:,.0f} ({spread(found['ratios'][name], '.2f')} ×)"
+                for name in others
+            )
+            rows.append([network, batch, f"{found['images_per_second'][own]['median']:,.0f}", *cells])
+    caption = (
+        "Images per second of CPU time, from uint8 pixels to probabilities. In parentheses: the ratio to the lab's own "
+        "in the same round, as median (smallest–largest).\n"
+    )
+    return [caption, table(["network", "images at once", "the lab, eager", "ONNX Runtime", "pt2"], rows)]
+
+
+def augment_table(content: Content) -> list[str]:
+    """Return the table of images/s of each augmentation, and its share of a training step in the same round."""
+    speeds, shares, rounds = content["images_per_second"], content["share"], content["rounds"]
+    rows = [[f"`{name}`", spread(speeds[name], ",.0f"), spread(shares[name], ".1%")] for name in shares]
+    step = [f"a training step of `{content['network']}`", spread(speeds["step"], ",.0f"), ""]
+    caption = f"Median of {rounds} rounds, smallest and largest in parentheses; `erasing` fills with noise.\n"
+    return [caption, table(["`augment=`", "images/s", "share of the step"], [*rows, step])]
+
+
+def reconstruction_table(content: Content) -> list[str]:
+    """Return the table of the time of each kind of autoencoder's step, and its ratio to a classifier's, by MACs."""
+    macs, times, ratios = content["macs"], content["milliseconds"], content["ratio"]
+    rows = [
+        [
+            f"`{name}`" if "=" in name else name,
+            f"{macs[name] / 1e6:.1f} M",
+            spread(times[name], ",.0f"),
+            spread(ratios[name], ".2f"),
+        ]
+        for name in ratios
+    ]
+    caption = f"`{content['network']}`; median of {content['rounds']} rounds, smallest and largest in parentheses.\n"
+    return [caption, table(["training step", "MACs of an image", "ms", "time per MAC / the classifier's"], rows)]
+
+
+def packing_table(content: Content) -> list[str]:
+    """Return the table of the total images/s of several seeds on one GPU, and their gain over one after the other."""
+    speeds, gains, counts = content["images_per_second"], content["gains"], [*content["fastest"]]
+    ways = dict.fromkeys(name.partition(", ")[2] for name in [*gains, *content["failed"]] if ", " in name)
+
+    def cell(name: str) -> str:
+        return f"{speeds[name]['median']:,.0f} ({gains[name]['median']:.2f} ×)" if name in gains else "failed"
+
+    alone = [packing.ALONE, *[f"{speeds[packing.ALONE]['median']:,.0f}"] * len(counts)]
+    rows = [alone, *([way, *(cell(f"{count} seeds, {way}") for count in counts)] for way in ways)]
+    return [table(["images/s in total", *(f"{count} seeds" for count in counts)], rows)]
+
+
+TABLES = {
+    "profile-cpu": profile_table,
+    "gpu/fast-kernels": profile_table,
+    **{f"gpu/packing-{network}": packing_table for network in packing.NETWORKS},
+    "export-cpu": export_table,
+    "augmentations": augment_table,
+    "reconstruction": reconstruction_table,
+    "startup": startup_table,
+    "own_images": own_images_table,
+    "scaling": scaling_table,
+}
+
+
+def verdict_table(checks: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table of checks: what was measured, the number, its limit, and whether it keeps the limit."""
+    rows = [
+        [
+            check["what"],
+            f"{check['value']:.3g}" if check["value"] is not None else "",
+            f"{'≥' if check['at_least'] else '≤'} {check['limit']:g}",
+            said(check["passed"]),
+        ]
+        for check in checks
+    ]
+    return table(["check", "measured", "limit", "passed"], rows)
+
+
+def said(holds: bool) -> str:
+    """Format a verdict as yes or no."""
+    return "yes" if holds else "**no**"
+
+
+def spread(values: Mapping[str, float], spec: str) -> str:
+    """Format as median (smallest–largest)."""
+    median, low, high = (format(values[name], spec) for name in ("median", "low", "high"))
+    return f"{median} ({low}–{high})"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown; all columns but the first are numbers."""
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
