@@ -2,16 +2,13 @@
 
 import argparse
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from benchmarks import decide
-from benchmarks.augment import seconds
 from benchmarks.facts import RESULTS, facts, write
-from resnet_lab.bench.measure import bare_step
+from benchmarks.steps import compared
 from resnet_lab.config.compose import load_config
-from resnet_lab.tasks.cost import measure
 
 NETWORK = "fashion_mnist_autoencoder_28"
 CLASSIFIER = "classifier"
@@ -45,26 +42,10 @@ def report(rounds: int) -> dict[str, Any]:
         name: load_config(f"+experiment={NETWORK}", "trainer=cpu", "trainer.num_threads=1", *changes)
         for name, changes in STEPS.items()
     }
-    macs = {name: measure(config).macs for name, config in configs.items()}
-    measured: list[dict[str, float]] = []
-    with ExitStack() as stack:
-        steps = {name: stack.enter_context(bare_step(config))[0] for name, config in configs.items()}
-        for step in steps.values():
-            step()  # warm-up
-        for number in range(rounds):
-            measured.append({name: seconds(steps[name]) for name in decide.order([*steps], number)})
-    per_mac = [{name: own[name] / macs[name] for name in own} for own in measured]
-    ratios = {name: decide.spread([own[name] / own[CLASSIFIER] for own in per_mac]) for name in STEPS}
-    times = {name: decide.spread([1000 * own[name] for own in measured]) for name in STEPS}
-    check = decide.verdict("upsample=nearest, time per MAC", ratios["upsample=nearest"]["median"], MOST, at_least=False)
-    return {
-        "network": NETWORK,
-        "rounds": rounds,
-        "macs": macs,
-        "milliseconds": times,
-        "ratio": ratios,
-        "checks": [check],
-    }
+    content = compared(configs, CLASSIFIER, rounds)
+    nearest = content["ratio"]["upsample=nearest"]
+    check = decide.verdict("upsample=nearest, time per MAC", nearest["median"], MOST, at_least=False)
+    return {"network": NETWORK, "rounds": rounds, **content, "checks": [check]}
 
 
 if __name__ == "__main__":
