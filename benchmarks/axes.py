@@ -1,0 +1,80 @@
+"""Options of a network: `python -m benchmarks.axes` measures their training steps next to the plain one, by MACs."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import decide
+from benchmarks.facts import RESULTS, facts, write
+from benchmarks.steps import compared
+from resnet_lab.config.compose import load_config
+
+PLAIN = "plain"
+BATCH_SIZE = 64
+MOST = 1.6  # times the plain network's time for each MAC
+
+# By network, with bottleneck units or with basic ones: what else is measured, as overrides separated by spaces.
+OPTIONS = {
+    "cifar10_20": (
+        "norm=group",
+        "norm=layer",
+        "norm=none",
+        "model.weight_standardisation=true",
+        "nonlinearity=leaky_relu",
+        "nonlinearity=silu",
+        "nonlinearity=gelu",
+        "cardinality=c8_64",
+        "cardinality=c2_40",
+        "attention=se",
+        "attention=se model.attention.place=pre",
+        "attention=se model.attention.place=post",
+        "attention=se model.attention.place=identity",
+        "stochastic_depth=paper",
+        "stochastic_depth=timm",
+        "model.unit_dropout=0.3",
+        "model.learned_scale=0",
+        "shortcut_pool=on",
+        "stem=deep",
+    ),
+    "cifar10_basic_20": (
+        "filters=k4",
+        "widening=a48 activation=norm_first shortcut=zero_pad",
+    ),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.axes", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=RESULTS / "axes.json")
+    options = parser.parse_args()
+    content = facts("benchmarks.axes") | report(options.rounds)
+    for network, measured in content["networks"].items():
+        for name, ratio in measured["ratio"].items():
+            macs = measured["macs"][name] / 1e6
+            print(f"{network}, {name}: {macs:.1f} M MACs, {ratio['median']:.2f} × the plain network's time per MAC")
+    write(options.out, content)
+    return 0 if decide.passed(content["checks"]) else 1
+
+
+def report(rounds: int, options: Mapping[str, Sequence[str]] = OPTIONS) -> dict[str, Any]:
+    """Measure the step of each network with each of its options in every round, on one thread; check the slowest."""
+    networks = {}
+    for network, own in options.items():
+        fixed = (f"+experiment={network}", "trainer=cpu", "trainer.num_threads=1", f"optim.batch_size={BATCH_SIZE}")
+        configs = {PLAIN: load_config(*fixed)} | {option: load_config(*fixed, *option.split()) for option in own}
+        networks[network] = compared(configs, PLAIN, rounds)
+    medians = {
+        f"{network}, {option}": ratio["median"]
+        for network, measured in networks.items()
+        for option, ratio in measured["ratio"].items()
+    }
+    slowest = max(medians, key=lambda name: medians[name])
+    check = decide.verdict(f"time per MAC / the plain network's, {slowest}", medians[slowest], MOST, at_least=False)
+    return {"rounds": rounds, "batch_size": BATCH_SIZE, "networks": networks, "checks": [check]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
