@@ -95,6 +95,7 @@ SECTIONS = {
     "profile-cpu": "Where a training step spends its time, on one CPU thread",
     "export-cpu": "Exported networks, on one CPU thread",
     "augmentations": "Augmentations, on one CPU thread",
+    "axes": "Options of the network, on one CPU thread",
     "reconstruction": "Autoencoders, on one CPU thread",
     "startup": "Start-up",
     "own_images": "Own images",

@@ -80,8 +80,27 @@ def augment_table(content: Content) -> list[str]:
 
 def reconstruction_table(content: Content) -> list[str]:
     """Return the table of the time of each kind of autoencoder's step, and its ratio to a classifier's, by MACs."""
-    macs, times, ratios = content["macs"], content["milliseconds"], content["ratio"]
-    rows = [
+    caption = f"`{content['network']}`; median of {content['rounds']} rounds, smallest and largest in parentheses.\n"
+    head = ["training step", "MACs of an image", "ms", "time per MAC / the classifier's"]
+    return [caption, table(head, step_rows(content))]
+
+
+def axes_table(content: Content) -> list[str]:
+    """Return a table for each network: the time of a step with each option, and its ratio to the plain one's."""
+    found = [
+        f"Mini-batches of {content['batch_size']}; median of {content['rounds']} rounds, smallest and largest in "
+        "parentheses. Each ratio is to the first line of its table, in the same round.\n"
+    ]
+    for network, measured in content["networks"].items():
+        head = [f"`{network}`", "MACs of an image", "ms", "time per MAC / the plain network's"]
+        found += [table(head, step_rows(measured))]
+    return found
+
+
+def step_rows(measured: Content) -> list[list[str]]:
+    """Return the rows of compared training steps: name, MACs, milliseconds, and ratio of the time for each MAC."""
+    macs, times, ratios = measured["macs"], measured["milliseconds"], measured["ratio"]
+    return [
         [
             f"`{name}`" if "=" in name else name,
             f"{macs[name] / 1e6:.1f} M",
@@ -90,8 +109,6 @@ def reconstruction_table(content: Content) -> list[str]:
         ]
         for name in ratios
     ]
-    caption = f"`{content['network']}`; median of {content['rounds']} rounds, smallest and largest in parentheses.\n"
-    return [caption, table(["training step", "MACs of an image", "ms", "time per MAC / the classifier's"], rows)]
 
 
 def packing_table(content: Content) -> list[str]:
@@ -113,6 +130,7 @@ TABLES = {
     **{f"gpu/packing-{network}": packing_table for network in packing.NETWORKS},
     "export-cpu": export_table,
     "augmentations": augment_table,
+    "axes": axes_table,
     "reconstruction": reconstruction_table,
     "startup": startup_table,
     "own_images": own_images_table,

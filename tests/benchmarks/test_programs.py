@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from benchmarks import augment, export, report, train
+from benchmarks import augment, axes, export, report, steps, train
 from benchmarks.checks import TINY
 from benchmarks.facts import RESULTS, facts
 from benchmarks.startup import epoch_logged
 from benchmarks.worker import ImplementationFailed, measure
+from resnet_lab.config.compose import load_config
 from resnet_lab.config.registry import AUGMENTATIONS
+from resnet_lab.tasks import cost
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +94,34 @@ def test_every_augmentation_is_measured_next_to_a_step(monkeypatch: pytest.Monke
     measured = augment.report(rounds=1)
     assert set(AUGMENTATIONS) < set(measured["share"]) == set(measured["images_per_second"]) - {"step"}
     assert measured["checks"][0]["value"] == max(share["median"] for share in measured["share"].values())
+
+
+def test_steps_are_compared_for_each_mac_within_each_round(monkeypatch: pytest.MonkeyPatch):
+    """The seconds are given here: in the first round of w16 and w32, in the second of w32 and w16."""
+    given = iter([1.0, 2.0, 9.0, 3.0])
+    monkeypatch.setattr(steps, "seconds", lambda step: next(given))
+    configs = {name: load_config("+experiment=digits_20", f"filters={name}") for name in ("w16", "w32")}
+    narrow, wide = (cost.measure(config).macs for config in configs.values())
+    compared = steps.compared(configs, "w16", rounds=2)
+    assert compared["macs"] == {"w16": narrow, "w32": wide}
+    assert compared["milliseconds"]["w32"] == {"median": 5500.0, "low": 2000.0, "high": 9000.0}
+    assert compared["ratio"]["w16"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+    expected = {"low": 2 * narrow / wide, "median": 2.5 * narrow / wide, "high": 3 * narrow / wide}
+    assert compared["ratio"]["w32"] == pytest.approx(expected)
+
+
+def test_options_of_a_network_are_measured_next_to_the_plain_one():
+    measured = axes.report(rounds=1, options={"digits_20": ["filters=w16", "norm=group nonlinearity=silu"]})
+    found = measured["networks"]["digits_20"]
+    assert [*found["ratio"]] == ["plain", "filters=w16", "norm=group nonlinearity=silu"]
+    assert measured["checks"][0]["value"] == max(ratio["median"] for ratio in found["ratio"].values())
+
+
+@pytest.mark.parametrize("network", axes.OPTIONS)
+def test_every_measured_option_makes_another_network(network: str):
+    options = ["", *axes.OPTIONS[network]]
+    models = [load_config(f"+experiment={network}", *option.split()).model for option in options]
+    assert all(models.count(model) == 1 for model in models)
 
 
 def test_the_first_step_is_read_off_the_log():
