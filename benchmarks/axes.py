@@ -47,7 +47,7 @@ OPTIONS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.axes", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=Path, default=RESULTS / "axes.json")
     options = parser.parse_args()
     content = facts("benchmarks.axes") | report(options.rounds)
