@@ -59,7 +59,8 @@ def page(results: Mapping[str, Content]) -> str:
         parts += [f"### {name}\n", *speed_tables(measured)]
     for name, title in SECTIONS.items():
         if name in results:
-            parts += [f"## {title}\n", *(TABLES[name](results[name])), verdict_table(results[name]["checks"])]
+            checks = results[name]["checks"]
+            parts += [f"## {title}\n", *(TABLES[name](results[name])), *([verdict_table(checks)] if checks else [])]
     if gpu := {name: content for name, content in results.items() if name.startswith("gpu/") and "checks" in content}:
         parts += ["## On a GPU\n"]
         for name, content in gpu.items():
