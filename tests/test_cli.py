@@ -152,7 +152,7 @@ def test_a_mistake_of_the_lab_itself_is_one_line_and_a_file(
 ):
     folder = tmp_path_factory.mktemp("temporary")
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    monkeypatch.setattr("resnet_lab.training.run.ImageData", lambda *_: 1 // 0)
+    monkeypatch.setattr("resnet_lab.training.run.LoadedImages", lambda *_: 1 // 0)
     ended = command(*TINY)
     assert ended.status == 1
     [file] = folder.glob("resnet-lab-*.txt")

@@ -131,6 +131,15 @@ def test_who_only_reads_runs_needs_neither_torch_nor_hydra(package: str, without
     assert ended.stdout.strip() == ""
 
 
+def test_what_does_not_train_does_not_wait_for_lightning():
+    """Lightning, and torchmetrics with it, take twice as long to import as torch."""
+    modules = ("use.predict", "use.evaluate", "use.export", "inspect.look", "sweep.grid", "sweep.launch")
+    names = ", ".join(f"resnet_lab.{module}" for module in modules)
+    code = f"import sys, {names}; print(*{{'pytorch_lightning', 'torchmetrics'}} & sys.modules.keys())"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == ""
+
+
 def test_the_public_api_is_there():
     for name in resnet_lab.__all__:
         assert getattr(resnet_lab, name).__name__ == name

@@ -1,28 +1,14 @@
 """Progress reports from a job to its sweep."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 
-from resnet_lab.config.tasks import Scoring
+from resnet_lab.callbacks.message import Progress
 from resnet_lab.interrupts import Pruned
 
 Ask = Callable[[list[float]], str]  # validation scores after each epoch so far -> why to stop; empty: go on
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The progress of a run, before its first epoch or after any epoch."""
-
-    directory: str
-    epoch: int
-    max_epochs: int
-    scoring: Scoring
-    val_score: float | None
-    images_per_second: float | None
-    seconds_left: float | None  # at the speed of the last epoch
 
 
 class Reporter(Callback):

@@ -1,4 +1,4 @@
-"""The LightningDataModule: a data set, split into training, validation and test part, as loaders on a device."""
+"""A data set, read and split into training, validation and test part."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,28 +7,26 @@ from typing import Any, assert_never
 import numpy as np
 import numpy.typing as npt
 import torch
-from pytorch_lightning import LightningDataModule
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import ClassWeights, Labels
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
-from resnet_lab.data.images import Normalisation, ResidentImages
-from resnet_lab.data.loader import EvalLoader, TrainLoader, balanced_weights, epoch_size, positive_weights
+from resnet_lab.data.images import Normalisation
+from resnet_lab.data.loader import balanced_weights, epoch_size, positive_weights
 from resnet_lab.data.sources import Source, read
 from resnet_lab.data.split import Indices, are_classes, holdout
 from resnet_lab.text import first_few
 
 
-class ImageData(LightningDataModule):
-    """Read and split the images on construction; move them to the trainer's device in `setup`.
+class ImageData:
+    """Read and split the images on construction; `training.lightning.LoadedImages` hands them to a trainer.
 
     Raises ConfigError when files are missing or damaged, or the data does not fit the settings or the task.
     """
 
     def __init__(self, config: Config, steps_per_call: int = 1) -> None:
-        super().__init__()
         self.config, self.steps_per_call = config, steps_per_call
         try:
             self.source = read(config.data)
@@ -124,30 +122,6 @@ class ImageData(LightningDataModule):
                 return torch.from_numpy(weights).float()
             case _:
                 assert_never(self.config.optim.class_weights)
-
-    def setup(self, stage: str) -> None:
-        assert self.trainer is not None
-        device = self.trainer.strategy.root_device
-        part = self.source.test if stage == "test" else self.source.train
-        self.images = ResidentImages(part.pixels, part.labels, device)
-
-    def teardown(self, stage: str) -> None:
-        del self.images
-
-    def train_dataloader(self) -> TrainLoader:
-        return TrainLoader(self.images, self.train_rows, self.normalise, self.config, self.steps_per_call)
-
-    def val_dataloader(self) -> EvalLoader:
-        return EvalLoader(self.images, self.validation_rows, self.normalise, self.config)
-
-    def test_dataloader(self) -> list[EvalLoader]:
-        """Return the test images and, if predictions are stored, the validation images, which stay on the host."""
-        parts = [(self.images, self.test_rows)]
-        if self.config.trainer.predictions_mb and len(self.validation_rows):
-            train = self.source.train
-            images = ResidentImages(train.pixels, train.labels, self.images.device, on_host=True)
-            parts.append((images, self.validation_rows))
-        return [EvalLoader(*part, self.normalise, self.config) for part in parts]
 
 
 def split(source: Source, data: DataConfig) -> tuple[Indices, Indices, Indices]:

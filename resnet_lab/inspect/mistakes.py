@@ -8,7 +8,6 @@ import torch
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
-from torchmetrics.functional.classification import binary_calibration_error
 
 from resnet_lab.inspect.maps import CHUNK
 from resnet_lab.inspect.replica import replica
@@ -31,6 +30,8 @@ class Mistakes:
     @classmethod
     def of(cls, probabilities_NK: Tensor, labels_N: Tensor) -> Self:
         """Compare the probabilities of the classes with the labels."""
+        from torchmetrics.functional.classification import binary_calibration_error  # takes seconds, which few need
+
         confidence_N, predicted_N = probabilities_NK.max(dim=1)
         right_N = predicted_N == labels_N
         error = binary_calibration_error(confidence_N.clamp(0, 1), right_N.int(), n_bins=NUM_BINS, norm="l1")

@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from resnet_lab.callbacks.reporter import Progress
+from resnet_lab.callbacks.message import Progress
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import to_config, use_config_dirs
 from resnet_lab.config.enums import Accelerator

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from resnet_lab.callbacks.reporter import Progress
+from resnet_lab.callbacks.message import Progress
 from resnet_lab.config.hydra_private import failure
 from resnet_lab.interrupts import Pruned, TimeUp
 from resnet_lab.rundir.directory import RunDirectory

@@ -16,21 +16,18 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import sklearn.datasets  # noqa: F401 - with the next imports, all that a job needs
 import torch
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-import resnet_lab.callbacks.dashboard
-import resnet_lab.callbacks.diagnostics
-import resnet_lab.callbacks.progress
-import resnet_lab.training.run  # noqa: F401
-from resnet_lab.callbacks.reporter import Progress, Reporter
+from resnet_lab.callbacks.message import Progress
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.hydra_private import failure, run_job
 from resnet_lab.interrupts import RunFailed, exit_on_signals
 from resnet_lab.sweep.slots import Slot
+
+PRELOADED = "resnet_lab.sweep.preload"
 
 
 @dataclass(frozen=True)
@@ -46,9 +43,9 @@ class Work:
 
 
 def forks() -> multiprocessing.context.ForkServerContext:
-    """Return the fork server of the jobs; it starts importing this module immediately."""
+    """Return the fork server of the jobs; it starts importing what they need immediately."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([PRELOADED])
     multiprocessing.forkserver.ensure_running()  # type: ignore[attr-defined]
     return context
 
@@ -65,6 +62,8 @@ def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
         if slot.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu
         torch.set_num_threads(slot.num_threads)
+        from resnet_lab.callbacks.reporter import Reporter  # preloaded here; the sweep itself does without Lightning
+
         reporter = Reporter(partial(tell, connection), partial(ask, connection) if job.asks else None)
         task = partial(job.task_function, progress=reporter)
         tell(connection, sendable(run_job(task, job.config, job.hydra_context, job.singletons)))

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional.classification import binary_average_precision
 
 from resnet_lab.tasks.base import Task
 
@@ -73,6 +72,8 @@ class AttributeDetails:
         self.targets.append(_is_on(targets))
 
     def scores(self, classes: Sequence[str]) -> dict[str, Any]:
+        from torchmetrics.functional.classification import binary_average_precision  # takes seconds, which few need
+
         logits_NK, is_on_NK = torch.cat(self.outputs).cpu().double(), torch.cat(self.targets).cpu()
         wrong_NK, is_on = (_is_on(logits_NK, 0) != is_on_NK).numpy(), is_on_NK.numpy()
         share_K, count_K = is_on.mean(axis=0), is_on.sum(axis=0, dtype=int)

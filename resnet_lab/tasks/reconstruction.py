@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from resnet_lab.config.enums import Corruption, LatentLayer, ReconstructionLoss
 from resnet_lab.config.model import ModelConfig
@@ -121,6 +120,8 @@ class ImageDetails:
 
 def similarity(pixels_BCHW: Tensor, others_BCHW: Tensor) -> Tensor:
     """Return the structural similarity of each pair of images, with pixels in 0…1 (Wang et al. 2004) (B,)."""
+    from torchmetrics.functional.image import structural_similarity_index_measure  # takes seconds, which few need
+
     # Half of the window must fit into the image, at whose borders the image is mirrored.
     sigma = min(SIGMA, max(0.1, (min(pixels_BCHW.shape[2:]) - 1.5) / 3.5))
     found = structural_similarity_index_measure(pixels_BCHW, others_BCHW, sigma=sigma, data_range=1.0, reduction="none")

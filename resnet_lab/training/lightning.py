@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
 from resnet_lab.config.schema import Config
+from resnet_lab.data.datamodule import ImageData
+from resnet_lab.data.images import ResidentImages
+from resnet_lab.data.loader import EvalLoader, TrainLoader
 from resnet_lab.training.harmless import harmless
 from resnet_lab.training.runtime import Runtime
 
@@ -59,6 +62,41 @@ def count_step(trainer: Trainer) -> None:
     taken = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
     taken.increment_ready()
     taken.increment_completed()
+
+
+class LoadedImages(ImageData, LightningDataModule):
+    """Images that are moved to the trainer's device in `setup`, and their loaders.
+
+    They are apart from `ImageData`, so that commands which do not train need not wait for Lightning's imports.
+    """
+
+    def __init__(self, config: Config, steps_per_call: int = 1) -> None:
+        LightningDataModule.__init__(self)
+        ImageData.__init__(self, config, steps_per_call)
+
+    def setup(self, stage: str) -> None:
+        assert self.trainer is not None
+        device = self.trainer.strategy.root_device
+        part = self.source.test if stage == "test" else self.source.train
+        self.images = ResidentImages(part.pixels, part.labels, device)
+
+    def teardown(self, stage: str) -> None:
+        del self.images
+
+    def train_dataloader(self) -> TrainLoader:
+        return TrainLoader(self.images, self.train_rows, self.normalise, self.config, self.steps_per_call)
+
+    def val_dataloader(self) -> EvalLoader:
+        return EvalLoader(self.images, self.validation_rows, self.normalise, self.config)
+
+    def test_dataloader(self) -> list[EvalLoader]:
+        """Return the test images and, if predictions are stored, the validation images, which stay on the host."""
+        parts = [(self.images, self.test_rows)]
+        if self.config.trainer.predictions_mb and len(self.validation_rows):
+            train = self.source.train
+            images = ResidentImages(train.pixels, train.labels, self.images.device, on_host=True)
+            parts.append((images, self.validation_rows))
+        return [EvalLoader(*part, self.normalise, self.config) for part in parts]
 
 
 class KeepSigtermHandler(Callback):

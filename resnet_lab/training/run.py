@@ -10,7 +10,6 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_stored
-from resnet_lab.data.datamodule import ImageData
 from resnet_lab.interrupts import Interrupted, Pruned, RunFailed, TimeUp, signals_kept
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.directory import RunDirectory
@@ -25,7 +24,7 @@ from resnet_lab.training.announce import description, notes
 from resnet_lab.training.checkpoint import Checkpoints
 from resnet_lab.training.clock import Clock
 from resnet_lab.training.history import best_epoch
-from resnet_lab.training.lightning import EventLogger, make_trainer
+from resnet_lab.training.lightning import EventLogger, LoadedImages, make_trainer
 from resnet_lab.training.limit import TimeLimit
 from resnet_lab.training.log import log, log_to
 from resnet_lab.training.module import Diverged, TaskModule
@@ -66,7 +65,7 @@ def run(config: Config, callbacks: Sequence[Callback] = (), sweeper: str | None 
         log.info(description(config, cost, runtime, directory, None, job.checkpoint()))
         return {}
     with clock.during("data"):
-        data = ImageData(config, runtime.steps_per_call)
+        data = LoadedImages(config, runtime.steps_per_call)
     check_images(config, directory, cost, data)
     with directory.locked(), log_to(directory.log_file), runtime.set_up():
         checkpoint = job.checkpoint()
@@ -98,7 +97,7 @@ class Job:
             log.info("note: %s", why_none)
         return checkpoint
 
-    def train_and_record(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
+    def train_and_record(self, data: LoadedImages, checkpoint: dict[str, Any] | None) -> Result:
         """Train and test, write result.json, and record in status.json how the run ended, whatever happens."""
         directory = self.directory
         try:
@@ -146,7 +145,7 @@ class Job:
             what_helps = advice(error) or f"the traceback is in {directory.log_file}; {again}"
             raise RunFailed(f"{directory.path} has failed: {why}; {what_helps}") from error
 
-    def train(self, data: ImageData, checkpoint: dict[str, Any] | None) -> Result:
+    def train(self, data: LoadedImages, checkpoint: dict[str, Any] | None) -> Result:
         """Train, then test the last weights and, if there is a validation part, those of the best epoch."""
         config, directory = self.config, self.directory
         logger = EventLogger(directory.path)
@@ -200,7 +199,7 @@ class Job:
         result = collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
         return result | {name: facts[name] for name in ("continued_from", "pretrained")} | {"sweeper": self.sweeper}
 
-    def _baselines(self, module: TaskModule, data: ImageData) -> dict[str, dict[str, float]]:
+    def _baselines(self, module: TaskModule, data: LoadedImages) -> dict[str, dict[str, float]]:
         """Return the scores of simple methods on the test images, if the task has any."""
         if not module.task.info.decodes:
             return {}
@@ -208,7 +207,7 @@ class Job:
             parts = data.source.train.pixels[data.train_rows], data.source.test.pixels[data.test_rows]
             return {"baselines": module.task.baselines(*parts)}
 
-    def _test(self, trainer: Trainer, module: TaskModule, data: ImageData) -> Tested:
+    def _test(self, trainer: Trainer, module: TaskModule, data: LoadedImages) -> Tested:
         with self.clock.during("test"):
             trainer.test(module, data, verbose=False)
             per_image = [totals.per_image() for totals in module.tested]

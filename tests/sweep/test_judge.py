@@ -7,7 +7,8 @@ from support.command import Command
 from support.lab import TINY, Lab, same_weights, without_times
 from support.sweeps import states
 
-from resnet_lab.callbacks.reporter import Progress, Reporter
+from resnet_lab.callbacks.message import Progress
+from resnet_lab.callbacks.reporter import Reporter
 from resnet_lab.interrupts import Pruned
 from resnet_lab.report.collect import collect
 from resnet_lab.report.tables import troubles

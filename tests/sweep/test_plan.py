@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from support.lab import TINY, Lab
 
-from resnet_lab.callbacks.reporter import Progress, Reporter
+from resnet_lab.callbacks.message import Progress
+from resnet_lab.callbacks.reporter import Reporter
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import load_config
 from resnet_lab.config.stored import to_dict

@@ -14,7 +14,7 @@ import torch
 from support.lab import Lab, same_weights, without_times
 from support.sweeps import Sweep, ends, group_members, parent, runs, states
 
-from resnet_lab.callbacks.reporter import Progress
+from resnet_lab.callbacks.message import Progress
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.sweep.worker import tell
