@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from support.command import Command, Ended
+from support.composing import config as load_config
 
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.tasks.cost import measure
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from support.composing import config as load_config
 
 from benchmarks import report
 from benchmarks.facts import RESULTS
 from resnet_lab.bench.__main__ import parser as bench_parser
 from resnet_lab.command import VERBS
 from resnet_lab.config.canonical import all_settings
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Schedule
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.migrations import MIGRATIONS

@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.composing import config as load_config
 from support.lab import Lab
 
 from resnet_lab.command import exit_status
 from resnet_lab.config.canonical import canonical
-from resnet_lab.config.compose import load_config
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.runs import look, main, size
 from resnet_lab.text import visible

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.composing import config as load_config
 from support.lab import TINY
 from torch import nn
 from torch.profiler import ProfilerActivity
 
 from resnet_lab.bench.__main__ import main
 from resnet_lab.bench.profile import BACKWARD, HOST, GradientClock, fastest, kind, operators, shares, split, total
-from resnet_lab.config.compose import load_config
 from resnet_lab.model.resnet import ResNetV2
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.composing import config as load_config
 
 from resnet_lab.bench.range_test import RangeTest, range_test
 from resnet_lab.command import exit_status
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.find_lr import main
 
 TINY = ["units=n1", "filters=w8", "trainer.num_threads=1"]

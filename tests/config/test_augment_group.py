@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from support.composing import composing
+from support.composing import config as load_config
 
-from resnet_lab import load_config
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import to_config
 from resnet_lab.config.overrides import overrides_of

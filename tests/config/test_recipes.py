@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.composing import config as composed
+from support.composing import config as load_config
 
 from resnet_lab.config.canonical import canonical
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.groups import CONFIG_DIR, options
 from resnet_lab.config.published import published, recipe_differences
 
@@ -33,9 +32,9 @@ def test_recipes_choose_groups_and_experiments_choose_recipes():
 @pytest.mark.parametrize("recipe", options("recipe"))
 def test_the_order_on_the_command_line_makes_no_difference(recipe: str):
     words = ["+experiment=cifar10_v1_110", f"recipe={recipe}", "optim.lr=0.3"]
-    first, *others = (canonical(composed(*order)) for order in permutations(words))
+    first, *others = (canonical(load_config(*order)) for order in permutations(words))
     assert all(other == first for other in others)
-    alone = canonical(composed("data=cifar10", f"recipe={recipe}"))
+    alone = canonical(load_config("data=cifar10", f"recipe={recipe}"))
     assert {name: first[name] for name in first if name.startswith(("augment.", "trainer."))} == {
         name: alone[name] for name in alone if name.startswith(("augment.", "trainer."))
     }
@@ -43,7 +42,7 @@ def test_the_order_on_the_command_line_makes_no_difference(recipe: str):
 
 
 def test_a_group_on_the_command_line_replaces_that_of_the_recipe():
-    config = composed("+experiment=cifar10_164", "optim=adamw")
+    config = load_config("+experiment=cifar10_164", "optim=adamw")
     assert (config.optim.name.name, config.trainer.max_epochs) == ("adamw", 164)
 
 
@@ -60,6 +59,6 @@ def test_a_published_result_is_compared_with_runs_of_its_recipe_only():
 
 def test_experiments_of_papers_have_the_recipe_of_their_row():
     for name in options("experiment"):
-        config = composed(f"+experiment={name}", "data.validation=0") if "cifar" in name else None
+        config = load_config(f"+experiment={name}", "data.validation=0") if "cifar" in name else None
         if config and (paper := published(config)):
             assert recipe_differences(config, paper) == [], name

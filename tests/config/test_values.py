@@ -5,10 +5,10 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from support.composing import config as load_config
 
 from resnet_lab.__main__ import main
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.groups import GROUPS
 from resnet_lab.config.hydra_private import options_apart
 from resnet_lab.config.messages import ELSEWHERE, INSTEAD, setting_names, setting_types

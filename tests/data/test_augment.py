@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from support.composing import config as load_config
 from torch.nn import functional as F
 
-from resnet_lab import load_config
 from resnet_lab.data.augment import Augmentation, Crop, Flip, active_augmentations
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.images import Normalisation, ResidentImages

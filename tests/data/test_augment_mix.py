@@ -8,9 +8,9 @@ import pytest
 import torch
 from scipy import stats
 from support.augmenting import applied, only
+from support.composing import config as load_config
 from torch.nn import functional as F
 
-from resnet_lab import load_config
 from resnet_lab.data.augment import Cutmix, Mixup
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.tasks.base import task_of

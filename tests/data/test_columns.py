@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.composing import config
+from support.composing import config as load_config
 
 from resnet_lab.config.canonical import canonical
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Labels
 from resnet_lab.config.overrides import overrides_of
 from resnet_lab.config.schema import Config

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from PIL import Image
+from support.composing import config as load_config
 
 from resnet_lab.command import exit_status
-from resnet_lab.config.compose import load_config
 from resnet_lab.data.__main__ import main
 from resnet_lab.data.cache import LOCK
 from resnet_lab.data.cached import entries

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import EpsImagePlugin, Image
+from support.composing import config as load_config
 from support.pictures import GREY, Pixels, listed, save
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Fit
 from resnet_lab.data.cache import decoded
 from resnet_lab.data.decode import Decoding, decode_image, formats, is_readable, read_image

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.composing import config as load_config
 
-from resnet_lab.config.compose import load_config
 from resnet_lab.data.derived import partners
 from resnet_lab.data.sources import read
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.composing import config as load_config
 from support.pictures import GREY, listed, noise, put, save
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Layout
 from resnet_lab.data.fingerprint import NUM_SAMPLES, SAMPLE, WHOLE, facts_of, identified, look_again
 from resnet_lab.data.sources import read

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from served import gzipped, idx
+from support.composing import config as load_config
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.data.fingerprint import identified, look_again
 from resnet_lab.data.sources import Source, read
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.composing import config as load_config
 from support.pictures import GREY, folder_config, labels, listed, names, put, save
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Layout
 from resnet_lab.data.cache import decoded
 from resnet_lab.data.decode import Decoding

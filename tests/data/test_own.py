@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.composing import config as load_config
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_lab import load_config, load_run
+from resnet_lab import load_run
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, AugmentationInfo, DatasetInfo

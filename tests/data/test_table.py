@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.composing import config as load_config
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.fingerprint import identified
 from resnet_lab.data.sources import Source, read

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.composing import config as load_config
 from support.scene import SMALL, Run
 
 from resnet_lab import load_run
 from resnet_lab.command import exit_status
 from resnet_lab.config.branch import StochasticDepthConfig
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Bridges
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.inspect.__main__ import main

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from runs import AXES, result, write
+from support.composing import config as load_config
 
-from resnet_lab import load_config
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.report.analysis import score
 from resnet_lab.report.collect import collect

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from runs import DATA, sweep, write
 from scipy import stats
+from support.composing import config as load_config
 
 from resnet_lab.command import exit_status
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.registry import SHORTCUTS, ShortcutInfo
 from resnet_lab.config.stored import to_stored
 from resnet_lab.report.__main__ import main

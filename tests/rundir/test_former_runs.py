@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
+from support.composing import config as load_config
 from support.lab import FailsAt
 
 from resnet_lab import load_run
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.migrations import VERSION
 from resnet_lab.inspect.__main__ import main as inspect
 from resnet_lab.report.__main__ import main as report

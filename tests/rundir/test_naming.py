@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.composing import config as composed
+from support.composing import config as load_config
 
 from resnet_lab.config.canonical import canonical
-from resnet_lab.config.compose import base_of, load_config
+from resnet_lab.config.compose import base_of
 from resnet_lab.config.groups import options
 from resnet_lab.rundir.place import MAX_NAME, directory_name, run_path
 
@@ -165,7 +165,7 @@ VALUES = {
 def test_names_differ_where_runs_differ_and_are_one_folder_name():
     seen: dict[str, object] = {}
     for choice in itertools.islice(itertools.product(*VALUES.values()), 0, None, 7):
-        config = composed(*(f"{setting}={value}" for setting, value in zip(VALUES, choice, strict=True)))
+        config = load_config(*(f"{setting}={value}" for setting, value in zip(VALUES, choice, strict=True)))
         made = directory_name(config, base_of(config))
         assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", made)
         assert len(made.encode()) <= MAX_NAME

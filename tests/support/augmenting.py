@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_lab import load_config
 from resnet_lab.config.groups import options
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.data.augment import Augmentation, active_augmentations
 from resnet_lab.data.images import Normalisation
+from support.composing import config as load_config
 
 NORMALISE = Normalisation((0.5, 0.4, 0.3), (0.25, 0.5, 1.0))
 CHOICES = [option for option in options("augment") if option in AUGMENTATIONS]

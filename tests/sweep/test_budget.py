@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from support.command import Command
 from support.composing import composer, config
+from support.composing import config as load_config
 from support.lab import TINY, Lab
 from torch import Tensor, nn
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.registry import UNITS, UnitInfo
 from resnet_lab.model.spec import ConvSpec
 from resnet_lab.model.units import ResidualUnit

@@ -7,12 +7,12 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from support.composing import config as load_config
 from support.lab import TINY, Lab
 
 from resnet_lab.callbacks.message import Progress
 from resnet_lab.callbacks.reporter import Reporter
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.stored import to_dict
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.interrupts import RunFailed, exit_reason

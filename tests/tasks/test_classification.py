@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.composing import config as load_config
 from support.lab import TINY
 from torch.nn import functional as F
 
 import resnet_lab
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.tasks import CLASSIFICATION, FIGURES, TaskInfo
 from resnet_lab.inspect.sections import PARTS

@@ -9,6 +9,7 @@ import pytest
 import torch
 from own import OwnLab, Position
 from rich.console import Console
+from support.composing import config as load_config
 from support.lab import FailsAt, events, same_weights, scalars, without_times
 
 from resnet_lab import load_run
@@ -16,7 +17,6 @@ from resnet_lab.bench.measure import bare_seconds, trained
 from resnet_lab.callbacks.reporter import Reporter
 from resnet_lab.command import exit_status
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.inspect.__main__ import main as inspect
 from resnet_lab.interrupts import RunFailed

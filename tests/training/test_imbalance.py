@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from support.composing import config as load_config
 from support.lab import Lab
 from torch.nn import functional as F
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.registry import TASKS
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.images import ResidentImages

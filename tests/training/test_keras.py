@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from support.composing import config as load_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Decayed
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.training.optimizer import build_optimizer, set_rates

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from support.composing import config as load_config
 from support.lab import Lab
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.tasks.cost import measure
 from resnet_lab.training.memory import refuse_too_large
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.composing import config as load_config
 from support.lab import Lab
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.tasks.cost import on_meta
 from resnet_lab.tasks.pretrained import identified
 from resnet_lab.tasks.published_weights import published_network, their_name

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from support.composing import config as load_config
 from support.graphs import REFUSED, CountingCapture, assert_same
 from support.lab import TINY
 from torch import Tensor, nn
 
-from resnet_lab.config.compose import load_config
 from resnet_lab.model.shortcuts import Dropout
 from resnet_lab.tasks.base import task_of
 from resnet_lab.training import graphs, module

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.composing import config as load_config
 from support.lab import TINY, FailsAt, Lab, events, same_weights, scalars, without_times
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -12,7 +13,6 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from resnet_lab import load_run
 from resnet_lab.callbacks.dashboard import Dashboard
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.schema import DataConfig
 from resnet_lab.config.stored import to_dict
 from resnet_lab.data import datamodule

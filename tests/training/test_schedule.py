@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 import torch
+from support.composing import config as load_config
 from torch import nn
 from torch.optim import lr_scheduler
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Optimizer, Schedule, Warmup
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.schedule import ScheduleConfig
