@@ -1,6 +1,7 @@
 """A tiny laboratory: runs of a fraction of a second, and what they left behind."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,20 @@ class Lab:
 
     def __init__(self, output_dir: Path) -> None:
         self.output_dir = output_dir
+        self.composed: dict[tuple[str, ...], Config] = {}  # which takes a tenth of a tiny run
 
     def overrides(self, *changes: str) -> list[str]:
         return [*TINY, f"output_dir={self.output_dir}", *changes]
 
     def config(self, *changes: str) -> Config:
-        return config(*self.overrides(*changes))
+        """A configuration of its own for each call, since runs may change theirs."""
+        overrides = tuple(self.overrides(*changes))
+        if found := self.composed.get(overrides):
+            return deepcopy(found)
+        made = config(*overrides)
+        if not made.data.own_images:  # whose classes may change with the files
+            self.composed[overrides] = deepcopy(made)
+        return made
 
     def directory(self, *changes: str) -> RunDirectory:
         return run_directory(identified(self.config(*changes))[0])
