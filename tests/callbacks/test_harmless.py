@@ -3,13 +3,12 @@
 import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
+from support.forked import Forked
 from support.lab import Lab, events, same_weights, scalars, without_times
 
 from resnet_lab.callbacks import diagnostics
@@ -20,7 +19,6 @@ from resnet_lab.training.harmless import harmless
 pytestmark = pytest.mark.slow
 
 CHANGES = ("trainer.max_epochs=4",)  # diagnostics=full looks after the epochs 1, 2 and 4
-REPOSITORY = Path(__file__).parents[2]
 
 
 def trained(lab: Lab, kind: str = "full") -> Lab:
@@ -123,46 +121,40 @@ def test_other_ways_to_end_a_program_pass(error: Any):
         Looks().on_train_end()
 
 
-def command(lab: Lab, disturbance: str, before: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
-    """The command as a process of its own, in which the second drawing of the flow is disturbed."""
-    script = f"""
-import os, sys
-from resnet_lab.callbacks import diagnostics
-from resnet_lab.__main__ import main
+def disturbed(disturb: Callable[[], object]) -> None:
+    """The second drawing of the flow is disturbed, in this process."""
+    draw, looks = diagnostics.flow_figure, []
 
-draw, looks = diagnostics.flow_figure, []
+    def drawing(*args: Any) -> Any:
+        looks.append(args)
+        if len(looks) == 2:
+            disturb()
+        return draw(*args)
 
-def drawing(*args):
-    looks.append(args)
-    if len(looks) == 2:
-        {disturbance}
-    return draw(*args)
+    diagnostics.flow_figure = drawing
 
-diagnostics.flow_figure = drawing
-main()
-"""
-    return subprocess.run(
-        [sys.executable, "-c", script, *lab.overrides(*CHANGES, "diagnostics=full")],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        preexec_fn=before,
-    )
+
+def command(lab: Lab, before: Callable[[], object]) -> tuple[int, str, str]:
+    """The command as a process of its own: its exit status, stdout and stderr."""
+    return Forked(lab.output_dir.parent, *lab.overrides(*CHANGES, "diagnostics=full"), before=before).end()
+
+
+def fail() -> None:
+    raise ValueError("$1_to_$5")
 
 
 def test_the_terminal_has_no_traceback(lab: Lab, undisturbed: Lab):
-    ended = command(lab, "raise ValueError('$1_to_$5')")
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("fake seed 0: validation error ")
-    [said] = warnings(ended.stderr)
+    status, stdout, stderr = command(lab, partial(disturbed, fail))
+    assert status == 0, stderr
+    assert stdout.startswith("fake seed 0: validation error ")
+    [said] = warnings(stderr)
     assert said.endswith("FullDiagnostics failed and is disabled; the run continues without it: ValueError: $1_to_$5")
-    assert "Traceback" not in ended.stderr
+    assert "Traceback" not in stderr
     assert_same(lab, undisturbed)
 
 
 def test_killed_while_it_draws(lab: Lab, undisturbed: Lab):
-    assert command(lab, "os._exit(9)").returncode == 9
+    assert command(lab, partial(disturbed, partial(os._exit, 9)))[0] == 9
     assert lab.directory(*CHANGES).status()["state"] == "running"
     assert len(lab.checkpoint(*CHANGES)["history"]) >= 1
     assert_same(trained(lab), undisturbed)
@@ -174,10 +166,10 @@ def test_a_disk_too_full_for_pictures(lab: Lab, undisturbed: Lab):
     [written] = directory.path.glob("events.*")
     room = 2 * directory.last.stat().st_size
     assert room < written.stat().st_size / 2
-    ended = command(lab, "pass", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)))
-    assert ended.returncode == 0, ended.stderr
-    assert "Traceback" not in ended.stderr
-    said = warnings(ended.stderr)
+    status, _, stderr = command(lab, partial(resource.setrlimit, resource.RLIMIT_FSIZE, (room, room)))
+    assert status == 0, stderr
+    assert "Traceback" not in stderr
+    said = warnings(stderr)
     assert {"FullDiagnostics", "EventLogger"} <= {line.split()[0] for line in said}
     assert len({line.split()[0] for line in said}) == len(said)  # each once
     assert all("File too large" in line for line in said)

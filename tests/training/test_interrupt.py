@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 import torch
 from pytorch_lightning import Callback
+from support.forked import DEADLINE, Forked
 from support.lab import Lab, same_weights, scalars, without_times
 
 from resnet_lab.callbacks.dashboard import Dashboard
@@ -24,27 +25,18 @@ pytestmark = pytest.mark.slow
 
 EPOCHS = 3
 LONG = (f"trainer.max_epochs={EPOCHS}", "data.num_images=1600", "diagnostics=off")  # an epoch of 100 mini-batches
-DEADLINE = 120  # seconds
 REPOSITORY = Path(__file__).parents[2]
 
 
-def start(lab: Lab, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+def start(lab: Lab) -> Forked:
     """The command, as a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "resnet_lab", *lab.overrides(*LONG)],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},  # sums depend on how they are divided
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=before,
-    )
+    return Forked(lab.output_dir.parent, *lab.overrides(*LONG))
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+def wait_for(path: Path, process: Forked) -> None:
     deadline = time.monotonic() + DEADLINE
     while not path.exists():
-        assert process.poll() is None, process.communicate()[1]
+        assert not process.has_ended, process.end()
         assert time.monotonic() < deadline
         time.sleep(0.002)
 
@@ -77,11 +69,17 @@ def assert_same(lab: Lab, straight: Lab) -> None:
 
 
 def same_command_again(lab: Lab) -> None:
-    process = start(lab)
-    stdout, stderr = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0, stderr
-    assert "continue after epoch" in stderr
-    assert stdout.startswith("fake seed 0: validation error ")
+    ended = subprocess.run(
+        [sys.executable, "-m", "resnet_lab", *lab.overrides(*LONG)],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},  # sums depend on how they are divided
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "continue after epoch" in ended.stderr
+    assert ended.stdout.startswith("fake seed 0: validation error ")
 
 
 @pytest.mark.parametrize(
@@ -92,9 +90,9 @@ def test_a_signal_in_mid_training(lab: Lab, straight: Lab, signum: signal.Signal
     directory = lab.directory(*LONG)
     process = start(lab)
     wait_for(directory.last, process)
-    process.send_signal(signum)
-    stdout, stderr = process.communicate(timeout=DEADLINE)
-    assert process.returncode == exit_status
+    process.kill(signum)
+    status, stdout, stderr = process.end()
+    assert status == exit_status
     assert stdout == ""
     assert directory.status()["state"] == state
     assert not directory.result_file.exists()
@@ -170,9 +168,9 @@ def test_a_full_disk(lab: Lab, straight: Lab):
     others = [file for file in directory.path.iterdir() if file.is_file()]
     assert max(file.stat().st_size for file in others) < room / 2  # so that the checkpoint is what does not fit
 
-    process = start(lab, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)))
-    stdout, stderr = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 1
+    full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (room, room))
+    status, stdout, stderr = Forked(lab.output_dir.parent, *lab.overrides(*LONG), before=full).end()
+    assert status == 1
     assert stdout == ""
     assert "Traceback" not in stderr
     assert stderr.splitlines()[-1].endswith(
@@ -199,4 +197,4 @@ def test_a_second_process_is_refused_while_the_first_trains(lab: Lab):
         assert directory.status()["state"] == "running"
     finally:
         process.kill()
-        process.communicate()
+        process.end()
