@@ -38,7 +38,13 @@ def figures(out: Path) -> set[str]:
     return {file.stem for file in (out / "figures").iterdir()}
 
 
-def test_everything(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+@pytest.fixture
+def fewest_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of optimisations, as for a large network; `test_getting_started.py` takes all of them."""
+    monkeypatch.setattr("resnet_lab.inspect.show_images.BUDGET", 0)
+
+
+def test_everything(trained: Run, tmp_path: Path, fewest_steps: None, capsys: pytest.CaptureFixture[str]):
     assert look(trained.path, "--out", tmp_path, "--compare", trained.path) == 0
     expected = {"flow", "filters", "weights", "saliency", "confusion", "reliability"}
     expected |= {"inversion", "inversion-2", "inversion-frequency", "patterns-stacks.0", "patterns-innermost"}
@@ -114,7 +120,7 @@ def test_a_page_that_cannot_be_written(trained: Run, tmp_path: Path, capsys: pyt
     assert "Is a directory" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_compare_with_a_network_that_lacks_a_layer(trained: Run, tmp_path: Path):
+def test_compare_with_a_network_that_lacks_a_layer(trained: Run, tmp_path: Path, fewest_steps: None):
     overrides = ["stacks=two", "model.units=[1]", "filters=w16", "trainer.max_epochs=1", "trainer=cpu"]
     overrides.append(f"output_dir={tmp_path}")
     config = load_config(*overrides)
@@ -188,7 +194,7 @@ def test_a_class_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("kind", [("data.channels=4", "head=latent"), ("data.channels=2", "shortcut=none")])
-def test_other_channels_and_heads(kind: tuple[str, ...], tmp_path: Path):
+def test_other_channels_and_heads(kind: tuple[str, ...], tmp_path: Path, fewest_steps: None):
     overrides = [*SMALL, *kind, "data.num_images=40", "data.validation=0", "trainer.max_epochs=1", "trainer=cpu"]
     overrides.append(f"output_dir={tmp_path}")
     config = load_config(*overrides)

@@ -45,11 +45,16 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return trained(tmp_path_factory.mktemp("full"), "full", *DROPOUT)
 
 
-def test_a_run_learns_the_same(off: Lab, full: Lab, tmp_path: Path):
+@pytest.fixture(scope="module")
+def continued(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """After it failed between two epochs."""
+    return trained(tmp_path_factory.mktemp("continued"), "full", *DROPOUT, fails_at=2)
+
+
+def test_a_run_learns_the_same(off: Lab, full: Lab, continued: Lab):
     """Undisturbed or interrupted and continued: the same weights, moments, statistics and numbers."""
-    interrupted = trained(tmp_path, "full", *DROPOUT, fails_at=2)
     expected, result = off.checkpoint(*DROPOUT), off.directory(*DROPOUT).result()
-    for other in (full, interrupted):
+    for other in (full, continued):
         checkpoint = other.checkpoint(*DROPOUT)
         assert same_weights(checkpoint, expected)
         for mine, theirs in zip(
@@ -110,10 +115,9 @@ def test_the_first_values_are_those_of_the_initial_network(full: Lab):
         assert written[f"network share/{name}"][0] == (0, pytest.approx(value, rel=1e-3))
 
 
-def test_nothing_is_recorded_twice_by_a_run_that_continues(tmp_path: Path, full: Lab):
-    lab = trained(tmp_path, "full", *DROPOUT, fails_at=2)
+def test_nothing_is_recorded_twice_by_a_run_that_continues(continued: Lab, full: Lab):
     assert (
-        scalars(lab.directory(*DROPOUT).path)["network gradient/head"]
+        scalars(continued.directory(*DROPOUT).path)["network gradient/head"]
         == scalars(full.directory(*DROPOUT).path)["network gradient/head"]
     )
 
@@ -152,8 +156,9 @@ def test_the_projector_has_features_pictures_and_labels(full: Lab):
     [("data.channels=4",), ("data.channels=2", "data.validation=0"), ("head=latent", "trainer.steps_per_call=4")],
 )
 def test_other_networks(kind: tuple[str, ...], tmp_path: Path):
-    lab = trained(tmp_path, "full", *kind)
-    assert "pictures/confusion" in events(lab.directory(*kind).path).Tags()["images"]
+    changes = (*kind, "trainer.max_epochs=1")
+    lab = trained(tmp_path, "full", *changes)
+    assert "pictures/confusion" in events(lab.directory(*changes).path).Tags()["images"]
 
 
 def test_an_unknown_kind_is_refused(tmp_path: Path):
