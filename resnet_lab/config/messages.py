@@ -116,6 +116,8 @@ def no_such_setting(name: str, value: str = "…") -> str:
         return f"there is no setting {name}{hint}"
     if owners := _engines_with(name):
         return f"there is no setting {name} here; it belongs to {' and '.join(owners)}"
+    if own := [other for other in setting_names() if other.startswith(f"model.{name}.")]:  # a group with this name
+        return f"there is no setting {name}, but {', '.join(own)}"
     known = [*setting_names(), *GROUPS]
     close = [*dict.fromkeys(difflib.get_close_matches(name, known, n=4))][:3] or [
         other for other in known if other.endswith("." + name)

@@ -53,11 +53,11 @@ def _check_unit(model: Any) -> None:
         unit.bridged or not model.crosses,
         f"unit={model.unit} has no shortcuts: add shortcut=none (model.shortcut is {model.shortcut})",
     )
-    if model.crosses and not model.projects and not model.drops_maps:
-        stacks = [model.stem.filters, *model.stack_filters]
+    pads = model.crosses and not model.projects and not model.drops_maps
+    for before, after in pairwise([model.stem.filters, *chain(*model.unit_filters)] if pads else []):
         require(
-            all(a <= b for a, b in pairwise([model.stem.filters, *chain(*model.unit_filters)])),
-            f"zero_pad can only add maps, but the filters of stem and stacks, {stacks}, decrease somewhere: "
+            before <= after,
+            f"zero_pad can only add maps, but the filters decrease from {before} to {after}: "
             "use projection for shortcut or resize",
         )
 
@@ -86,14 +86,14 @@ def _check_branch(model: Any) -> None:
     )
     attends_shortcut = model.attention.kind is not Attention.none and model.attention.place is AttentionPlace.identity
     bridged, own = model.crosses or model.bridges.dense, model.crosses
-    for needs, given, name in (
-        (model.stochastic_depth.rate > 0, bridged, "model.stochastic_depth.rate"),
-        (model.learned_scale is not None, bridged, "model.learned_scale"),
-        (attends_shortcut, own, "model.attention.place=identity"),
+    for needs, given, name, usual in (
+        (model.stochastic_depth.rate > 0, bridged, "model.stochastic_depth.rate", "0"),
+        (model.learned_scale is not None, bridged, "model.learned_scale", "null"),
+        (attends_shortcut, own, "model.attention.place=identity", "standard"),
     ):
         without = "bridges" if model.bridges not in (Bridges.unit, Bridges.stack) else "shortcut"
         value = model.bridges.name if without == "bridges" else model.shortcut
-        require(given or not needs, f"{name} needs shortcuts, got {without}={value}: leave it out")
+        require(given or not needs, f"{name} needs shortcuts, got {without}={value}: set it to {usual}")
 
 
 def _check_norm(model: Any) -> None:

@@ -181,7 +181,8 @@ def _comparison(
     for run in runs:
         own = fields[run.path]
         values = {name: own.get(name) for name in axes}
-        group = groups.setdefault(key_of(values), Group(label(values) or visible(run.result["name"]), values))
+        shown = {name: value for name, value in values.items() if not _is_unread(run, name)}
+        group = groups.setdefault(key_of(values), Group(label(shown) or visible(run.result["name"]), values))
         rest = label({name: own.get(name) for name in [*named, *others]})
         key = " ".join(filter(None, [f"seed={run.result['seed']}", rest]))
         rests[key] = rest
@@ -197,8 +198,13 @@ def _comparison(
     for group in groups.values():
         own_rests = {rests[key] for key in group.runs}
         group.missing = [key for key, rest in rests.items() if rest in own_rests and key not in group.runs]
-    in_order = sorted(groups.values(), key=lambda group: [order(value) for value in group.fields.values()])
+    in_order = sorted(groups.values(), key=lambda group: [order(value, name) for name, value in group.fields.items()])
     return Comparison(title, axes, in_order, [*map(visible, notes)], not others, Scoring.of(runs[0].result))
+
+
+def _is_unread(run: StoredRun, name: str) -> bool:
+    """Return whether an axis of the model has no effect in combination with the run's other settings."""
+    return name in DEFAULTS and f"model.{name}" not in run.settings
 
 
 def _chosen(by: Sequence[str], fields: Iterable[Fields]) -> list[str] | None:

@@ -4,10 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from resnet_lab.config.enums import Bridges
 from resnet_lab.text import visible
 
 Value = Any  # a number, a string, None, or a tuple of them
 Fields = dict[str, Value]  # by dotted name
+
+ORDERED = {"bridges": [*Bridges.__members__]}  # axes whose options have an order
 
 
 def label(fields: Fields) -> str:
@@ -24,8 +27,10 @@ def text(value: Value) -> str:
     return "none" if value is None else visible(str(value))
 
 
-def order(value: Value) -> tuple[Any, ...]:
-    """Return a sort key for values of mixed types: numbers by size, before strings."""
+def order(value: Value, axis: str = "") -> tuple[Any, ...]:
+    """Return a sort key for values of mixed types: numbers by size, before strings; options of some axes by rank."""
+    if value in ORDERED.get(axis, ()):
+        return (2, "", ORDERED[axis].index(value))
     if isinstance(value, int | float):
         return (0, value)
     return (1, *(order(v) for v in value)) if isinstance(value, tuple) else (2, text(value))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import decide, report
+from benchmarks import decide, tables
 from benchmarks.checks import TINY
 from benchmarks.gpu import Content, fast, packing, promise, right, streams
 from benchmarks.gpu import __main__ as gpu
@@ -163,7 +163,7 @@ def test_the_way_of_packing_is_chosen_by_measurement(monkeypatch: pytest.MonkeyP
     assert last["fastest"] == {"2": packing.STREAMS, "4": packing.ALONE}
     assert last["gains"]["2 seeds, streams in one process"]["median"] == pytest.approx(1.5)
     assert [check["passed"] for check in last["checks"]] == [True, True, False]
-    [table] = report.packing_table(last)
+    [table] = tables.packing_table(last)
     assert "| streams in one process | 150 (1.50 ×) | 95 (0.95 ×) |" in table
     assert "| processes with MPS | failed | failed |" in table
 

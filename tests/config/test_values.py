@@ -29,6 +29,8 @@ REFUSED = {
     "optim.milestones=0.5": "optim.schedule.milestones must be a list of numbers, as in [0.5,0.5], got 0.5",
     "optim.schedule.milestones=[a]": "optim.schedule.milestones must be a list of numbers, as in [0.5,0.5], got ['a']",
     "epochs=5": "there is no setting epochs; use trainer.max_epochs=5",
+    "attention.kind=se": "there is no setting attention, but model.attention.kind, model.attention.reduction, "
+    "model.attention.place, model.attention.bias",
     "epochs=5,6": "there is no setting epochs; use trainer.max_epochs=5,6",
     "optim.learning_rate=0.1": "there is no setting optim.learning_rate; use optim.lr=0.1",
     "+trainer.lr=0.1": "there is no setting trainer.lr; use optim.lr=0.1",
@@ -77,7 +79,7 @@ REFUSED = {
     "seed=[1": "seed=[1: a bracket or quote is in the wrong place",
     "seed=range(1,3)": "seed=range(1,3): to run several values, add -m",
     "seed=1,2": "seed=1,2: to run several values, add -m",
-    f"units={'n' * 300}": f"there is no units={'n' * 300}; units can be: n111, ",
+    f"units={'n' * 300}": f"there is no units={'n' * 300}; units can be: d121, n111, ",
     "hydra.run=3": "hydra.run is a group of settings, not a value",
     "data.root=a\0b": r"data.root must not contain a NUL character, got 'a\x00b'",
     'hydra.run.dir="a\0b"': "hydra.run.dir must not contain a NUL character",

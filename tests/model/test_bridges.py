@@ -100,7 +100,7 @@ def test_the_former_name(value: str, reach: str):
         (("bridges=stack_concat", "model.compression=0"), r"model\.compression must be in \(0, 1\], got 0"),
         (("bridges=stack_concat", "model.compression=0.01"), r"model\.compression 0\.01 leaves no map between stacks"),
         (("unit=dense", "bottleneck=none", "cardinality=c8_64"), r"model\.cardinality groups a convolution between"),
-        (("bridges=none", "stochastic_depth=paper"), r"rate needs shortcuts, got bridges=none: leave it out"),
+        (("bridges=none", "stochastic_depth=paper"), r"rate needs shortcuts, got bridges=none: set it to 0"),
         (("bridges=net_concat", "attention=se", "model.attention.place=identity"), r"place=identity needs shortcuts"),
         (("unit=conv", "bottleneck=none"), r"unit=conv has no shortcuts: add shortcut=none"),
     ],

@@ -30,6 +30,26 @@ def test_groups_over_seeds_are_named_by_what_differs(tmp_path: Path):
     ]
 
 
+def test_a_label_leaves_out_what_its_group_does_not_read(tmp_path: Path):
+    depths = {"none": {"rate": 0.0}, "some": {"rate": 0.5, "per": "image"}}
+    for name, settings in depths.items():
+        write(tmp_path / name, axes={"stochastic_depth": settings})
+    [comparison] = found(tmp_path)
+    assert [group.label for group in comparison.groups] == [
+        "stochastic_depth.rate=0.0",
+        "stochastic_depth.rate=0.5 stochastic_depth.per=image",
+    ]
+
+
+def test_groups_of_an_ordered_axis_are_in_its_order(tmp_path: Path):
+    reaches = ["stack_concat", "unit", "net_sum", "none", "stack"]
+    for name in reaches:
+        write(tmp_path / name, axes={"bridges": name})
+    [comparison] = found(tmp_path)
+    in_order = ["none", "unit", "stack", "net_sum", "stack_concat"]
+    assert [group.fields["bridges"] for group in comparison.groups] == in_order
+
+
 @pytest.mark.parametrize("sweeper", ["search", "population"])
 def test_the_trials_of_a_search_are_groups(tmp_path: Path, sweeper: str):
     """Each has settings of its own, of the recipe as well, so that by architecture hardly two are comparable."""
