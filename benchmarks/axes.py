@@ -41,8 +41,8 @@ OPTIONS = {
         "bridges=stack",
         "bridges=stack_sum",
         "bridges=net_sum",
-        "bridges=stack_concat_half unit=dense bottleneck=none cardinality=c1_256 filters=w12 units=n6 stem=bare_24",
-        "bridges=net_concat unit=dense bottleneck=none cardinality=c1_256 filters=w12 units=n6 stem=bare_24",
+        "bridges=stack_concat_half unit=dense bottleneck=none cardinality=c1_256 filters=w12 units=n6 stem=conv_24",
+        "bridges=net_concat unit=dense bottleneck=none cardinality=c1_256 filters=w12 units=n6 stem=conv_24",
     ),
     "cifar10_basic_20": (
         "filters=k4",

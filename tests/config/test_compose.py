@@ -34,7 +34,7 @@ COMPANIONS = {  # what an option asks for
     "data=table": ["data.num_classes=7"],
     **{f"data={name}": ["task=attributes"] for name in ("celeba", "digit_bits", "fashion_pairs")},
     "data=idx": ["data.num_classes=7"],
-    **{f"units={units}": ["stacks=four"] for units in options("units") if units[0] in "rd"},
+    **{f"units={units}": ["stacks=four"] for units in options("units") if units.startswith("r")},
 }
 
 

@@ -79,7 +79,7 @@ REFUSED = {
     "seed=[1": "seed=[1: a bracket or quote is in the wrong place",
     "seed=range(1,3)": "seed=range(1,3): to run several values, add -m",
     "seed=1,2": "seed=1,2: to run several values, add -m",
-    f"units={'n' * 300}": f"there is no units={'n' * 300}; units can be: d121, n111, ",
+    f"units={'n' * 300}": f"there is no units={'n' * 300}; units can be: n111, ",
     "hydra.run=3": "hydra.run is a group of settings, not a value",
     "data.root=a\0b": r"data.root must not contain a NUL character, got 'a\x00b'",
     'hydra.run.dir="a\0b"': "hydra.run.dir must not contain a NUL character",

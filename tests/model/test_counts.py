@@ -18,16 +18,16 @@ BASIC = ["unit=basic", "bottleneck=none"]
 
 PYRAMID = ["data=cifar10", "activation=norm_first", "shortcut=zero_pad", "shortcut_pool=on", "lineage=torch"]
 D = ["stem=deep", "shortcut_pool=on", "lineage=torch"]
-DENSE = ["data=cifar10", "bridges=stack_concat", "bottleneck=none", "stem=bare", "unit=conv"]
+DENSE = ["data=cifar10", "bridges=stack_concat", "bottleneck=none", "stem=conv", "unit=conv"]
 BC = [*DENSE, "bridges=stack_concat_half", "unit=dense", "cardinality=c1_256"]
 V1 = ["activation=original", "lineage=torch"]
 PUBLISHED = [  # overrides, depth, params
     ([*DENSE, "filters=w12", "units=n12"], 40, 1_019_722),
     ([*DENSE, "filters=w12", "units=n32"], 100, 6_979_642),
     ([*DENSE, "filters=w24", "units=n32"], 100, 27_249_082),
-    ([*BC, "filters=w12", "units=n16", "stem=bare_24"], 100, 769_162),
-    ([*BC, "filters=w24", "units=n41", "stem=bare_48"], 250, 15_324_406),
-    ([*BC, "filters=w40", "units=n31", "stem=bare_80"], 190, 25_624_430),
+    ([*BC, "filters=w12", "units=n16", "stem=conv_24"], 100, 769_162),
+    ([*BC, "filters=w24", "units=n41", "stem=conv_48"], 250, 15_324_406),
+    ([*BC, "filters=w40", "units=n31", "stem=conv_80"], 190, 25_624_430),
     # timm's resnetblur50
     (
         [*IMAGENET, "units=r34", "filters=w256", "activation=original", "lineage=torch", "downsample=blur_branch"],
@@ -35,7 +35,7 @@ PUBLISHED = [  # overrides, depth, params
         25_557_032,
     ),
     # torchvision's densenet121
-    ([*BC, *IMAGENET, "filters=w32", "units=d121"], 121, 7_978_856),
+    ([*BC, *IMAGENET, "filters=w32", "units=r121"], 121, 7_978_856),
     ([*PYRAMID, "filters=w16", "units=n18", "widening=a48", *BASIC], 110, 1_772_706),
     ([*PYRAMID, "filters=w16", "units=n18", "widening=a84", *BASIC], 110, 3_904_446),
     ([*PYRAMID, "filters=w16", "units=n18", "widening=a270", *BASIC], 110, 28_485_477),

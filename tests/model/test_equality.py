@@ -114,14 +114,14 @@ CASES = [
     *([f"bridges={b}", "model.filters=[16,16,16]", *BASIC, "attention=se"] for b in options("bridges")),
     *([f"bridges={b}", "model.learned_scale=0.5", "stochastic_depth=paper"] for b in SUMS),
     *([f"bridges={b}", "norm=none", "model.weight_standardisation=true", "head=mlp"] for b in SUMS),
-    *([f"bridges={b}", "unit=dense", "bottleneck=none", "cardinality=c1_256", "stem=bare"] for b in options("bridges")),
+    *([f"bridges={b}", "unit=dense", "bottleneck=none", "cardinality=c1_256", "stem=conv"] for b in options("bridges")),
     ["bridges=stack_concat_half", "widening=a13", *BASIC, "head=latent_flat"],
     *(
-        ["stem=bare", "model.stem.filters=12", f"activation={a}", *kind]
+        ["stem=conv", "model.stem.filters=12", f"activation={a}", *kind]
         for a in options("activation")
         for kind in ([], BASIC)
     ),
-    *(["stem=bare", *BASIC, f"activation={a}", f"shortcut={s}"] for a in ACTIVATIONS for s in ("projection", "conv")),
+    *(["stem=conv", *BASIC, f"activation={a}", f"shortcut={s}"] for a in ACTIVATIONS for s in ("projection", "conv")),
     *([f"stem={s}", "model.stem.activation=false", "data.image_size=32"] for s in ("deep", "double", "imagenet")),
     ["stacks=five", "data.image_size=32", "model.units=[1,2,1,1,2]", "bottleneck=eighth"],
     ["shortcut=conv", "activation=relu_only_preactivation"],

@@ -35,7 +35,7 @@ VARIANTS = [
     "unit=conv bottleneck=none shortcut=none",
     "shortcut=dropout resize=zero_pad",
     *(f"bridges={name}" for name in Bridges.__members__),
-    "bridges=stack_concat_half unit=dense bottleneck=none stem=bare",
+    "bridges=stack_concat_half unit=dense bottleneck=none stem=conv",
     *(f"attention=se model.attention.place={place}" for place in AttentionPlace.__members__),
     "norm=group model.norm_groups=4",
     "model.weight_standardisation=true",
