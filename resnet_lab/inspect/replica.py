@@ -35,16 +35,16 @@ def sections(net: ResNetV2) -> dict[str, nn.Module]:
 
 
 def parts(net: ResNetV2) -> dict[str, nn.Module]:
-    """Return the parts of a network by name: as `sections`, but with units, bridges, … instead of stacks."""
+    """Return the parts of a network: as `sections`, but with units, transitions and bridges instead of stacks."""
     found: dict[str, nn.Module] = {}
     for name, section in sections(net).items():
         if not isinstance(section, Stack):
             found[name] = section
             continue
         for child_name, child in section.named_children():
-            if isinstance(child, nn.ModuleList):
-                found |= _numbered(f"{name}.{child_name}", child)
-            elif any(True for _ in child.parameters()):
+            if child is section.units:
+                found |= _numbered(f"{name}.units", section.units)
+            elif child_name in ("entry", "bridge") and any(True for _ in child.parameters()):
                 found[f"{name}.{child_name}"] = child
     return found
 

@@ -1,7 +1,7 @@
 """Values of settings: how reports compare, sort and show them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from resnet_lab.config.enums import Bridges
@@ -34,6 +34,11 @@ def order(value: Value, axis: str = "") -> tuple[Any, ...]:
     if isinstance(value, int | float):
         return (0, value)
     return (1, *(order(v) for v in value)) if isinstance(value, tuple) else (2, text(value))
+
+
+def levels(axis: str, rows: Iterable[Fields]) -> list[Value]:
+    """Return the values of an axis in order."""
+    return sorted({own[axis] for own in rows}, key=lambda value: order(value, axis))
 
 
 def is_number(value: Value) -> bool:

@@ -14,7 +14,7 @@ from resnet_lab.report.__main__ import main
 from resnet_lab.report.collect import collect
 from resnet_lab.report.comparison import Comparison, axes, compare
 from resnet_lab.report.question import Question
-from resnet_lab.report.values import Fields
+from resnet_lab.report.values import Fields, levels
 
 
 def found(root: Path, *by: str) -> list[Comparison]:
@@ -48,6 +48,7 @@ def test_groups_of_an_ordered_axis_are_in_its_order(tmp_path: Path):
     [comparison] = found(tmp_path)
     in_order = ["none", "unit", "stack", "net_sum", "stack_concat"]
     assert [group.fields["bridges"] for group in comparison.groups] == in_order
+    assert levels("bridges", (group.fields for group in comparison.groups)) == in_order
 
 
 @pytest.mark.parametrize("sweeper", ["search", "population"])

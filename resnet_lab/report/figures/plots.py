@@ -18,7 +18,7 @@ from resnet_lab.report.figures.population import population
 from resnet_lab.report.figures.scales import plain_ticks, scale_cost, scale_score
 from resnet_lab.report.figures.style import COLOURS, MOST_CURVES, style
 from resnet_lab.report.statistics.summary import Summary
-from resnet_lab.report.values import label, order, text
+from resnet_lab.report.values import label, levels, text
 from resnet_lab.text import literal_text
 
 FRONT, POINT = COLOURS[1], COLOURS[0]
@@ -125,7 +125,7 @@ def _axes(names: list[str], measured: Measured, scoring: Scoring, axis: str) -> 
     """Plot the score by the values of each axis; lines join groups that differ only in this axis."""
     figure, axes = _grid(len(names))
     for name, ax in zip(names, axes, strict=True):
-        values = sorted({row.group.fields[name] for row, _ in measured}, key=order)
+        values = levels(name, (row.group.fields for row, _ in measured))
         lines: defaultdict[str, list[tuple[int, Summary]]] = defaultdict(list)
         for row, summary in measured:
             rest = label({other: value for other, value in row.group.fields.items() if other != name})
@@ -147,7 +147,7 @@ def _axes(names: list[str], measured: Measured, scoring: Scoring, axis: str) -> 
 
 def _heat_map(names: list[str], measured: Measured, scoring: Scoring, axis: str) -> Figure:
     """Draw the mean score over two axes; a cell without a group stays empty."""
-    down, across = ([*sorted({row.group.fields[name] for row, _ in measured}, key=order)] for name in names)
+    down, across = (levels(name, (row.group.fields for row, _ in measured)) for name in names)
     table = np.full((len(down), len(across)), np.nan)
     for row, summary in measured:
         table[down.index(row.group.fields[names[0]]), across.index(row.group.fields[names[1]])] = summary.mean

@@ -16,7 +16,7 @@ from scipy.stats import page_trend_test
 
 from resnet_lab.report.statistics.means import TINY, Means
 from resnet_lab.report.statistics.summary import LEVEL
-from resnet_lab.report.values import Fields, Value, is_number, label, order
+from resnet_lab.report.values import Fields, is_number, label, levels
 
 Array = np.ndarray
 
@@ -115,7 +115,7 @@ def wald(contrasts: Array, means: Means) -> float | None:
 
 
 def _effect(axis: str, fields: Sequence[Fields], means: Means, is_grid: bool) -> Effect:
-    values = _levels(axis, fields)
+    values = levels(axis, fields)
     rest = [label({name: value for name, value in own.items() if name != axis}) for own in fields]
     place = {(r, own[axis]): i for i, (r, own) in enumerate(zip(rest, fields, strict=True))}
     by_value = [[i for i, own in enumerate(fields) if own[axis] == value] for value in values]
@@ -197,17 +197,12 @@ def _share(key: Any, fields: Sequence[Fields], means: Means) -> float:
     return sum(len(values) * float(np.mean(values)) ** 2 for values in sums.values()) / total if total > TINY else 0.0
 
 
-def _levels(axis: str, fields: Sequence[Fields]) -> list[Value]:
-    """Return the values of an axis in order."""
-    return sorted({own[axis] for own in fields}, key=lambda value: order(value, axis))
-
-
 def _differences_of_steps(one: str, other: str, fields: Sequence[Fields]) -> Array:
     """Return contrasts (R, G): how the steps along one axis change along the other, averaged over the rest."""
     rest = [label({name: value for name, value in own.items() if name not in (one, other)}) for own in fields]
     place = {(r, own[one], own[other]): i for i, (r, own) in enumerate(zip(rest, fields, strict=True))}
     rows = []
-    first, second = _levels(one, fields), _levels(other, fields)
+    first, second = levels(one, fields), levels(other, fields)
     for a in pairwise(first):
         for b in pairwise(second):
             corners = [[place.get((r, x, y)) for x in a for y in b] for r in dict.fromkeys(rest)]
