@@ -105,7 +105,10 @@ UNITS = Registry(
     {
         "bottleneck": ("Bottleneck", UnitInfo(help="1x1, 3x3, 1x1", bottleneck=True, stride_can_move=True)),
         "basic": ("Basic", UnitInfo(help="3x3, 3x3")),
-        "dense": ("Dense", UnitInfo(help="1x1, 3x3: the layer of DenseNet-BC", bottleneck=True, grouped=False)),
+        "dense": (
+            "Dense",
+            UnitInfo(help="1x1, 3x3: the layer of DenseNet-BC", bottleneck=True, grouped=False, stride_can_move=True),
+        ),
         "conv": ("Conv", UnitInfo(help="3x3: a standard CNN without shortcuts", bridged=False)),
     },
 )

@@ -169,8 +169,9 @@ ENUMS = {
 
 @pytest.mark.parametrize("group", ENUMS)
 def test_options_of_an_enum_are_its_members(group: str) -> None:
-    assert options(group) == sorted(ENUMS[group].__members__)
-    for name in options(group):
+    named = [name for name in options(group) if not (CONFIG_DIR / group / f"{name}.yaml").exists()]
+    assert named == sorted(ENUMS[group].__members__)
+    for name in named:
         config = load_config(f"{group}={name}")
         assert getattr(config if group == "diagnostics" else config.model, group) is ENUMS[group][name]
 

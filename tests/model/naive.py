@@ -165,7 +165,7 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         shares = lineage["projection_input"] == "activated" and (
             model["shortcut"] == "conv" or begins == "stack" or (begins == "network" and x.shape[1] != maps)
         )
-        spatial = 1 if model["unit"] == "bottleneck" else 0
+        spatial = 1 if model["unit"] in ("bottleneck", "dense") else 0
         strides = [1] * convs
         strided = spatial if lineage["stride_on"] == "spatial" else 0
         strides[strided] = stride

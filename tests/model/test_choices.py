@@ -45,7 +45,7 @@ def test_no_two_values_are_the_same_network(setting: str) -> None:
 
 @pytest.mark.parametrize("setting", CHOICES)
 def test_a_value_without_a_branch_builds_nothing(setting: str) -> None:
-    with pytest.raises((AssertionError, KeyError)):
+    with pytest.raises((AssertionError, KeyError, AttributeError)):
         ResNetV2(model_with(setting, "new"))
 
 

@@ -161,7 +161,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
             changes = halves or maps != filters
             out = reduced(size, 2) if halves else size
             blurs = "blur" in model.downsample.name
-            strided = 1 if model.lineage.stride_on.name == "spatial" and len(kernels) == 3 else 0
+            strided = 1 if model.lineage.stride_on.name == "spatial" and kernels[0] == 1 else 0
             before = maps
             for index, kernel in enumerate(kernels):
                 first, last = index == 0, index == len(kernels) - 1

@@ -115,6 +115,11 @@ CASES = [
     *([f"bridges={b}", "model.learned_scale=0.5", "stochastic_depth=paper"] for b in SUMS),
     *([f"bridges={b}", "norm=none", "model.weight_standardisation=true", "head=mlp"] for b in SUMS),
     *([f"bridges={b}", "unit=dense", "bottleneck=none", "cardinality=c1_256", "stem=conv"] for b in options("bridges")),
+    *(
+        ["unit=dense", "lineage=torch", f"bridges={b}", f"downsample={d}"]
+        for b in ("unit", "net_sum")
+        for d in options("downsample")
+    ),
     ["bridges=stack_concat_half", "widening=a13", *BASIC, "head=latent_flat"],
     *(
         ["stem=conv", "model.stem.filters=12", f"activation={a}", *kind]
