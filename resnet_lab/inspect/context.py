@@ -77,11 +77,12 @@ class InspectContext:
         on_device = torch.as_tensor(images, device=self.pixel_range.low.device)
         return self.pixel_range.pictures(on_device).permute(0, 2, 3, 1).cpu().numpy()
 
-    def untrained(self, model: ModelConfig | None = None) -> ResNetV2:
-        """Initialise the network, or the one of another `model`, from the run's seed."""
+    def untrained(self, plain: bool = False) -> ResNetV2:
+        """Initialise the network from the run's seed; with `plain`, without any shortcuts, if that is possible."""
+        model = (without_shortcuts(self.config.model) if plain else None) or self.config.model
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            return task_of(replace(self.config, model=model or self.config.model)).network().to(self.images.device)
+            return task_of(replace(self.config, model=model)).network().to(self.images.device)
 
 
 def without_shortcuts(model: ModelConfig) -> ModelConfig | None:

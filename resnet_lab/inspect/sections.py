@@ -30,8 +30,8 @@ def show_flow(context: InspectContext) -> Iterator[Shown]:
     """Gradient flow."""
     images, labels = context.images[:FLOW_IMAGES], context.labels[:FLOW_IMAGES]
     nets = {"trained": context.net, "initialised": context.untrained()}
-    if plain := without_shortcuts(context.config.model):
-        nets["plain (no shortcuts), initialised"] = context.untrained(plain)
+    if without_shortcuts(context.config.model):
+        nets["plain (no shortcuts), initialised"] = context.untrained(plain=True)
     nets |= dict(context.compared)
     flows = {label: flow(net, context.task, images, labels) for label, net in nets.items()}
     yield Shown(

@@ -149,7 +149,7 @@ def test_the_plain_network_has_no_shortcuts_of_any_kind(trained: Run):
     assert plain
     assert not plain.crosses
     looked_at = replace(context(config, net, Choices(), [], iter), config=replace(config, model=model))
-    kinds = {type(layer) for layer in looked_at.untrained(plain).modules()}
+    kinds = {type(layer) for layer in looked_at.untrained(plain=True).modules()}
     assert Plain in kinds
     assert not kinds & {Projection, StochasticDepth, LearnedScale}
     for bridges in (Bridges.none, Bridges.stack_concat):
