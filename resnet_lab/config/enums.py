@@ -31,6 +31,11 @@ class Bridges(Enum):
     net_concat = "as net_sum, but unit l is given all earlier F_k one after the other (arXiv:1711.09224)"
 
     @property
+    def around_units(self) -> bool:
+        """Whether units may have shortcuts of their own, as `model.shortcut` says."""
+        return self in (Bridges.unit, Bridges.stack)
+
+    @property
     def sums(self) -> bool:
         """Whether units are given sums of all earlier outputs."""
         return self in (Bridges.stack_sum, Bridges.net_sum)

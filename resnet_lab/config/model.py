@@ -62,7 +62,7 @@ class ModelConfig:
     norm_groups: int = setting(16, used=lambda model: model.norm is Norm.group)
     weight_standardisation: bool = False  # of the convolutions of stem and units (arXiv:1903.10520)
     nonlinearity: Nonlinearity = Nonlinearity.relu
-    shortcut: str = setting("projection", used=lambda model: model.bridges in (Bridges.unit, Bridges.stack))
+    shortcut: str = setting("projection", used=lambda model: model.bridges.around_units)
     resize: Resize = setting(Resize.projection, used=_read_by_shortcut("resize"))
     projection_kernel: int = setting(1, used=lambda model: model.projects)  # of the convolutions on shortcuts
     shortcut_scale: float = setting(0.5, used=_read_by_shortcut("shortcut_scale"))
@@ -138,7 +138,7 @@ class ModelConfig:
     @property
     def crosses(self) -> bool:
         """Whether units have shortcuts of their own."""
-        return self.bridges in (Bridges.unit, Bridges.stack) and SHORTCUTS.info(self.shortcut).crosses
+        return self.bridges.around_units and SHORTCUTS.info(self.shortcut).crosses
 
     @property
     def transitions(self) -> bool:

@@ -5,7 +5,7 @@ from itertools import chain, pairwise
 from typing import Any
 
 from resnet_lab.config.checks import require, require_within
-from resnet_lab.config.enums import Attention, AttentionPlace, Bridges, Norm
+from resnet_lab.config.enums import Attention, AttentionPlace, Norm
 from resnet_lab.config.registry import SHORTCUTS, UNITS
 from resnet_lab.config.widths import stack_widths
 
@@ -44,7 +44,7 @@ def check_widths(model: Any) -> None:
 
 def _check_unit(model: Any) -> None:
     unit = UNITS.info(model.unit)
-    SHORTCUTS.info(model.shortcut)
+    SHORTCUTS.info(model.shortcut)  # refuses a name that is not known, read or not
     require(
         unit.bottleneck or set(model.reduction) == {1},
         f"unit={model.unit} has no bottleneck: add bottleneck=none (model.reduction is {model.reduction})",
@@ -85,15 +85,14 @@ def _check_branch(model: Any) -> None:
         f"model.compression {model.compression} leaves no map between stacks: take more",
     )
     attends_shortcut = model.attention.kind is not Attention.none and model.attention.place is AttentionPlace.identity
-    bridged, own = model.crosses or model.bridges.dense, model.crosses
+    bridged = model.crosses or model.bridges.dense
+    reach = f"shortcut={model.shortcut}" if model.bridges.around_units else f"bridges={model.bridges.name}"
     for needs, given, name, usual in (
         (model.stochastic_depth.rate > 0, bridged, "model.stochastic_depth.rate", "0"),
         (model.learned_scale is not None, bridged, "model.learned_scale", "null"),
-        (attends_shortcut, own, "model.attention.place=identity", "standard"),
+        (attends_shortcut, model.crosses, "model.attention.place=identity", "standard"),
     ):
-        without = "bridges" if model.bridges not in (Bridges.unit, Bridges.stack) else "shortcut"
-        value = model.bridges.name if without == "bridges" else model.shortcut
-        require(given or not needs, f"{name} needs shortcuts, got {without}={value}: set it to {usual}")
+        require(given or not needs, f"{name} needs shortcuts, got {reach}: set it to {usual}")
 
 
 def _check_norm(model: Any) -> None:
@@ -102,11 +101,12 @@ def _check_norm(model: Any) -> None:
     stacks = stack_widths(model)
     given = [stack.given for stack in stacks] if model.transitions else []  # which the transitions normalise
     inside = chain(*(stack.inputs for stack in stacks), *(stack.outputs for stack in stacks))
-    widths = sorted({model.stem.filters, *given, *inside, model.out_maps, *bottlenecks})
+    widths = sorted({model.stem.filters, *given, *inside, stacks[-1].out, *bottlenecks})
+    most = math.gcd(*widths)
     require(
         model.norm is not Norm.group or all(width % model.norm_groups == 0 for width in widths),
         f"norm=group: model.norm_groups {model.norm_groups} must divide the maps of every layer, {widths}: "
-        f"take model.norm_groups={math.gcd(*widths)}" + (" or a divisor of it" if math.gcd(*widths) > 1 else ""),
+        f"take model.norm_groups={most}" + (" or a divisor of it" if most > 1 else ""),
     )
     require(
         not model.weight_standardisation or (model.stem.kernel**2 * model.in_channels > 1 and 1 not in bottlenecks),

@@ -46,7 +46,8 @@ def stack_widths(model: Any) -> list[StackWidths]:
     for outputs in model.unit_filters:
         given = found[-1].out if found else model.stem.filters
         last = len(found) == model.num_stacks - 1
-        entry = math.floor(round(model.compression * given, 9)) if found and model.transitions else given
+        kept = round(model.compression * given, 9)  # such as 29 for 0.29 · 100, which floats make a little less
+        entry = math.floor(kept) if found and model.transitions else given
         inputs, sources, out = [given, *outputs[:-1]], given, outputs[-1]
         if model.bridges.concatenates:
             *inputs, out = accumulate([entry, *outputs])

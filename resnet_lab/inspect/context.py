@@ -87,8 +87,7 @@ class InspectContext:
 
 def without_shortcuts(model: ModelConfig) -> ModelConfig | None:
     """Return the same network without shortcuts, and without what needs them; None if it has none, or concatenates."""
-    bridged = model.crosses or model.bridges in (Bridges.stack, Bridges.stack_sum, Bridges.net_sum)
-    if not bridged:
+    if not (model.crosses or model.bridges is Bridges.stack or model.bridges.sums):
         return None
     attends_shortcut = model.attention.place is AttentionPlace.identity
     return replace(

@@ -171,6 +171,11 @@ class BatchNorm(nn.BatchNorm2d):
         return F.batch_norm(x_BCHW, *statistics, *scale, self.training, self.momentum or 0.0, self.eps)
 
 
+def averaging(stride: int) -> nn.Module:
+    """Build the mean of squares of positions, smaller at the ends of odd maps: (B, C, H, W) → (B, C, ⌈H/stride⌉, …)."""
+    return nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)
+
+
 class Blur(nn.Module):
     """The filter [1, 2, 1] / 4 along both sides, with maps mirrored at their borders, and a stride (arXiv:1904.11486).
 

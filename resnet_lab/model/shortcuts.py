@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from resnet_lab.config.enums import Downsample, Resize
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.registry import SHORTCUTS
-from resnet_lab.model.layers import Blur, Gate, Layers
+from resnet_lab.model.layers import Blur, Gate, Layers, averaging
 from resnet_lab.model.spec import UnitSpec
 
 
@@ -46,7 +46,7 @@ class ShortcutSpec:
         if self.stride == 1 or not (self.averages or self.blurs):
             return []
         if self.averages:
-            return [nn.AvgPool2d(self.stride, ceil_mode=True, count_include_pad=False)]
+            return [averaging(self.stride)]
         return [Blur(self.stride)]
 
     def identity(self, resize: Resize) -> nn.Module:

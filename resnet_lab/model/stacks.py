@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from resnet_lab.config.enums import Bridges
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.registry import UNITS
-from resnet_lab.model.layers import Layers, ResidualLayer
+from resnet_lab.model.layers import Layers, ResidualLayer, averaging
 from resnet_lab.model.spec import StackSpec
 
 
@@ -83,7 +83,7 @@ class ConcatenatingStack(DenseStack):
                     layers.activation(placement.post, widths.entry),
                 )
             )
-        return transition.append(nn.AvgPool2d(spec.pool, ceil_mode=True, count_include_pad=False))
+        return transition.append(averaging(spec.pool))
 
     def outputs(self, x_BCHW: Tensor) -> list[Tensor]:
         maps = [self.entry(x_BCHW)]
@@ -121,8 +121,9 @@ class SummingStack(DenseStack):
 
 def build_stack(spec: StackSpec, model: ModelConfig, layers: Layers) -> Stack:
     """Build the stack that `model.bridges` selects."""
-    summing = SummingStack if model.bridges.sums else Stack
-    return (ConcatenatingStack if model.bridges.concatenates else summing)(spec, model, layers)
+    if model.bridges.concatenates:
+        return ConcatenatingStack(spec, model, layers)
+    return (SummingStack if model.bridges.sums else Stack)(spec, model, layers)
 
 
 def steps_through(stacks: nn.ModuleList, x_BCHW: Tensor) -> Iterator[tuple[str, Tensor]]:
