@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc
 
-from resnet_lab.config.enums import Activation, Bridges
+from resnet_lab.config.model_enums import Activation, Bridges
 from resnet_lab.config.registry import UNITS
 from resnet_lab.model.layers import PLACEMENTS, Order
 
@@ -49,8 +49,8 @@ def layers(activation: Activation, unit: str) -> list[Box]:
     return result
 
 
-def draw(ax: Axes, diagram: Diagram) -> None:
-    """The diagram from top (x) to bottom (output)."""
+def draw(ax: Axes, diagram: Diagram) -> float:
+    """The diagram from top (x) to bottom (output); where it ends."""
     ax.set_title(diagram.title, fontsize=9, pad=4)
     ax.text(0, TOP + 0.6, "x", ha="center", va="bottom", fontsize=11, style="italic")
     if diagram.shortcut is None:
@@ -63,13 +63,14 @@ def draw(ax: Axes, diagram: Diagram) -> None:
         ax.plot([SKIP, BRANCH], [TOP, TOP], color="black", lw=1)
         ax.plot([BRANCH, BRANCH, 0], [last, join, join], color="black", lw=1, zorder=1)
         ax.plot([SKIP, SKIP, 0], [TOP, join, join], color="black", lw=1, zorder=1)
-        for kind, label in diagram.shortcut:
-            box(ax, (SKIP, (TOP + join) / 2), kind, label)
+        for number, (kind, label) in enumerate(diagram.shortcut):
+            box(ax, (SKIP, (TOP + join) / 2 - 0.8 * (number - (len(diagram.shortcut) - 1) / 2)), kind, label)
         ax.scatter([0], [join], s=210, facecolor="white", edgecolor="black", zorder=3)
         ax.text(0, join - 0.02, "+", ha="center", va="center", fontsize=11, zorder=4)
         end = chain(ax, 0, join - 0.2, diagram.after)
     arrow(ax, (0, end), (0, end - 0.5))
     ax.text(0, end - 0.7, diagram.note, ha="center", va="top", fontsize=8)
+    return end - 0.7 - 0.3 * len(diagram.note.splitlines())
 
 
 def chain(ax: Axes, x: float, y: float, parts: Sequence[Box]) -> float:
@@ -94,13 +95,13 @@ def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> Non
 
 def save(name: str, diagrams: Sequence[Diagram], columns: int) -> None:
     """One figure with all diagrams at one scale."""
-    height = max(max(len(d.layers), 2 * len(d.shortcut or [])) + len(d.after) for d in diagrams) + 2.8
     rows = -(-len(diagrams) // columns)
-    figure = Figure(figsize=(1.75 * columns, 0.48 * height * rows), dpi=150)
-    axes = figure.subplots(rows, columns, squeeze=False).flat
-    for ax, diagram in zip(axes, diagrams, strict=True):
-        draw(ax, diagram)
-        ax.set(xlim=(-2, 2), ylim=(1.6 - height, 1.6))
+    figure = Figure(dpi=150)
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    lowest = min(draw(ax, diagram) for ax, diagram in zip(axes, diagrams, strict=True))
+    figure.set_size_inches(1.75 * columns, 0.48 * (1.6 - lowest) * rows)
+    for ax in axes:
+        ax.set(xlim=(-2, 2), ylim=(lowest, 1.6))
         ax.axis("off")
     figure.tight_layout(w_pad=0.2)
     FIGURES.mkdir(exist_ok=True)
@@ -195,7 +196,8 @@ def main() -> None:
     save(
         "stems",
         [
-            Diagram("stem=cifar", [("conv", "3×3 conv"), *group], None),
+            Diagram("stem=conv", [("conv", "3×3 conv")], None),
+            Diagram("stem=cifar, resnext", [("conv", "3×3 conv"), *group], None),
             Diagram("stem=double", [("conv", "3×3 conv"), *group, ("conv", "3×3 conv, /2"), *group], None),
             Diagram("stem=imagenet", [("conv", "7×7 conv, /2"), *group, pooling], None),
             Diagram(
@@ -204,7 +206,23 @@ def main() -> None:
                 None,
             ),
         ],
-        4,
+        5,
+    )
+    strided: Box = ("conv", "3×3 conv, /2")
+    convolved, blurred, half = ("conv", "3×3 conv"), ("other", "blur, /2"), ("conv", "1×1 conv, /2")
+    blurring = [*group, convolved, *group, blurred, convolved]
+    save(
+        "downsample",
+        [
+            Diagram("stride", [*group, strided, *group, convolved], [half]),
+            Diagram(
+                "shortcut_pool=on", [*group, strided, *group, convolved], [("other", "2×2 mean"), ("conv", "1×1 conv")]
+            ),
+            Diagram("max_pool: x halved", [*group, convolved, *group, convolved], [("conv", "1×1 conv")]),
+            Diagram("blur", blurring, [blurred, ("conv", "1×1 conv")]),
+            Diagram("blur_branch", blurring, [half]),
+        ],
+        5,
     )
     last = boxes(PLACEMENTS[v2].head)
     pooled: list[Box] = [*last, ("other", "global average")]

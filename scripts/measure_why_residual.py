@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 from rich.progress import track
 from torch import Tensor
 
-from resnet_lab.config.enums import Bridges
+from resnet_lab.config.model_enums import Bridges
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.inspect.flow import Flow, flow

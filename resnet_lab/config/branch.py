@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.config.checks import require, require_within
-from resnet_lab.config.enums import Attention, AttentionPlace, DropOver, DropPer, DropRescale
 from resnet_lab.config.fields import setting
+from resnet_lab.config.model_enums import Attention, AttentionPlace, DropOver, DropPer, DropRescale
 
 
 def _attends(model: Any) -> bool:

@@ -25,6 +25,17 @@ def architecture(model: ModelConfig) -> Settings:
     return {item.name: _value(item) for item in section_settings(model) if _is_used(item)}
 
 
+def without_effect(model: ModelConfig) -> list[str]:
+    """Return the axes that were chosen although the model's other settings leave nothing for them to do.
+
+    `lineage` and `resize` are not among them: they are said once for all shortcuts and units, as experiments do.
+    """
+    usual = {item.name: item.value for item in section_settings(ModelConfig(in_channels=1, num_classes=1))}
+    unread = [item for item in section_settings(model) if item.identity and not _is_used(item)]
+    chosen = [item.name for item in unread if item.value != usual[item.name]]
+    return [name for name in chosen if name != "resize" and not name.startswith("lineage.")]
+
+
 def _is_used(item: Setting) -> bool:
     return bool(getattr(item.section, "active", True) and (item.used is None or item.used(item.section)))
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.config.checks import require, require_bounded, require_within
-from resnet_lab.config.enums import Activation, Corruption, DecoderKind, ReconstructionLoss, Upsample
+from resnet_lab.config.enums import Corruption, ReconstructionLoss
 from resnet_lab.config.fields import setting
+from resnet_lab.config.model_enums import Activation, DecoderKind, Upsample
 from resnet_lab.config.registry import SHORTCUTS, UNITS
 
 

@@ -5,12 +5,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.config.enums import (
+from resnet_lab.config.enums import Diagnostics
+from resnet_lab.config.model_enums import (
     Activation,
     Attention,
     Bridges,
     DecoderKind,
-    Diagnostics,
     Downsample,
     Nonlinearity,
     Norm,

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from resnet_lab.config.branch import AttentionConfig, StochasticDepthConfig
-from resnet_lab.config.checks import ConfigError, require, require_bounded, require_probability, require_within
+from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.decoder import DecoderConfig
-from resnet_lab.config.enums import (
+from resnet_lab.config.fields import setting
+from resnet_lab.config.model_checks import check
+from resnet_lab.config.model_enums import (
     Activation,
     Attention,
     Bridges,
@@ -20,13 +22,9 @@ from resnet_lab.config.enums import (
     Norm,
     Resize,
 )
-from resnet_lab.config.fields import setting
-from resnet_lab.config.model_checks import check, check_widths
 from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
 from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.config.widths import per_stack, stack_widths, unit_filters
-
-MAX_STACKS = 5
 
 
 def _read_by_shortcut(name: str) -> Callable[["ModelConfig"], bool]:
@@ -89,34 +87,10 @@ class ModelConfig:
     drops_maps: ClassVar[bool] = False  # whether shortcuts without weights can drop maps
 
     def __post_init__(self) -> None:
-        require_bounded(self, "model.")
-        require(1 <= self.in_channels <= 4, f"data.channels must be 1 to 4, got {self.in_channels}")
-        require_within(self, "data", num_classes=(0, 10**6))
-        require(
-            1 <= self.num_stacks <= MAX_STACKS, f"model.num_stacks must be 1 to {MAX_STACKS}, got {self.num_stacks}"
-        )
         for name in ("units", "filters", "reduction"):
             value = getattr(self, name)
-            counts = value if isinstance(value, list) else [value]
-            setattr(self, name, counts)
-            lengths = f"one entry or one for each of the {self.num_stacks} stacks, got {len(counts)}: {counts}"
-            require(len(counts) in (1, self.num_stacks), f"model.{name} must have {lengths}")
-            whole = all(type(count) is int and count >= 1 for count in counts)
-            require(whole, f"model.{name} must be positive whole numbers, got {counts}")
-        require_within(self, "model", units=(1, 1000), filters=(1, 65536), reduction=(1, 65536))
-        check_widths(self)
-        for filters, reduction in zip(self.stack_filters, self.stack_reductions, strict=True):
-            require(
-                filters % reduction == 0, f"model.filters {filters} is not divisible by model.reduction {reduction}"
-            )
+            setattr(self, name, value if isinstance(value, list) else [value])
         check(self)
-        require_within(self, "model", projection_kernel=(1, 255))
-        kernel = self.projection_kernel
-        require(kernel % 2 == 1, f"model.projection_kernel must be odd, for symmetric padding, got {kernel}")
-        scale = (-(10**6), 10**6)
-        require_within(self, "model", shortcut_scale=scale, residual_scale=scale, gate_bias=scale)
-        require_probability(self, "model", "shortcut_dropout")
-        require_probability(self, "model", "unit_dropout")
         if self.decodes:
             self._check_decoder()
 

@@ -4,29 +4,53 @@ import math
 from itertools import chain, pairwise
 from typing import Any
 
-from resnet_lab.config.checks import require, require_within
-from resnet_lab.config.enums import Attention, AttentionPlace, Norm
+from resnet_lab.config.checks import require, require_bounded, require_probability, require_within
+from resnet_lab.config.model_enums import Attention, AttentionPlace, Norm
 from resnet_lab.config.registry import SHORTCUTS, UNITS
 from resnet_lab.config.widths import stack_widths
+
+MAX_STACKS = 5
 
 
 def check(model: Any) -> None:
     """Raise ConfigError if settings of a `ModelConfig` do not fit each other."""
+    _check_ranges(model)
+    _check_widths(model)
     _check_unit(model)
     _check_branch(model)
+    _check_shortcut(model)
     _check_norm(model)
 
 
-def check_widths(model: Any) -> None:
-    """Raise ConfigError if `widening` and the other widths, or `bridges`, do not fit each other."""
+def _check_ranges(model: Any) -> None:
+    require_bounded(model, "model.")
+    require(1 <= model.in_channels <= 4, f"data.channels must be 1 to 4, got {model.in_channels}")
+    require_within(model, "data", num_classes=(0, 10**6))
+    stacks = model.num_stacks
+    require(1 <= stacks <= MAX_STACKS, f"model.num_stacks must be 1 to {MAX_STACKS}, got {stacks}")
+    for name in ("units", "filters", "reduction"):
+        counts = getattr(model, name)
+        lengths = f"one entry or one for each of the {stacks} stacks, got {len(counts)}: {counts}"
+        require(len(counts) in (1, stacks), f"model.{name} must have {lengths}")
+        whole = all(type(count) is int and count >= 1 for count in counts)
+        require(whole, f"model.{name} must be positive whole numbers, got {counts}")
+    require_within(model, "model", units=(1, 1000), filters=(1, 65536), reduction=(1, 65536))
+
+
+def _check_widths(model: Any) -> None:
     require_within(model, "model", widening=(0, 65536))
     require(0 < model.compression <= 1, f"model.compression must be in (0, 1], got {model.compression}")
     require(
         not (model.bridges.dense and model.decodes),
         f"bridges={model.bridges.name} cannot be mirrored in a decoder: add bridges=unit",
     )
-    if not model.widening:
-        return
+    if model.widening:
+        _check_widening(model)
+    for filters, reduction in zip(model.stack_filters, model.stack_reductions, strict=True):
+        require(filters % reduction == 0, f"model.filters {filters} is not divisible by model.reduction {reduction}")
+
+
+def _check_widening(model: Any) -> None:
     require(
         not model.bridges.sums,
         f"bridges={model.bridges.name} sums outputs of the same width: add widening=none "
@@ -93,6 +117,16 @@ def _check_branch(model: Any) -> None:
         (attends_shortcut, model.crosses, "model.attention.place=identity", "standard"),
     ):
         require(given or not needs, f"{name} needs shortcuts, got {reach}: set it to {usual}")
+
+
+def _check_shortcut(model: Any) -> None:
+    kernel = model.projection_kernel
+    require_within(model, "model", projection_kernel=(1, 255))
+    require(kernel % 2 == 1, f"model.projection_kernel must be odd, for symmetric padding, got {kernel}")
+    scale = (-(10**6), 10**6)
+    require_within(model, "model", shortcut_scale=scale, residual_scale=scale, gate_bias=scale)
+    require_probability(model, "model", "shortcut_dropout")
+    require_probability(model, "model", "unit_dropout")
 
 
 def _check_norm(model: Any) -> None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resnet_lab.config.checks import require, require_bounded, require_within
-from resnet_lab.config.enums import Downsample, Init, LatentLayer, Norm, ProjectionInput, StrideOn
 from resnet_lab.config.fields import setting
+from resnet_lab.config.model_enums import Downsample, Init, LatentLayer, Norm, ProjectionInput, StrideOn
 from resnet_lab.config.registry import UNITS
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
-from resnet_lab.config.enums import Bridges
+from resnet_lab.config.model_enums import Bridges
 
 
 @dataclass(frozen=True, slots=True)

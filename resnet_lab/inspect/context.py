@@ -10,8 +10,8 @@ from torch import Tensor
 
 from resnet_lab.config.branch import AttentionConfig, StochasticDepthConfig
 from resnet_lab.config.checks import ConfigError, require
-from resnet_lab.config.enums import AttentionPlace, Bridges
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import AttentionPlace, Bridges
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.decode import Decoding, read_image

@@ -57,6 +57,8 @@ def flow_figure(flows: Mapping[str, Flow], title: str) -> Figure:
         _depth(ax, [flow.names for flow in flows.values()])
         if quantity in LOGARITHMIC:
             logarithmic(ax)
+        if not any(np.isfinite(getattr(flow, quantity)).any() for flow in flows.values()):
+            ax.text(0.5, 0.5, "none in these networks", transform=ax.transAxes, ha="center", color="grey")
     top = max(1.0, 1.1 * axes["dead"].get_ylim()[1])
     axes["dead"].set_ylim(-0.03 * top, top)
     columns = max(1, min(4, wide // (8 + max(map(len, labels)))))

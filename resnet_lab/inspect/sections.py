@@ -37,7 +37,7 @@ def show_flow(context: InspectContext) -> Iterator[Shown]:
     yield Shown(
         "flow",
         flow_figure(flows, f"{context.name}: signal flow through {len(flows['trained'].names)} parts"),
-        f"One mini-batch of {len(images)} {context.part} images, forward and backward, with BatchNorm as in training; "
+        f"One mini-batch of {len(images)} {context.part} images, forward and backward, normalised as in training; "
         "one dot per part: stem, units, head. If gradients vanish, the first two panels fall towards the stem.",
     )
 
@@ -59,7 +59,7 @@ def show_filters(context: InspectContext) -> Iterator[Shown]:
     yield Shown(
         "weights",
         histogram_figure(weight_histograms(context.net), f"{context.name}: weights by stack"),
-        "Weights of all convolutions and linear layers, without BatchNorm.",
+        "Weights of all convolutions and linear layers, without those of norms.",
     )
 
 

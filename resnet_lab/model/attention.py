@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_lab.config.branch import AttentionConfig
-from resnet_lab.config.enums import Attention, AttentionPlace
+from resnet_lab.config.model_enums import Attention, AttentionPlace
 
 
 class SqueezeExcitation(nn.Module):

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from resnet_lab.config.branch import StochasticDepthConfig
-from resnet_lab.config.enums import DropPer, DropRescale
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import DropPer, DropRescale
 
 
 class LearnedScale(nn.Module):

@@ -8,8 +8,8 @@ from typing import assert_never
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_lab.config.enums import Init, LatentLayer, Norm, Upsample
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import Init, LatentLayer, Norm, Upsample
 from resnet_lab.model.convolutions import StandardisedConvTranspose2d
 from resnet_lab.model.layers import Gate, Layers
 from resnet_lab.model.spec import stack_specs

@@ -6,8 +6,8 @@ from typing import Literal, assert_never
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_lab.config.enums import Activation, Init, Nonlinearity, Norm
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import Activation, Init, Nonlinearity, Norm
 from resnet_lab.model.convolutions import convolution
 
 Order = tuple[Literal["norm", "relu"], ...]

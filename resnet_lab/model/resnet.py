@@ -8,8 +8,8 @@ from typing import assert_never
 import torch
 from torch import Tensor, nn
 
-from resnet_lab.config.enums import LatentLayer
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import LatentLayer
 from resnet_lab.config.parts import StemConfig
 from resnet_lab.model.layers import Layers, Order
 from resnet_lab.model.spec import stack_specs

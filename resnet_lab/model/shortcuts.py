@@ -9,8 +9,8 @@ from typing import Any, assert_never
 
 from torch import Tensor, nn
 
-from resnet_lab.config.enums import Downsample, Resize
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import Downsample, Resize
 from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.model.layers import Blur, Gate, Layers, averaging
 from resnet_lab.model.spec import UnitSpec

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resnet_lab.config.enums import Downsample, ProjectionInput, StrideOn
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import Downsample, ProjectionInput, StrideOn
 from resnet_lab.config.registry import SHORTCUTS, UNITS
 from resnet_lab.config.widths import StackWidths, stack_widths
 

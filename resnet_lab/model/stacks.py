@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_lab.config.enums import Bridges
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import Bridges
 from resnet_lab.config.registry import UNITS
 from resnet_lab.model.layers import Layers, ResidualLayer, averaging
 from resnet_lab.model.spec import StackSpec

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from resnet_lab.config.enums import AttentionPlace
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import AttentionPlace
 from resnet_lab.model.attention import attention
 from resnet_lab.model.branch import branch_end
 from resnet_lab.model.layers import Blur, Layers, ResidualLayer

@@ -15,6 +15,7 @@ from resnet_lab.config.fields import section_settings
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.tasks import Scoring
+from resnet_lab.report import options
 from resnet_lab.report.values import Fields, differing, key_of, label, order
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import first_few, plural, visible
@@ -175,12 +176,14 @@ def _comparison(
     others = [name for name in by_default if name not in axes]
     splits = [name for name in SPLITS if name in varying and name not in axes]
     named = [name for name in splits if any(fields[run.path].get(name) != run.result["seed"] for run in runs)]
+    read = {run.path: {name.removeprefix("model.") for name in run.settings} for run in runs}
+    axes, chosen_options = options.fold({run.path: fields[run.path] for run in runs}, read, axes, DEFAULTS)
     groups: dict[str, Group] = {}
     rests: dict[str, str] = {}
     notes: list[str] = []
     for run in runs:
         own = fields[run.path]
-        values = {name: own.get(name) for name in axes}
+        values = {name: own.get(name) for name in axes} | chosen_options[run.path]
         shown = {name: value for name, value in values.items() if not _is_unread(run, name)}
         group = groups.setdefault(key_of(values), Group(label(shown) or visible(run.result["name"]), values))
         rest = label({name: own.get(name) for name in [*named, *others]})

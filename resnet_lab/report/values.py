@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from resnet_lab.config.enums import Bridges
+from resnet_lab.config.model_enums import Bridges
 from resnet_lab.text import visible
 
 Value = Any  # a number, a string, None, or a tuple of them
@@ -19,7 +19,7 @@ def label(fields: Fields) -> str:
 
 
 def text(value: Value) -> str:
-    """Format a value as on the command line, without unprintable characters."""
+    """Format a value for the user, without unprintable characters; nothing is `none`."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from resnet_lab.config.checks import ConfigError, require, require_packages
-from resnet_lab.config.enums import Activation, Resize, StrideOn
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import Activation, Resize, StrideOn
 from resnet_lab.config.parts import LineageConfig, StemConfig
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.rundir.safe import EACH, Unreadable, check_form

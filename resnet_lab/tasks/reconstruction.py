@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_lab.config.enums import Corruption, LatentLayer, ReconstructionLoss
+from resnet_lab.config.enums import Corruption, ReconstructionLoss
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import LatentLayer
 from resnet_lab.data.images import Normalisation
 from resnet_lab.model.autoencoder import Autoencoder
 from resnet_lab.tasks.base import Task

@@ -4,7 +4,8 @@ import math
 import os
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Norm, Schedule
+from resnet_lab.config.enums import Schedule
+from resnet_lab.config.model_enums import Norm
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData

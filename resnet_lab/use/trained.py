@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from resnet_lab.config.checks import require
-from resnet_lab.config.enums import Labels, LatentLayer
+from resnet_lab.config.enums import Labels
+from resnet_lab.config.model_enums import LatentLayer
 from resnet_lab.config.schema import Config
 from resnet_lab.data.decode import Decoding, read_image
 from resnet_lab.data.images import Normalisation

@@ -11,12 +11,13 @@ import yaml
 from support.composing import config as load_config
 
 from resnet_lab import ResNetV2
-from resnet_lab.config.canonical import canonical
+from resnet_lab.config.canonical import canonical, without_effect
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.compose import claimed_depth
-from resnet_lab.config.enums import Activation, Bridges, Diagnostics, Downsample, Resize
+from resnet_lab.config.enums import Diagnostics
 from resnet_lab.config.groups import ARCHITECTURE_GROUPS, CONFIG_DIR, GROUPS, options, registered
 from resnet_lab.config.migrations import rename_settings
+from resnet_lab.config.model_enums import Activation, Bridges, Downsample, Resize
 from resnet_lab.config.registry import DATASETS, SHORTCUTS, UNITS
 from resnet_lab.config.stored import from_dict, to_dict, to_stored
 from resnet_lab.tasks.cost import measure
@@ -72,6 +73,20 @@ def test_an_experiment_has_the_name_and_the_depth_that_it_claims(experiment: str
     # Wide networks count 6n + 4, with 6n + 2 on the longest path; ResNet-D counts its stem as one layer.
     assert claimed == named - {"wrn": 2, "resnetd": -2}.get(experiment.partition("_")[0], 0)
     assert GOLDEN[experiment]["depth"] == claimed  # which another test measures
+
+
+@pytest.mark.parametrize(
+    ("overrides", "unread"),
+    [
+        (["shortcut=none", "shortcut_pool=on"], ["shortcut_pool"]),
+        (["bridges=stack_concat", "shortcut=conv"], ["shortcut"]),
+        (["stacks=one", "downsample=blur"], ["downsample"]),
+        (["stacks=one", "downsample=blur", "stem=imagenet"], []),
+        *(([f"+experiment={experiment}"], []) for experiment in EXPERIMENTS),
+    ],
+)
+def test_axes_without_effect_are_known(overrides: list[str], unread: list[str]) -> None:
+    assert without_effect(load_config(*overrides).model) == unread
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -16,7 +16,7 @@ from support.scene import SMALL, Run
 from resnet_lab import load_run
 from resnet_lab.command import exit_status
 from resnet_lab.config.branch import StochasticDepthConfig
-from resnet_lab.config.enums import Bridges
+from resnet_lab.config.model_enums import Bridges
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.inspect.__main__ import main
 from resnet_lab.inspect.context import Choices, InspectContext, context, without_shortcuts

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from resnet_lab import ResNetV2, load_config
-from resnet_lab.config.enums import Activation, Downsample, Init, ProjectionInput, Resize, StrideOn
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import Activation, Downsample, Init, ProjectionInput, Resize, StrideOn
 from resnet_lab.config.registry import UNITS
 from resnet_lab.model.layers import PLACEMENTS
 

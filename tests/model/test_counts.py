@@ -6,8 +6,8 @@ from support.composing import config as load_config
 from torch import nn
 
 from resnet_lab import ResNetV2, complexity
-from resnet_lab.config.enums import LatentLayer
 from resnet_lab.config.groups import options
+from resnet_lab.config.model_enums import LatentLayer
 from resnet_lab.config.schema import Config
 from resnet_lab.tasks.cost import measure
 

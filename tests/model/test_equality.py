@@ -7,8 +7,8 @@ from support.composing import config as load_config
 from torch import nn
 
 from resnet_lab import ResNetV2
-from resnet_lab.config.enums import AttentionPlace, DropOver, DropRescale
 from resnet_lab.config.groups import options
+from resnet_lab.config.model_enums import AttentionPlace, DropOver, DropRescale
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_dict
 from resnet_lab.model.convolutions import convolution

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from resnet_lab import ResNetV2
 from resnet_lab.config.branch import AttentionConfig, StochasticDepthConfig
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Attention, AttentionPlace, DropOver, DropPer, DropRescale
+from resnet_lab.config.model_enums import Attention, AttentionPlace, DropOver, DropPer, DropRescale
 from resnet_lab.model.attention import SqueezeExcitation
 from resnet_lab.model.branch import StochasticDepth
 

@@ -41,6 +41,36 @@ def test_a_label_leaves_out_what_its_group_does_not_read(tmp_path: Path):
     ]
 
 
+def test_settings_that_one_option_sets_are_named_by_it(tmp_path: Path):
+    paper = {"rate": 0.5, "over": "linear", "per": "batch", "rescale": "test"}
+    timm = {"rate": 0.1, "over": "linear_from_zero", "per": "image", "rescale": "training"}
+    for group, settings in {"none": {"rate": 0.0}, "paper": paper, "timm": timm}.items():
+        for seed, groups in enumerate([1, 8]):
+            axes = {"stochastic_depth": settings, "cardinality": groups, "unit": "bottleneck"}
+            write(tmp_path / f"{group}-{groups}", seed, axes=axes)
+    [comparison] = found(tmp_path)
+    assert comparison.axes == ["stochastic_depth", "cardinality"]
+    assert [group.label for group in comparison.groups][:2] == [
+        "stochastic_depth=none cardinality=1",
+        "stochastic_depth=none cardinality=8",
+    ]
+    write(tmp_path / "other", axes={"stochastic_depth": timm | {"rate": 0.2}, "unit": "bottleneck"})
+    [comparison] = found(tmp_path)
+    assert "stochastic_depth.rate" in comparison.axes
+
+
+def test_options_that_differ_in_a_setting_of_their_own_stay_apart(tmp_path: Path):
+    for reduction in (4, 16):
+        for name, own in {"none": {"kind": "none"}, "se_bias": {"kind": "se", "bias": True}}.items():
+            write(tmp_path / f"{name}-{reduction}", axes={"attention": own | {"reduction": reduction}})
+    [comparison] = found(tmp_path)
+    assert [group.label for group in comparison.groups] == [
+        "attention=none",
+        "attention=se_bias attention.reduction=4",
+        "attention=se_bias attention.reduction=16",
+    ]
+
+
 def test_groups_of_an_ordered_axis_are_in_its_order(tmp_path: Path):
     reaches = ["stack_concat", "unit", "net_sum", "none", "stack"]
     for name in reaches:
@@ -186,7 +216,7 @@ def test_by_axis_pairs_what_else_differs(tmp_path: Path):
     assert not comparison.one_architecture
 
 
-@pytest.mark.parametrize(("name", "label"), [("bottleneck", "reduction=1"), ("stem", "stem.kernel=3 stem.stride=1")])
+@pytest.mark.parametrize(("name", "label"), [("bottleneck", "reduction=1"), ("stem", "stem=cifar")])
 def test_by_takes_the_names_of_groups_and_of_parts(tmp_path: Path, name: str, label: str):
     write(tmp_path / "a")
     assert found(tmp_path, name)[0].groups[0].label.startswith(label)

@@ -13,9 +13,9 @@ from support.lab import Lab
 
 from resnet_lab import load_run
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Activation
 from resnet_lab.config.fields import settings_of
 from resnet_lab.config.migrations import stamp
+from resnet_lab.config.model_enums import Activation
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_dict
 from resnet_lab.data.datamodule import ImageData

@@ -9,7 +9,7 @@ from support.composing import config as load_config
 from support.lab import TINY, Lab, same_weights
 from torch import Tensor, nn
 
-from resnet_lab.config.enums import Activation, AttentionPlace, Bridges
+from resnet_lab.config.model_enums import Activation, AttentionPlace, Bridges
 from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import task_of

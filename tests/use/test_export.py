@@ -24,7 +24,8 @@ from torch import nn
 
 from resnet_lab.config.branch import AttentionConfig, StochasticDepthConfig
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import (
+from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import (
     Activation,
     Attention,
     AttentionPlace,
@@ -34,7 +35,6 @@ from resnet_lab.config.enums import (
     Resize,
     StrideOn,
 )
-from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
 from resnet_lab.config.registry import SHORTCUTS, UNITS, Registry
 from resnet_lab.data.sources import read
