@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 
 from resnet_lab.config.groups import CONFIG_DIR, options, registered
 from resnet_lab.report.values import Fields
@@ -53,7 +53,7 @@ def _settings(group: str, option: str) -> dict[str, Any]:
     file = CONFIG_DIR / group / f"{option}.yaml"
     if not file.is_file():
         return registered(group)[option]
-    loaded: dict[str, Any] = OmegaConf.to_object(OmegaConf.load(file))  # type: ignore[assignment]
+    loaded: dict[str, Any] = yaml.safe_load(file.read_text())
     return loaded
 
 
