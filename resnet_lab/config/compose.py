@@ -210,4 +210,4 @@ def claimed_depth(config: Config) -> int | None:
         return None
     if architecture(config.model) != architecture(base_of(config).model):
         return None
-    return int(match[1]) - ALSO_COUNTED.get(config.name.partition("_")[0], 0)
+    return int(match[1]) - sum(ALSO_COUNTED.get(word, 0) for word in config.name.split("_"))

@@ -142,8 +142,3 @@ def _check_norm(model: Any) -> None:
         f"norm=group: model.norm_groups {model.norm_groups} must divide the maps of every layer, {widths}: "
         f"take model.norm_groups={most}" + (" or a divisor of it" if most > 1 else ""),
     )
-    require(
-        not model.weight_standardisation or (model.stem.kernel**2 * model.in_channels > 1 and 1 not in bottlenecks),
-        "model.weight_standardisation: a 1x1 convolution of a single map has only one weight: give it more maps, "
-        "or leave it out",
-    )

@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_lab.config.checks import require
+
 EPS = 1e-5  # added to the standard deviation, as in the code of arXiv:1903.10520
 # Below this number of input maps, the backward pass of a strided 1x1 convolution in channels-last layout writes beyond
 # its memory on CPUs without AVX-512 (torch 2.13).
@@ -12,7 +14,15 @@ SAFE_MAPS = 8
 def convolution(
     in_maps: int, maps: int, kernel: int, stride: int, dilation: int, groups: int, bias: bool, standardise: bool = False
 ) -> nn.Conv2d:
-    """Build a convolution with "same" padding: (B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉)."""
+    """Build a convolution with "same" padding: (B, in_maps, H, W) → (B, maps, ⌈H/stride⌉, ⌈W/stride⌉).
+
+    Raises ConfigError if a standardised kernel would have a single weight.
+    """
+    require(
+        not standardise or in_maps // groups * kernel**2 > 1,
+        "model.weight_standardisation: a 1x1 convolution of a single map has only one weight: give it more maps, "
+        "or leave it out",
+    )
     padding, subsamples = kernel // 2 * dilation, kernel == 1 and stride > 1 and in_maps < SAFE_MAPS
     kind = StandardisedConv2d if standardise else SubsampledConv2d if subsamples else nn.Conv2d
     return kind(in_maps, maps, kernel, stride, padding, dilation, groups, bias)

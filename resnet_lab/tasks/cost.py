@@ -115,6 +115,8 @@ def _refused() -> Iterator[None]:
     """Raise ConfigError for numbers that torch rejects."""
     try:
         yield
+    except ConfigError:
+        raise
     except (RuntimeError, ValueError) as error:
         raise ConfigError(f"the network cannot be built: {str(error).splitlines()[0]}") from error
 

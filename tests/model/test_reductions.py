@@ -13,6 +13,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.model_enums import Attention, AttentionPlace, DropOver, DropPer, DropRescale
 from resnet_lab.model.attention import SqueezeExcitation
 from resnet_lab.model.branch import StochasticDepth
+from resnet_lab.tasks.cost import measure
 
 SMALL = ("data=fake", "data.image_size=8", "stacks=two", "units=n2", "filters=w16")
 
@@ -145,12 +146,22 @@ def test_rates_grow_as_papers_say():
         (("model.stochastic_depth.rate=1",), r"model\.stochastic_depth\.rate must be in \[0, 1\), got 1"),
         (("model.unit_dropout=-0.1",), r"model\.unit_dropout must be"),
         (("attention=se", "model.attention.reduction=0"), r"model\.attention\.reduction must be at least 1, got 0"),
-        (
-            ("model.weight_standardisation=true", "bottleneck=sixteenth"),
-            r"model\.weight_standardisation: a 1x1",
-        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(changes: tuple[str, ...], message: str):
     with pytest.raises(ConfigError, match=message):
         config(*SMALL, *changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("filters=w16", "bottleneck=sixteenth"),
+        ("model.stem.filters=1", "filters=w8", "bottleneck=none", "unit=basic"),
+        ("filters=w1", "bottleneck=none", "unit=basic", "model.stem.filters=4"),
+        ("model.stem.filters=1", "filters=w4", "bridges=stack", "unit=basic", "bottleneck=none", "shortcut=zero_pad"),
+    ],
+)
+def test_a_kernel_of_a_single_weight_is_not_standardised(changes: tuple[str, ...]):
+    with pytest.raises(ConfigError, match=r"^model\.weight_standardisation: a 1x1"):
+        measure(config("units=n1", *changes, "model.weight_standardisation=true"))
