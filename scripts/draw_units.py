@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Arc
+from matplotlib.patches import ConnectionStyle
 
 from resnet_lab.config.model_enums import Activation, Bridges
 from resnet_lab.config.registry import UNITS
@@ -76,9 +76,10 @@ def draw(ax: Axes, diagram: Diagram) -> float:
 def chain(ax: Axes, x: float, y: float, parts: Sequence[Box]) -> float:
     """Boxes below each other, an arrow before each; where the last one ends."""
     for kind, label in parts:
+        more = 0.34 * label.count("\n")
         arrow(ax, (x, y), (x, y - 0.4))
-        box(ax, (x, y - 0.65), kind, label)
-        y -= 0.92
+        box(ax, (x, y - 0.65 - more / 2), kind, label)
+        y -= 0.92 + more
     return y
 
 
@@ -136,9 +137,11 @@ def draw_reach(ax: Axes, bridges: Bridges) -> None:
     else:
         reaches = [(0, 3), (3, last)] if between else [(0, last)]
         arcs = [(a, b) for first, end in reaches for a in range(first, end) for b in range(a + 2, end + 1)]
+    beside = 0.7 if "transition" in names else 0.45
     for begin, end in arcs:
-        height = 0.32 * (end - begin) + 0.25
-        ax.add_patch(Arc((0.45, -(begin + end) / 2), 2 * height, end - begin, theta1=-90, theta2=90, color="#3d6fa8"))
+        shape = ConnectionStyle.Arc3(rad=-0.64 - 0.5 / (end - begin))
+        style = {"arrowstyle": "-|>", "color": "#3d6fa8", "lw": 0.9, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", (beside, -end), (beside, -begin), arrowprops=style | {"connectionstyle": shape})
     ax.set(xlim=(-0.9, 2.6), ylim=(-6.5, 0.6))
     ax.axis("off")
 
@@ -169,17 +172,17 @@ def main() -> None:
         4,
     )
     se: Box = ("other", "SE")
+    basic, bottleneck = layers(v2, "basic"), layers(v2, "bottleneck")
     save(
         "attention",
         [
             Diagram("place=standard", [*residual, se]),
-            Diagram("place=pre", [se, *residual]),
+            Diagram("place=pre", [*basic[:2], se, *basic[2:]]),
             Diagram("place=post", residual, after=[se]),
             Diagram("place=identity", residual, [se]),
         ],
         4,
     )
-    basic, bottleneck = layers(v2, "basic"), layers(v2, "bottleneck")
     save(
         "branch",
         [

@@ -12,6 +12,14 @@ def _attends(model: Any) -> bool:
     return model.attention.kind is not Attention.none
 
 
+def _place(model: Any) -> AttentionPlace:
+    """Return the place; `standard` for `post` if nothing stands between them."""
+    place: AttentionPlace = model.attention.place
+    sums = model.crosses or model.learned_scale is not None or _drops(model)
+    same = place is AttentionPlace.post and not sums and not model.activation.follows_addition
+    return AttentionPlace.standard if same else place
+
+
 def _drops(model: Any) -> bool:
     return model.stochastic_depth.rate > 0
 
@@ -22,11 +30,16 @@ class AttentionConfig:
 
     kind: Attention = Attention.none
     reduction: int = setting(16, used=_attends)  # maps / hidden units; at least one hidden unit
-    place: AttentionPlace = setting(AttentionPlace.standard, used=_attends)
+    place: AttentionPlace = setting(AttentionPlace.standard, used=_attends, canonical=_place)
     bias: bool = setting(False, used=_attends)  # of both linear layers
 
     def __post_init__(self) -> None:
         require_within(self, "model.attention", reduction=(1, 65536))
+
+    @property
+    def on_input(self) -> bool:
+        """Whether it acts on what a unit is given."""
+        return self.place in (AttentionPlace.pre, AttentionPlace.identity)
 
     def hidden(self, maps: int) -> int:
         """Return the number of hidden units for a number of maps."""

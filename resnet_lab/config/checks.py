@@ -42,7 +42,9 @@ def require_within(section: Any, prefix: str, **bounds: tuple[float, float]) -> 
         for number in value if isinstance(value, list) else [value]:
             if number is None or least <= number <= most:
                 continue
-            bound = f"at most {most}" if number > most else f"at least {least}"  # NaN is not above anything
+            bound = f"at most {most}" if number > most else f"at least {least}"
+            if number != number:
+                bound = f"a number from {least} to {most}"
             raise ConfigError(f"{prefix}.{name} must be {bound}, got {value}")
 
 

@@ -51,7 +51,7 @@ class Decayed(Enum):
     """Which parameters weight decay applies to."""
 
     all = "all"
-    weights = "all but the parameters of norms, and biases"
+    weights = "all but biases, the parameters of norms, and learned factors"
     kernels = "kernels of convolutions alone"
 
 

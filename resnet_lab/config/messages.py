@@ -28,6 +28,11 @@ ELSEWHERE = {
     "momentum": "optim.momentum",
     "optimizer": "optim",
     "dataset": "data",
+    "drop_path": "model.stochastic_depth.rate",
+    "drop_path_rate": "model.stochastic_depth.rate",
+    "dropout": "model.unit_dropout",
+    "growth_rate": "model.filters",
+    "groups": "model.cardinality",
     "accelerator": "trainer.accelerator",
     "precision": "trainer.precision",
     "limit_train_batches": "trainer.max_batches",
@@ -39,6 +44,7 @@ _ONE_DEVICE = (
     "GPUs, sweep with -m, which runs hydra.launcher.jobs_per_gpu jobs on each"
 )
 INSTEAD = {
+    "se": "attention=se is squeeze-and-excitation",
     "model": _NETWORK,
     "arch": _NETWORK,
     "fast_dev_run": "trainer=debug trains two mini-batches, to see whether everything works",

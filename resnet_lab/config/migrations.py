@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.text import visible
 from resnet_lab.version import __version__
 
 VERSION = 6  # of the settings, stored with each run; 1 is that of resnet_lab 0.1, which stored none
@@ -28,23 +29,31 @@ class Migration:
     convert: Callable[[Any], Any] | None = None
 
 
-TRUE = (True, "true", "True")
+TRUTHS = {"true": True, "yes": True, "on": True, "y": True, "1": True}
+TRUTHS |= {"false": False, "no": False, "off": False, "n": False, "0": False}
+
+
+def _truth(value: Any) -> bool:
+    """Read a value as OmegaConf reads true or false. Raises ValueError if it is neither."""
+    if str(value).lower() not in TRUTHS:
+        raise ValueError(f"must be true or false, got {visible(str(value))}")
+    return TRUTHS[str(value).lower()]
 
 
 def _probability(flip: Any) -> float:
-    return 0.5 if flip in TRUE else 0.0
+    return 0.5 if _truth(flip) else 0.0
 
 
 def _norm(batch_norm: Any) -> str:
-    return "batch" if batch_norm in TRUE else "none"
+    return "batch" if _truth(batch_norm) else "none"
 
 
 def _bridges(stack_shortcut: Any) -> str:
-    return "stack" if stack_shortcut in (*TRUE, "on") else "unit"
+    return "stack" if _truth(stack_shortcut) else "unit"
 
 
 def _decayed(decay_all: Any) -> str:
-    return "all" if decay_all in TRUE else "weights"
+    return "all" if _truth(decay_all) else "weights"
 
 
 MIGRATIONS = (
@@ -85,8 +94,16 @@ def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
         if version < line.version:
             value = None if line.old is None else _pop(values, line.old)
             if line.new is not None and value is not _MISSING:
-                _put(values, line.new, line.convert(value) if line.convert else value)
+                _put(values, line.new, _converted(line, value))
     return values
+
+
+def _converted(line: Migration, value: Any) -> Any:
+    """Return the new value of a stored setting. Raises ConfigError if the old one is damaged."""
+    try:
+        return line.convert(value) if line.convert else value
+    except ValueError as error:
+        raise ConfigError(f"{line.old} {error}") from error
 
 
 def rename_settings(overrides: Sequence[str]) -> list[str]:
@@ -102,7 +119,10 @@ def _renamed(override: str) -> str:
                 return f"{line.new}={value}"
             if "(" in value:
                 raise ConfigError(f"{override}: {line.old} is now {line.new}; set that instead")
-            return f"{line.new}={','.join(str(line.convert(part)) for part in value.split(','))}"
+            try:
+                return f"{line.new}={','.join(str(line.convert(part.strip())) for part in value.split(','))}"
+            except ValueError as error:
+                raise ConfigError(f"{line.old} {error}; it is now {line.new}") from error
     return override
 
 

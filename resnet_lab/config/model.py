@@ -78,7 +78,11 @@ class ModelConfig:
     bridges: Bridges = Bridges.unit
     # Maps that the transition before a stack keeps, of those that it is given.
     compression: float = setting(1.0, used=lambda model: model.transitions)
-    downsample: Downsample = setting(Downsample.stride, used=lambda model: model.strides_in_units or model.blurs_stem)
+    downsample: Downsample = setting(
+        Downsample.stride,
+        used=lambda model: model.strides_in_units or model.blurs_stem,
+        canonical=lambda model: model.downsample if model.blurs_shortcuts else model.downsample.of_branch,
+    )
     stem: StemConfig = field(default_factory=StemConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     lineage: LineageConfig = field(default_factory=LineageConfig)
@@ -98,9 +102,9 @@ class ModelConfig:
         try:
             self._mirrored(self.decoder)
         except ConfigError as error:
-            message = (
-                str(error).replace("model.", "model.decoder.").replace("bottleneck=none", "model.decoder.reduction=1")
-            )
+            own = "units|filters|reduction|unit|activation|shortcut"
+            message = str(error).replace("bottleneck=none", "model.decoder.reduction=1")
+            message = re.sub(rf"\bmodel\.({own})\b", r"model.decoder.\1", message)
             message = re.sub(r"(?<![\w.])(unit|shortcut|activation)=", r"model.decoder.\1=", message)
             raise ConfigError(f"the decoder: {message}") from error
 
@@ -135,6 +139,11 @@ class ModelConfig:
     def blurs_stem(self) -> bool:
         """Whether the stem's pooling blurs."""
         return self.stem.pool and self.downsample.blurs
+
+    @property
+    def blurs_shortcuts(self) -> bool:
+        """Whether a shortcut could blur, since it reduces the map size and does not average."""
+        return self.strides_on_shortcuts and not self.shortcut_pool
 
     @property
     def strides_on_shortcuts(self) -> bool:
@@ -187,10 +196,11 @@ class ModelConfig:
 
     @property
     def narrow_attention(self) -> list[int]:
-        """Numbers of maps of units that are below `attention.reduction`."""
+        """Numbers of maps that attention acts on and that are below `attention.reduction`."""
         if self.attention.kind is Attention.none:
             return []
-        return sorted({width for widths in self.unit_filters for width in widths if width < self.attention.reduction})
+        acts_on = (stack.inputs if self.attention.on_input else stack.outputs for stack in stack_widths(self))
+        return sorted({width for widths in acts_on for width in widths if width < self.attention.reduction})
 
     @property
     def map_sizes(self) -> list[tuple[int, int]]:

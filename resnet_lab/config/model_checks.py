@@ -97,7 +97,7 @@ def _check_branch(model: Any) -> None:
     require(
         unit.grouped or model.cardinality == 1,
         f"model.cardinality groups a convolution between bottleneck maps, unit={model.unit} has none: "
-        f"set it to 1, got {model.cardinality}",
+        "add cardinality=c1_64, or c1_128 or c1_256 for wider ones",
     )
     require(
         0 not in model.bottlenecks,

@@ -18,6 +18,11 @@ class Activation(Enum):
         """Whether a unit has a ReLU before its first convolution, after which its shortcut may start."""
         return self in (Activation.full_preactivation, Activation.relu_only_preactivation)
 
+    @property
+    def follows_addition(self) -> bool:
+        """Whether a unit has a ReLU after the addition."""
+        return self in (Activation.bn_after_addition, Activation.original)
+
 
 class Bridges(Enum):
     """How far shortcuts reach, from nothing to the whole network. F_l is what the branch of unit l returns."""
@@ -75,6 +80,11 @@ class Downsample(Enum):
     def blurs(self) -> bool:
         """Whether positions are averaged with their neighbours before some are skipped."""
         return self in (Downsample.blur, Downsample.blur_branch)
+
+    @property
+    def of_branch(self) -> "Downsample":
+        """What is done in the branch: `blur` for both ways to blur."""
+        return Downsample.blur if self.blurs else self
 
 
 class ProjectionInput(Enum):

@@ -26,9 +26,11 @@ from resnet_lab.config.enums import (
 )
 from resnet_lab.config.fields import setting
 from resnet_lab.config.model import ModelConfig
+from resnet_lab.config.model_enums import Norm
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, TASKS
+from resnet_lab.config.widths import narrowest_of_last
 
 # Entries of result.json that a search can minimise, in addition to the score.
 COSTS = ("macs", "params", "activations", "seconds", "peak_memory")
@@ -211,3 +213,9 @@ class Config:
                 "a map of 1 pixel would be reduced further; use larger images or fewer stacks",
             )
             size = math.ceil(size / stride)
+        model = self.model
+        require(
+            model.norm is not Norm.group or size > 1 or narrowest_of_last(model) > model.norm_groups,
+            f"norm=group: model.norm_groups {model.norm_groups} leaves one value in a group, since the last maps "
+            "have one pixel: take fewer groups or stacks, or larger images",
+        )

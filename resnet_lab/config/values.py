@@ -32,6 +32,8 @@ def refuse_wrong_values(overrides: Sequence[str]) -> None:
         name = override.lstrip("+").partition("=")[0]
         if name in COMBINABLE and not all(map(_chooses, _values(override))):
             raise ConfigError(f"{override}: list options, as in {name}=[flip,cutout]; {name} can be: {listing(name)}")
+        if name in GROUPS and not all(isinstance(value, str | list | QuotedString) for value in _values(override)):
+            raise ConfigError(f"{override}: {name} takes the name of an option; {name} can be: {listing(name)}")
         if "=" not in override or name in GROUPS or name not in types:
             continue
         for value in _values(override):

@@ -6,6 +6,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from resnet_lab.config.model_enums import Bridges
+from resnet_lab.config.registry import UNITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +59,10 @@ def stack_widths(model: Any) -> list[StackWidths]:
             out = outputs[-1] if last else outputs[-1] + sources + sum(outputs)
         found.append(StackWidths(given, sources, entry, tuple(inputs), tuple(outputs), out))
     return found
+
+
+def narrowest_of_last(model: Any) -> int:
+    """Return the smallest number of maps that a layer of the last stack returns."""
+    outputs = stack_widths(model)[-1].outputs
+    inner = model.bottlenecks[-len(outputs) :] if UNITS.info(model.unit).bottleneck else []
+    return min([*outputs, *inner])

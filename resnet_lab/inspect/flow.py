@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from resnet_lab.inspect.replica import parts, replica
+from resnet_lab.model.branch import StochasticDepth
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.model.units import ResidualUnit
 from resnet_lab.tasks.base import Task
@@ -39,12 +40,16 @@ QUANTITIES = ("gradient", "signal", "share", "mean", "std", "dead", "weight")
 class FlowProbe:
     """Measures a network in its current state, at every call. Create it once: hooking every part takes a while.
 
-    The hooks are on a replica that shares the weights and normalises by the mini-batch, as in training. Gradients are
-    those of the task's loss. With `whole=False`, only `gradient` and `share` are measured, in half the time.
+    The hooks are on a replica that shares the weights and normalises by the mini-batch, as in training, but in which
+    stochastic depth keeps all branches. Gradients are those of the task's loss. With `whole=False`, only `gradient` and
+    `share` are measured, in half the time.
     """
 
     def __init__(self, net: ResNetV2, task: Task, whole: bool = True) -> None:
         self.replica, self.task = replica(net).train().requires_grad_(), task
+        for module in self.replica.modules():
+            if isinstance(module, StochasticDepth):
+                module.eval()  # a dropped branch would look dead
         self.parts, self.whole = parts(self.replica), whole
         self.parameters = {name: list(part.parameters()) for name, part in self.parts.items()}
         self.found: dict[str, dict[str, Tensor]] = {}

@@ -35,7 +35,7 @@ def sections(net: ResNetV2) -> dict[str, nn.Module]:
 
 
 def parts(net: ResNetV2) -> dict[str, nn.Module]:
-    """Return the parts of a network: as `sections`, but with units, transitions and bridges instead of stacks."""
+    """Return the parts of a network: `sections`, with units, transitions, bridges and projections instead of stacks."""
     found: dict[str, nn.Module] = {}
     for name, section in sections(net).items():
         if not isinstance(section, Stack):
@@ -44,7 +44,7 @@ def parts(net: ResNetV2) -> dict[str, nn.Module]:
         for child_name, child in section.named_children():
             if child is section.units:
                 found |= _numbered(f"{name}.units", section.units)
-            elif child_name in ("entry", "bridge") and any(True for _ in child.parameters()):
+            elif child_name in ("entry", "bridge", "projections") and any(True for _ in child.parameters()):
                 found[f"{name}.{child_name}"] = child
     return found
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_lab.config.branch import AttentionConfig
-from resnet_lab.config.model_enums import Attention, AttentionPlace
+from resnet_lab.config.model_enums import Attention
 
 
 class SqueezeExcitation(nn.Module):
@@ -30,7 +30,6 @@ def attention(in_maps: int, maps: int, config: AttentionConfig) -> SqueezeExcita
         case Attention.none:
             return None
         case Attention.se:
-            acts_on_input = config.place in (AttentionPlace.pre, AttentionPlace.identity)
-            return SqueezeExcitation(in_maps if acts_on_input else maps, config)
+            return SqueezeExcitation(in_maps if config.on_input else maps, config)
         case _:
             assert_never(config.kind)

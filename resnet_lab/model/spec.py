@@ -8,9 +8,6 @@ from resnet_lab.config.model_enums import Downsample, ProjectionInput, StrideOn
 from resnet_lab.config.registry import SHORTCUTS, UNITS
 from resnet_lab.config.widths import StackWidths, stack_widths
 
-# Whether positions are pooled before a stack; otherwise, its first unit has a stride.
-POOLS = {Downsample.stride: False, Downsample.max_pool: True, Downsample.blur: False, Downsample.blur_branch: False}
-
 
 @dataclass(frozen=True, slots=True)
 class ConvSpec:
@@ -70,7 +67,8 @@ def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
     drop_rates = iter(model.stochastic_depth.rates(sum(model.stack_units)))
     for index, (widths, reduction) in enumerate(zip(stack_widths(model), model.stack_reductions, strict=True)):
         stride = 2 if index > 0 else 1
-        pools = model.bridges.concatenates or POOLS[model.downsample]
+        # Positions are pooled before the stack; otherwise, its first unit has a stride.
+        pools = model.bridges.concatenates or model.downsample is Downsample.max_pool
         units = tuple(
             unit_spec(
                 model,

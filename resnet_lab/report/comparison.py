@@ -178,6 +178,9 @@ def _comparison(
     named = [name for name in splits if any(fields[run.path].get(name) != run.result["seed"] for run in runs)]
     read = {run.path: {name.removeprefix("model.") for name in run.settings} for run in runs}
     axes, chosen_options = options.fold({run.path: fields[run.path] for run in runs}, read, axes, DEFAULTS)
+    if chosen is None:
+        folded = next(iter(chosen_options.values()))
+        axes = [name for name in axes if name in folded or not _follows(name, runs, fields)] or axes
     groups: dict[str, Group] = {}
     rests: dict[str, str] = {}
     notes: list[str] = []
@@ -203,6 +206,11 @@ def _comparison(
         group.missing = [key for key, rest in rests.items() if rest in own_rests and key not in group.runs]
     in_order = sorted(groups.values(), key=lambda group: [order(value, name) for name, value in group.fields.items()])
     return Comparison(title, axes, in_order, [*map(visible, notes)], not others, Scoring.of(runs[0].result))
+
+
+def _follows(name: str, runs: Iterable[StoredRun], fields: Mapping[Any, Fields]) -> bool:
+    """Return whether an axis has one value wherever it is read, so that it follows from the others."""
+    return len({key_of(fields[run.path].get(name)) for run in runs if not _is_unread(run, name)}) == 1
 
 
 def _is_unread(run: StoredRun, name: str) -> bool:

@@ -11,7 +11,15 @@ import yaml
 from resnet_lab.config.groups import CONFIG_DIR, options, registered
 from resnet_lab.report.values import Fields
 
-GROUPS = ("stem", "head", "attention", "cardinality", "stochastic_depth", "lineage")  # options set several settings
+GROUPS = (
+    "stem",
+    "head",
+    "attention",
+    "bridges",
+    "cardinality",
+    "stochastic_depth",
+    "lineage",
+)  # options set several settings
 
 
 def fold(

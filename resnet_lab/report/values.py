@@ -4,13 +4,21 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from resnet_lab.config.model_enums import Bridges
+from resnet_lab.config.groups import options
+from resnet_lab.config.model_enums import AttentionPlace, Bridges, Downsample, Nonlinearity, Norm
 from resnet_lab.text import visible
 
 Value = Any  # a number, a string, None, or a tuple of them
 Fields = dict[str, Value]  # by dotted name
 
-ORDERED = {"bridges": [*Bridges.__members__]}  # axes whose options have an order
+# Axes whose options have an order of their own; options of `bridges` follow the reach that they begin with.
+ORDERED = {
+    "bridges": sorted(options("bridges"), key=lambda name: ([*map(name.startswith, Bridges.__members__)][::-1], name)),
+    "norm": [*Norm.__members__],
+    "nonlinearity": [*Nonlinearity.__members__],
+    "downsample": [*Downsample.__members__],
+    "attention.place": [*AttentionPlace.__members__],
+}
 
 
 def label(fields: Fields) -> str:

@@ -42,6 +42,9 @@ def sweep(composer: Composer, launcher: Launcher, jobs: Sequence[list[str]]) -> 
         raise ConfigError(reason)  # report a shared mistake once
     counts = Counter(job.state.value for job in plan)
     log.info("%s: %s", plural(len(plan), "job"), ", ".join(f"{count} {state}" for state, count in counts.items()))
+    impossible = {job.label: job.why for job in plan if job.state is JobState.impossible}
+    for line in shared(impossible, len(plan), "impossible"):
+        log.info("%s", line)
     try:
         write_plan(plan)
     except OSError as error:  # a job that cannot write to the folder reports that itself

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from resnet_lab.config.canonical import without_effect
+from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.model.complexity import Complexity
@@ -43,17 +44,22 @@ def description(
     )
 
 
+def notes_on_network(model: ModelConfig) -> Iterator[str]:
+    """Yield what the user should know of the network's settings."""
+    if narrow := model.narrow_attention:
+        yield (
+            f"attention: {' and '.join(map(str, narrow))} maps are fewer than model.attention.reduction "
+            f"{model.attention.reduction}: one hidden unit for them"
+        )
+    if unread := without_effect(model):
+        yield f"no effect in this network: {', '.join(f'model.{name}' for name in unread)}"
+
+
 def notes(
     config: Config, runtime: Runtime, directory: RunDirectory, data: ImageData, checkpoint: Checkpoint
 ) -> Iterator[str]:
     """Yield what the user should know: axes without effect, first weights, former precision and images, and so on."""
-    if narrow := config.model.narrow_attention:
-        yield (
-            f"attention: {' and '.join(map(str, narrow))} maps are fewer than model.attention.reduction "
-            f"{config.model.attention.reduction}: one hidden unit for them"
-        )
-    if unread := without_effect(config.model):
-        yield f"no effect in this network: {', '.join(f'model.{name}' for name in unread)}"
+    yield from notes_on_network(config.model)
     if not checkpoint and (pretrained := Pretrained.of(config, data.source.classes)):
         yield pretrained.note
     facts = checkpoint["resnet_lab"] if checkpoint else {}

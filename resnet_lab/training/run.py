@@ -20,7 +20,7 @@ from resnet_lab.tasks.load import load_checkpoint
 from resnet_lab.tasks.pretrained import Pretrained, identified, look_again
 from resnet_lab.text import shares
 from resnet_lab.training.advice import advice
-from resnet_lab.training.announce import description, notes
+from resnet_lab.training.announce import description, notes, notes_on_network
 from resnet_lab.training.checkpoint import Checkpoints
 from resnet_lab.training.clock import Clock
 from resnet_lab.training.history import best_epoch
@@ -63,6 +63,8 @@ def run(config: Config, callbacks: Sequence[Callback] = (), sweeper: str | None 
     job = Job(config, directory, cost, runtime, callbacks, clock, sweeper)
     if config.dry_run:
         log.info(description(config, cost, runtime, directory, None, job.checkpoint()))
+        for note in notes_on_network(config.model):
+            log.info("note: %s", note)
         return {}
     with clock.during("data"):
         data = LoadedImages(config, runtime.steps_per_call)

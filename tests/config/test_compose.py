@@ -71,7 +71,7 @@ def test_an_experiment_has_the_name_and_the_depth_that_it_claims(experiment: str
     claimed = claimed_depth(config)
     named = int(re.findall(r"_(\d+)", experiment)[0])
     # Wide networks count 6n + 4, with 6n + 2 on the longest path; ResNet-D counts its stem as one layer.
-    assert claimed == named - {"wrn": 2, "resnetd": -2}.get(experiment.partition("_")[0], 0)
+    assert claimed == named - (2 if "wrn_" in experiment else -2 if "resnetd_" in experiment else 0)
     assert GOLDEN[experiment]["depth"] == claimed  # which another test measures
 
 
@@ -87,6 +87,28 @@ def test_an_experiment_has_the_name_and_the_depth_that_it_claims(experiment: str
 )
 def test_axes_without_effect_are_known(overrides: list[str], unread: list[str]) -> None:
     assert without_effect(load_config(*overrides).model) == unread
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["downsample=blur", "shortcut_pool=on"], ["downsample=blur_branch", "shortcut_pool=on"]),
+        (["downsample=blur", "shortcut=none"], ["downsample=blur_branch", "shortcut=none"]),
+        (
+            ["bridges=stack_sum", "attention=se", "model.attention.place=post"],
+            ["bridges=stack_sum", "attention=se"],
+        ),
+    ],
+)
+def test_settings_of_the_same_network_are_the_same_run(one: list[str], other: list[str]) -> None:
+    configs = [load_config(*overrides) for overrides in (one, other)]
+    assert canonical(configs[0]) == canonical(configs[1])
+    nets = []
+    for own in configs:
+        torch.manual_seed(0)
+        nets.append(ResNetV2(own.model).train())
+    images = torch.randn(4, 1, 8, 8)
+    assert torch.equal(nets[0](images), nets[1](images))
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -168,6 +190,21 @@ def test_a_group_takes_any_number(option: str, same: str) -> None:
     assert canonical(load_config("+experiment=cifar10_56", option)) != canonical(load_config("+experiment=cifar10_56"))
 
 
+@pytest.mark.parametrize(
+    ("override", "options"),
+    [
+        ("cardinality=8", "c16_64"),
+        ("bridges=null", "net_sum"),
+        ("shortcut_pool=true", "off, on"),
+        ("widening=48", "a1"),
+    ],
+)
+def test_a_group_that_is_set_to_a_value_says_its_options(override: str, options: str) -> None:
+    group = override.partition("=")[0]
+    with pytest.raises(ConfigError, match=f"^{override}: {group} takes the name of an option; .*{options}"):
+        load_config(override)
+
+
 def test_a_number_without_an_option_is_refused_with_what_there_is() -> None:
     with pytest.raises(ConfigError, match=r"there is no units=n301; units can be: .*r34, or any of n1 to n300"):
         load_config("units=n301")
@@ -223,5 +260,9 @@ def test_old_names_are_swept_too() -> None:
         "augment.crop.pad=0,2", "augment.flip.p=0.5,0.0", "-m", "units=n3", "data.root=pad",
     ]  # fmt: skip
     assert rename_settings(["model.batch_norm=true,false"]) == ["model.norm=batch,none"]
+    assert rename_settings(["model.batch_norm=1"]) == ["model.norm=batch"]
+    for override in ("model.batch_norm=maybe", "stack_shortcut=null"):
+        with pytest.raises(ConfigError, match=r"must be true or false, got .*; it is now"):
+            rename_settings([override])
     with pytest.raises(ConfigError, match=r"data\.flip is now augment\.flip\.p; set that instead"):
         rename_settings(["data.flip=choice(true,false)"])

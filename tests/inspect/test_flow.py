@@ -133,8 +133,18 @@ def test_a_probe_sees_the_network_as_it_is_now():
     assert not np.array_equal(after.gradient, before.gradient)
 
 
-def test_every_unit_is_a_part():
-    net = build("bridges=stack")
+def test_stochastic_depth_drops_no_branch():
+    net = build("stochastic_depth=timm", "model.stochastic_depth.rate=0.99", "model.stochastic_depth.over=constant")
+    images, labels = some_images(net)
+    found, plain = flow(net, TASK, images, labels), flow(build(), TASK, images, labels)
+    for quantity in QUANTITIES:
+        np.testing.assert_allclose(getattr(found, quantity), getattr(plain, quantity), rtol=1e-5)
+    assert net.training is build("stochastic_depth=timm").training
+
+
+@pytest.mark.parametrize("bridges", ["stack", "stack_sum", "net_sum", "stack_concat"])
+def test_every_unit_is_a_part(bridges: str):
+    net = build(f"bridges={bridges}")
     units = [module for module in net.modules() if isinstance(module, ResidualUnit)]
     found = parts(net)
     assert [part for part in found.values() if isinstance(part, ResidualUnit)] == units

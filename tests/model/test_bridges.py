@@ -78,13 +78,13 @@ def test_the_growth_is_the_same_in_all_stacks():
     assert [maps.shape[1] for name, maps in net.intermediates(images()).items() if name.count(".") == 1] == [40, 32, 52]
 
 
-@pytest.mark.parametrize(("value", "reach"), [("on", "stack"), ("off", "unit")])
+@pytest.mark.parametrize(("value", "reach"), [("on", "stack"), ("off", "unit"), ("yes", "stack"), ("0", "unit")])
 def test_the_former_name(value: str, reach: str):
     assert config(f"stack_shortcut={value}") == config(f"bridges={reach}")
     assert config(f"model.stack_shortcut={value}") == config(f"model.bridges={reach}")
     stored = to_stored(config(f"bridges={reach}")) | {"settings_version": 5}
     stored["model"] = {name: own for name, own in stored["model"].items() if name not in ("bridges", "compression")}
-    stored["model"]["stack_shortcut"] = value == "on"
+    stored["model"]["stack_shortcut"] = reach == "stack"
     assert from_dict(stored) == config(f"bridges={reach}")
     assert to_dict(config(f"bridges={reach}").model)["bridges"] == reach
 

@@ -142,6 +142,18 @@ def test_rates_grow_as_papers_say():
             ("shortcut=none", "model.stochastic_depth.rate=0.5"),
             r"model\.stochastic_depth\.rate needs shortcuts",
         ),
+        (
+            (
+                "data.image_size=2",
+                "norm=group",
+                "model.norm_groups=8",
+                "model.filters=[16,8]",
+                "bottleneck=none",
+                "unit=basic",
+            ),
+            r"model\.norm_groups 8 leaves one value in a group",
+        ),
+        (("model.learned_scale=nan",), r"model\.learned_scale must be a number from -1000000 to 1000000, got nan"),
         (("shortcut=none", "model.learned_scale=0"), r"model\.learned_scale needs shortcuts, got shortcut=none"),
         (("model.stochastic_depth.rate=1",), r"model\.stochastic_depth\.rate must be in \[0, 1\), got 1"),
         (("model.unit_dropout=-0.1",), r"model\.unit_dropout must be"),
@@ -165,3 +177,20 @@ def test_what_makes_no_sense_is_refused(changes: tuple[str, ...], message: str):
 def test_a_kernel_of_a_single_weight_is_not_standardised(changes: tuple[str, ...]):
     with pytest.raises(ConfigError, match=r"^model\.weight_standardisation: a 1x1"):
         measure(config("units=n1", *changes, "model.weight_standardisation=true"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "narrow"),
+    [
+        (("filters=w8",), [8]),
+        (("model.attention.place=pre", "model.stem.filters=8", "filters=w16"), [8]),
+        (("model.attention.place=pre", "model.filters=[32,8]"), []),
+    ],
+)
+def test_narrow_maps_are_those_that_attention_acts_on(changes: tuple[str, ...], narrow: list[int]):
+    assert (
+        config(
+            "stacks=two", "units=n1", "bottleneck=none", "unit=basic", "attention=se", *changes
+        ).model.narrow_attention
+        == narrow
+    )

@@ -35,9 +35,15 @@ def test_a_label_leaves_out_what_its_group_does_not_read(tmp_path: Path):
     for name, settings in depths.items():
         write(tmp_path / name, axes={"stochastic_depth": settings})
     [comparison] = found(tmp_path)
+    labels = ["stochastic_depth.rate=0.0", "stochastic_depth.rate=0.5"]
+    assert [group.label for group in comparison.groups] == labels
+    assert comparison.axes == ["stochastic_depth.rate"]  # `per` has one value where it is read
+    write(tmp_path / "others", axes={"stochastic_depth": {"rate": 0.5, "per": "batch", "over": "constant"}})
+    [comparison] = found(tmp_path)
     assert [group.label for group in comparison.groups] == [
         "stochastic_depth.rate=0.0",
-        "stochastic_depth.rate=0.5 stochastic_depth.per=image",
+        "stochastic_depth.rate=0.5 stochastic_depth.over=constant stochastic_depth.per=batch",
+        "stochastic_depth.rate=0.5 stochastic_depth.over=linear stochastic_depth.per=image",
     ]
 
 
