@@ -137,11 +137,11 @@ def draw_reach(ax: Axes, bridges: Bridges) -> None:
     else:
         reaches = [(0, 3), (3, last)] if between else [(0, last)]
         arcs = [(a, b) for first, end in reaches for a in range(first, end) for b in range(a + 2, end + 1)]
-    beside = 0.7 if "transition" in names else 0.45
+    start = 0.7 if "transition" in names else 0.45
     for begin, end in arcs:
         shape = ConnectionStyle.Arc3(rad=-0.64 - 0.5 / (end - begin))
         style = {"arrowstyle": "-|>", "color": "#3d6fa8", "lw": 0.9, "shrinkA": 0, "shrinkB": 0}
-        ax.annotate("", (beside, -end), (beside, -begin), arrowprops=style | {"connectionstyle": shape})
+        ax.annotate("", (start, -end), (start, -begin), arrowprops=style | {"connectionstyle": shape})
     ax.set(xlim=(-0.9, 2.6), ylim=(-6.5, 0.6))
     ax.axis("off")
 
