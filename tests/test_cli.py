@@ -63,7 +63,7 @@ MISTAKES = {
     "zero count": ("optim.batch_size=0", r"optim\.batch_size must be at least 1, got 0"),
     "zero epochs": ("trainer.max_epochs=0", r"trainer\.max_epochs must be at least 1, got 0"),
     "negative rate": ("optim.lr=-0.1", r"optim\.lr must be at least 0, got -0\.1"),
-    "not a number": ("optim.lr=nan", r"optim\.lr must be at least 0, got nan"),
+    "not a number": ("optim.lr=nan", r"optim\.lr must be a number from 0 to .*, got nan"),
     "negative seed": ("seed=-1", r"seed must be 0 to 4294967295, got -1"),
     "everything held out": ("data.validation=64", r"data\.validation.* 64"),
     "missing folder": ("data=image_folder", r"data\.root=data: there is no such folder"),

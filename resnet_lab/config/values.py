@@ -33,7 +33,10 @@ def refuse_wrong_values(overrides: Sequence[str]) -> None:
         if name in COMBINABLE and not all(map(_chooses, _values(override))):
             raise ConfigError(f"{override}: list options, as in {name}=[flip,cutout]; {name} can be: {listing(name)}")
         if name in GROUPS and not all(isinstance(value, str | list | QuotedString) for value in _values(override)):
-            raise ConfigError(f"{override}: {name} takes the name of an option; {name} can be: {listing(name)}")
+            raise ConfigError(
+                f"{override}: set a group to one of its options, as in units=n3, or a value by its dotted name, as in "
+                f"model.units=[3]; {name} can be: {listing(name)}"
+            )
         if "=" not in override or name in GROUPS or name not in types:
             continue
         for value in _values(override):

@@ -42,9 +42,9 @@ def parts(net: ResNetV2) -> dict[str, nn.Module]:
             found[name] = section
             continue
         for child_name, child in section.named_children():
-            if child is section.units:
-                found |= _numbered(f"{name}.units", section.units)
-            elif child_name in ("entry", "bridge", "projections") and any(True for _ in child.parameters()):
+            if isinstance(child, nn.ModuleList):  # units, and projections of sums
+                found |= _numbered(f"{name}.{child_name}", child)
+            elif child_name in ("entry", "bridge") and any(True for _ in child.parameters()):
                 found[f"{name}.{child_name}"] = child
     return found
 
