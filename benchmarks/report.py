@@ -97,6 +97,7 @@ SECTIONS = {
     "export-cpu": "Exported networks, on one CPU thread",
     "augmentations": "Augmentations, on one CPU thread",
     "axes": "Options of the network, on one CPU thread",
+    "series": "The baseline for series next to a plain PyTorch loop, on one CPU thread",
     "reconstruction": "Autoencoders, on one CPU thread",
     "startup": "Start-up",
     "own_images": "Own images",

@@ -85,6 +85,13 @@ def reconstruction_table(content: Content) -> list[str]:
     return [caption, table(head, step_rows(content))]
 
 
+def series_table(content: Content) -> list[str]:
+    """Return the table of seconds for an epoch, and their ratio."""
+    names = {"lab": "an epoch of the lab", "plain": "an epoch of a plain PyTorch loop"}
+    rows = [[names[name], spread(seconds, ".2f")] for name, seconds in content["seconds"].items()]
+    return [table(["what", "seconds"], [*rows, ["ratio", spread(content["ratio"], ".2f")]])]
+
+
 def axes_table(content: Content) -> list[str]:
     """Return a table for each network: the time of a step with each option, and its ratio to the plain one's."""
     found = [
@@ -131,6 +138,7 @@ TABLES = {
     "export-cpu": export_table,
     "augmentations": augment_table,
     "axes": axes_table,
+    "series": series_table,
     "reconstruction": reconstruction_table,
     "startup": startup_table,
     "own_images": own_images_table,

@@ -11,7 +11,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser for the command's options."""
     made = command.parser("predict")
     made.add_argument("run_dir", type=Path, metavar="RUN", help="a run directory")
-    made.add_argument("inputs", nargs="*", default=[], type=Path, metavar="FILE|FOLDER", help="images")
+    made.add_argument("inputs", nargs="*", default=[], type=Path, metavar="FILE|FOLDER", help="images, or series")
     made.add_argument("--top", type=int, default=1, metavar="N", help="show the N most probable classes (default: 1)")
     for kind in ("csv", "json"):
         what = f"write {kind.upper()} to FILE, which ends in .{kind}, or to stdout"

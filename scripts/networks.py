@@ -18,12 +18,15 @@ GOLDEN = ROOT / "tests" / "golden" / "networks.json"
 PAGE = ROOT / "docs" / "networks.md"
 BEGIN, END = "<!-- networks: written by scripts/networks.py -->\n", "<!-- end of networks -->"
 
+# Of experiments whose files say the shape: here, that of GunPoint.
+SHAPES = {"ucr_resnet": ("data.channels=1", "data.image_size=150", "data.num_classes=2")}
+
 Rows = dict[str, dict[str, Any]]
 
 
 def row(name: str) -> dict[str, Any]:
     """What is measured and published of an experiment."""
-    config = load_config(f"+experiment={name}")
+    config = load_config(f"+experiment={name}", *SHAPES.get(name, ()))
     return {
         "data": config.data.name,
         "image_shape": list(config.data.image_shape),
@@ -34,7 +37,7 @@ def row(name: str) -> dict[str, Any]:
 
 def published_error(name: str) -> float | None:
     """The error of the paper whose network and recipe an experiment has, apart from the validation images."""
-    config = load_config(f"+experiment={name}")
+    config = load_config(f"+experiment={name}", *SHAPES.get(name, ()))
     paper = published(config)
     if paper is None or recipe_differences(load_config(f"+experiment={name}", "data.validation=0"), paper):
         return None

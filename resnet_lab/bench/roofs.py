@@ -21,7 +21,7 @@ AT_ONCE = {"cpu": 1, "cuda": 20}  # operations per synchronisation
 OPTIMISER_PASSES = 7  # gradient written and read; weight and momentum read and written; the weight read by its layer
 
 
-def step_bytes(net: nn.Module, image_shape: tuple[int, int, int], batch_size: int, element: int) -> int:
+def step_bytes(net: nn.Module, image_shape: tuple[int, ...], batch_size: int, element: int) -> int:
     """Return the bytes that a training step of `batch_size` images moves; an element of a map has `element` bytes.
 
     Passes over input and output: a convolution or linear layer takes 2 forward (read, write) and 4 backward (output

@@ -12,6 +12,7 @@ from resnet_lab.callbacks.observer import Observer
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_dict
+from resnet_lab.inspect.mosaic import rows_of
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.tasks.cost import measure, tree
 from resnet_lab.text import plain_console
@@ -19,6 +20,7 @@ from resnet_lab.training.lightning import tag
 
 SHOWN = ("filters", "reduction", "seed", "shortcut", "units")  # columns that the table of HPARAMS shows by default
 GRID = 64  # number of augmented training images
+COLUMNS = 8  # of series
 
 
 class Dashboard(Observer):
@@ -58,6 +60,11 @@ class Dashboard(Observer):
         writer.add_text("summary", as_code(summary.getvalue()), 0)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images, _ = next(iter(data.train_dataloader()))
+        if self.config.data.dims == 1:
+            rows = [row.cpu().numpy() for row in images[:GRID].split(COLUMNS)]
+            figure = rows_of(rows, [""] * len(rows), [[]] * len(rows), "training series, as augmented")
+            writer.add_figure("pictures/augmented training series", figure, 0)
+            return
         shown = PixelRange.of(data.normalise, images.device).pictures(images[:GRID])
         writer.add_images("pictures/augmented training images", shown, 0)
 

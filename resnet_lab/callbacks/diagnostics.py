@@ -28,7 +28,7 @@ from resnet_lab.inspect.attributes import attribute_mistakes
 from resnet_lab.inspect.autoencoding import encoded, inputs, originals, reconstructed
 from resnet_lab.inspect.context import NUM_CHOSEN
 from resnet_lab.inspect.figures import confusion_figure, flow_figure, spectrum_figure
-from resnet_lab.inspect.filters import filter_pictures, weight_histograms
+from resnet_lab.inspect.filters import filter_pictures, filters_figure, weight_histograms
 from resnet_lab.inspect.flow import FlowProbe, flow
 from resnet_lab.inspect.latent_figures import components_figure
 from resnet_lab.inspect.maps import by_strength, feature_maps
@@ -123,7 +123,12 @@ class LightDiagnostics(Observer):
             counts = histogram.counts.tolist()
             sums = (low, limits[-1], sum(counts), histogram.total, histogram.square)
             writer.add_histogram_raw(f"weights/{name}", *sums, limits, counts, trainer.global_step)
-        writer.add_images("pictures/first-layer filters", filter_pictures(pl_module.net), trainer.global_step)
+        name = "pictures/first-layer filters"
+        if pl_module.config.data.dims == 1:
+            with literal_text():
+                writer.add_figure(name, filters_figure(pl_module.net, "first-layer filters"), trainer.global_step)
+        else:
+            writer.add_images(name, filter_pictures(pl_module.net), trainer.global_step)
 
 
 class Spacing:
@@ -213,10 +218,14 @@ class FullDiagnostics(Observer):
         shutil.rmtree(folder / f"{trainer.global_step:05d}", ignore_errors=True)  # of a run that did not finish
         (folder / "projector_config.pbtxt").unlink(missing_ok=True)
         words, header = self._metadata(pl_module.task)
+        pictures = None
+        if self.data.config.data.dims == 2:
+            pixel_range = PixelRange.of(self.data.normalise, self.images.device)
+            pictures = pixel_range.pictures(self.images).float().cpu()
         writer.add_embedding(
             torch.cat(chunks).float().cpu(),
             words,
-            PixelRange.of(self.data.normalise, self.images.device).pictures(self.images).float().cpu(),
+            pictures,
             trainer.global_step,
             tag=name,
             metadata_header=header,

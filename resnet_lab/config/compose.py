@@ -126,7 +126,7 @@ def to_config(composed: DictConfig) -> Config:
         task = TASKS.info(composed.task)
         if task.labels and composed.data.table.labels is None and DATASETS.info(composed.data.name).any_labels:
             composed.data.table.labels = task.labels
-        _look_at_images(composed, required=task.num_outputs(composed.data) is None)
+        _look_at_images(composed, required=task.num_outputs(composed.data) is None or composed.data.image_size is None)
         if OmegaConf.is_interpolation(composed.model, "num_classes"):
             composed.model.num_classes = task.num_outputs(composed.data)
         config = OmegaConf.to_object(composed)
@@ -140,21 +140,23 @@ def to_config(composed: DictConfig) -> Config:
 
 
 def _look_at_images(composed: DictConfig, required: bool) -> None:
-    """Set the layout and the number of classes of own images. Raises ConfigError if `required` and there are none."""
+    """Set layout and number of classes of own images, and the shape of series. Raises ConfigError if `required`."""
     data = OmegaConf.to_object(composed.data)
     assert isinstance(data, DataConfig)
     function = DATASETS.info(data.name).look
     if not function or not (required or data.layout is Layout.auto):
         return
     try:
-        layout, count = imported(function)(data)
+        layout, count, *shape = imported(function)(data)
     except ConfigError:
         if required:
             raise
         return  # reported later, when the images are needed
     composed.data.layout = layout
-    if required:
+    if required and composed.data.num_classes is None:
         composed.data.num_classes = count
+    for name, value in zip(("channels", "image_size"), shape, strict=False):
+        composed.data[name] = composed.data[name] or value
 
 
 def _names(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -172,9 +174,14 @@ def base_of(config: Config) -> Config:
     """
     data = config.data
     count = "null" if data.num_classes is None else data.num_classes
-    known = (f"data.num_classes={count}", f"data.layout={data.layout.name}") if data.own_images else ()
+    known: tuple[str, ...] = (f"data.num_classes={count}", f"data.layout={data.layout.name}") if data.own_images else ()
+    shape = (f"data.channels={data.channels}", f"data.image_size={data.image_shape[1]}")
+    if data.reads_series:
+        known = (*known, *shape)
     plugins = (f"plugins=[{','.join(config.plugins)}]",) if config.plugins else ()
     if is_option("experiment", config.name):
+        if data.dims == 1 and not data.reads_series:  # the experiment's own series may not be there
+            known = (*known, *shape, f"data.num_classes={count}")
         return _composed(f"+experiment={config.name}", *known, *plugins)
     return _default(config.name, data.name, config.task, known, plugins)
 

@@ -12,6 +12,7 @@ from resnet_lab.config.decoder import CorruptConfig
 from resnet_lab.config.enums import Fit, Labels, Layout, OnChange, Sampler
 from resnet_lab.config.fields import setting
 from resnet_lab.config.registry import DATASETS, TASKS
+from resnet_lab.config.series import SeriesConfig
 
 
 def _reads_table(data: Any) -> bool:
@@ -22,20 +23,18 @@ def _reads_prefix(data: Any) -> bool:
     return data.fingerprint is None and "prefix" in DATASETS.info(data.name).reads
 
 
-def _is_size(size: Any) -> bool:
-    sides = size if isinstance(size, list) else [size, size]
-    return len(sides) == 2 and all(type(side) is int and side >= 1 for side in sides)
+def _is_size(size: Any, dims: int) -> bool:
+    sides = size if isinstance(size, list) else [size] * dims
+    return len(sides) == dims and all(type(side) is int and side >= 1 for side in sides)
 
 
-def _both_sides(size: int | list[int]) -> tuple[int, int]:
-    height, width = size if isinstance(size, list) else (size, size)
-    return height, width
+def _all_sides(size: int | list[int], dims: int) -> tuple[int, ...]:
+    return tuple(size) if isinstance(size, list) else (size,) * dims
 
 
-def _one_size(sides: tuple[int, int]) -> int | list[int]:
-    """Return one number for a square, else [height, width]."""
-    height, width = sides
-    return height if height == width else [height, width]
+def _one_size(sides: tuple[int, ...]) -> int | list[int]:
+    """Return one number for a square or a length, else [height, width]."""
+    return sides[0] if len(set(sides)) == 1 else [*sides]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,8 +74,9 @@ class DataConfig:
     """Data set, input shape, validation split and normalisation."""
 
     name: str
-    channels: int  # 1: grey, 2: grey and alpha, 3: RGB, 4: RGBA
-    # In pixels: one number for squares, or [height, width]. Images of other sizes are resized.
+    dims: int = 2  # 1: series, 2: images
+    channels: int  # of images, 1: grey, 2: grey and alpha, 3: RGB, 4: RGBA; of series, any number (0: as in the files)
+    # In pixels: one number for squares, or [height, width]. Images of other sizes are resized. Of series, the length.
     image_size: Any = setting(canonical=lambda data: _one_size(data.image_shape[1:]))
     num_classes: int | None  # None: count the class folders
     # Folder to read from and download to. Own images are identified by their fingerprint, in whatever folder they are.
@@ -93,6 +93,7 @@ class DataConfig:
     layout: Layout = setting(Layout.auto, used=lambda data: data.own_images and data.fingerprint is None)
     subfolders: bool = setting(True, used=lambda data: data.own_images and data.fingerprint is None)
     table: TableConfig = field(default_factory=TableConfig)
+    series: SeriesConfig = field(default_factory=SeriesConfig)
     # What the names of IDX files begin with, such as emnist-letters, if the folder has several sets.
     prefix: str | None = setting(None, used=_reads_prefix)
     skip_damaged: bool = setting(False, identity=False)  # whether to leave out images that cannot be decoded
@@ -126,10 +127,17 @@ class DataConfig:
     def __post_init__(self) -> None:
         require_bounded(self, "data.")
         DATASETS.info(self.name)
+        form = {1: "a length, a positive whole number", 2: "a positive number of pixels or [height,width]"}
+        require(self.dims in form, f"data.dims must be 1 for series or 2 for images, got {self.dims}")
+        native = DATASETS.info(self.name).dims
+        what = {1: "series", 2: "images"}.get(native or 0)
+        require(
+            native in (None, self.dims), f"data={self.name} has {what}: data.dims must be {native}, got {self.dims}"
+        )
         for name, size in (("image_size", self.image_size), ("crop", self.crop)):
             require(
-                _is_size(size) or (name == "crop" and size is None),
-                f"data.{name} must be a positive number of pixels or [height,width], got {size}",
+                _is_size(size, self.dims) or (size is None and (name == "crop" or self.reads_series)),
+                f"data.{name} must be {form[self.dims]}, got {size}",
             )
         require_within(self, "data", validation=(0, 10**9), split_seed=(0, 2**64), test_split_seed=(0, 2**64))
         require(
@@ -176,14 +184,28 @@ class DataConfig:
             ) from error
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Shape (channels, height, width) of the network's input."""
-        return self.channels, *_both_sides(self.image_size)
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape (channels, height, width), or (channels, length), of the network's input."""
+        return self.channels, *_all_sides(self.image_size, self.dims)
 
     @property
-    def crop_shape(self) -> tuple[int, int] | None:
+    def crop_shape(self) -> tuple[int, ...] | None:
         """Height and width of the part of each image that is used; None: all of it."""
-        return None if self.crop is None else _both_sides(self.crop)
+        return None if self.crop is None else _all_sides(self.crop, self.dims)
+
+    @property
+    def thing(self) -> str:
+        """What the network is given, in a word."""
+        return {1: "series", 2: "image"}[self.dims]
+
+    @property
+    def things(self) -> str:
+        return {1: "series", 2: "images"}[self.dims]
+
+    @property
+    def reads_series(self) -> bool:
+        """Whether the files say how many channels the series have and how long they are, unless that is set."""
+        return self.dims == 1 and not DATASETS.info(self.name).reads.isdisjoint({"series", "table"})
 
     @property
     def folder(self) -> Path:

@@ -11,6 +11,7 @@ class UnitInfo:
     """Description of a residual unit."""
 
     help: str
+    kernels: tuple[int, ...] = ()  # of its convolutions, in order, if `model.kernels` can replace them
     bottleneck: bool = False  # whether `model.reduction` narrows the inner convolutions
     grouped: bool = True  # whether `model.cardinality` groups a convolution between bottleneck maps
     bridged: bool = True  # whether it has a shortcut
@@ -33,6 +34,7 @@ class DatasetInfo:
     """Description of a data set."""
 
     help: str
+    dims: int | None = 2  # 1: series, 2: images; None: from `data.dims`
     channels: int | None = None  # None: from `data.channels`
     classes: int | None = None  # or attributes; None: from `data.num_classes`
     labels: Labels = Labels.classes  # unless there are `any_labels`
@@ -56,5 +58,6 @@ class AugmentationInfo:
 
     help: str
     settings: type[Any]  # dataclass with a property `active`; its fields become `augment.<name>.…`
+    dims: int = 2  # of what it changes: 1 for series, 2 for images
     colours: bool = False  # whether it takes pixels as colours, so that images must be grey or RGB
     soft_labels: bool = False  # whether it makes labels probabilities (B, K), which some tasks cannot take

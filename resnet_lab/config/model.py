@@ -23,7 +23,7 @@ from resnet_lab.config.model_enums import (
     Resize,
 )
 from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
-from resnet_lab.config.registry import SHORTCUTS
+from resnet_lab.config.registry import SHORTCUTS, UNITS
 from resnet_lab.config.widths import per_stack, stack_widths, unit_filters
 
 
@@ -43,10 +43,11 @@ class ModelConfig:
 
     in_channels: int
     num_classes: int
-    # [height, width] or one number, in pixels. Only networks whose weights depend on it need it.
+    # [height, width] or one number, in pixels; of series, the length. Only networks whose weights depend on it need it.
     image_size: Any = setting(
         None, identity=False, used=lambda model: model.needs_size, canonical=lambda model: [*model.map_sizes[0]]
     )
+    dims: int = 2  # 1: series, 2: images
     num_stacks: int = 3
     units: Any = setting(factory=lambda: [2], canonical=lambda model: model.stack_units)
     filters: Any = setting(
@@ -55,6 +56,12 @@ class ModelConfig:
     widening: int = 0  # filters / reduction that all units together add, in even steps (arXiv:1610.02915)
     reduction: Any = setting(factory=lambda: [4], canonical=lambda model: model.stack_reductions)
     unit: str = "bottleneck"
+    # Of the convolutions of every unit: one for each, or one for all that are larger than 1x1. None: those of `unit`.
+    kernels: Any = setting(
+        None,
+        used=lambda model: model.unit_kernels not in (None, [*UNITS.info(model.unit).kernels]),
+        canonical=lambda model: model.unit_kernels,
+    )
     activation: Activation = Activation.full_preactivation
     norm: Norm = Norm.batch
     norm_groups: int = setting(16, used=lambda model: model.norm is Norm.group)
@@ -80,7 +87,7 @@ class ModelConfig:
     compression: float = setting(1.0, used=lambda model: model.transitions)
     downsample: Downsample = setting(
         Downsample.stride,
-        used=lambda model: model.strides_in_units or model.blurs_stem,
+        used=lambda model: model.strides_in_units or model.blurs_stem or model.keeps_size,
         canonical=lambda model: model.downsample if model.blurs_shortcuts else model.downsample.of_branch,
     )
     stem: StemConfig = field(default_factory=StemConfig)
@@ -91,7 +98,7 @@ class ModelConfig:
     drops_maps: ClassVar[bool] = False  # whether shortcuts without weights can drop maps
 
     def __post_init__(self) -> None:
-        for name in ("units", "filters", "reduction"):
+        for name in ("units", "filters", "reduction", *(["kernels"] if self.kernels is not None else [])):
             value = getattr(self, name)
             setattr(self, name, value if isinstance(value, list) else [value])
         check(self)
@@ -133,7 +140,12 @@ class ModelConfig:
     @property
     def strides_in_units(self) -> bool:
         """Whether the map size is reduced between stacks, as `downsample` says."""
-        return self.num_stacks > 1 and not self.bridges.concatenates
+        return self.num_stacks > 1 and not self.bridges.concatenates and not self.keeps_size
+
+    @property
+    def keeps_size(self) -> bool:
+        """Whether all of several stacks have the same map size."""
+        return self.num_stacks > 1 and self.downsample is Downsample.none
 
     @property
     def blurs_stem(self) -> bool:
@@ -148,7 +160,7 @@ class ModelConfig:
     @property
     def strides_on_shortcuts(self) -> bool:
         """Whether a shortcut reduces the map size."""
-        return self.crosses and self.num_stacks > 1 and self.downsample is not Downsample.max_pool
+        return self.crosses and self.num_stacks > 1 and self.downsample not in (Downsample.max_pool, Downsample.none)
 
     @property
     def needs_size(self) -> bool:
@@ -191,7 +203,10 @@ class ModelConfig:
             standard = {"attention": AttentionConfig(), "stochastic_depth": StochasticDepthConfig()}
             values |= standard | {"unit_dropout": 0.0, "learned_scale": None, "cardinality": 1, "base_width": 64}
         values |= {name: value if getattr(own, name) is None else getattr(own, name) for name, value in usual.items()}
-        made = MirroredModel(**values | {"num_classes": 1, "downsample": Downsample.stride})
+        if values["unit"] != self.unit:
+            values["kernels"] = None
+        downsample = Downsample.none if self.keeps_size else Downsample.stride
+        made = MirroredModel(**values | {"num_classes": 1, "downsample": downsample})
         return replace(made, stem=replace(self.stem, filters=made.stack_filters[0]))
 
     @property
@@ -203,22 +218,35 @@ class ModelConfig:
         return sorted({width for widths in acts_on for width in widths if width < self.attention.reduction})
 
     @property
-    def map_sizes(self) -> list[tuple[int, int]]:
-        """Height and width of the image, after each stride of the stem, and after each stack but the first.
+    def map_sizes(self) -> list[tuple[int, ...]]:
+        """Height and width (or length) of the image, after each stride of the stem, and after each stack but the first.
 
         Raises ConfigError if `image_size` is not set.
         """
         require(self.image_size is not None, "model.image_size is needed: the weights depend on the size of the images")
-        height, width = self.image_size if isinstance(self.image_size, list) else [self.image_size] * 2
-        sizes = [(height, width)]
+        sides = self.image_size if isinstance(self.image_size, list) else [self.image_size] * self.dims
+        sizes = [tuple(sides)]
         for stride in self.strides:
-            sizes.append((math.ceil(sizes[-1][0] / stride), math.ceil(sizes[-1][1] / stride)))
+            sizes.append(tuple(math.ceil(side / stride) for side in sizes[-1]))
         return sizes
 
     @property
     def strides(self) -> list[int]:
         """Factors by which stem and stacks reduce the map size, in order."""
-        return [*self.stem.strides, *[2] * (self.num_stacks - 1)]
+        return [*self.stem.strides, *[1 if self.keeps_size else 2] * (self.num_stacks - 1)]
+
+    @property
+    def stem_maps(self) -> int:
+        """The number of maps that the first unit is given."""
+        return self.stem.filters or self.in_channels
+
+    @property
+    def unit_kernels(self) -> list[int] | None:
+        """The kernels of a unit's convolutions; None for those that a unit of one's own has."""
+        own = UNITS.info(self.unit).kernels
+        if self.kernels is None or len(self.kernels) > 1:
+            return self.kernels or [*own] or None
+        return [self.kernels[0] if kernel > 1 else 1 for kernel in own]
 
     @property
     def stack_units(self) -> list[int]:

@@ -5,11 +5,12 @@ from itertools import chain, pairwise
 from typing import Any
 
 from resnet_lab.config.checks import require, require_bounded, require_probability, require_within
-from resnet_lab.config.model_enums import Attention, AttentionPlace, Norm
+from resnet_lab.config.model_enums import Attention, AttentionPlace, Norm, Upsample
 from resnet_lab.config.registry import SHORTCUTS, UNITS
 from resnet_lab.config.widths import stack_widths
 
 MAX_STACKS = 5
+MOST_CHANNELS = {1: 65536, 2: 4}
 
 
 def check(model: Any) -> None:
@@ -17,6 +18,7 @@ def check(model: Any) -> None:
     _check_ranges(model)
     _check_widths(model)
     _check_unit(model)
+    _check_kernels(model)
     _check_branch(model)
     _check_shortcut(model)
     _check_norm(model)
@@ -24,7 +26,9 @@ def check(model: Any) -> None:
 
 def _check_ranges(model: Any) -> None:
     require_bounded(model, "model.")
-    require(1 <= model.in_channels <= 4, f"data.channels must be 1 to 4, got {model.in_channels}")
+    require(model.dims in (1, 2), f"data.dims must be 1 for series or 2 for images, got {model.dims}")
+    most = MOST_CHANNELS[model.dims]
+    require(1 <= model.in_channels <= most, f"data.channels must be 1 to {most}, got {model.in_channels}")
     require_within(model, "data", num_classes=(0, 10**6))
     stacks = model.num_stacks
     require(1 <= stacks <= MAX_STACKS, f"model.num_stacks must be 1 to {MAX_STACKS}, got {stacks}")
@@ -38,6 +42,14 @@ def _check_ranges(model: Any) -> None:
 
 
 def _check_widths(model: Any) -> None:
+    require(
+        not (model.decodes and model.dims == 1 and model.decoder.upsample is Upsample.pixel_shuffle),
+        "upsample=pixel_shuffle rearranges maps as squares of pixels, which series have not: choose another one",
+    )
+    require(
+        not (model.stem.leaves_out and model.decodes),
+        "model.stem.filters=0 cannot be mirrored in a decoder: choose a stem, such as stem=cifar",
+    )
     require_within(model, "model", widening=(0, 65536))
     require(0 < model.compression <= 1, f"model.compression must be in (0, 1], got {model.compression}")
     require(
@@ -78,12 +90,25 @@ def _check_unit(model: Any) -> None:
         f"unit={model.unit} has no shortcuts: add shortcut=none (model.shortcut is {model.shortcut})",
     )
     pads = model.crosses and not model.projects and not model.drops_maps
-    for before, after in pairwise([model.stem.filters, *chain(*model.unit_filters)] if pads else []):
+    for before, after in pairwise([model.stem_maps, *chain(*model.unit_filters)] if pads else []):
         require(
             before <= after,
             f"zero_pad can only add maps, but the filters decrease from {before} to {after}: "
             "use projection for shortcut or resize",
         )
+
+
+def _check_kernels(model: Any) -> None:
+    own, kernels = UNITS.info(model.unit).kernels, model.kernels
+    if kernels is None:
+        return
+    require(bool(own), f"model.kernels cannot replace those of unit={model.unit}: leave it out")
+    require(
+        len(kernels) in (1, len(own)) and all(type(kernel) is int for kernel in kernels),
+        f"model.kernels must have one whole number for all convolutions of unit={model.unit} that are larger than 1, "
+        f"or one for each of its {len(own)} convolutions, as in {[*own]}; got {kernels}",
+    )
+    require_within(model, "model", kernels=(1, 255))
 
 
 def _check_branch(model: Any) -> None:
@@ -135,7 +160,7 @@ def _check_norm(model: Any) -> None:
     stacks = stack_widths(model)
     given = [stack.given for stack in stacks] if model.transitions else []  # which the transitions normalise
     inside = chain(*(stack.inputs for stack in stacks), *(stack.outputs for stack in stacks))
-    widths = sorted({model.stem.filters, *given, *inside, stacks[-1].out, *bottlenecks})
+    widths = sorted({model.stem_maps, *given, *inside, stacks[-1].out, *bottlenecks})
     most = math.gcd(*widths)
     require(
         model.norm is not Norm.group or all(width % model.norm_groups == 0 for width in widths),

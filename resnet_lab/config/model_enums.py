@@ -69,12 +69,13 @@ class Resize(Enum):
 
 
 class Downsample(Enum):
-    """How the resolution is halved at the start of a stack."""
+    """How the resolution is halved at the start of a stack, all but the first."""
 
     stride = "stride of a convolution and of the shortcut"
     max_pool = "2x2 max-pooling before the stack"
     blur = "instead of each stride, a blur after the ReLU that follows, and on the shortcut (arXiv:1904.11486)"
     blur_branch = "as blur, but shortcuts stride, as in timm"
+    none = "not at all: all stacks have the same resolution"
 
     @property
     def blurs(self) -> bool:
@@ -106,6 +107,7 @@ class Init(Enum):
 
     fan_out = "N(0, sqrt(2 / (k k out))); linear layers U(-1/sqrt(in), 1/sqrt(in))"
     fan_in = "N(0, sqrt(2 / (k k in))), linear layers too"
+    glorot = "U(-a, a) with a = sqrt(6 / (k k (in + out))), linear layers too"
 
 
 class Norm(Enum):

@@ -31,6 +31,8 @@ class OptimConfig:
     name: Optimizer = Optimizer.sgd
     lr: float = 0.1
     batch_size: int = 128
+    # The share of the training images that a mini-batch has at most, and one image at least. None: any.
+    batch_share: float | None = None
     momentum: float = setting(0.9, used=lambda optim: _is_sgd(optim) and not optim.cycles_momentum)
     nesterov: bool = setting(False, used=_is_sgd)
     betas: list[float] = setting(factory=lambda: [0.9, 0.999], used=_is_adam)
@@ -49,6 +51,12 @@ class OptimConfig:
     class_weights: ClassWeights = ClassWeights.none
     clip_norm: float = 0.0  # maximum norm of the whole gradient; 0: no clipping
     ema: float = 0.0  # share of the averaged weights that a step keeps, such as 0.999; 0: weights are not averaged
+
+    def batch_of(self, num_images: int) -> int:
+        """Return the size of a mini-batch of a training part."""
+        if self.batch_share is None:
+            return self.batch_size
+        return min(self.batch_size, max(1, int(self.batch_share * num_images + 1e-9)))  # 0.1 · 30 is 3
 
     @property
     def is_adam(self) -> bool:
@@ -72,6 +80,8 @@ class OptimConfig:
         require_within(self, "optim", batch_size=(1, 2**20), lr=(0, 1e38), warmup_lr=(0, 1e38), eps=(1e-30, 1))
         require_within(self, "optim", weight_decay=(0, 10**6), clip_norm=(0, 10**12), warmup_iterations=(0, 10**12))
         require_probability(self, "optim", "momentum", "label_smoothing", "ema")
+        share = self.batch_share
+        require(share is None or 0 < share <= 1, f"optim.batch_share must be a share in (0, 1], or null, got {share}")
         require(
             len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
             f"optim.betas must be two numbers in [0, 1), got {self.betas}",

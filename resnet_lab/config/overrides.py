@@ -42,6 +42,10 @@ def _beginning(config: Config) -> tuple[list[str], Config]:
     plugins = [f"plugins=[{','.join(config.plugins)}]"] if config.plugins else []
     is_elsewhere = config.data.own_images and config.data.root != _DEFAULT_ROOT
     root = [f"data.root={_value(config.data.root)}"] if is_elsewhere else []
+    if config.data.reads_series:  # whose files need not be there
+        shape = ("series.name", "channels", "image_size", "num_classes")
+        known = all_settings(config)
+        root += [f"data.{name}={_value(known[f'data.{name}'])}" for name in shape if known[f"data.{name}"] is not None]
     experiment = [f"+experiment={config.name}"] if is_option("experiment", config.name) else []
     data = [f"data={config.data.name}"] if is_option("data", config.data.name) else []
     for choice in (experiment, [*experiment, *data], data):

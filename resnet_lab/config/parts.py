@@ -9,6 +9,10 @@ from resnet_lab.config.model_enums import Downsample, Init, LatentLayer, Norm, P
 from resnet_lab.config.registry import UNITS
 
 
+def _has_stem(model: Any) -> bool:
+    return not model.stem.leaves_out
+
+
 def _normalises(model: Any) -> bool:
     return model.norm is not Norm.none
 
@@ -30,21 +34,33 @@ def _moves_stride(model: Any) -> bool:
 class StemConfig:
     """Layers before the first stack: convolution, BatchNorm, ReLU, and optional downsampling."""
 
-    kernel: int = 3
+    kernel: int = setting(3, used=_has_stem)
     stride: int = 1
-    filters: int = 16
+    filters: int = 16  # 0: no stem
     double: bool = False  # add a 3x3 convolution with stride 2, BatchNorm, ReLU
-    deep: bool = False  # three convolutions for the first: kernel and stride, 3x3, both with half the filters; 3x3
+    # Three convolutions for the first: kernel and stride, 3x3, both with half the filters; 3x3.
+    deep: bool = setting(False, used=_has_stem)
     pool: bool = False  # add 3x3 max-pooling with stride 2, as for ImageNet
-    activation: bool = True  # BatchNorm and ReLU after the last convolution, as far as model.activation has them there
+    # BatchNorm and ReLU after the last convolution, as far as model.activation has them there.
+    activation: bool = setting(True, used=_has_stem)
 
     def __post_init__(self) -> None:
-        require_within(self, "model.stem", kernel=(1, 255), stride=(1, 64), filters=(1, 65536))
+        require_within(self, "model.stem", kernel=(1, 255), stride=(1, 64), filters=(0, 65536))
+        require(
+            not self.leaves_out or self.strides == [1, 1, 1],
+            "model.stem.filters=0 leaves out the stem, which then cannot reduce the map size: leave out its stride, "
+            "double and pool",
+        )
         require(
             not self.deep or self.filters % 2 == 0,
             f"model.stem.deep halves the filters: model.stem.filters must be even, got {self.filters}",
         )
         require(self.kernel % 2 == 1, f"model.stem.kernel must be odd, for symmetric padding, got {self.kernel}")
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether there is no stem: the first unit is given the image."""
+        return self.filters == 0
 
     @property
     def strides(self) -> list[int]:

@@ -103,13 +103,23 @@ UNITS = Registry(
     "model.unit",
     "resnet_lab.model.units",
     {
-        "bottleneck": ("Bottleneck", UnitInfo(help="1x1, 3x3, 1x1", bottleneck=True, stride_can_move=True)),
-        "basic": ("Basic", UnitInfo(help="3x3, 3x3")),
+        "bottleneck": (
+            "Bottleneck",
+            UnitInfo(help="1x1, 3x3, 1x1", kernels=(1, 3, 1), bottleneck=True, stride_can_move=True),
+        ),
+        "basic": ("Basic", UnitInfo(help="3x3, 3x3", kernels=(3, 3))),
+        "triple": ("Triple", UnitInfo(help="3x3, 3x3, 3x3", kernels=(3, 3, 3))),
         "dense": (
             "Dense",
-            UnitInfo(help="1x1, 3x3: the layer of DenseNet-BC", bottleneck=True, grouped=False, stride_can_move=True),
+            UnitInfo(
+                help="1x1, 3x3: the layer of DenseNet-BC",
+                kernels=(1, 3),
+                bottleneck=True,
+                grouped=False,
+                stride_can_move=True,
+            ),
         ),
-        "conv": ("Conv", UnitInfo(help="3x3: a standard CNN without shortcuts", bridged=False)),
+        "conv": ("Conv", UnitInfo(help="3x3: a standard CNN without shortcuts", kernels=(3,), bridged=False)),
     },
 )
 
@@ -121,6 +131,10 @@ SHORTCUTS = Registry(
     "resnet_lab.model.shortcuts",
     {
         "projection": ("Projection", ShortcutInfo(help="S + F; S projects where the shape changes (option B)")),
+        "projection_norm": (
+            "NormedProjection",
+            ShortcutInfo(help="N(S) + F; S projects where the shape changes, and has a norm N on every unit"),
+        ),
         "zero_pad": (
             "ZeroPadded",
             ShortcutInfo(help="S + F; S adds zero maps where the shape changes (option A)", pads=True),
@@ -161,7 +175,8 @@ DATASETS = Registry(
         "table": (
             "resnet_lab.data.own:table",
             DatasetInfo(
-                help="your own images, listed in a CSV file with their labels",
+                help="your own images, listed in a CSV file with their labels, or series in one",
+                dims=None,
                 own_images=True,
                 look="resnet_lab.data.table:look",
                 facts="resnet_lab.data.own:table_facts",
@@ -189,6 +204,17 @@ DATASETS = Registry(
                 reads=frozenset({"prefix"}),
             ),
         ),
+        "ucr": (
+            "resnet_lab.data.series:source",
+            DatasetInfo(
+                help="series of the UCR and UEA archives, from files or an installed aeon",
+                dims=1,
+                own_images=True,
+                look="resnet_lab.data.series:look",
+                facts="resnet_lab.data.series:facts",
+                reads=frozenset({"series"}),
+            ),
+        ),
         "digit_bits": (
             "resnet_lab.data.derived:digit_bits",
             DatasetInfo(
@@ -208,7 +234,7 @@ DATASETS = Registry(
                 labels=Labels.attributes,
             ),
         ),
-        "fake": ("fake", DatasetInfo(help="random images, for tests and benchmarks", made=True)),
+        "fake": ("fake", DatasetInfo(help="random images, for tests and benchmarks", dims=None, made=True)),
     },
 )
 

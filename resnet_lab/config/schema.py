@@ -65,6 +65,8 @@ class TrainerConfig:
     # Mini-batches per call by Lightning. None: about 0.1 s of training on a CPU, 128 on a GPU, fewer of large images.
     steps_per_call: int | None = setting(None, identity=False)
     max_batches: int | None = None  # per epoch; None: all
+    # A number of the history, the lowest of which marks the best epoch, such as train/loss. None: the validation score.
+    best_by: str | None = None
     patience: int | None = None  # epochs without a lower validation score after which a run ends; None: never
     max_time: float | None = setting(None, identity=False)  # minutes, after which a run stops to be continued
     eval_batch_size: int = setting(1000, identity=False)
@@ -124,10 +126,16 @@ class Config:
         task = TASKS.info(self.task)
         self._check_labels(task.labels)
         require(
-            (self.model.in_channels, self.model.num_classes) == (self.data.channels, task.num_outputs(self.data))
+            (self.model.dims, self.model.in_channels, self.model.num_classes)
+            == (self.data.dims, self.data.channels, task.num_outputs(self.data))
             and self.model.image_size in (None, self.data.image_size),
-            "model.in_channels, model.num_classes and model.image_size follow data.channels, data.num_classes and "
-            "data.image_size: set those instead",
+            "model.dims, model.in_channels, model.num_classes and model.image_size follow data.dims, data.channels, "
+            "data.num_classes and data.image_size: set those instead",
+        )
+        require(
+            not task.decodes or self.data.dims == 2,
+            f"task={self.task} returns images, which data={self.data.name} has not: choose task=classification, or "
+            "images",
         )
         require(
             task.decodes or self.data.corrupt.kind is Corruption.none,
@@ -172,9 +180,16 @@ class Config:
 
     def _check_augmentations(self) -> None:
         """Raise ConfigError if an augmentation does not suit the images or the task."""
-        channels, height, width = self.data.image_shape
+        channels, *sides = self.data.image_shape
         for name in (name for name, settings in self.augment.items() if settings.active):
             info = AUGMENTATIONS.info(name)
+            kinds = {1: "series", 2: "images"}
+            ours = self.data.things
+            require(
+                info.dims == self.data.dims,
+                f"augment.{name} is for {kinds[info.dims]}, but data={self.data.name} has {ours}: leave "
+                "it off, as augment=none does",
+            )
             require(
                 channels in (1, 3) or not info.colours,
                 f"augment.{name} needs grey or RGB images, but data.channels is {channels}: leave it off",
@@ -185,27 +200,34 @@ class Config:
             )
         crop = self.augment["crop"]
         require(
-            crop.padding is not Padding.reflect or crop.pad < min(height, width),
-            f"augment.crop.padding=reflect mirrors at most {min(height, width) - 1} pixels of these images, but "
+            crop.padding is not Padding.reflect or crop.pad < min(sides),
+            f"augment.crop.padding=reflect mirrors at most {min(sides) - 1} pixels of these images, but "
             f"augment.crop.pad is {crop.pad}",
         )
 
     def _check_watched(self, score: str) -> None:
-        """Raise ConfigError if a plateau schedule watches a number that is not recorded."""
-        if self.optim.schedule.kind is not Schedule.plateau:
-            return
-        watched = self.optim.schedule.watch
+        """Raise ConfigError if a plateau schedule, or the choice of the best epoch, asks for what is not recorded."""
         recorded = [f"{part}/{what}" for part in ("train", "val") for what in ("loss", score)]
-        require(watched in recorded, f"optim.schedule.watch can be {', '.join(recorded)}; got {watched}")
-        require(
-            watched.startswith("train/") or self.data.validation > 0,
-            f"optim.schedule.watch={watched} needs a validation part, but data.validation is 0",
-        )
+        schedule = self.optim.schedule
+        for name, watched in (
+            ("optim.schedule.watch", schedule.watch if schedule.kind is Schedule.plateau else None),
+            ("trainer.best_by", self.trainer.best_by),
+        ):
+            require(watched in (None, *recorded), f"{name} can be {', '.join(recorded)}; got {watched}")
+            require(
+                watched is None or watched.startswith("train/") or self.data.validation > 0,
+                f"{name}={watched} needs a validation part, but data.validation is 0",
+            )
+
+    @property
+    def best_by(self) -> str:
+        """The number of the history whose lowest value marks the best epoch."""
+        return self.trainer.best_by or f"val/{TASKS.info(self.task).score}"
 
     def _check_map_sizes(self) -> None:
         """Raise ConfigError if a map is too small to be reduced further."""
-        _, height, width = self.data.image_shape
-        size = min(height, width)
+        _, *sides = self.data.image_shape
+        size = min(sides)
         for stride in self.model.strides:
             require(
                 stride == 1 or size >= stride,

@@ -45,7 +45,7 @@ def stack_widths(model: Any) -> list[StackWidths]:
     """Return the numbers of maps of all stacks, from the first to the last."""
     found: list[StackWidths] = []
     for outputs in model.unit_filters:
-        given = found[-1].out if found else model.stem.filters
+        given = found[-1].out if found else model.stem_maps
         last = len(found) == model.num_stacks - 1
         kept = round(model.compression * given, 9)  # such as 29 for 0.29 · 100, which floats make a little less
         entry = math.floor(kept) if found and model.transitions else given

@@ -13,6 +13,7 @@ from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import ClassWeights, Labels
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
+from resnet_lab.config.series import Scale
 from resnet_lab.data.images import Normalisation
 from resnet_lab.data.loader import balanced_weights, epoch_size, positive_weights
 from resnet_lab.data.sources import Source, read
@@ -35,6 +36,8 @@ class ImageData:
         for part in (self.source.train, self.source.test):
             TASKS.info(config.task).check_labels(part.labels, config.data)
         self.train_rows, self.validation_rows, self.test_rows = split(self.source, config.data)
+        size = config.optim.batch_of(len(self.train_rows))
+        self.config = config = replace(config, optim=replace(config.optim, batch_size=size))
         few = f"data.root={config.data.folder}: a test part needs a class with two images or more"
         require(len(self.test_rows) > 0, few)
         self.notes = [*self.source.notes, *self._notes_on_parts()]
@@ -94,6 +97,8 @@ class ImageData:
     def _normalisation(self, data: DataConfig) -> Normalisation:
         if data.mean is not None and data.std is not None:
             return Normalisation(tuple(data.mean), tuple(data.std))
+        if data.dims == 1 and data.series.scale is not Scale.training:
+            return Normalisation((0.0,) * data.channels, (1.0,) * data.channels)
         measured = Normalisation.measure(self.source.train.pixels, self.train_rows)
         return Normalisation(tuple(data.mean or measured.mean), tuple(data.std or measured.std))
 

@@ -36,12 +36,12 @@ PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXT_BYTES
 class Decoding:
     """How files become pixels (C, H, W)."""
 
-    image_shape: tuple[int, int, int]  # C is 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA
+    image_shape: tuple[int, ...]  # C is 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA
     fit: Fit = Fit.stretch
     background: tuple[int, int, int] | None = (255, 255, 255)  # behind transparent pixels; None: alpha is dropped
     range: tuple[float, float] | None = None  # values of black and white, for images with more than 8 bits
     max_pixels: int = 2**28
-    crop: tuple[int, int] | None = None  # height and width of the centre that is used; None: the whole image
+    crop: tuple[int, ...] | None = None  # height and width of the centre that is used; None: the whole image
 
     @classmethod
     def of(cls, data: DataConfig) -> "Decoding":
@@ -132,7 +132,7 @@ def _cropped(image: Image.Image, how: Decoding) -> Image.Image:
     return image.crop((left, top, left + width, top + height))
 
 
-def centre(size: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
+def centre(size: tuple[int, ...], crop: tuple[int, ...]) -> tuple[int, int]:
     """Return the upper left corner (x, y) of the centre `crop` of an image; both are (width, height) in pixels.
 
     If an odd number of pixels is left over, x or y is the even one of the two nearest whole numbers, as in

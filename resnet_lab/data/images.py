@@ -1,5 +1,6 @@
 """Images kept on the training device as one `uint8` tensor, and their normalisation."""
 
+import math
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -23,47 +24,52 @@ class Normalisation:
     def measure(cls, pixels_NCHW: np.ndarray, rows: np.ndarray) -> Self:
         """Measure over all pixels of the images `rows`. A constant channel gets std 1."""
         total = square = np.zeros(pixels_NCHW.shape[1])
+        over = (0, *range(2, pixels_NCHW.ndim))
         for start in range(0, len(rows), CHUNK):
-            chunk = pixels_NCHW[rows[start : start + CHUNK]] / 255.0
-            total = total + chunk.sum(axis=(0, 2, 3))
-            square = square + (chunk**2).sum(axis=(0, 2, 3))
-        count = len(rows) * pixels_NCHW.shape[2] * pixels_NCHW.shape[3]
+            chunk = pixels_NCHW[rows[start : start + CHUNK]] / (255.0 if pixels_NCHW.dtype == np.uint8 else 1.0)
+            total = total + chunk.sum(axis=over)
+            square = square + (chunk**2).sum(axis=over)
+        count = len(rows) * math.prod(pixels_NCHW.shape[2:])
         mean = total / count
         variance = square / count - mean**2
         std = np.where(variance > 1e-12, np.sqrt(np.maximum(variance, 0)), 1.0)
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def __call__(self, pixels_BCHW: Tensor) -> Tensor:
-        """Convert uint8 pixels to float32, with mean 0 and std 1 over the measured images."""
-        return normalised(pixels_BCHW, *self._on(pixels_BCHW.device))
+        """Convert uint8 pixels, or values of series, to float32, with mean 0 and std 1 over the measured images."""
+        return normalised(pixels_BCHW, *self._for(pixels_BCHW))
 
     def of_shares(self, shares_BCHW: Tensor) -> Tensor:
         """Normalise pixels that are in 0…1 already."""
-        mean_C11, std_C11 = self._on(shares_BCHW.device)
+        mean_C11, std_C11 = self._for(shares_BCHW)
         return (shares_BCHW - mean_C11) / std_C11
 
     def to_shares(self, images_BCHW: Tensor) -> Tensor:
         """Map normalised images back to pixels, whose values are in 0…1 for real images."""
-        mean_C11, std_C11 = self._on(images_BCHW.device)
+        mean_C11, std_C11 = self._for(images_BCHW)
         return images_BCHW * std_C11 + mean_C11
 
     def shares(self, images_BCHW: Tensor) -> Tensor:
         """Map normalised images back to pixels in 0…1, channels-first, in which arithmetic on colours is faster."""
         return self.to_shares(images_BCHW.contiguous()).clamp_(0, 1)
 
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        return _channels(tuple(self.mean), device), _channels(tuple(self.std), device)
+    def _for(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = (
+            _channels(tuple(values), images_BCHW.device, images_BCHW.ndim - 2) for values in (self.mean, self.std)
+        )
+        return mean, std
 
 
 def normalised(pixels_BCHW: Tensor, mean_C11: Tensor, std_C11: Tensor) -> Tensor:
-    """Convert uint8 pixels to float32, with the mean and standard deviation of each channel."""
-    return (pixels_BCHW.float() / 255 - mean_C11) / std_C11
+    """Convert uint8 pixels, or values of series, to float32, with the mean and standard deviation of each channel."""
+    shares_BCHW = pixels_BCHW.float() / 255 if pixels_BCHW.dtype == torch.uint8 else pixels_BCHW.float()
+    return (shares_BCHW - mean_C11) / std_C11
 
 
 @cache
-def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+def _channels(values: tuple[float, ...], device: torch.device, dims: int) -> Tensor:
     """Put a number for each channel on a device, (C, 1, 1), once: a GPU waits for each copy from the host."""
-    return torch.tensor(values, device=device)[:, None, None]
+    return torch.tensor(values, device=device)[(..., *[None] * dims)]
 
 
 class ResidentImages:

@@ -23,7 +23,8 @@ CORRUPTION = 2  # tells the stream of random numbers for `data.corrupt` from oth
 
 def memory_format(config: Config) -> torch.memory_format:
     """Return the memory layout of images and of the network's weights."""
-    return torch.channels_last if config.trainer.channels_last else torch.contiguous_format
+    images = config.data.dims == 2
+    return torch.channels_last if images and config.trainer.channels_last else torch.contiguous_format
 
 
 class Loader:

@@ -7,6 +7,7 @@ import numpy as np
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Layout
+from resnet_lab.data import series
 from resnet_lab.data.cache import decoded, list_damaged
 from resnet_lab.data.celeba import celeba_listing
 from resnet_lab.data.decode import Decoding
@@ -37,7 +38,9 @@ def image_folder(config: DataConfig) -> Source:
 
 
 def table(config: DataConfig) -> Source:
-    """Return the images in `data.root` that a table lists, decoded to `config.image_shape`."""
+    """Return the images in `data.root` that a table lists, decoded to `config.image_shape`, or the series in it."""
+    if config.dims == 1:
+        return series.source(config)
     return _decoded(config, table_listing(config))
 
 
@@ -52,7 +55,9 @@ def folder_facts(config: DataConfig) -> DataFacts:
 
 
 def table_facts(config: DataConfig) -> DataFacts:
-    """Return the facts of the images in `data.root` that a table lists, without decoding them."""
+    """Return the facts of the images in `data.root` that a table lists, without decoding them, or of its series."""
+    if config.dims == 1:
+        return series.facts(config)
     return facts_of(table_listing(config))
 
 

@@ -35,7 +35,7 @@ from resnet_lab.rundir.images import DataFacts
 class Images:
     """Images and their labels; for an image folder, `pixels` is a read-only memory map."""
 
-    pixels: npt.NDArray[np.uint8]  # (N, C, H, W)
+    pixels: npt.NDArray[Any]  # uint8 (N, C, H, W); of series, float32 (N, C, L)
     labels: npt.NDArray[Any]  # classes (N,) int64, attributes (N, K) uint8 of 0 and 1, or numbers (N,) float32
 
     def __len__(self) -> int:
@@ -98,6 +98,8 @@ def _fitting(images: Images, config: DataConfig, crops: bool) -> Images:
     """Check the images, cut out their centre if `crops`, and resize them if they have another size."""
     channels, *size = config.image_shape
     pixels, count = images.pixels, len(images)
+    if config.dims == 1:
+        return _checked_series(images, config)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:2] != (count, channels) or not count:
         raise ConfigError(
             f"data={config.name}: images must be uint8 (N, {channels}, height, width), at least one, each with a "
@@ -106,6 +108,16 @@ def _fitting(images: Images, config: DataConfig, crops: bool) -> Images:
     if crops and config.crop_shape:
         pixels = _cropped(pixels, config)
     return Images(pixels if pixels.shape[2:] == tuple(size) else _resized(pixels, Decoding.of(config)), images.labels)
+
+
+def _checked_series(images: Images, config: DataConfig) -> Images:
+    values, shape = images.pixels, (len(images), *config.image_shape)
+    if values.dtype != np.float32 or values.shape != shape or not len(images) or not np.isfinite(values).all():
+        raise ConfigError(
+            f"data={config.name}: series must be float32 {shape}, at least one, and finite, but these are "
+            f"{values.dtype} {values.shape}"
+        )
+    return images
 
 
 def _cropped(pixels: npt.NDArray[np.uint8], config: DataConfig) -> npt.NDArray[np.uint8]:
@@ -186,7 +198,10 @@ def fake(config: DataConfig) -> Source:
     num_classes = config.num_classes
 
     def images(count: int, generator: np.random.Generator) -> Images:
-        pixels = generator.integers(0, 256, (count, *config.image_shape), dtype=np.uint8)
+        shape = (count, *config.image_shape)
+        pixels: npt.NDArray[Any] = generator.integers(0, 256, shape, dtype=np.uint8)
+        if config.dims == 1:
+            pixels = generator.standard_normal(shape, dtype=np.float32)
         match config.labels:
             case Labels.classes:
                 return Images(pixels, generator.permutation(np.arange(count) % num_classes))

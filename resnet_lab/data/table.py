@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +27,15 @@ DELIMITERS = (",", ";", "\t")
 PARTS = {name: part for part, names in PART_NAMES.items() for name in names} | {"0": "train", "1": "val", "2": "test"}
 
 
-def look(config: DataConfig) -> tuple[Layout, int]:
-    """Return which parts the table has, and the number of classes or attributes, 1 for a number. Raises ConfigError."""
+def look(config: DataConfig) -> tuple[Any, ...]:
+    """Return which parts the table has, and the number of classes or attributes, 1 for a number. Raises ConfigError.
+
+    Of series, also the numbers of channels and positions.
+    """
+    if config.dims == 1:
+        from resnet_lab.data import series  # which reads tables too
+
+        return series.look(config)
     rows = _read(config)
     parts = {row.part for row in rows.values()}
     layout = Layout.flat if parts == {ALL} else Layout.train_val_test if "val" in parts else Layout.train_test
@@ -86,7 +94,7 @@ def _read(config: DataConfig) -> Mapping[str, Row]:
             if not name or "" in labels:
                 empty = table.columns[labels.index("")] if name else table.image
                 raise ConfigError(f"{path}: line {number} has no {printable(empty)}")
-            part = _part(config, fields[table.part].strip(), number) if table.part in fields else ALL
+            part = part_of(config, fields[table.part].strip(), number) if table.part in fields else ALL
             row = rows.setdefault(name, Row(number, labels, part))
             if (row.labels, row.part) != (labels, part):
                 what = "class" if config.labels is Labels.classes else "label"
@@ -132,7 +140,8 @@ def _below(root: Path, name: str) -> str:
     return path.as_posix() if name else ""
 
 
-def _part(config: DataConfig, value: str, number: int) -> str:
+def part_of(config: DataConfig, value: str, number: int) -> str:
+    """Return the part that a field of the column of parts names. Raises ConfigError for other words."""
     if value.casefold() not in PARTS:
         raise ConfigError(
             f"{config.folder / config.table.file}: line {number} has {value!r:.40} in column {config.table.part}; "

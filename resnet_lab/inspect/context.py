@@ -41,6 +41,13 @@ class Choices:
     seed: int = 0
 
 
+# What captions say of images, and of series.
+SERIES_WORDS = {
+    "images": "series", "image": "series", "pixels": "moments", "pixel": "moment", "the mean colour": "0",
+    "mean colour": "0", "a square": "a window", "spatial frequency": "frequency",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class InspectContext:
     """A trained network with normalised images (N, C, H, W) and labels (N, …), all on the same device."""
@@ -68,12 +75,32 @@ class InspectContext:
         return f"{self.config.name}, seed {self.config.seed}"
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self) -> tuple[int, ...]:
         """(C, H, W)."""
         return self.config.data.image_shape
 
+    @property
+    def what(self) -> str:
+        """What the network is given: an image or a series."""
+        return self.config.data.thing
+
+    @property
+    def what_many(self) -> str:
+        """The same in the plural."""
+        return self.config.data.things
+
+    def worded(self, caption: str) -> str:
+        """Return a caption in the words for what the network is given."""
+        if self.config.data.dims == 2:
+            return caption
+        for of_images, of_series in SERIES_WORDS.items():
+            caption = caption.replace(of_images, of_series)
+        return caption
+
     def pictures(self, images: Tensor | np.ndarray) -> np.ndarray:
-        """Convert normalised images to grey or RGB in 0…1, for matplotlib: (B, H, W, 1 or 3)."""
+        """Convert normalised images to grey or RGB in 0…1, for matplotlib: (B, H, W, 1 or 3). Series stay (B, C, L)."""
+        if self.config.data.dims == 1:
+            return torch.as_tensor(images).cpu().numpy()
         on_device = torch.as_tensor(images, device=self.pixel_range.low.device)
         return self.pixel_range.pictures(on_device).permute(0, 2, 3, 1).cpu().numpy()
 
@@ -112,6 +139,7 @@ def context(
         part, source, rows = "test", data.source.test, data.test_rows
     rows = rows[:MOST_IMAGES]
     images = _prepared(source.pixels[rows], data.normalise, device)
+    pixel_range = PixelRange.of(data.normalise, device) if config.data.dims == 2 else PixelRange.over(images)
     labels = torch.from_numpy(source.labels[rows]).to(device)
     _check_maps(choices, net, images[:1])
     for label, other in compared:
@@ -133,7 +161,7 @@ def context(
         labels=labels,
         part=part,
         classes=classes,
-        pixel_range=PixelRange.of(data.normalise, device),
+        pixel_range=pixel_range,
         chosen=chosen,
         chosen_labels=chosen_labels,
         chosen_names=names,
@@ -169,7 +197,11 @@ def _check_pairs(choices: Choices, task: Task, net: ResNetV2, image: Tensor) -> 
 
 def _prepared(pixels_NCHW: np.ndarray, normalise: Normalisation, device: torch.device) -> Tensor:
     pixels = torch.tensor(pixels_NCHW, device=device)
-    return normalise(pixels).contiguous(memory_format=torch.channels_last)
+    return _laid_out(normalise(pixels))
+
+
+def _laid_out(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images.contiguous()
 
 
 def _chosen(
@@ -196,7 +228,7 @@ def _chosen(
         else:
             raise ConfigError(f"--images: {text} is neither the number of an image nor a file")
     chosen, chosen_labels, names = zip(*parts, strict=True)
-    return torch.cat(chosen).contiguous(memory_format=torch.channels_last), torch.stack(chosen_labels), names
+    return _laid_out(torch.cat(chosen)), torch.stack(chosen_labels), names
 
 
 def _map_selectors(

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
+from resnet_lab.inspect.mosaic import sheet
 from resnet_lab.inspect.replica import sections
+from resnet_lab.model.dimensions import CONVOLUTIONS
 from resnet_lab.model.resnet import ResNetV2
 
 NUM_BINS = 64
@@ -22,8 +25,9 @@ class Histogram:
 
 
 def first_filters(net: ResNetV2) -> np.ndarray:
-    """Return the weights of the first convolution, (filters, channels, k, k)."""
-    return net.stem.conv.get_parameter("weight").detach().float().cpu().numpy()
+    """Return the weights of the first convolution, (filters, channels, k, k), or (filters, channels, k) for series."""
+    first = next(module for module in net.modules() if isinstance(module, tuple(CONVOLUTIONS.values())))
+    return first.get_parameter("weight").detach().float().cpu().numpy()
 
 
 def weight_histograms(net: ResNetV2) -> dict[str, Histogram]:
@@ -43,6 +47,15 @@ def weight_histograms(net: ResNetV2) -> dict[str, Histogram]:
         name: Histogram(np.linspace(low, high, NUM_BINS + 1), np.array(counts), total, square)
         for name, (low, high, total, square, *counts) in zip(rows, table, strict=True)
     }
+
+
+def filters_figure(net: ResNetV2, title: str) -> Figure:
+    """Draw all first-layer filters: a tile for each filter and channel."""
+    filters = first_filters(net)
+    count, channels = filters.shape[:2]
+    captions = [str(f) if channels == 1 else f"{f}.{c}" for f in range(count) for c in range(channels)]
+    tiles = filters.reshape(-1, *filters.shape[2:])
+    return sheet(tiles, captions, title, "weight", "RdBu_r", symmetric=True)
 
 
 def filter_pictures(net: ResNetV2, enlarge: int = 8) -> np.ndarray:

@@ -49,7 +49,7 @@ def invert(
 
 def psnr(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> np.ndarray:
     """Return the peak signal-to-noise ratio (B,) in dB for pixels in 0…1."""
-    error = ((found_BCHW - images_BCHW) ** 2).mean(axis=(1, 2, 3))
+    error = ((found_BCHW - images_BCHW) ** 2).reshape(len(images_BCHW), -1).mean(axis=1)
     return -10 * np.log10(np.maximum(error, 1e-20))
 
 
@@ -61,7 +61,7 @@ def error_by_frequency(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> tuple
     """
 
     def power(pictures: np.ndarray) -> np.ndarray:
-        return radial_mean((np.abs(np.fft.fft2(pictures)) ** 2).mean(axis=(0, 1)))
+        return radial_mean((np.abs(np.fft.fftn(pictures, axes=range(2, pictures.ndim))) ** 2).mean(axis=(0, 1)))
 
     relative = power(found_BCHW - images_BCHW) / np.maximum(power(images_BCHW), TINY)
     return rings(*images_BCHW.shape[2:])[1], relative

@@ -140,7 +140,7 @@ def _made(name: str, inspected: InspectContext, folder: Path) -> Section:
             for shown in make(inspected):
                 file = folder / f"{shown.name}.png"
                 shown.figure.savefig(file, dpi=DPI)
-                section.figures.append((file, shown.caption))
+                section.figures.append((file, inspected.worded(shown.caption)))
     except Exception as error:
         section.failure = f"{type(error).__name__}: {error}"
     section.seconds = time.perf_counter() - start

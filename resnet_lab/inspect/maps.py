@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from resnet_lab.inspect.replica import intermediate, replica
+from resnet_lab.model.dimensions import mean_over_positions
 from resnet_lab.model.resnet import ResNetV2
 
 CHUNK = 256  # images per forward pass
@@ -12,7 +13,7 @@ CHUNK = 256  # images per forward pass
 
 def mean_reaction(maps_BMHW: Tensor) -> Tensor:
     """Return each map's reaction to each image, its mean over all positions: (B, M)."""
-    return maps_BMHW.mean(dim=(2, 3))
+    return mean_over_positions(maps_BMHW)
 
 
 def feature_maps(net: ResNetV2, images_BCHW: Tensor, name: str) -> np.ndarray:
@@ -24,7 +25,7 @@ def feature_maps(net: ResNetV2, images_BCHW: Tensor, name: str) -> np.ndarray:
 
 def by_strength(maps_MHW: np.ndarray) -> np.ndarray:
     """Return the map indices of one image, the strongest (by root mean square) first."""
-    strength: np.ndarray = np.sqrt((maps_MHW.astype(float) ** 2).mean(axis=(1, 2)))
+    strength: np.ndarray = np.sqrt((maps_MHW.astype(float) ** 2).reshape(len(maps_MHW), -1).mean(axis=1))
     return np.argsort(-strength, kind="stable")
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from resnet_lab.inspect.maps import mean_reaction
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.inspect.replica import intermediate, replica
+from resnet_lab.model.dimensions import INTERPOLATIONS
 from resnet_lab.model.resnet import ResNetV2
 
 PATTERN_STEPS = 200
@@ -46,7 +47,7 @@ def maximise(
     net: ResNetV2,
     name: str,
     maps: Sequence[int],
-    image_shape: tuple[int, int, int],
+    image_shape: Sequence[int],
     pixel_range: PixelRange,
     search: Search | None = None,
     track: Track = iter,
@@ -80,12 +81,12 @@ def maximise(
 
 def multiscale_noise(image_shape: Sequence[int], generator: torch.Generator) -> Tensor:
     """Return normal noise (S, C, H, W) with grains of 1, 4, 16, … pixels, up to half of the image."""
-    channels, height, width = image_shape
+    channels, *sides = image_shape
     pictures = []
     grain = 1
-    while grain <= max(1, min(height, width) // 2):
-        coarse = torch.randn(1, channels, -(-height // grain), -(-width // grain), generator=generator)
-        fine = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
+    while grain <= max(1, min(sides) // 2):
+        coarse = torch.randn(1, channels, *(-(-side // grain) for side in sides), generator=generator)
+        fine = F.interpolate(coarse, sides, mode=INTERPOLATIONS[len(sides)], align_corners=False)
         pictures.append((fine - fine.mean()) / fine.std(correction=0).clamp(min=1e-8))
         grain *= 4
     return torch.cat(pictures)
@@ -95,12 +96,13 @@ def blurred(images_BCHW: Tensor, sigma: float) -> Tensor:
     """Convolve with a Gaussian of standard deviation `sigma` (pixels), with periodic boundaries."""
     if sigma == 0:
         return images_BCHW
-    height, width = images_BCHW.shape[2:]
-    device = images_BCHW.device
-    vertical = torch.fft.fftfreq(height, device=device)[:, None]
-    horizontal = torch.fft.rfftfreq(width, device=device)
-    damping = torch.exp(-2 * (torch.pi * sigma) ** 2 * (vertical**2 + horizontal**2))
-    return torch.fft.irfft2(torch.fft.rfft2(images_BCHW) * damping, s=(height, width))
+    *others, last = images_BCHW.shape[2:]
+    device, dims = images_BCHW.device, tuple(range(2, images_BCHW.ndim))
+    squares = torch.fft.rfftfreq(last, device=device) ** 2
+    for side in others:
+        squares = torch.fft.fftfreq(side, device=device)[:, None] ** 2 + squares
+    damping = torch.exp(-2 * (torch.pi * sigma) ** 2 * squares)
+    return torch.fft.irfftn(torch.fft.rfftn(images_BCHW, dim=dims) * damping, s=(*others, last), dim=dims)
 
 
 def _ascend(
@@ -116,11 +118,11 @@ def _ascend(
     for step in track(range(search.steps)):
         progress = step / max(1, search.steps - 1)
         jitter = search.jitter if progress < 0.75 else 0
-        shift = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
+        shift = torch.randint(-jitter, jitter + 1, (start_BCHW.ndim - 2,), generator=generator).tolist()
         images_BCHW = images_BCHW.detach().requires_grad_()
-        value = react(images_BCHW.roll(shift, dims=(2, 3))).sum()
+        value = react(images_BCHW.roll(shift, dims=tuple(range(2, images_BCHW.ndim)))).sum()
         (gradient_BCHW,) = torch.autograd.grad(value, images_BCHW)
-        nowhere_B111 = gradient_BCHW.abs().amax(dim=(1, 2, 3), keepdim=True) == 0
+        nowhere_B111 = gradient_BCHW.abs().amax(dim=tuple(range(1, gradient_BCHW.ndim)), keepdim=True) == 0
         if nowhere_B111.any():  # blocked by an inactive ReLU: restart from other noise
             noise_SCHW = multiscale_noise(start_BCHW.shape[1:], generator).to(images_BCHW.device)
             images_BCHW = torch.where(nowhere_B111, noise_SCHW[step % len(noise_SCHW)], images_BCHW)
@@ -138,4 +140,4 @@ def _limited(images_BCHW: Tensor, pixel_range: PixelRange, contrast: float) -> T
 
 
 def _rms(images_BCHW: Tensor) -> Tensor:
-    return images_BCHW.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return images_BCHW.square().mean(dim=tuple(range(1, images_BCHW.ndim)), keepdim=True).sqrt()

@@ -11,7 +11,7 @@ from resnet_lab.data.images import Normalisation, colours
 
 @dataclass(frozen=True, slots=True)
 class PixelRange:
-    """The normalised values of black (low) and white (high) in each channel: (C, 1, 1)."""
+    """The normalised values of black (low) and white (high) in each channel: (C, 1, 1). Of series, the extremes."""
 
     low: Tensor
     high: Tensor
@@ -21,6 +21,12 @@ class PixelRange:
         """Compute the range for a normalisation; on the CPU by default."""
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (normalise.mean, normalise.std))
         return cls((0 - mean) / std, (1 - mean) / std)
+
+    @classmethod
+    def over(cls, series_BCL: Tensor) -> Self:
+        """Return the least and the greatest value of each channel, (C, 1)."""
+        low_C1, high_C1 = series_BCL.amin(dim=(0, 2))[:, None], series_BCL.amax(dim=(0, 2))[:, None]
+        return cls(low_C1, torch.maximum(high_C1, low_C1 + 1e-6))
 
     def clamp(self, images_BCHW: Tensor) -> Tensor:
         return torch.minimum(torch.maximum(images_BCHW, self.low), self.high)

@@ -26,8 +26,9 @@ def replica(net: ResNetV2) -> ResNetV2:
 
 
 def sections(net: ResNetV2) -> dict[str, nn.Module]:
-    """Return stem, stacks and head by name, in forward order, and those of a decoder."""
-    found: dict[str, nn.Module] = {"stem": net.stem, **_numbered("stacks", net.stacks), "head": net.head}
+    """Return stem (if there is one), stacks and head by name, in forward order, and those of a decoder."""
+    found: dict[str, nn.Module] = {"stem": net.stem} if len(net.stem) else {}
+    found |= {**_numbered("stacks", net.stacks), "head": net.head}
     if isinstance(net, Autoencoder):
         stacks = _numbered("decoder.stacks", net.decoder.stacks)
         found |= {"decoder.entry": net.decoder.entry, **stacks, "decoder.exit": net.decoder.exit}

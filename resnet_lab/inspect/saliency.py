@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 from captum.attr import IntegratedGradients, Occlusion
-from torch import Tensor
+from torch import Tensor, nn
 
-from resnet_lab.inspect.replica import replica
+from resnet_lab.inspect.mosaic import SIGNED
+from resnet_lab.inspect.replica import INNERMOST, intermediate, replica
 from resnet_lab.model.resnet import ResNetV2
 
 STEPS = 32  # of the path integral
@@ -35,13 +36,13 @@ def occlusion(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) -> np.ndarr
 
     The square's side is a quarter of the image's; each pixel holds the mean over the squares that cover it.
     """
-    channels, height, width = images_BCHW.shape[1:]
-    window = max(1, min(height, width) // 4)
+    channels, *sides = images_BCHW.shape[1:]
+    window = max(1, min(sides) // 4)
     with torch.no_grad():
         found = Occlusion(replica(net)).attribute(
             images_BCHW,
-            sliding_window_shapes=(channels, window, window),
-            strides=(channels, max(1, window // 2), max(1, window // 2)),
+            sliding_window_shapes=(channels, *[window] * len(sides)),
+            strides=(channels, *[max(1, window // 2)] * len(sides)),
             baselines=0,
             target=targets_B,
             perturbations_per_eval=max(1, AT_ONCE // len(images_BCHW)),
@@ -49,10 +50,24 @@ def occlusion(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) -> np.ndarr
     return found.mean(dim=1).cpu().numpy()
 
 
+def class_activation(net: ResNetV2, images_BCHW: Tensor, targets_B: Tensor) -> np.ndarray | None:
+    """Return what each position adds to the target's logit, (B, H, W), before it is averaged (arXiv:1512.04150).
+
+    The mean over positions plus the classifier's bias is the logit. None if hidden or latent layers come between.
+    """
+    classifier = net.head.classifier
+    if not isinstance(classifier, nn.Linear) or len(net.head.hidden) or net.head.layer:
+        return None
+    with torch.no_grad():
+        maps_BMHW = intermediate(replica(net), images_BCHW, INNERMOST)
+        weights_BM = classifier.weight[targets_B]
+        return torch.einsum("bm...,bm->b...", maps_BMHW, weights_BM).cpu().numpy()
+
+
 def evidence_styles(*rows: np.ndarray) -> list[dict[str, Any]]:
     """Return how a row of pictures and rows of evidence are drawn: red for, blue against, one scale for each row."""
     styles: list[dict[str, Any]] = [{"cmap": "gray", "vmin": 0, "vmax": 1}]
     for values in rows:
         most = float(np.quantile(np.abs(values), 0.995)) or 1.0
-        styles.append({"cmap": "RdBu_r", "vmin": -most, "vmax": most})
+        styles.append({"cmap": SIGNED, "vmin": -most, "vmax": most})
     return styles

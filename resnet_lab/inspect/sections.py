@@ -8,13 +8,13 @@ import torch
 from resnet_lab.config.enums import Labels
 from resnet_lab.inspect.context import InspectContext, without_shortcuts
 from resnet_lab.inspect.figures import Shown, confusion_figure, flow_figure, histogram_figure, reliability_figure
-from resnet_lab.inspect.filters import first_filters, weight_histograms
+from resnet_lab.inspect.filters import filters_figure, weight_histograms
 from resnet_lab.inspect.flow import flow
 from resnet_lab.inspect.maps import by_strength, feature_maps
 from resnet_lab.inspect.mistakes import mistakes
 from resnet_lab.inspect.mosaic import rows_of, sheet
 from resnet_lab.inspect.replica import stages
-from resnet_lab.inspect.saliency import evidence_styles, integrated_gradients, occlusion
+from resnet_lab.inspect.saliency import class_activation, evidence_styles, integrated_gradients, occlusion
 from resnet_lab.inspect.show_attributes import show_attribute_mistakes, show_attribute_saliency
 from resnet_lab.inspect.show_decoded import show_reconstructions, show_spectrum
 from resnet_lab.inspect.show_images import show_inversion, show_patterns
@@ -44,17 +44,11 @@ def show_flow(context: InspectContext) -> Iterator[Shown]:
 
 def show_filters(context: InspectContext) -> Iterator[Shown]:
     """First-layer filters and weights."""
-    filters = first_filters(context.net)
-    count, channels = filters.shape[:2]
-    tiles = filters.reshape(-1, *filters.shape[2:])
-    captions = [str(f) if channels == 1 else f"{f}.{c}" for f in range(count) for c in range(channels)]
-    title = f"{context.name}: the {count} filters of the first layer"
-    if channels > 1:
-        title += f", for each of the {channels} channels"
+    signs = "red weights are positive" if context.config.data.dims == 2 else "0 is grey"
     yield Shown(
         "filters",
-        sheet(tiles, captions, title, "weight", "RdBu_r", symmetric=True),
-        "The first convolution's kernels, by number (and channel); red weights are positive.",
+        filters_figure(context.net, f"{context.name}: the filters of the first layer"),
+        f"The first convolution's kernels, by number (and channel); {signs}.",
     )
     yield Shown(
         "weights",
@@ -70,9 +64,10 @@ def show_maps(context: InspectContext) -> Iterator[Shown]:
         for name in context.choices.layers or stages(context.net):
             maps = feature_maps(context.net, image[None], name)[0]
             order = np.array(context.choices.maps or by_strength(maps)[:MOST_MAPS])
-            size = f"{maps.shape[1]}×{maps.shape[2]}"
+            size = "×".join(map(str, maps.shape[1:]))
             title = (
-                f"{context.name}: {len(order)} of {len(maps)} maps of {name}, {size}; image {context.chosen_names[i]}"
+                f"{context.name}: {len(order)} of {len(maps)} maps of {name}, {size}; "
+                f"{context.what} {context.chosen_names[i]}"
             )
             yield Shown(
                 f"maps-{i}-{name}",
@@ -89,6 +84,10 @@ def show_saliency(context: InspectContext) -> Iterator[Shown]:
         return
     gradients = integrated_gradients(context.net, context.chosen, context.chosen_labels).sum(axis=1)
     hidden = occlusion(context.net, context.chosen, context.chosen_labels)
+    rows, labels = [gradients, hidden], ["integrated\ngradients", "occlusion"]
+    activation = class_activation(context.net, context.chosen, context.chosen_labels)
+    if context.config.data.dims == 1 and activation is not None:
+        rows, labels = [activation, *rows], ["class\nactivation", *labels]
     with torch.no_grad():
         confidence, predicted = context.net(context.chosen).softmax(dim=1).max(dim=1)
     captions = [
@@ -98,11 +97,11 @@ def show_saliency(context: InspectContext) -> Iterator[Shown]:
     yield Shown(
         "saliency",
         rows_of(
-            [context.pictures(context.chosen), gradients, hidden],
-            ["image", "integrated\ngradients", "occlusion"],
-            [captions, [], []],
+            [context.pictures(context.chosen), *rows],
+            [context.what, *labels],
+            [captions, *[[] for _ in rows]],
             f"{context.name}: evidence for (red) and against (blue) the class above, as contributions to its logit",
-            evidence_styles(gradients, hidden),
+            evidence_styles(*rows),
         ),
         "Integrated gradients: what each pixel adds to the class logit, compared with the mean colour. Occlusion: how "
         "far the logit falls when a square around the pixel is set to the mean colour. Each row has one colour scale.",
@@ -116,7 +115,8 @@ def show_mistakes(context: InspectContext) -> Iterator[Shown]:
         return
     found = mistakes(context.net, context.images, context.labels)
     wrong, count = found.most_confident, len(context.images)
-    what = f"{context.name}: {len(wrong)} of {count:,} {context.part} images wrong, {100 * len(wrong) / count:.2f} %"
+    of_all = f"{len(wrong)} of {count:,} {context.part} {context.what_many}"
+    what = f"{context.name}: {of_all} wrong, {100 * len(wrong) / count:.2f} %"
     yield Shown(
         "confusion", confusion_figure(found, context.classes, what), "Counts; the diagonal holds correct predictions."
     )

@@ -21,7 +21,7 @@ def show_patterns(context: InspectContext) -> Iterator[Shown]:
     """Patterns that activate maps."""
     search = Search(
         steps=_steps(context, PATTERN_STEPS, NUM_CHOSEN * 3),
-        contrast=float(context.images.square().mean(dim=(1, 2, 3)).sqrt().max()),
+        contrast=float(context.images.flatten(1).square().mean(dim=1).sqrt().max()),
         jitter=max(1, min(context.image_shape[1:]) // 16),
         seed=context.choices.seed,
     )
@@ -40,7 +40,7 @@ def show_patterns(context: InspectContext) -> Iterator[Shown]:
             f"patterns-{name}",
             rows_of(
                 [made, real],
-                ["pattern", f"strongest of\n{len(found):,} images"],
+                ["pattern", f"strongest of\n{len(found):,} {context.what_many}"],
                 [above, below],
                 f"{context.name}: patterns that activate maps of {name}, with the mean activation",
             ),
@@ -66,9 +66,10 @@ def show_inversion(context: InspectContext) -> Iterator[Shown]:
     images = context.chosen
     steps = _steps(context, INVERSION_STEPS, len(images))
     pixels = context.pixel_range.pixels(images).cpu().numpy()
+    what = context.what_many
     curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
     for label, net in ((context.name, context.net), *context.compared):
-        rows, labels = [context.pictures(images)], ["image"]
+        rows, labels = [context.pictures(images)], [context.what]
         curves[label] = {}
         for name in [name for name in names if name in {*layer_names(net), *stages(net), "features"}]:
             found = invert(net, name, images, context.pixel_range, steps, context.track)
@@ -79,12 +80,12 @@ def show_inversion(context: InspectContext) -> Iterator[Shown]:
         captions = [list(context.chosen_names), *[[] for _ in names]]
         yield Shown(
             "inversion" if net is context.net else f"inversion-{len(curves)}",
-            rows_of(rows, labels, captions, f"{label}: images reconstructed from the tensor at some depth (mean PSNR)"),
+            rows_of(rows, labels, captions, f"{label}: {what} reconstructed from the tensor at some depth (mean PSNR)"),
             "Optimised from the mean colour so that the tensor at that depth matches that of the image.",
         )
     yield Shown(
         "inversion-frequency",
-        frequency_figure(curves, "error of the inverted images by spatial frequency"),
+        frequency_figure(curves, f"error of the inverted {context.what_many} by frequency"),
         "0 is a perfect image, 1 the error of the mean colour alone; above 1, detail is invented, not lost. "
         f"Errors below {LEAST_ERROR:g} are drawn at that value.",
     )

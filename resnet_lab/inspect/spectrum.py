@@ -12,19 +12,22 @@ HALF_POWER = -3.0  # dB
 TINY = 1e-20  # keeps quotients of powers finite
 
 
-def rings(height: int, width: int) -> tuple[npt.NDArray[np.int_], Numbers]:
-    """Return the ring of each frequency of `np.fft.fft2` (H, W), and the frequencies of rings 1, 2, … (F,), up to 0.5.
+def rings(*sides: int) -> tuple[npt.NDArray[np.int_], Numbers]:
+    """Return the ring of each frequency of `np.fft.fftn` (H, W), and the frequencies of rings 1, 2, … (F,), up to 0.5.
 
     Frequencies are in cycles per pixel, the same along both axes; a ring is one cycle per shorter side wide. In a
-    square image of side N, ring k thus holds the frequencies of k - 0.5 to k + 0.5 cycles per N pixels.
+    square image of side N, ring k thus holds the frequencies of k - 0.5 to k + 0.5 cycles per N pixels. Of series (L,),
+    a ring is one frequency and its negative.
     """
-    shorter = max(min(height, width), 2)
-    radius_HW = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+    shorter = max(min(sides), 2)
+    radius_HW = np.abs(np.fft.fftfreq(sides[-1]))
+    for side in sides[:-1]:
+        radius_HW = np.hypot(np.fft.fftfreq(side)[:, None], radius_HW)
     return np.floor(radius_HW * shorter + 0.5).astype(int), np.arange(1, shorter // 2 + 1) / shorter
 
 
 def radial_mean(values_HW: np.ndarray) -> Numbers:
-    """Average values at the frequencies of `np.fft.fft2` over each ring (F,)."""
+    """Average values at the frequencies of `np.fft.fftn` over each ring (F,)."""
     ring_HW, frequency_F = rings(*values_HW.shape)
     sums, counts = np.bincount(ring_HW.ravel(), values_HW.ravel()), np.bincount(ring_HW.ravel())
     return np.asarray(sums / np.maximum(counts, 1))[1 : len(frequency_F) + 1]
@@ -94,9 +97,11 @@ def spectra(originals_NCHW: np.ndarray, reconstructions_NCHW: np.ndarray) -> Spe
     The mean of each image and channel is removed. A Hann window fades the edges out: otherwise the Fourier transform
     would take their jump from one side to the opposite one as detail of all scales.
     """
-    height, width = originals_NCHW.shape[2:]
-    window_HW = _hann(height)[:, None] * _hann(width)
-    sums_3HW = np.zeros((3, height, width))
+    sides = originals_NCHW.shape[2:]
+    window_HW = _hann(sides[-1])
+    for side in sides[:-1]:
+        window_HW = _hann(side)[:, None] * window_HW
+    sums_3HW = np.zeros((3, *sides))
     for start in range(0, len(originals_NCHW), CHUNK):
         pair = (array[start : start + CHUNK] for array in (originals_NCHW, reconstructions_NCHW))
         x, y = (_transformed(images, window_HW) for images in pair)
@@ -104,12 +109,12 @@ def spectra(originals_NCHW: np.ndarray, reconstructions_NCHW: np.ndarray) -> Spe
             total_HW += product.real.sum(axis=(0, 1))
     count = originals_NCHW.shape[0] * originals_NCHW.shape[1]
     powers = (radial_mean(total_HW) / (count * np.sum(window_HW**2)) for total_HW in sums_3HW)
-    return Spectra(rings(height, width)[1], *powers)
+    return Spectra(rings(*sides)[1], *powers)
 
 
 def _transformed(images_BCHW: np.ndarray, window_HW: Numbers) -> npt.NDArray[np.complex128]:
-    images_BCHW = images_BCHW.astype(float)
-    return np.fft.fft2((images_BCHW - images_BCHW.mean(axis=(2, 3), keepdims=True)) * window_HW)
+    images_BCHW, axes = images_BCHW.astype(float), tuple(range(2, images_BCHW.ndim))
+    return np.fft.fftn((images_BCHW - images_BCHW.mean(axis=axes, keepdims=True)) * window_HW, axes=axes)
 
 
 def _hann(length: int) -> Numbers:

@@ -2,11 +2,11 @@
 
 from typing import assert_never
 
-import torch
 from torch import Tensor, nn
 
 from resnet_lab.config.branch import AttentionConfig
 from resnet_lab.config.model_enums import Attention
+from resnet_lab.model.dimensions import mean_over_positions
 
 
 class SqueezeExcitation(nn.Module):
@@ -19,9 +19,8 @@ class SqueezeExcitation(nn.Module):
         self.excite = nn.Linear(hidden, maps, bias=config.bias)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        means_BC = torch.mean(x_BCHW, dim=(2, 3))
-        weights_BC = self.excite(self.squeeze(means_BC).relu()).sigmoid()
-        return x_BCHW * weights_BC[:, :, None, None]
+        weights_BC = self.excite(self.squeeze(mean_over_positions(x_BCHW)).relu()).sigmoid()
+        return x_BCHW * weights_BC[(..., *[None] * (x_BCHW.ndim - 2))]
 
 
 def attention(in_maps: int, maps: int, config: AttentionConfig) -> SqueezeExcitation | None:

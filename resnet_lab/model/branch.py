@@ -36,7 +36,8 @@ class StochasticDepth(nn.Module):
         if not self.training:
             return residual_BCHW if self.in_training else self.kept * residual_BCHW
         draws = len(residual_BCHW) if self.per_image else 1
-        kept_B111 = (torch.rand(draws, 1, 1, 1, device=residual_BCHW.device) < self.kept).to(residual_BCHW.dtype)
+        drawn_B111 = torch.rand(draws, *[1] * (residual_BCHW.ndim - 1), device=residual_BCHW.device)
+        kept_B111 = (drawn_B111 < self.kept).to(residual_BCHW.dtype)
         return residual_BCHW * (kept_B111 / self.kept if self.in_training else kept_B111)
 
 

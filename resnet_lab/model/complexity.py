@@ -6,7 +6,7 @@ every tensor, so user-defined units are measured too. `warnings` lists operation
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 PRODUCTS = ("mul", "mul_", "multiply", "multiply_")
 GATES = ("sigmoid", "sigmoid_", "hardsigmoid", "softmax")
+POOLS = (F.max_pool1d, F.max_pool2d, F.avg_pool1d, F.avg_pool2d)
 NORMS = (F.batch_norm, F.group_norm, F.layer_norm)  # which have weights, and cost little
 # The positional parameters of layers, of poolings and of BatchNorm.
 LAYER = ("input", "weight", "bias", "stride", "padding", "dilation")
@@ -49,7 +50,7 @@ class LayerCost:
     name: str  # as in named_modules()
     kernel: int | None  # None for a linear layer
     stride: int | None
-    out_shape: tuple[int, ...]  # (maps, height, width) or (width,)
+    out_shape: tuple[int, ...]  # (maps, height, width), (maps, length) or (width,)
     macs: int
 
 
@@ -83,8 +84,8 @@ class Complexity:
         return lines
 
 
-def complexity(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
-    """Measure a network for one image (channels, height, width), without changing the network."""
+def complexity(net: nn.Module, image_shape: Sequence[int]) -> Complexity:
+    """Measure a network for one image (channels, height, width) or series (channels, length), without changing it."""
     is_ready = not net.training and all((p.device.type, p.dtype) == ("meta", torch.float32) for p in net.parameters())
     on_meta = net if is_ready else copy.deepcopy(net).to("meta", torch.float32).eval()  # the copy takes a third of it
     image = torch.empty(1, *image_shape, device="meta")
@@ -132,14 +133,14 @@ class _Tracer(TorchFunctionMode):
         if kind in PRODUCTS:  # a gate comes from a sigmoid or softmax, or is broadcast to the maps
             maps = [x for x in maps if not self.paths[x].gate and x.numel() == result.numel()] or maps
         path = self.longest(maps)
-        if func in (F.conv2d, F.linear):
+        if func in (F.conv1d, F.conv2d, F.linear):
             path = self._through_layer(path, result, **dict(zip(LAYER, args, strict=False)), **kwargs)
-        elif func is F.conv_transpose2d:
+        elif func in (F.conv_transpose1d, F.conv_transpose2d):
             path = self._through_transposed(path, result, **dict(zip(TRANSPOSED, args, strict=False)), **kwargs)
         elif func in (F.interpolate, F.pixel_shuffle):
-            inputs = 2 if kwargs.get("mode") == "bilinear" else 1
+            inputs = 2 if kwargs.get("mode") in ("linear", "bilinear") else 1
             path = path.enlarged(inputs, result.shape[-1] // args[0].shape[-1])
-        elif func in (F.max_pool2d, F.avg_pool2d):
+        elif func in POOLS:
             given = dict(zip(POOLING, args, strict=False)) | kwargs
             kernel, stride = given["kernel_size"], given.get("stride")
             path = path.through_window(_first(kernel), _first(stride or kernel))
@@ -162,7 +163,7 @@ class _Tracer(TorchFunctionMode):
     def _through_layer(
         self, path: Path, out: Tensor, weight: Tensor, stride: Any = 1, dilation: Any = 1, **_: Any
     ) -> Path:
-        kernel = weight.shape[-1] if weight.ndim == 4 else None
+        kernel = weight.shape[-1] if weight.ndim > 2 else None
         name = self.names.get(weight, "?")
         macs = out[0].numel() * weight[0].numel()  # each output element takes one MAC per element of weight[0]
         layer = LayerCost(name, kernel, _first(stride) if kernel else None, tuple(out.shape[1:]), macs)

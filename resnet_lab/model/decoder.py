@@ -10,12 +10,13 @@ from torch.nn import functional as F
 
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import Init, LatentLayer, Norm, Upsample
-from resnet_lab.model.convolutions import StandardisedConvTranspose2d
+from resnet_lab.model.convolutions import STANDARDISED_TRANSPOSED, convolution
+from resnet_lab.model.dimensions import INTERPOLATIONS, TRANSPOSED, with_zero_maps
 from resnet_lab.model.layers import Gate, Layers
 from resnet_lab.model.spec import stack_specs
 from resnet_lab.model.stacks import Stack, steps_through
 
-Size = tuple[int, int]
+Size = tuple[int, ...]
 
 
 class Crop(nn.Module):
@@ -23,10 +24,12 @@ class Crop(nn.Module):
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        self.height, self.width = size
+        self.size = size
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        return x_BCHW[..., : self.height, : self.width]
+        for dim, side in enumerate(self.size, start=2):
+            x_BCHW = x_BCHW.narrow(dim, 0, side)
+        return x_BCHW
 
 
 class Enlarge(nn.Module):
@@ -48,11 +51,11 @@ class Resample(nn.Module):
         self.new_maps, self.enlarge = new_maps, enlarge
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        return self.enlarge(F.pad(x_BCHW, (0, 0, 0, 0, 0, self.new_maps)))
+        return self.enlarge(with_zero_maps(x_BCHW, self.new_maps))
 
 
 class EnlargingLayers(Layers):
-    """Layers whose strides enlarge maps, up to `size` (height, width): branch, shortcut and gate alike."""
+    """Layers whose strides enlarge maps, up to `size` (height, width), or length: branch, shortcut and gate alike."""
 
     def __init__(self, model: ModelConfig, size: Size) -> None:
         super().__init__(model)
@@ -87,24 +90,24 @@ class EnlargingLayers(Layers):
 
     def _transposed(
         self, in_maps: int, maps: int, kernel: int, stride: int, groups: int, bias: bool
-    ) -> nn.ConvTranspose2d:
+    ) -> nn.ConvTranspose1d | nn.ConvTranspose2d:
         """Build a transposed convolution: the kernel is the least multiple of the stride that can be centred.
 
         Every output then depends on as many inputs: other kernels leave a chequered pattern.
         """
         sizes = range(stride, kernel + 3 * stride, stride)
         own = next(size for size in sizes if size >= kernel and (size - stride) % 2 == 0)
-        kind = StandardisedConvTranspose2d if self.standardises and not bias else nn.ConvTranspose2d
+        kind = (STANDARDISED_TRANSPOSED if self.standardises and not bias else TRANSPOSED)[self.dims]
         bias = bias or self.lineage.conv_bias or self.norm is Norm.none
         return kind(in_maps, maps, own, stride, (own - stride) // 2, groups=groups, bias=bias)
 
     def enlarge(self, stride: int) -> nn.Module:
         """Build an interpolation, bilinear or of the nearest pixel; the identity for stride 1."""
-        mode = "bilinear" if self.upsample is Upsample.bilinear else "nearest"
+        mode = INTERPOLATIONS[self.dims] if self.upsample is Upsample.bilinear else "nearest"
         return Enlarge(stride, self.size, mode) if stride > 1 else nn.Identity()
 
     def gate(self, in_maps: int, maps: int, stride: int, bias: float) -> Gate:
-        return Gate(nn.Conv2d(in_maps, maps, kernel_size=1), bias, self.enlarge(stride))
+        return Gate(convolution(self.dims, in_maps, maps, kernel=1), bias, self.enlarge(stride))
 
     def resample(self, in_maps: int, maps: int, stride: int) -> nn.Module:
         return Resample(maps - in_maps, self.enlarge(stride))
@@ -117,7 +120,7 @@ class Entry(nn.Sequential):
         super().__init__()
         maps, size, head = model.mirrored.stack_filters[0], model.map_sizes[-1], model.head
         if head.layer is LatentLayer.map:
-            self.conv = nn.Conv2d(model.latent_dim, maps, 1)
+            self.conv = convolution(model.dims, model.latent_dim, maps, kernel=1)
         else:
             widths = [model.latent_dim, *reversed(head.hidden)]
             self.hidden = nn.Sequential(*(layers.hidden(n, m) for n, m in pairwise(widths)))
@@ -152,7 +155,7 @@ class Exit(nn.Sequential):
     def initialise(self) -> None:
         """Draw the last convolution as PyTorch does, like linear layers: outputs are then about as large as pixels."""
         for layer in self.conv.modules():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
                 layer.reset_parameters()
                 assert layer.bias is not None
                 nn.init.zeros_(layer.bias)

@@ -1,7 +1,8 @@
 """The basic layers of all networks, and their initialisation."""
 
+import math
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,11 +10,12 @@ from torch.nn import functional as F
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import Activation, Init, Nonlinearity, Norm
 from resnet_lab.model.convolutions import convolution
+from resnet_lab.model.dimensions import AVERAGES, MAX_POOLS, average, padded, with_zero_maps
 
 Order = tuple[Literal["norm", "relu"], ...]
 
-# The layers whose weights torch draws in the mode of this name; with fan_out, linear layers keep PyTorch's default.
-INITIALISED = {Init.fan_in: (nn.Conv2d, nn.Linear), Init.fan_out: (nn.Conv2d,)}
+WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear)
+DRAWN_AS_CONVOLUTIONS = {Init.fan_in: WEIGHTED, Init.fan_out: WEIGHTED[:2], Init.glorot: WEIGHTED}  # else as in PyTorch
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Layers:
     """Builds layers with the network's placement of activations and `lineage`; all its parts share one instance."""
 
     def __init__(self, model: ModelConfig) -> None:
+        self.dims = model.dims
         self.placement = PLACEMENTS[model.activation]
         self.norm, self.norm_groups = model.norm, model.norm_groups
         self.nonlinearity = model.nonlinearity
@@ -78,7 +81,7 @@ class Layers:
         """
         standardise = self.standardises and not bias
         bias = bias or self.lineage.conv_bias or self.norm is Norm.none
-        return convolution(in_maps, maps, kernel, stride, dilation, groups, bias, standardise)
+        return convolution(self.dims, in_maps, maps, kernel, stride, dilation, groups, bias, standardise)
 
     def activation(self, order: Order, maps: int) -> nn.Sequential:
         """Build norm and ReLU, or what stands for them, in the given order, which may be empty. They keep the shape."""
@@ -94,7 +97,7 @@ class Layers:
         lineage = self.lineage
         match self.norm:
             case Norm.batch:
-                return BatchNorm(maps, eps=lineage.norm_eps, momentum=lineage.norm_momentum)
+                return BATCH_NORMS[self.dims](maps, eps=lineage.norm_eps, momentum=lineage.norm_momentum)
             case Norm.group:
                 return nn.GroupNorm(self.norm_groups, maps, lineage.norm_eps)
             case Norm.layer:
@@ -122,8 +125,16 @@ class Layers:
     def stem_pool(self) -> nn.Module:
         """Build 3x3 max-pooling that halves the map size."""
         if self.blurs:
-            return nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), Blur(2))
-        return nn.MaxPool2d(3, stride=2, padding=1)
+            return nn.Sequential(MAX_POOLS[self.dims](3, stride=1, padding=1), Blur(2))
+        return MAX_POOLS[self.dims](3, stride=2, padding=1)
+
+    def pool(self, window: int) -> nn.Module:
+        """Build the maximum of windows of positions, smaller at the ends of odd maps."""
+        return MAX_POOLS[self.dims](window, ceil_mode=True)
+
+    def averaging(self, window: int) -> nn.Module:
+        """Build the mean of windows, likewise: (B, C, H, W) → (B, C, ⌈H/window⌉, ⌈W/window⌉)."""
+        return AVERAGES[self.dims](window, ceil_mode=True, count_include_pad=False)
 
     def hidden(self, width: int, new_width: int) -> nn.Sequential:
         """Build a linear layer and ReLU: (B, width) → (B, new_width)."""
@@ -131,7 +142,7 @@ class Layers:
 
     def gate(self, in_maps: int, maps: int, stride: int, bias: float) -> "Gate":
         """Build a gate from `in_maps` to `maps` maps, whose biases begin at `bias`."""
-        return Gate(convolution(in_maps, maps, 1, stride, 1, 1, bias=True), bias)
+        return Gate(convolution(self.dims, in_maps, maps, 1, stride), bias)
 
     def resample(self, in_maps: int, maps: int, stride: int) -> nn.Module:
         """Build a change of shape without weights."""
@@ -141,39 +152,61 @@ class Layers:
         """Set weights as `lineage.init` says and biases to 0; then gates set their own biases."""
         init = self.lineage.init
         for module in net.modules():
-            if isinstance(module, nn.ConvTranspose2d) and not module.weight.is_meta:
+            if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d) and not module.weight.is_meta:
                 _initialise_transposed(module, init)
-            if isinstance(module, INITIALISED[init]) and not module.weight.is_meta:
-                nn.init.kaiming_normal_(module.weight, mode=init.name, nonlinearity="relu")  # type: ignore[arg-type]
-            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and module.bias is not None:
+            if isinstance(module, DRAWN_AS_CONVOLUTIONS[init]) and not module.weight.is_meta:
+                _initialise(module.weight, init)
+            if isinstance(module, (*WEIGHTED, nn.ConvTranspose1d, nn.ConvTranspose2d)) and module.bias is not None:
                 nn.init.zeros_(module.bias)
         for module in net.modules():
             if isinstance(module, Gate):
                 module.open()
 
 
-def _initialise_transposed(conv: nn.ConvTranspose2d, init: Init) -> None:
-    """Draw from N(0, sqrt(2 / n)), where n counts the inputs of an output, or the outputs of an input, as elsewhere."""
-    kernel, stride = conv.kernel_size[0], conv.stride[0]
-    fan = {Init.fan_in: conv.in_channels * (kernel / stride) ** 2, Init.fan_out: conv.out_channels * kernel**2}[init]
-    nn.init.normal_(conv.weight, std=(2 / fan) ** 0.5)
+def _initialise(weight: Tensor, init: Init) -> None:
+    match init:
+        case Init.fan_out | Init.fan_in:
+            nn.init.kaiming_normal_(weight, mode=init.name, nonlinearity="relu")  # type: ignore[arg-type]
+        case Init.glorot:
+            nn.init.xavier_uniform_(weight)
+        case _:
+            assert_never(init)
 
 
-class BatchNorm(nn.BatchNorm2d):
+def _initialise_transposed(conv: nn.ConvTranspose1d | nn.ConvTranspose2d, init: Init) -> None:
+    """Draw as elsewhere, where n counts the inputs of an output, or the outputs of an input."""
+    positions, skipped = math.prod(conv.kernel_size), math.prod(conv.stride)
+    fans = {Init.fan_in: conv.in_channels * positions / skipped, Init.fan_out: conv.out_channels * positions}
+    if init is Init.glorot:
+        bound = (6 / sum(fans.values())) ** 0.5
+        nn.init.uniform_(conv.weight, -bound, bound)
+    else:
+        nn.init.normal_(conv.weight, std=(2 / fans[init]) ** 0.5)
+
+
+class BatchNorm(nn.Module):
     """BatchNorm that leaves counting its mini-batches to a training step, which counts for all layers at once."""
 
     counts = True  # False: a training step counts
+    num_batches_tracked: Tensor | None
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
+    def forward(self: Any, x_BCHW: Tensor) -> Tensor:
         if self.counts:
-            return super().forward(x_BCHW)
+            counted: Tensor = super().forward(x_BCHW)
+            return counted
         statistics, scale = (self.running_mean, self.running_var), (self.weight, self.bias)
         return F.batch_norm(x_BCHW, *statistics, *scale, self.training, self.momentum or 0.0, self.eps)
 
 
-def averaging(stride: int) -> nn.Module:
-    """Build the mean of squares of positions, smaller at the ends of odd maps: (B, C, H, W) → (B, C, ⌈H/stride⌉, …)."""
-    return nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)
+class BatchNorm1d(BatchNorm, nn.BatchNorm1d):
+    """BatchNorm of series."""
+
+
+class BatchNorm2d(BatchNorm, nn.BatchNorm2d):
+    """BatchNorm of images."""
+
+
+BATCH_NORMS: dict[int, Any] = {1: BatchNorm1d, 2: BatchNorm2d}
 
 
 class Blur(nn.Module):
@@ -188,8 +221,7 @@ class Blur(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        padded_BCHW = F.pad(x_BCHW, (1, 1, 1, 1), mode="reflect")
-        return F.avg_pool2d(F.avg_pool2d(padded_BCHW, 2, 1), 2, self.stride)
+        return average(average(padded(x_BCHW, 1, 1, mode="reflect"), 2, 1), 2, self.stride)
 
 
 class ZeroPad(nn.Module):
@@ -201,7 +233,7 @@ class ZeroPad(nn.Module):
         self.new_maps = maps - in_maps
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        return F.pad(F.avg_pool2d(x_BCHW, 1, self.stride), (0, 0, 0, 0, 0, self.new_maps))
+        return with_zero_maps(average(x_BCHW, 1, self.stride), self.new_maps)
 
 
 class ResidualLayer(nn.Module):
@@ -229,7 +261,7 @@ class ResidualLayer(nn.Module):
 class Gate(nn.Module):
     """g = sigmoid(W x + b), where W is a 1x1 convolution: a number in 0…1 for each element of the unit's output."""
 
-    def __init__(self, conv: nn.Conv2d, bias: float, resize: nn.Module | None = None) -> None:
+    def __init__(self, conv: nn.Conv1d | nn.Conv2d, bias: float, resize: nn.Module | None = None) -> None:
         super().__init__()
         self.conv, self.bias = conv, bias
         self.resize = resize or nn.Identity()  # of a decoder's gate, where maps are enlarged

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import assert_never
 
-import torch
 from torch import Tensor, nn
 
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import LatentLayer
 from resnet_lab.config.parts import StemConfig
+from resnet_lab.model.dimensions import CONVOLUTIONS, mean_over_positions
 from resnet_lab.model.layers import Layers, Order
 from resnet_lab.model.spec import stack_specs
 from resnet_lab.model.stacks import build_stack, steps_through
@@ -19,11 +19,14 @@ from resnet_lab.model.stacks import build_stack, steps_through
 class Stem(nn.Sequential):
     """Convolution, BatchNorm and ReLU, or three such groups (`deep`); optionally another one and max-pooling.
 
-    The two last halve the resolution. Without `activation`, the last convolution has no BatchNorm and ReLU.
+    The two last halve the resolution. Without `activation`, the last convolution has no BatchNorm and ReLU. With no
+    filters, there is no layer.
     """
 
     def __init__(self, stem: StemConfig, in_channels: int, layers: Layers) -> None:
         super().__init__()
+        if stem.leaves_out:
+            return
         maps = stem.filters // 2 if stem.deep else stem.filters
         inner: Order = ("norm", "relu")
         last = layers.placement.stem if stem.activation else ()
@@ -47,7 +50,7 @@ class Head(nn.Module):
     def __init__(self, model: ModelConfig, layers: Layers) -> None:
         super().__init__()
         head, maps = model.head, model.out_maps
-        self.layer = head.layer
+        self.dims, self.layer = model.dims, head.layer
         self.activation = layers.activation(layers.placement.head, maps)
         positions = math.prod(model.map_sizes[-1]) if self.layer is LatentLayer.flat else 1
         widths = [maps * positions, *head.hidden]
@@ -62,7 +65,11 @@ class Head(nn.Module):
         """Build a layer from what `features` returns to a latent space."""
         if latent_dim is None:
             return nn.Identity()
-        return nn.Conv2d(width, latent_dim, 1) if self.layer is LatentLayer.map else nn.Linear(width, latent_dim)
+        return (
+            CONVOLUTIONS[self.dims](width, latent_dim, 1)
+            if self.layer is LatentLayer.map
+            else nn.Linear(width, latent_dim)
+        )
 
     def features(self, innermost_BCHW: Tensor) -> Tensor:
         """Return the input of the latent layer: (B, width), or maps if that is a convolution."""
@@ -72,13 +79,13 @@ class Head(nn.Module):
             case LatentLayer.flat:
                 return self.hidden(innermost_BCHW.flatten(1))
             case LatentLayer.dense | None:
-                return self.hidden(torch.mean(innermost_BCHW, dim=(2, 3)))
+                return self.hidden(mean_over_positions(innermost_BCHW))
             case _:
                 assert_never(self.layer)
 
     def classify(self, latent: Tensor) -> Tensor:
         """Map what the latent layer returns, which is averaged over positions if it has any, to (B, num_classes)."""
-        return self.classifier(torch.mean(latent, dim=(2, 3)) if latent.ndim == 4 else latent)
+        return self.classifier(mean_over_positions(latent) if latent.ndim > 2 else latent)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) → (B, num_classes), or to the latent space if there is no classifier."""
@@ -88,6 +95,8 @@ class Head(nn.Module):
 
 class ResNetV2(nn.Module):
     """The residual network that a `ModelConfig` describes, initialised, on torch's default device.
+
+    With `dims=1`, it takes series (B, in_channels, L) for images (B, in_channels, H, W).
 
     Without a classifier (`num_classes=0`), it is an encoder, which returns a point of the latent space: (B, latent_dim)
     or, for `latent_layer=map`, (B, latent_dim, h, w).
@@ -116,13 +125,14 @@ class ResNetV2(nn.Module):
         `latent` if there is one, `logits`. Forward hooks of stacks and head do not run.
         """
         x_BCHW = self.stem(x_BCHW)
-        yield "stem", x_BCHW
+        if len(self.stem):
+            yield "stem", x_BCHW
         out_BCHW = x_BCHW
         for name, out_BCHW in steps_through(self.stacks, x_BCHW):
             yield name, out_BCHW
         innermost_BCHW = self.head.activation(out_BCHW)
         yield "innermost", innermost_BCHW
-        yield "features", torch.mean(innermost_BCHW, dim=(2, 3))
+        yield "features", mean_over_positions(innermost_BCHW)
         latent = self.head.latent(self.head.features(innermost_BCHW))
         if self.head.layer or not self.config.num_classes:
             yield "latent", latent

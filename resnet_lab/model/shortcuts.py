@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import Downsample, Resize
 from resnet_lab.config.registry import SHORTCUTS
-from resnet_lab.model.layers import Blur, Gate, Layers, averaging
+from resnet_lab.model.layers import Blur, Gate, Layers
 from resnet_lab.model.spec import UnitSpec
 
 
@@ -46,7 +46,7 @@ class ShortcutSpec:
         if self.stride == 1 or not (self.averages or self.blurs):
             return []
         if self.averages:
-            return [averaging(self.stride)]
+            return [self.layers.averaging(self.stride)]
         return [Blur(self.stride)]
 
     def identity(self, resize: Resize) -> nn.Module:
@@ -106,6 +106,17 @@ class Projection(Sum):
 
     def span(self, spec: ShortcutSpec) -> nn.Module:
         return spec.identity(Resize.projection)
+
+
+class NormedProjection(Sum):
+    """N(S(x)) + F(x), with a norm N on every shortcut, and S as in `Projection` (arXiv:1611.06455)."""
+
+    def span(self, spec: ShortcutSpec) -> nn.Module:
+        norm = spec.layers.activation(("norm",), spec.maps)
+        if spec.same_shape:
+            return norm
+        path = spec.projection()
+        return path if spec.layers.placement.projection else nn.Sequential(path, norm)
 
 
 class ZeroPadded(Sum):

@@ -1,7 +1,7 @@
 """Specifications of all stacks and units, derived once from a `ModelConfig`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import Downsample, ProjectionInput, StrideOn
@@ -33,10 +33,17 @@ class UnitSpec:
     cardinality: int  # groups of the bottleneck's convolutions that are not 1x1
     drop_rate: float  # of its branch, by stochastic depth
     stride: int
+    kernels: tuple[int, ...] | None  # None: those of its type
     stride_on: StrideOn
     downsample: Downsample
     input_activated: bool  # its input ends in a ReLU already: no BatchNorm and ReLU before the first convolution
     activated_shortcut: bool  # its shortcut starts after its first activation, if the unit begins with it
+
+    def convs(self, usual: Sequence[ConvSpec]) -> Sequence[ConvSpec]:
+        """Return the convolutions of its type, with the kernels of this network."""
+        if self.kernels is None:
+            return usual
+        return [replace(conv, kernel=kernel) for conv, kernel in zip(usual, self.kernels, strict=True)]
 
     def strides(self, convs: Sequence[ConvSpec]) -> list[int]:
         """Return the stride of, or after, each convolution of the unit; exactly one has the unit's stride.
@@ -66,7 +73,7 @@ def stack_specs(model: ModelConfig) -> tuple[StackSpec, ...]:
     specs: list[StackSpec] = []
     drop_rates = iter(model.stochastic_depth.rates(sum(model.stack_units)))
     for index, (widths, reduction) in enumerate(zip(stack_widths(model), model.stack_reductions, strict=True)):
-        stride = 2 if index > 0 else 1
+        stride = 1 if index == 0 or model.keeps_size else 2
         # Positions are pooled before the stack; otherwise, its first unit has a stride.
         pools = model.bridges.concatenates or model.downsample is Downsample.max_pool
         units = tuple(
@@ -105,10 +112,14 @@ def unit_spec(
         cardinality=model.cardinality,
         drop_rate=drop_rate,
         stride=stride,
+        kernels=None if model.unit_kernels is None else tuple(model.unit_kernels),
         stride_on=model.lineage.stride_on if unit.stride_can_move else StrideOn.first,
         downsample=model.downsample,
         # All later units are given the stem's output too where outputs are concatenated: each activates it itself.
-        input_activated=begins_network and model.stem.activation and not model.bridges.concatenates,
+        input_activated=begins_network
+        and model.stem.activation
+        and not model.stem.leaves_out
+        and not model.bridges.concatenates,
         # In a stack's first unit, as in fb.resnet.torch; if its kind takes the activated input, in every unit.
         activated_shortcut=shares and model.activation.preactivates and (begins or shortcut.takes_activated),
     )

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import Bridges
 from resnet_lab.config.registry import UNITS
-from resnet_lab.model.layers import Layers, ResidualLayer, averaging
+from resnet_lab.model.dimensions import average
+from resnet_lab.model.layers import Layers, ResidualLayer
 from resnet_lab.model.spec import StackSpec
 
 
@@ -27,7 +27,7 @@ class Stack(nn.Module):
 
     def entrance(self, spec: StackSpec, model: ModelConfig, layers: Layers) -> nn.Module:
         """Build what stands before the units."""
-        return nn.MaxPool2d(spec.pool, ceil_mode=True) if spec.pool > 1 else nn.Identity()
+        return layers.pool(spec.pool) if spec.pool > 1 else nn.Identity()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, given, H, W) → (B, out, ⌈H/stride⌉, ⌈W/stride⌉)."""
@@ -72,10 +72,8 @@ class ConcatenatingStack(DenseStack):
     """
 
     def entrance(self, spec: StackSpec, model: ModelConfig, layers: Layers) -> nn.Module:
-        if spec.pool == 1:
-            return nn.Identity()
         transition, widths, placement = nn.Sequential(), spec.widths, layers.placement
-        if model.transitions:
+        if model.transitions and spec.index > 0:
             transition.append(
                 ResidualLayer(
                     layers.activation(placement.pre, widths.given),
@@ -83,7 +81,7 @@ class ConcatenatingStack(DenseStack):
                     layers.activation(placement.post, widths.entry),
                 )
             )
-        return transition.append(averaging(spec.pool))
+        return transition.append(layers.averaging(spec.pool)) if spec.pool > 1 else transition
 
     def outputs(self, x_BCHW: Tensor) -> list[Tensor]:
         maps = [self.entry(x_BCHW)]
@@ -110,7 +108,7 @@ class SummingStack(DenseStack):
 
     def outputs(self, x_BCHW: Tensor) -> list[Tensor]:
         x_BCHW = self.entry(x_BCHW)
-        sources_BCHW = F.avg_pool2d(x_BCHW[:, -self.sources :], 1, self.stride)  # every stride-th position
+        sources_BCHW = average(x_BCHW[:, -self.sources :], 1, self.stride)  # every stride-th position
         given_BCHW, total_BCHW, outs = x_BCHW[:, : self.in_maps], x_BCHW if self.keeps_shape else None, []
         for u, unit in enumerate(self.units):
             outs.append(unit(given_BCHW))

@@ -35,10 +35,10 @@ class ResidualUnit(nn.Module):
 
     def residual_layers(self, spec: UnitSpec, layers: Layers) -> Iterator[ResidualLayer]:
         """Yield a layer per convolution. The first one has no pre-activation if its input ends in one."""
-        placement, last = layers.placement, len(self.convs) - 1
-        widths = [spec.in_maps, *(spec.bottleneck_maps if conv.bottleneck else spec.maps for conv in self.convs)]
-        strides, blurs = spec.strides(self.convs), spec.stride > 1 and spec.downsample.blurs
-        for index, conv in enumerate(self.convs):
+        placement, convs, last = layers.placement, spec.convs(self.convs), len(self.convs) - 1
+        widths = [spec.in_maps, *(spec.bottleneck_maps if conv.bottleneck else spec.maps for conv in convs)]
+        strides, blurs = spec.strides(convs), spec.stride > 1 and spec.downsample.blurs
+        for index, conv in enumerate(convs):
             in_maps, maps = widths[index : index + 2]
             groups = conv.groups * (spec.cardinality if conv.bottleneck and conv.kernel > 1 else 1)
             pre = placement.before(index)
@@ -82,6 +82,12 @@ class Basic(ResidualUnit):
     """Two 3x3 convolutions (arXiv:1512.03385, figure 5)."""
 
     convs = (ConvSpec(3), ConvSpec(3))
+
+
+class Triple(ResidualUnit):
+    """Three 3x3 convolutions, as in the baseline for series (arXiv:1611.06455, with kernels 8, 5 and 3)."""
+
+    convs = (ConvSpec(3), ConvSpec(3), ConvSpec(3))
 
 
 class Dense(ResidualUnit):

@@ -123,8 +123,10 @@ def _refused() -> Iterator[None]:
 
 def tree(config: Config, cost: Complexity) -> Table:
     """Return a table of stem, stacks, units, layers and head: kernel, stride, map size, filters, params, MACs."""
-    channels, height, width = config.data.image_shape
-    table = Table(title=f"{config.name}, for images of {height}x{width} pixels and {channels} channels")
+    channels, *sides = config.data.image_shape
+    size = "x".join(map(str, sides))
+    what = f"images of {size} pixels" if len(sides) == 2 else f"series of length {size}"
+    table = Table(title=f"{config.name}, for {what} and {channels} channels")
     table.add_column("part", no_wrap=True)
     for column in ("kernel", "stride", "map size", "filters", "params", "MACs"):
         table.add_column(column, justify="right", no_wrap=True)

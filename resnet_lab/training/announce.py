@@ -29,7 +29,7 @@ def description(
     epochs, images = config.trainer.max_epochs, ""
     if data:
         parts = (len(data.train_rows), len(data.validation_rows), len(data.test_rows))
-        images = ": {:,} training, {:,} validation, {:,} test images, ".format(*parts)
+        images = ": {:,} training, {:,} validation, {:,} test ".format(*parts) + f"{config.data.things}, "
         images += f"{data.num_batches} steps per epoch"
     todo = f"train {plural(epochs, 'epoch')}"
     if checkpoint:
@@ -37,8 +37,8 @@ def description(
         if begun := checkpoint["resnet_lab"].get("continued_from"):
             todo += f"; epochs 1 to {begun['epochs']} are those of {begun['run']}"
     return (
-        f"{config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs per image\n"
-        f"{config.data.name}{images}\n"
+        f"{config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs per {config.data.thing}\n"
+        f"{config.data.series.name or config.data.name}{images}\n"
         f"{runtime.accelerator} ({runtime.name}): {runtime.reasons}\n"
         f"{directory.path}: {todo}"
     )

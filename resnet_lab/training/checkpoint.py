@@ -44,7 +44,7 @@ class Checkpoints(Checkpoint):
         """Lightning calls this after the module's own hook, which adds the epoch to the history."""
         with pl_module.clock.during("checkpoints"):
             self.last = host_copy(take_snapshot(trainer))
-            if best_epoch(pl_module.history, pl_module.score) is pl_module.history[-1]:
+            if best_epoch(pl_module.history, pl_module.config.best_by) is pl_module.history[-1]:
                 self.best = self.last
             is_idle = self.writing is None or self.writing.done()
             if is_idle and time.monotonic() - self.began >= SECONDS:

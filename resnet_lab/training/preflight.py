@@ -43,8 +43,8 @@ def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> 
 
 def check_images(config: Config, directory: RunDirectory, cost: Complexity, data: ImageData) -> None:
     """Raise ConfigError if the images do not suit the settings, or have changed since the run began."""
-    refuse_too_large(config, cost, min(config.optim.batch_size, data.num_images))
-    _refuse_single_image_batch(config, data)
+    refuse_too_large(config, cost, min(data.config.optim.batch_size, data.num_images))
+    _refuse_single_image_batch(data.config, data)
     Pretrained.of(config, data.source.classes)
     if not len(data.validation_rows):
         _refuse_needs_of_validation(config)

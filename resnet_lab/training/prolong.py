@@ -5,9 +5,8 @@ from typing import Any
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.optim import OptimConfig
-from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
-from resnet_lab.config.stored import to_stored
+from resnet_lab.config.stored import from_dict, to_stored
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.states import State
@@ -47,8 +46,7 @@ def beginning(config: Config, directory: RunDirectory) -> tuple[Snapshot | None,
 def copy_beginning(checkpoint: Snapshot, directory: RunDirectory) -> None:
     """Write what `beginning` returned, and the shorter run's best checkpoint if it has one, as checkpoints of a run."""
     facts = checkpoint["resnet_lab"]
-    score = TASKS.info(facts["config"]["task"]).score
-    if best_epoch(checkpoint["history"], score):
+    if best_epoch(checkpoint["history"], from_dict(facts["config"]).best_by):
         shorter = RunDirectory(directory.path.parents[1] / facts["continued_from"]["run"])
         best = load_checkpoint(shorter.best)
         save({**best, "resnet_lab": facts}, directory.best)

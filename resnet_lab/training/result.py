@@ -55,7 +55,7 @@ def collect(
 ) -> dict[str, Any]:
     """Return all numbers for comparing runs: scores in the unit of their task, times in seconds, memory in bytes."""
     task = TASKS.info(config.task)
-    best = best_epoch(history, task.score)
+    best = best_epoch(history, config.best_by)
     paper = published(config)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -72,6 +72,7 @@ def collect(
         "stopped_early": len(history) < config.trainer.max_epochs,  # by trainer.patience
         **cost.totals(),
         "last": _epoch(history[-1], test_last, task.score),
+        "best_by": config.best_by,
         "best": _epoch(best, test_best, task.score) if best and test_best else None,
         "test": {"last": test_last.details, "best": test_best.details if best and test_best else None},
         "published_error": paper.error if paper else None,  # of this network on this data, with any recipe
@@ -147,5 +148,6 @@ def scores(result: dict[str, Any], with_test: bool = True) -> str:
 
     text = f"{words(last)} (last epoch, {last['epoch']})"
     if best:
-        text += f"; {words(best)} (epoch {best['epoch']}, lowest validation {scoring.score})"
+        by = result.get("best_by") or f"val/{scoring.score}"  # version 0.1 had no choice
+        text += f"; {words(best)} (epoch {best['epoch']}, lowest {by.replace('val/', 'validation ').replace('/', ' ')})"
     return f"{text}; trained in {result['seconds']:.0f} s"

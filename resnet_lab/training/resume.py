@@ -32,7 +32,7 @@ def continuable(config: Config, directory: RunDirectory) -> dict[str, Any]:
     network_weights(checkpoint, config, path)
     _refuse_wrong_history(checkpoint, config, path)
     _refuse_other_optimizer(checkpoint, config, path)
-    if best_epoch(checkpoint["history"], TASKS.info(config.task).score):
+    if best_epoch(checkpoint["history"], config.best_by):
         network_weights(load_checkpoint(directory.best), config, directory.best)
     return checkpoint
 

@@ -190,7 +190,7 @@ class Job:
         baselines = self._baselines(module, data)
         test_last.details.update(baselines)
         test_best: Tested | None = None
-        if best_epoch(history, module.score):
+        if best_epoch(history, config.best_by):
             module.load_state_dict(load_checkpoint(directory.best)["state_dict"])
             test_best = self._test(trainer, module, data)
             test_best.details.update(baselines)

@@ -47,6 +47,8 @@ def evaluate(options: argparse.Namespace) -> None:
     for label, run_dir in zip(labels(options.runs), options.runs, strict=True):
         trained = Trained.load(run_dir, options.checkpoint)
         refuse_flip(options.flip, trained, "--flip")
+        if options.corrupt:
+            trained.refuse_series("--corrupt")
         images = images_to_test(run_dir, trained, options.overrides)
         if first is None:
             first = trained, images
@@ -80,7 +82,9 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def refuse_flip(flip: bool, trained: Trained, name: str) -> None:
-    """Raise ConfigError if predictions of mirror images would be averaged with those of a task that returns images."""
+    """Raise ConfigError if predictions of mirror images would be averaged, of series or images that a task returns."""
+    if flip:
+        trained.refuse_series(name)
     require(
         not flip or not trained.task.info.decodes,
         f"{name} averages predictions of an image and its mirror image, but task={trained.config.task} returns images",

@@ -2,7 +2,7 @@
 
 import platform
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,21 +85,25 @@ def facts_of(run: Path, trained: Trained, checkpoint: str) -> Facts:
     }
 
 
-def _images(data: DataConfig) -> tuple[npt.NDArray[np.uint8], str]:
-    """Return images (B, C, H, W) and their kind: test images of the run, or random ones; downloads nothing."""
+def _images(data: DataConfig) -> tuple[npt.NDArray[Any], str]:
+    """Return images (B, C, H, W), or series, and their kind: of the test part, or random ones. Downloads nothing."""
     files = known.FILES.get(data.name, ())
     try:
         if all(local(data.folder, file, known.SYSTEM.get(data.name, ()))[0] for file in files):
-            pixels = read(data).test.pixels[:CHECKED]
-            return np.resize(pixels, (CHECKED, *data.image_shape)), "test images"  # fewer are repeated
+            source = read(data)
+            rows = source.rows.get("test", np.arange(len(source.test)))[:CHECKED]
+            pixels = source.test.pixels[rows]
+            kind = "test series" if data.dims == 1 else "test images"
+            return np.resize(pixels, (CHECKED, *data.image_shape)), kind  # fewer are repeated
     except (ConfigError, OSError):
         pass  # the images are not on this machine any more
-    return np.random.default_rng(0).integers(0, 256, (CHECKED, *data.image_shape), dtype=np.uint8), "random images"
+    rng, shape = np.random.default_rng(0), (CHECKED, *data.image_shape)
+    if data.dims == 1:
+        return rng.standard_normal(shape, dtype=np.float32), "random series"
+    return rng.integers(0, 256, shape, dtype=np.uint8), "random images"
 
 
-def difference(
-    function: Function, trained: Trained, pixels: npt.NDArray[np.uint8], part: Part = PARTS["whole"]
-) -> float:
+def difference(function: Function, trained: Trained, pixels: npt.NDArray[Any], part: Part = PARTS["whole"]) -> float:
     """Return the largest difference between a function's outputs and the network's, in the unit of TOLERANCE.
 
     Raises ConfigError if it is above TOLERANCE.

@@ -89,7 +89,8 @@ FORMATS = {
 def _traced(trained: Trained, part: Part) -> ExportedProgram:
     """Trace a part of a network for any number of images."""
     module = part.module(trained).eval().requires_grad_(False)
-    pixels = torch.zeros(2, *trained.config.data.image_shape, dtype=torch.uint8)
+    data = trained.config.data
+    pixels = torch.zeros(2, *data.image_shape, dtype=torch.uint8 if data.dims == 2 else torch.float32)
     inputs = part.inputs(trained, pixels).clone()  # no tensor of inference mode
     module(inputs)  # fills the cache of means and standard deviations, before tracing would fill it with placeholders
     return torch.export.export(module, (inputs,), dynamic_shapes={part.input: {0: Dim("batch")}})

@@ -20,7 +20,7 @@ from resnet_lab.use.calibration import own_images
 from resnet_lab.use.trained import Trained
 
 # Settings that say how files become inputs of the network: always those of its training.
-PREPARED = ("channels", "image_size", "crop", "fit", "background", "range", "mean", "std", "label_scale")
+PREPARED = ("dims", "channels", "image_size", "crop", "fit", "background", "range", "mean", "std", "label_scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,9 @@ def _columns(source: Source, data: DataConfig, trained: Trained) -> list[int]:
 
 
 def _name(data: DataConfig) -> str:
-    return printable(str(data.folder)) if data.own_images else data.name
+    if data.own_images:
+        return printable(data.series.name or str(data.folder))
+    return data.name
 
 
 def refuse_different(one: LabelledImages, other: LabelledImages, runs: tuple[Path, Path]) -> None:

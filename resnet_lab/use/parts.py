@@ -13,13 +13,18 @@ from resnet_lab.use.trained import Trained
 
 
 class Whole(nn.Module):
-    """A network with its normalisation and what its task makes of outputs: uint8 pixels (B, C, H, W) → (B, …)."""
+    """A network with its normalisation and what its task makes of outputs: uint8 pixels (B, C, H, W) → (B, …).
+
+    Of series, values in float32 (B, C, L) take the place of pixels.
+    """
 
     def __init__(self, trained: Trained) -> None:
         super().__init__()
         self.net, self.task = trained.net, trained.task
+        positions = [1] * trained.config.data.dims
         self.mean_C11, self.std_C11 = (
-            nn.Buffer(torch.tensor(values)[:, None, None]) for values in (trained.normalise.mean, trained.normalise.std)
+            nn.Buffer(torch.tensor(values).reshape(-1, *positions))
+            for values in (trained.normalise.mean, trained.normalise.std)
         )
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.enums import Labels
 from resnet_lab.text import plain_console, plural, printable
 from resnet_lab.use.calibration import calibrate, calibrated
-from resnet_lab.use.find import find_images
 from resnet_lab.use.forms import Prediction, form_of
 from resnet_lab.use.outputs import Add, csv_rows, json_list, saved_into, sorted_into, table
+from resnet_lab.use.series import Read, find_inputs
 from resnet_lab.use.terminal import progress_bar, say
 from resnet_lab.use.trained import Trained
 
@@ -38,6 +38,9 @@ def predict(options: argparse.Namespace) -> int:
     for option, given in for_classes.items():
         if given:
             trained.refuse_without_classes(option, run_dir)
+    for option, given in {"--sort-into": options.sort_into, "--save-into": options.save_into}.items():
+        if given:
+            trained.refuse_series(option)
     if options.calibrate:
         fitted = calibrate(run_dir, checkpoint, trained, options.out or run_dir)
         ece, nll = ("{before:.4g} → {after:.4g}".format(**fitted[name]) for name in ("ece", "nll"))
@@ -46,7 +49,7 @@ def predict(options: argparse.Namespace) -> int:
     if not options.inputs:
         return 0
     trained, how = calibrated(trained, run_dir, checkpoint, options.out)
-    found = find_images(options.inputs)
+    found, read = find_inputs(options.inputs, trained)
     if not found.files:
         raise ConfigError("\n".join(found.failed))
     for line in filter(None, (how, *found.left_out, *found.failed)):
@@ -55,7 +58,7 @@ def predict(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         outputs = [stack.enter_context(output) for output in _outputs(options, trained)]
         progress = stack.enter_context(progress_bar(with_data="-" in (options.csv, options.json)))
-        made = predictions(trained, found.files, options.batch_size, options.top)
+        made = predictions(trained, found.files, read, options.batch_size, options.top)
         for one in progress.track(made, total=len(found.files), description="predicting"):
             if one.failure:
                 say(one.failure)
@@ -66,25 +69,25 @@ def predict(options: argparse.Namespace) -> int:
     return int(failures > 0)
 
 
-def predictions(trained: Trained, files: Sequence[Path], batch_size: int, top: int) -> Iterator[Prediction]:
+def predictions(trained: Trained, files: Sequence[Path], read: Read, batch_size: int, top: int) -> Iterator[Prediction]:
     """Yield what each file shows, of classes the `top` most probable ones, or why it cannot be read.
 
     `batch_size` images are in memory at a time.
     """
 
-    def decoded(file: Path) -> npt.NDArray[np.uint8] | str:
+    def decoded(file: Path) -> npt.NDArray[Any] | str:
         try:
-            return trained.read(file)
+            return read(file)
         except ConfigError as error:
             return str(error)
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(files), batch_size):
             batch = files[start : start + batch_size]
-            read = list(pool.map(decoded, batch))
-            pixels = [one for one in read if not isinstance(one, str)]
+            given = list(pool.map(decoded, batch))
+            pixels = [one for one in given if not isinstance(one, str)]
             told = iter(_told(trained, np.stack(pixels), top) if pixels else [])
-            for file, one in zip(batch, read, strict=True):
+            for file, one in zip(batch, given, strict=True):
                 yield Prediction(file, failure=one) if isinstance(one, str) else Prediction(file, **next(told))
 
 

@@ -27,12 +27,12 @@ from resnet_lab.training.run import run
 from resnet_lab.use.calibration import calibrated
 from resnet_lab.use.corrupt import STRENGTHS
 from resnet_lab.use.evaluate import refuse_flip, scored
-from resnet_lab.use.find import find_images
 from resnet_lab.use.forms import Prediction
 from resnet_lab.use.images import images_to_test, refuse_other_settings
 from resnet_lab.use.mean_scores import MeanScores
 from resnet_lab.use.predict import predictions, refuse_untold
 from resnet_lab.use.scores import Scores
+from resnet_lab.use.series import find_inputs
 from resnet_lab.use.trained import Trained
 
 # What `load_runs` takes from result.json, next to the scores; None for a run that is not done.
@@ -81,9 +81,9 @@ class Run:
         if top > 1:
             trained.refuse_without_classes(f"top={top}", self.path)
         trained, _ = calibrated(trained, self.path, checkpoint)
-        found = find_images(map(Path, images))
+        found, read = find_inputs(map(Path, images), trained)
         require(bool(found.files) and not found.failed, "\n".join(found.failed) or "no images to classify")
-        return [*predictions(trained, found.files, batch_size, top)]
+        return [*predictions(trained, found.files, read, batch_size, top)]
 
     def encode(self, *images: str | Path, checkpoint: str = "last", batch_size: int = 64) -> npt.NDArray[np.float32]:
         """Return the latent vectors of image files, and of the images in folders, in the order in which they are found.
@@ -92,10 +92,10 @@ class Run:
         means. Raises ConfigError if an image cannot be read, or the network has no decoder.
         """
         trained = Trained.load(self.path, checkpoint)
-        found = find_images(map(Path, images))
+        found, read = find_inputs(map(Path, images), trained)
         require(bool(found.files) and not found.failed, "\n".join(found.failed) or "no images to encode")
         batches = (found.files[start : start + batch_size] for start in range(0, len(found.files), batch_size))
-        return np.concatenate([trained.encode(np.stack([*map(trained.read, batch)])).numpy() for batch in batches])
+        return np.concatenate([trained.encode(np.stack([*map(read, batch)])).numpy() for batch in batches])
 
     def decode(self, latent: npt.ArrayLike, checkpoint: str = "last") -> npt.NDArray[np.float32]:
         """Return the images that latent vectors, as of `encode`, stand for: pixels in 0…1, (N, C, H, W).

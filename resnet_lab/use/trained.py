@@ -54,6 +54,10 @@ class Trained:
         where = f"{printable(str(run_dir))} was trained for task={self.config.task}, whose labels are not classes"
         require(self.classifies, f"{what}: {where}")
 
+    def refuse_series(self, what: str) -> None:
+        """Raise ConfigError, saying that `what` is for images, if the network is one of series."""
+        require(self.config.data.dims == 2, f"{what} is for images, but {self.config.name} was trained on series")
+
     @property
     def task(self) -> Task:
         return task_of(self.config)
@@ -76,6 +80,7 @@ class Trained:
 
     def read(self, file: Path) -> npt.NDArray[np.uint8]:
         """Decode an image file to (C, H, W). Raises ConfigError when that fails."""
+        self.refuse_series(f"reading {printable(file.name)}")
         return read_image(file, self.decoding)
 
     def inputs(self, pixels_BCHW: npt.NDArray[np.uint8] | Tensor) -> Tensor:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks import augment, axes, export, report, steps, train
+from benchmarks import augment, axes, export, report, series, steps, train
 from benchmarks.checks import TINY
 from benchmarks.facts import RESULTS, facts
 from benchmarks.startup import epoch_logged
 from benchmarks.worker import ImplementationFailed, measure
+from resnet_lab import ResNetV2
 from resnet_lab.config.compose import load_config
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.tasks import cost
@@ -116,6 +117,13 @@ def test_options_of_a_network_are_measured_next_to_the_plain_one():
     assert [*found["ratio"]] == ["plain", "filters=w16", "norm=group nonlinearity=silu"]
     assert found["ratio"]["plain"]["median"] == 1
     assert found["macs"]["filters=w16"] < found["macs"]["plain"] == found["macs"]["norm=group nonlinearity=silu"]
+
+
+def test_the_plain_loop_trains_the_network_of_the_lab():
+    net = ResNetV2(load_config(*series.TASK).model)
+    params = sorted(tuple(p.shape) for p in net.parameters())
+    assert params == sorted(tuple(p.shape) for p in series.Plain().parameters())
+    assert series.report(rounds=1, epochs=1)["ratio"]["median"] > 0
 
 
 @pytest.mark.parametrize("network", axes.OPTIONS)

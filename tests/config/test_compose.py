@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from support.composing import config as load_config
+from support.composing import of_experiment
 
 from resnet_lab import ResNetV2
 from resnet_lab.config.canonical import canonical, without_effect
@@ -30,6 +31,10 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "networks.json").rea
 COMPANIONS = {  # what an option asks for
     "unit=basic": ["bottleneck=none"],
     "unit=conv": ["bottleneck=none", "shortcut=none"],
+    "unit=triple": ["bottleneck=none"],
+    "unit=series": ["bottleneck=none"],
+    "data=ucr": ["data.channels=2", "data.image_size=32", "data.num_classes=7"],
+    "data=series_table": ["data.channels=2", "data.image_size=32", "data.num_classes=7"],
     "data=imagenet": ["data.image_size=32"],
     "data=image_folder": ["data.num_classes=7"],
     "data=table": ["data.num_classes=7"],
@@ -65,10 +70,12 @@ def test_options_of_a_group_differ(group: str) -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_has_the_name_and_the_depth_that_it_claims(experiment: str) -> None:
-    overrides = [f"+experiment={experiment}"]
-    config = load_config(*overrides)
+    config = load_config(*of_experiment(experiment))
     assert config.name == experiment
     claimed = claimed_depth(config)
+    if not re.search(r"\d", experiment):
+        assert claimed is None
+        return
     named = int(re.findall(r"_(\d+)", experiment)[0])
     # Wide networks count 6n + 4, with 6n + 2 on the longest path; ResNet-D counts its stem as one layer.
     assert claimed == named - (2 if "wrn_" in experiment else -2 if "resnetd_" in experiment else 0)
@@ -82,7 +89,7 @@ def test_an_experiment_has_the_name_and_the_depth_that_it_claims(experiment: str
         (["bridges=stack_concat", "shortcut=conv"], ["shortcut"]),
         (["stacks=one", "downsample=blur"], ["downsample"]),
         (["stacks=one", "downsample=blur", "stem=imagenet"], []),
-        *(([f"+experiment={experiment}"], []) for experiment in EXPERIMENTS),
+        *((of_experiment(experiment), []) for experiment in EXPERIMENTS),
     ],
 )
 def test_axes_without_effect_are_known(overrides: list[str], unread: list[str]) -> None:
@@ -135,7 +142,7 @@ def test_a_choice_on_the_command_line_beats_an_experiment_s(group: str) -> None:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs_on_fake_data_of_its_own_shape(experiment: str, tmp_path: Path) -> None:
     """Of fewer pixels and with one unit in each stack, if its network is large."""
-    alone = load_config(f"+experiment={experiment}")
+    alone = load_config(*of_experiment(experiment))
     shape = alone.data
     size, macs = shape.image_size, GOLDEN[experiment]["macs"]
     shorter = ["model.units=1"] if macs > 1e8 else []
@@ -148,6 +155,7 @@ def test_every_experiment_runs_on_fake_data_of_its_own_shape(experiment: str, tm
         f"data.channels={shape.channels}",
         f"data.image_size={size}",
         f"data.num_classes={shape.num_classes}",
+        f"data.dims={shape.dims}",
         "data.num_images=6",
         "optim.batch_size=2",
         f"output_dir={tmp_path}",
@@ -231,7 +239,7 @@ def test_options_of_an_enum_are_its_members(group: str) -> None:
 
 
 def test_options_of_a_registry_are_its_entries() -> None:
-    assert options("unit") == sorted(UNITS)
+    assert set(options("unit")) == {*UNITS, "series"}  # one with kernels of its own
     assert set(options("shortcut")) > set(SHORTCUTS)  # some with numbers of their own
     assert set(DATASETS) <= set(options("data"))
 

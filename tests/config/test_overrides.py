@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from support.composing import of_experiment
 
 from resnet_lab.config.canonical import canonical
 from resnet_lab.config.compose import load_config
@@ -47,7 +48,8 @@ def test_they_give_the_same_run_in_the_same_place(typed: list[str]):
 
 @pytest.mark.parametrize("experiment", options("experiment"))
 def test_an_experiment_is_named(experiment: str):
-    assert overrides_of(load_config(f"+experiment={experiment}")) == [f"+experiment={experiment}"]
+    typed = of_experiment(experiment)
+    assert sorted(overrides_of(load_config(*typed))) == sorted(typed)
 
 
 def test_the_default_needs_none():

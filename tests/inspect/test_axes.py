@@ -22,11 +22,14 @@ pytestmark = pytest.mark.slow
 
 COMPANIONS = {
     "unit=basic": ("bottleneck=none",),
+    "unit=triple": ("bottleneck=none",),
+    "unit=series": ("bottleneck=none",),
     "unit=conv": ("bottleneck=none", "shortcut=none"),
     "norm=group": ("model.norm_groups=4",),
     "cardinality=c32_4": ("bottleneck=none",),
     "cardinality=c8_14": ("bottleneck=none",),
     "bottleneck=atienza": ("stacks=three",),
+    "filters=64-128-128": ("stacks=three",),
 }
 GROUPS = [group for group in ARCHITECTURE_GROUPS if group != "units"]  # which is only how many
 CHOICES = [

@@ -14,7 +14,8 @@ Weights = dict[str, Tensor]
 
 # A shortcut that is not written out here yet is tested for all that does not need a second implementation.
 SHORTCUTS = {
-    "projection", "zero_pad", "conv", "constant_scaling", "exclusive_gating", "shortcut_gating", "dropout", "none",
+    "projection", "projection_norm", "zero_pad", "conv", "constant_scaling", "exclusive_gating", "shortcut_gating",
+    "dropout", "none",
 }  # fmt: skip
 
 
@@ -65,7 +66,8 @@ def standardised(model: dict[str, Any], kernel: Tensor) -> Tensor:
 def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor:
     """Logits of the network with the plain settings `model` and the weights `w`."""
     lineage, stem, bridges = model["lineage"], model["stem"], model["bridges"]
-    activated_stem = stem["activation"] and "concat" not in bridges  # for the network's first unit
+    # For the network's first unit.
+    activated_stem = stem["activation"] and stem["filters"] > 0 and "concat" not in bridges
 
     def norm(x: Tensor, name: str) -> Tensor:
         return normalised(model, w, x, name, train)
@@ -94,7 +96,8 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
 
     def conv(x: Tensor, name: str, stride: int) -> Tensor:
         kernel = standardised(model, w[f"{name}.weight"])
-        pad = kernel.shape[-1] // 2
+        pad, more = divmod(kernel.shape[-1] - 1, 2)  # of an even kernel, one more at the end
+        x = F.pad(x, (0, more, 0, more))
         has_bias = lineage["conv_bias"] or model["norm"] == "none"
         assert (f"{name}.bias" in w) == has_bias
         spatial = model["unit"] == "bottleneck" and name.endswith("layers.1.conv")
@@ -145,7 +148,15 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         kind, resize = model["shortcut"], model["resize"]
         if kind == "none" or bridges not in ("unit", "stack"):
             return residual
-        if kind in ("projection", "zero_pad"):
+        if kind == "projection_norm" and model["activation"] != "original":
+            if x.shape[1] == maps and stride == 1:
+                return norm(x, f"{name}.path.norm") + residual
+            if (model["shortcut_pool"] or model["downsample"] == "blur") and stride > 1:
+                return norm(conv(smaller(x, stride), f"{name}.path.0.1", 1), f"{name}.path.1.norm") + residual
+            return norm(conv(x, f"{name}.path.0", stride), f"{name}.path.1.norm") + residual
+        if kind == "projection_norm" and x.shape[1] == maps and stride == 1:
+            return norm(x, f"{name}.path.norm") + residual
+        if kind in ("projection", "projection_norm", "zero_pad"):
             return skip(x, name, maps, stride, kind) + residual
         if kind == "conv":
             return skip(x, name, maps, stride, "always") + residual
@@ -161,7 +172,7 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
 
     def unit(x: Tensor, name: str, maps: int, stride: int, begins: str, position: float) -> Tensor:
         assert not (train and model["unit_dropout"]), "random"
-        convs = {"bottleneck": 3, "basic": 2, "dense": 2, "conv": 1}[model["unit"]]
+        convs = {"bottleneck": 3, "basic": 2, "triple": 3, "dense": 2, "conv": 1}[model["unit"]]
         shares = lineage["projection_input"] == "activated" and (
             model["shortcut"] == "conv" or begins == "stack" or (begins == "network" and x.shape[1] != maps)
         )
@@ -259,7 +270,8 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         return total
 
     stem_only = not stem["deep"] and not stem["double"]
-    x = stem_end(conv(x, "stem.conv", stem["stride"]), "stem.activation", stem_only)
+    if stem["filters"] > 0:
+        x = stem_end(conv(x, "stem.conv", stem["stride"]), "stem.activation", stem_only)
     if stem["deep"]:
         x = relu(norm(conv(x, "stem.inner_conv", 1), "stem.inner_activation.norm"))
         x = stem_end(conv(x, "stem.last_conv", 1), "stem.last_activation", not stem["double"])
@@ -272,10 +284,10 @@ def forward(model: dict[str, Any], w: Weights, x: Tensor, train: bool) -> Tensor
         growth = 1 if "concat" in bridges else 2
         maps = model["filters"][s] if len(model["filters"]) > 1 else model["filters"][0] * growth**s
         entry = x
-        stride = 1 if s == 0 else 2
+        stride = 1 if s == 0 or model["downsample"] == "none" else 2
         unit_stride = stride
         if s > 0 and "concat" in bridges:
-            x = averaged(transition(x, f"stacks.{s}.entry.0") if bridges == "stack_concat" else x, 2)
+            x = averaged(transition(x, f"stacks.{s}.entry.0") if bridges == "stack_concat" else x, stride)
             unit_stride = 1
         elif s > 0 and model["downsample"] == "max_pool":
             x = F.max_pool2d(x, 2, ceil_mode=True)

@@ -107,7 +107,11 @@ def decode(model: dict[str, Any], w: Weights, x: Tensor, sizes: list[Size], trai
         resize = model["resize"]
         if shortcut == "none":
             return residual
-        if shortcut in ("projection", "zero_pad"):
+        if shortcut == "projection_norm" and x.shape[1] == maps and factor == 1:
+            return norm(x, f"{name}.path.norm") + residual
+        if shortcut == "projection_norm" and placement != "original":
+            return norm(conv(x, f"{name}.path.0", factor, size), f"{name}.path.1.norm") + residual
+        if shortcut in ("projection", "projection_norm", "zero_pad"):
             return skip(x, name, maps, factor, size, shortcut) + residual
         if shortcut == "conv":
             return skip(x, name, maps, factor, size, "always") + residual

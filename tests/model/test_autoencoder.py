@@ -176,7 +176,7 @@ def test_what_mirrors_the_encoder_is_the_same_run_if_it_is_spelled_out():
         ),
         ("model.decoder.unit=triangle", r"^model\.decoder\.unit can be bottleneck, .*; got triangle"),
         ("model.decoder.shortcut=foo", r"^model\.decoder\.shortcut can be projection, .*; got foo"),
-        ("model.image_size=5", r"model\.image_size follow data\.channels"),
+        ("model.image_size=5", r"model\.image_size follow data\.dims, data\.channels"),
         ("upsample=cubic", "cubic"),
         ("data.corrupt.amount=-1", r"data\.corrupt\.amount must be at least 0"),
     ],

@@ -114,7 +114,7 @@ class Flat(nn.Module):
 
 UNKNOWN: list[tuple[nn.Module, str, str]] = [
     (nn.PReLU(), "prelu", "inner.0"),
-    (Flat((8, 81), nn.Conv1d(8, 8, 1)), "conv1d", "inner.0.layer"),
+    (Flat((8, 9, 9, 1), nn.Conv3d(8, 8, 1)), "conv3d", "inner.0.layer"),
     (Flat((8, 9, 3, 3), nn.Conv3d(8, 8, 1)), "conv3d", "inner.0.layer"),
     (Flat((8, 81), nn.Sequential(nn.LSTM(81, 81), First())), "lstm", "inner.0.layer.0.weight_ih_l0"),
     (Bare((9, 9), lambda x, w: x @ w), "matmul", "inner.0.mix"),
@@ -135,11 +135,11 @@ def test_weights_in_an_unknown_operation_are_said(layer: nn.Module, kind: str, n
 
 
 def test_several_of_a_kind_are_one_line() -> None:
-    cost = complexity(Net(chain, *(nn.PReLU() for _ in range(3)), Flat((8, 81), nn.Conv1d(8, 8, 1))), (3, 9, 9))
-    assert cost.uncounted == {"prelu": ("inner.0", "inner.1", "inner.2"), "conv1d": ("inner.3.layer",)}
+    cost = complexity(Net(chain, *(nn.PReLU() for _ in range(3)), Flat((8, 9, 9, 1), nn.Conv3d(8, 8, 1))), (3, 9, 9))
+    assert cost.uncounted == {"prelu": ("inner.0", "inner.1", "inner.2"), "conv3d": ("inner.3.layer",)}
     assert [line.partition("leave out ")[2] for line in cost.warnings()] == [
         "prelu of inner.0 and 2 more",
-        "conv1d of inner.3.layer",
+        "conv3d of inner.3.layer",
     ]
 
 

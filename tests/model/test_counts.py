@@ -103,9 +103,10 @@ def count_by_hand(config: Config) -> dict[str, int]:
         return -(-size[0] // stride), -(-size[1] // stride)
 
     size = reduced((height, width), model.stem.stride)
-    maps = model.stem.filters
+    maps = model.stem.filters or channels
     depth = 3 if model.stem.deep else 1
     widths = [channels, maps // 2, maps // 2, maps] if model.stem.deep else [channels, maps]
+    depth = depth if model.stem.filters else 0
     for index in range(depth):
         conv(widths[index], widths[index + 1], 3 if index else model.stem.kernel, size)
         totals["params"] += norm * widths[index + 1]
@@ -114,10 +115,13 @@ def count_by_hand(config: Config) -> dict[str, int]:
         conv(maps, maps, 3, size)
         totals["params"] += norm * maps
         depth += 1
-    totals["params"] -= 0 if model.stem.activation else norm * maps  # of the last one
+    totals["params"] -= 0 if model.stem.activation or not model.stem.filters else norm * maps  # of the last one
     if model.stem.pool:
         size = reduced(size, 2)
-    kernels = {"bottleneck": [1, 3, 1], "basic": [3, 3], "dense": [1, 3], "conv": [3]}[model.unit]
+    kernels = {"bottleneck": [1, 3, 1], "basic": [3, 3], "triple": [3, 3, 3], "dense": [1, 3], "conv": [3]}[model.unit]
+    if model.kernels:
+        kernels = [*model.kernels] if len(model.kernels) > 1 else [model.kernels[0] if k > 1 else 1 for k in kernels]
+    halving = model.downsample.name != "none"
     given = [maps]  # of all earlier outputs, one after the other
     sources: list[tuple[int, int, int]] = []  # all earlier outputs that are summed: stack, maps, depth
 
@@ -132,7 +136,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
         doubled = 1 if "concat" in bridges else 2**stack
         filters = model.filters[stack] if len(model.filters) > 1 else model.filters[0] * doubled
         if bridges == "stack":
-            conv(maps, filters, 1, reduced(size, 1 if stack == 0 else 2))
+            conv(maps, filters, 1, reduced(size, 1 if stack == 0 or not halving else 2))
         if stack > 0 and bridges == "stack_concat":
             maps = sum(given)
             kept = int(maps * model.compression + 1e-6)
@@ -141,7 +145,7 @@ def count_by_hand(config: Config) -> dict[str, int]:
             totals["params"] += norm * (maps if before else kept)
             given = [kept]
             depth += 1
-        if stack > 0 and "concat" in bridges:
+        if stack > 0 and "concat" in bridges and halving:
             size = reduced(size, 2)
         if bridges == "stack_sum" or stack == 0:
             sources = [(0 if stack == 0 and maps == filters else stack - 1, maps, depth)]
@@ -155,23 +159,25 @@ def count_by_hand(config: Config) -> dict[str, int]:
                 step = model.filters[0] / reduction + model.widening * done / sum(numbers)
                 filters = reduction * int(step + 0.5)
             inner = model.cardinality * (filters // reduction * model.base_width // 64)
-            halves = unit == 0 and stack > 0 and "concat" not in bridges
+            halves = unit == 0 and stack > 0 and "concat" not in bridges and halving
             if halves and model.downsample.name == "max_pool":
                 size, halves = reduced(size, 2), False
             changes = halves or maps != filters
             out = reduced(size, 2) if halves else size
             blurs = "blur" in model.downsample.name
-            strided = 1 if model.lineage.stride_on.name == "spatial" and kernels[0] == 1 else 0
+            movable = model.unit in ("bottleneck", "dense") and any(kernel > 1 for kernel in kernels)
+            spatial = next((index for index, kernel in enumerate(kernels) if kernel > 1), 0)
+            strided = spatial if model.lineage.stride_on.name == "spatial" and movable else 0
             before = maps
             for index, kernel in enumerate(kernels):
                 first, last = index == 0, index == len(kernels) - 1
                 after = filters if last else inner
-                activated = model.stem.activation and "concat" not in bridges
+                activated = model.stem.activation and model.stem.filters and "concat" not in bridges
                 if placement == "full_preactivation" and not (first and stack == unit == 0 and activated):
                     totals["params"] += norm * before
                 if placement == "norm_first":
                     totals["params"] += norm * (before + (after if last else 0))
-                groups = model.cardinality if kernels == [1, 3, 1] and index == 1 else 1
+                groups = model.cardinality if model.unit == "bottleneck" and not last and kernel > 1 else 1
                 conv(before, after, kernel, size if index < strided + blurs else out, groups=groups)
                 if placement in ("relu_only_preactivation", "relu_before_addition", "original"):
                     totals["params"] += norm * after
@@ -180,10 +186,13 @@ def count_by_hand(config: Config) -> dict[str, int]:
                 before = after
             if placement == "bn_after_addition":
                 totals["params"] += norm * filters
-            resized = model.resize.name if shortcut not in ("projection", "zero_pad", "conv", "none") else shortcut
+            fixed = ("projection", "projection_norm", "zero_pad", "conv", "none")
+            resized = shortcut.removesuffix("_norm") if shortcut in fixed else model.resize.name
             if shortcut == "conv" or (changes and resized == "projection"):
                 conv(maps, filters, model.projection_kernel, out)
                 totals["params"] += norm * filters if placement == "original" else 0
+            if shortcut == "projection_norm":
+                totals["params"] += norm * filters if placement != "original" or not changes else 0
             if "gating" in shortcut:
                 conv(maps, filters, 1, out, has_bias=True)
             if model.attention.kind.name == "se":

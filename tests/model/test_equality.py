@@ -181,7 +181,7 @@ def test_equals_the_naive_implementation(overrides: list[str], train: bool) -> N
 def test_narrow_convolutions_with_a_stride_leave_foreign_memory_alone(maps: int) -> None:
     """torch's own 1x1 convolution of fewer than 8 maps, in channels-last layout, ends the process on some CPUs."""
     torch.manual_seed(0)
-    conv = convolution(maps, 12, kernel=1, stride=2, dilation=1, groups=1, bias=False)
+    conv = convolution(2, maps, 12, kernel=1, stride=2, bias=False)
     images = torch.randn(16, maps, 9, 8)
     conv(images).square().sum().backward()
     expected, conv.weight.grad = conv.weight.grad, None
@@ -200,7 +200,7 @@ def test_running_statistics_follow_the_lineage_s_momentum(lineage: str) -> None:
     images = torch.randn(4, *config.data.image_shape, dtype=torch.float64)
     before = net.stem.conv(images)
     net(images)
-    momentum = {"he": 0.1, "torch": 0.1, "atienza": 0.01}[lineage]
+    momentum = {"he": 0.1, "torch": 0.1, "atienza": 0.01, "keras": 0.01}[lineage]
     torch.testing.assert_close(net.stem.activation.norm.running_mean, momentum * before.mean(dim=(0, 2, 3)))
     torch.testing.assert_close(
         net.stem.activation.norm.running_var, 1 - momentum + momentum * before.var(dim=(0, 2, 3))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.composing import config as composed
+from support.composing import of_experiment
 from torch import nn
 
 from resnet_lab import ResNetV2
@@ -25,9 +26,9 @@ def test_every_experiment_has_its_numbers() -> None:
 @pytest.mark.parametrize("experiment", options("experiment"))
 def test_golden_numbers(experiment: str) -> None:
     golden = GOLDEN[experiment]
-    config = composed(f"+experiment={experiment}")
+    config = composed(*of_experiment(experiment))
     paper = published(config)
-    like = paper and not recipe_differences(composed(f"+experiment={experiment}", "data.validation=0"), paper)
+    like = paper and not recipe_differences(composed(*of_experiment(experiment), "data.validation=0"), paper)
     assert list(config.data.image_shape) == golden["image_shape"]
     assert measure(config).totals().items() <= golden.items()
     assert not measure(config).uncounted

@@ -68,7 +68,7 @@ def test_a_unit(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.undo()
     for spelling in ("unit=mine", "model.unit=mine"):
-        with pytest.raises(ConfigError, match=r"model\.unit can be bottleneck, basic, dense, conv; got mine"):
+        with pytest.raises(ConfigError, match=r"model\.unit can be bottleneck, basic, triple, dense, conv; got mine"):
             load_config(*SMALL, spelling, "bottleneck=half")
 
 

@@ -78,6 +78,10 @@ UNREAD = {f"optim.decay_schedule.{name}" for name in ("watch", "patience", "fact
 SETTINGS = [item.name for item in settings_of(load_config()) if item.name not in UNREAD]
 OTHERS = {
     "model.units": [3],
+    "model.kernels": [5],
+    "data.series.name": "GunPoint",
+    "optim.batch_share": 0.5,
+    "trainer.best_by": "train/loss",
     "model.filters": [32],
     "model.unit": "basic",
     "model.shortcut": "zero_pad",
@@ -152,6 +156,10 @@ READERS = {  # what makes something read a setting that nothing reads by default
     "data.test": [*OWN, "data.layout=flat"],
     **{f"pretrained.{name}": ["pretrained.run=here"] for name in ("run", "digest", "freeze", "lr_factor")},
     "data.prefix": ["data=idx", "data.num_classes=2"],
+    **{
+        f"data.series.{name}": ["data=ucr", "data.channels=1", "data.image_size=32", "data.num_classes=2"]
+        for name in ("name", "scale", "unequal", "missing")
+    },
     **{
         f"data.table.{name}": ["data=table", "data.num_classes=2"]
         for name in ("file", "image", "label", "labels", "part")

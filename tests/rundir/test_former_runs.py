@@ -121,7 +121,7 @@ def test_a_run_of_a_newer_version_is_refused_by_name(outputs: Path):
         ("optim", {"lr": "fast"}, r"optim\.lr cannot be 'fast'"),
         ("optim", {"name": "sgdd"}, r"optim\.name cannot be 'sgdd'"),
         ("model", {"stem": 3}, r"model\.stem: expected settings, got 3"),
-        ("model", {"unit": "nope"}, r"model\.unit can be bottleneck, basic, dense, conv; got nope"),
+        ("model", {"unit": "nope"}, r"model\.unit can be bottleneck, basic, triple, dense, conv; got nope"),
     ],
 )
 def test_what_cannot_be_read_is_named(outputs: Path, section: str, setting: dict[str, Any], message: str):

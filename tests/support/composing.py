@@ -47,3 +47,12 @@ def config(*overrides: str) -> Config:
     except (*COMPOSE_ERRORS, ValueError):
         return load_config(*overrides)
     return to_config(composed)
+
+
+# Of experiments whose files say the shape.
+SHAPES = {"ucr_resnet": ("data.channels=1", "data.image_size=150", "data.num_classes=2")}
+
+
+def of_experiment(name: str) -> list[str]:
+    """What composes an experiment without any files."""
+    return [f"+experiment={name}", *SHAPES.get(name, ())]

@@ -66,7 +66,7 @@ def test_decay_applies_to_what_it_says(net: ResNetV2, name: Optimizer, decayed: 
             }
             assert decay[id(parameter)] == (0.5 if decays[decayed] else 0), (layer, kind)
             kinds.add((type(layer).__name__, kind))
-    assert {("Conv2d", "weight"), ("BatchNorm", "weight"), ("Linear", "weight"), ("Linear", "bias")} <= kinds
+    assert {("Conv2d", "weight"), ("BatchNorm2d", "weight"), ("Linear", "weight"), ("Linear", "bias")} <= kinds
 
 
 def test_optimizers_get_their_settings(net: ResNetV2):
