@@ -5,6 +5,11 @@ from importlib.util import find_spec
 from typing import Any
 
 LONGEST_LIST = 100  # entries of a setting
+# The words for true and false, in lower case.
+TRUTHS = {
+    **dict.fromkeys(("true", "yes", "on", "y", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "n", "0"), False),
+}
 LONGEST_TEXT = 4096  # characters of a setting, as many as a path can have on Linux
 
 

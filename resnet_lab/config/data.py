@@ -11,6 +11,7 @@ from resnet_lab.config.checks import ConfigError, require, require_bounded, requ
 from resnet_lab.config.decoder import CorruptConfig
 from resnet_lab.config.enums import Fit, Labels, Layout, OnChange, Sampler
 from resnet_lab.config.fields import setting
+from resnet_lab.config.infos import THINGS
 from resnet_lab.config.registry import DATASETS, TASKS
 from resnet_lab.config.series import SeriesConfig
 
@@ -130,9 +131,9 @@ class DataConfig:
         form = {1: "a length, a positive whole number", 2: "a positive number of pixels or [height,width]"}
         require(self.dims in form, f"data.dims must be 1 for series or 2 for images, got {self.dims}")
         native = DATASETS.info(self.name).dims
-        what = {1: "series", 2: "images"}.get(native or 0)
         require(
-            native in (None, self.dims), f"data={self.name} has {what}: data.dims must be {native}, got {self.dims}"
+            native in (None, self.dims),
+            f"data={self.name} has {THINGS[native or self.dims]}: data.dims must be {native}, got {self.dims}",
         )
         for name, size in (("image_size", self.image_size), ("crop", self.crop)):
             require(
@@ -200,7 +201,8 @@ class DataConfig:
 
     @property
     def things(self) -> str:
-        return {1: "series", 2: "images"}[self.dims]
+        """The same in the plural."""
+        return THINGS[self.dims]
 
     @property
     def reads_series(self) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 
 from resnet_lab.config.enums import Labels
 
+THINGS = {1: "series", 2: "images"}  # by the number of their dimensions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitInfo:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import TRUTHS, ConfigError
 from resnet_lab.text import visible
 from resnet_lab.version import __version__
 
@@ -27,10 +27,6 @@ class Migration:
     old: str | None
     new: str | None
     convert: Callable[[Any], Any] | None = None
-
-
-TRUTHS = {"true": True, "yes": True, "on": True, "y": True, "1": True}
-TRUTHS |= {"false": False, "no": False, "off": False, "n": False, "0": False}
 
 
 def _truth(value: Any) -> bool:

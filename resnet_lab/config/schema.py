@@ -25,6 +25,7 @@ from resnet_lab.config.enums import (
     Schedule,
 )
 from resnet_lab.config.fields import setting
+from resnet_lab.config.infos import THINGS
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import Norm
 from resnet_lab.config.optim import OptimConfig
@@ -183,12 +184,10 @@ class Config:
         channels, *sides = self.data.image_shape
         for name in (name for name, settings in self.augment.items() if settings.active):
             info = AUGMENTATIONS.info(name)
-            kinds = {1: "series", 2: "images"}
-            ours = self.data.things
             require(
                 info.dims == self.data.dims,
-                f"augment.{name} is for {kinds[info.dims]}, but data={self.data.name} has {ours}: leave "
-                "it off, as augment=none does",
+                f"augment.{name} is for {THINGS[info.dims]}, but data={self.data.name} has {self.data.things}: "
+                "leave it off, as augment=none does",
             )
             require(
                 channels in (1, 3) or not info.colours,

@@ -9,12 +9,11 @@ from typing import Any, Union, get_args, get_origin
 
 from hydra.core.override_parser.types import QuotedString
 
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import TRUTHS, ConfigError
 from resnet_lab.config.groups import COMBINABLE, GROUPS, listing
 from resnet_lab.config.hydra_private import parsed_values
 from resnet_lab.config.messages import INSTEAD, setting_types
 
-TRUTHS = ("true", "false", "yes", "no", "on", "off", "y", "n", "1", "0")
 WORDS: dict[Any, str] = {
     Any: "a number or a list of numbers",
     int: "a whole number",

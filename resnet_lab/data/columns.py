@@ -1,4 +1,4 @@
-"""The labels in the columns of a table: one class, several attributes or one number for each image."""
+"""The columns of a table: one class, several attributes or one number for each image or series, and its part."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Labels
+from resnet_lab.data.layout import PART_NAMES
 from resnet_lab.text import printable
 
 MOST_DIGITS = 19  # of a class that counts as a number
@@ -17,6 +18,12 @@ LARGEST = float(np.finfo(np.float32).max)  # number
 
 # The ways to write that an image has an attribute, and that it has not. A column uses one of them.
 WORDS = (("1", "0"), ("1", "-1"), ("yes", "no"), ("true", "false"))
+
+
+DELIMITERS = (",", ";", "\t")
+
+# Values of the column of parts: the usual names, and the numbers in the tables of CelebA.
+PARTS = {name: part for part, names in PART_NAMES.items() for name in names} | {"0": "train", "1": "val", "2": "test"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,16 @@ def labels_of(config: DataConfig, rows: Mapping[str, Row]) -> tuple[tuple[str, .
             return (), np.array([_number(config, *field) for field in columns[0]], np.float32)
         case _:
             assert_never(config.labels)
+
+
+def part_of(config: DataConfig, value: str, number: int) -> str:
+    """Return the part that a field of the column of parts names. Raises ConfigError for other words."""
+    if value.casefold() not in PARTS:
+        raise ConfigError(
+            f"{config.folder / config.table.file}: line {number} has {value!r:.40} in column {config.table.part}; "
+            f"it can have {', '.join(PARTS)}"
+        )
+    return PARTS[value.casefold()]
 
 
 def _natural(label: str) -> tuple[int, int, str]:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
@@ -68,8 +69,13 @@ def normalised(pixels_BCHW: Tensor, mean_C11: Tensor, std_C11: Tensor) -> Tensor
 
 @cache
 def _channels(values: tuple[float, ...], device: torch.device, dims: int) -> Tensor:
-    """Put a number for each channel on a device, (C, 1, 1), once: a GPU waits for each copy from the host."""
-    return torch.tensor(values, device=device)[(..., *[None] * dims)]
+    """Return `per_channel` once for each device: a GPU waits for each copy from the host."""
+    return per_channel(values, dims, device)
+
+
+def per_channel(values: Sequence[float], dims: int, device: torch.device | None = None) -> Tensor:
+    """Return a number for each channel as a tensor, (C, 1, 1) or for series (C, 1)."""
+    return torch.tensor(values, device=device).reshape(-1, *[1] * dims)
 
 
 class ResidentImages:

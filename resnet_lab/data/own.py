@@ -13,10 +13,9 @@ from resnet_lab.data.celeba import celeba_listing
 from resnet_lab.data.decode import Decoding
 from resnet_lab.data.fingerprint import facts_of
 from resnet_lab.data.index import Index
-from resnet_lab.data.layout import ALL
 from resnet_lab.data.listing import Indices, Listing, listing_of
 from resnet_lab.data.sources import Images, Source
-from resnet_lab.data.split import are_classes, holdout
+from resnet_lab.data.split import are_classes, parts_of
 from resnet_lab.data.table import table_listing
 from resnet_lab.rundir.images import DataFacts
 from resnet_lab.text import plural
@@ -68,7 +67,7 @@ def celeba_facts(config: DataConfig) -> DataFacts:
 
 def _decoded(config: DataConfig, listing: Listing, *notes: str) -> Source:
     how = Decoding.of(config)
-    rows = _rows(listing, config)
+    rows = parts_of(listing.parts, listing.labels, config)
     pixels, index = decoded(listing.files, how, rows["train"])
     images = Images(pixels, listing.labels)
     if index.damaged:
@@ -89,15 +88,6 @@ def _decoded(config: DataConfig, listing: Listing, *notes: str) -> Source:
         range=index.range,
         notes=(*listing.left_out, *notes, *_notes(config, listing, rows, index)),
     )
-
-
-def _rows(listing: Listing, config: DataConfig) -> dict[str, Indices]:
-    """Return the rows of the parts; a flat folder is split here."""
-    if ALL not in listing.parts:
-        return dict(listing.parts)
-    count = max(1, round(config.test * len(listing.labels)))
-    train, test = holdout(listing.labels, count, config.test_split_seed, "data.test")
-    return {"train": train, "test": test}
 
 
 def _without_damaged(

@@ -17,7 +17,7 @@ from resnet_lab.data.layout import ALL
 from resnet_lab.data.series_files import Series, data_sets, read_series
 from resnet_lab.data.series_table import read_table
 from resnet_lab.data.sources import Images, Source, facts_of_arrays
-from resnet_lab.data.split import Indices, holdout
+from resnet_lab.data.split import Indices, parts_of
 from resnet_lab.rundir.images import DataFacts
 from resnet_lab.text import first_few, plural, printable
 
@@ -65,13 +65,9 @@ def source(config: DataConfig) -> Source:
     """
     found = _read(config)
     images = Images(ready(found.series, config), found.labels)
-    parts = found.parts
-    if ALL in parts:
-        count = max(1, round(config.test * len(found.labels)))
-        train, test = holdout(found.labels, count, config.test_split_seed, "data.test")
-        parts = {"train": train, "test": test}
+    rows = parts_of(found.parts, found.labels, config)
     names = tuple(map(printable, found.classes))
-    return Source(images, images, names, rows=parts, prepared=True, notes=tuple(_notes(found.series, config)))
+    return Source(images, images, names, rows=rows, prepared=True, notes=tuple(_notes(found.series, config)))
 
 
 def _read(config: DataConfig) -> Read:

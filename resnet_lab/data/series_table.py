@@ -16,10 +16,9 @@ import numpy as np
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.data import DataConfig
-from resnet_lab.data.columns import Row
+from resnet_lab.data.columns import DELIMITERS, Row, part_of
 from resnet_lab.data.layout import ALL
 from resnet_lab.data.series_files import Series, value_of
-from resnet_lab.data.table import DELIMITERS, part_of
 from resnet_lab.text import printable
 
 TABLES = (".csv", ".npz")

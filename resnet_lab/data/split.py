@@ -1,11 +1,14 @@
 """Hold out part of the images, stratified by class if they have classes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.data import DataConfig
+from resnet_lab.data.layout import ALL
 
 Indices = npt.NDArray[np.int64]
 
@@ -37,6 +40,15 @@ def holdout(
     if are_classes(labels):
         _return_last_images(labels, by_class, is_held_out)
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+
+
+def parts_of(parts: Mapping[str, Indices], labels: npt.NDArray[Any], config: DataConfig) -> dict[str, Indices]:
+    """Return the rows of each part; of data without parts, `data.test` of them are held out as test part."""
+    if ALL not in parts:
+        return dict(parts)
+    count = max(1, round(config.test * len(labels)))
+    train, test = holdout(labels, count, config.test_split_seed, "data.test")
+    return {"train": train, "test": test}
 
 
 def _return_last_images(labels: npt.NDArray[Any], by_class: Indices, is_held_out: npt.NDArray[np.bool_]) -> None:

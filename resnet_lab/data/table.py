@@ -13,18 +13,13 @@ import numpy as np
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig, TableConfig
 from resnet_lab.config.enums import Labels, Layout
-from resnet_lab.data.columns import Row, labels_of
+from resnet_lab.data.columns import DELIMITERS, Row, labels_of, part_of
 from resnet_lab.data.decode import is_readable
-from resnet_lab.data.layout import ALL, PART_NAMES
+from resnet_lab.data.layout import ALL
 from resnet_lab.data.listing import Files, Listing, refuse_other_count
 from resnet_lab.data.split import are_classes
 from resnet_lab.data.walk import reading, walk
 from resnet_lab.text import first_few, plural, printable
-
-DELIMITERS = (",", ";", "\t")
-
-# Values of the column of parts: the usual names, and the numbers in the tables of CelebA.
-PARTS = {name: part for part, names in PART_NAMES.items() for name in names} | {"0": "train", "1": "val", "2": "test"}
 
 
 def look(config: DataConfig) -> tuple[Any, ...]:
@@ -33,7 +28,7 @@ def look(config: DataConfig) -> tuple[Any, ...]:
     Of series, also the numbers of channels and positions.
     """
     if config.dims == 1:
-        from resnet_lab.data import series  # which reads tables too
+        from resnet_lab.data import series  # imports torch, which takes seconds
 
         return series.look(config)
     rows = _read(config)
@@ -138,16 +133,6 @@ def _below(root: Path, name: str) -> str:
     with suppress(ValueError):
         path = path.relative_to(root.resolve())
     return path.as_posix() if name else ""
-
-
-def part_of(config: DataConfig, value: str, number: int) -> str:
-    """Return the part that a field of the column of parts names. Raises ConfigError for other words."""
-    if value.casefold() not in PARTS:
-        raise ConfigError(
-            f"{config.folder / config.table.file}: line {number} has {value!r:.40} in column {config.table.part}; "
-            f"it can have {', '.join(PARTS)}"
-        )
-    return PARTS[value.casefold()]
 
 
 def _refused(config: DataConfig, what: str, names: list[str]) -> ConfigError:

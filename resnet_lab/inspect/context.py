@@ -79,16 +79,6 @@ class InspectContext:
         """(C, H, W)."""
         return self.config.data.image_shape
 
-    @property
-    def what(self) -> str:
-        """What the network is given: an image or a series."""
-        return self.config.data.thing
-
-    @property
-    def what_many(self) -> str:
-        """The same in the plural."""
-        return self.config.data.things
-
     def worded(self, caption: str) -> str:
         """Return a caption in the words for what the network is given."""
         if self.config.data.dims == 2:
@@ -216,6 +206,8 @@ def _chosen(
                 raise ConfigError(f"--images: there is no image {text:.40}; there are {len(images)}, numbered from 0")
             label = labels[int(text)]
             parts.append((images[int(text)][None], label, f"#{text}: {task.words(label, classes)}"))
+        elif data.config.data.dims == 1:
+            raise ConfigError(f"--images: {text} is not the number of a series; series are named by number")
         elif Path(text).is_file():
             pixels = read_image(Path(text), Decoding.of(data.config.data))
             image = _prepared(pixels[None], data.normalise, images.device)

@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from resnet_lab.data.images import Normalisation, colours
+from resnet_lab.data.images import Normalisation, colours, per_channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class PixelRange:
     @classmethod
     def of(cls, normalise: Normalisation, device: torch.device | None = None) -> Self:
         """Compute the range for a normalisation; on the CPU by default."""
-        mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (normalise.mean, normalise.std))
+        mean, std = (per_channel(values, 2, device) for values in (normalise.mean, normalise.std))
         return cls((0 - mean) / std, (1 - mean) / std)
 
     @classmethod

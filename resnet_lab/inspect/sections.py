@@ -67,7 +67,7 @@ def show_maps(context: InspectContext) -> Iterator[Shown]:
             size = "×".join(map(str, maps.shape[1:]))
             title = (
                 f"{context.name}: {len(order)} of {len(maps)} maps of {name}, {size}; "
-                f"{context.what} {context.chosen_names[i]}"
+                f"{context.config.data.thing} {context.chosen_names[i]}"
             )
             yield Shown(
                 f"maps-{i}-{name}",
@@ -98,7 +98,7 @@ def show_saliency(context: InspectContext) -> Iterator[Shown]:
         "saliency",
         rows_of(
             [context.pictures(context.chosen), *rows],
-            [context.what, *labels],
+            [context.config.data.thing, *labels],
             [captions, *[[] for _ in rows]],
             f"{context.name}: evidence for (red) and against (blue) the class above, as contributions to its logit",
             evidence_styles(*rows),
@@ -115,7 +115,7 @@ def show_mistakes(context: InspectContext) -> Iterator[Shown]:
         return
     found = mistakes(context.net, context.images, context.labels)
     wrong, count = found.most_confident, len(context.images)
-    of_all = f"{len(wrong)} of {count:,} {context.part} {context.what_many}"
+    of_all = f"{len(wrong)} of {count:,} {context.part} {context.config.data.things}"
     what = f"{context.name}: {of_all} wrong, {100 * len(wrong) / count:.2f} %"
     yield Shown(
         "confusion", confusion_figure(found, context.classes, what), "Counts; the diagonal holds correct predictions."

@@ -40,7 +40,7 @@ def show_patterns(context: InspectContext) -> Iterator[Shown]:
             f"patterns-{name}",
             rows_of(
                 [made, real],
-                ["pattern", f"strongest of\n{len(found):,} {context.what_many}"],
+                ["pattern", f"strongest of\n{len(found):,} {context.config.data.things}"],
                 [above, below],
                 f"{context.name}: patterns that activate maps of {name}, with the mean activation",
             ),
@@ -66,10 +66,10 @@ def show_inversion(context: InspectContext) -> Iterator[Shown]:
     images = context.chosen
     steps = _steps(context, INVERSION_STEPS, len(images))
     pixels = context.pixel_range.pixels(images).cpu().numpy()
-    what = context.what_many
+    what = context.config.data.things
     curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
     for label, net in ((context.name, context.net), *context.compared):
-        rows, labels = [context.pictures(images)], [context.what]
+        rows, labels = [context.pictures(images)], [context.config.data.thing]
         curves[label] = {}
         for name in [name for name in names if name in {*layer_names(net), *stages(net), "features"}]:
             found = invert(net, name, images, context.pixel_range, steps, context.track)
@@ -85,7 +85,7 @@ def show_inversion(context: InspectContext) -> Iterator[Shown]:
         )
     yield Shown(
         "inversion-frequency",
-        frequency_figure(curves, f"error of the inverted {context.what_many} by frequency"),
+        frequency_figure(curves, f"error of the inverted {context.config.data.things} by frequency"),
         "0 is a perfect image, 1 the error of the mean colour alone; above 1, detail is invented, not lost. "
         f"Errors below {LEAST_ERROR:g} are drawn at that value.",
     )

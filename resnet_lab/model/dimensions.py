@@ -13,9 +13,9 @@ AVERAGES: dict[int, type[nn.AvgPool1d | nn.AvgPool2d]] = {1: nn.AvgPool1d, 2: nn
 INTERPOLATIONS = {1: "linear", 2: "bilinear"}
 
 
-def mean_over_positions(x_BCHW: Tensor, keepdim: bool = False) -> Tensor:
-    """Average each map: (B, C, H, W) → (B, C), or (B, C, 1, 1)."""
-    return x_BCHW.mean(dim=tuple(range(2, x_BCHW.ndim)), keepdim=keepdim)
+def mean_over_positions(x_BCHW: Tensor) -> Tensor:
+    """Average each map: (B, C, H, W) → (B, C)."""
+    return x_BCHW.mean(dim=tuple(range(2, x_BCHW.ndim)))
 
 
 def average(x_BCHW: Tensor, window: int, stride: int) -> Tensor:

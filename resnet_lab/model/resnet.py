@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import LatentLayer
 from resnet_lab.config.parts import StemConfig
-from resnet_lab.model.dimensions import CONVOLUTIONS, mean_over_positions
+from resnet_lab.model.convolutions import convolution
+from resnet_lab.model.dimensions import mean_over_positions
 from resnet_lab.model.layers import Layers, Order
 from resnet_lab.model.spec import stack_specs
 from resnet_lab.model.stacks import build_stack, steps_through
@@ -65,11 +66,9 @@ class Head(nn.Module):
         """Build a layer from what `features` returns to a latent space."""
         if latent_dim is None:
             return nn.Identity()
-        return (
-            CONVOLUTIONS[self.dims](width, latent_dim, 1)
-            if self.layer is LatentLayer.map
-            else nn.Linear(width, latent_dim)
-        )
+        if self.layer is LatentLayer.map:
+            return convolution(self.dims, width, latent_dim, kernel=1)
+        return nn.Linear(width, latent_dim)
 
     def features(self, innermost_BCHW: Tensor) -> Tensor:
         """Return the input of the latent layer: (B, width), or maps if that is a convolution."""

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from resnet_lab.config.checks import require
-from resnet_lab.data.images import normalised
+from resnet_lab.data.images import normalised, per_channel
 from resnet_lab.model.autoencoder import Autoencoder
 from resnet_lab.use.trained import Trained
 
@@ -21,10 +20,9 @@ class Whole(nn.Module):
     def __init__(self, trained: Trained) -> None:
         super().__init__()
         self.net, self.task = trained.net, trained.task
-        positions = [1] * trained.config.data.dims
+        dims, normalise = trained.config.data.dims, trained.normalise
         self.mean_C11, self.std_C11 = (
-            nn.Buffer(torch.tensor(values).reshape(-1, *positions))
-            for values in (trained.normalise.mean, trained.normalise.std)
+            nn.Buffer(per_channel(values, dims)) for values in (normalise.mean, normalise.std)
         )
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from resnet_lab import ResNetV2, complexity
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.groups import options
 from resnet_lab.config.model import ModelConfig
-from resnet_lab.config.registry import SHORTCUTS
+from resnet_lab.config.registry import SHORTCUTS, UNITS
 from resnet_lab.model.autoencoder import Autoencoder
 
 pytestmark = pytest.mark.slow
@@ -186,3 +186,8 @@ def test_what_makes_no_sense_is_refused(overrides: list[str], message: str):
 def test_decoders_that_make_no_sense_are_refused(overrides: str, message: str):
     with pytest.raises(ConfigError, match=message):
         replace(load_config(*SERIES, overrides).model, num_classes=0)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_unit_has_the_kernels_that_its_description_says(unit: str):
+    assert UNITS.info(unit).kernels == tuple(conv.kernel for conv in UNITS.load(unit).convs)

@@ -87,6 +87,12 @@ def test_its_inside_is_drawn(finished: Path, tmp_path: Path):
     assert (tmp_path / "figures" / "saliency.png").is_file()
 
 
+def test_a_series_is_named_by_its_number(finished: Path, root: Path, tmp_path: Path):
+    for name in ("none", str(root / "Waves_TEST.ts")):
+        with pytest.raises(ConfigError, match=r"^--images: .* is not the number of a series"):
+            inspect_main([str(finished), "saliency", "--images", name, "--out", str(tmp_path)])
+
+
 def test_class_activation_adds_up_to_the_logit(finished: Path):
     _, net = load_run(finished)
     series, targets = torch.randn(5, 2, 24), torch.tensor([0, 1, 1, 0, 1])
