@@ -49,7 +49,7 @@ START = {
     "wait: training/run.py Job.train",
 }
 FIRST_EPOCH = {
-    "to device: data/images.py _channels",  # mean and std, in the first run of a process
+    "to device: data/images.py per_channel",  # mean and std, in the first run of a process
     "to device: training/graphs.py undone",
     "to host: training/graphs.py undone",
 }
