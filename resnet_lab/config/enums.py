@@ -40,6 +40,13 @@ class Schedule(Enum):
     plateau = "multiplied by factor after patience epochs in which a recorded number has not fallen"
 
 
+class Threshold(Enum):
+    """What a number must fall by to count as lower: the two modes of torch's ReduceLROnPlateau."""
+
+    rel = "by a share of itself"
+    abs = "by an amount"
+
+
 class Warmup(Enum):
     """Learning rate of the first `warmup_iterations` steps."""
 

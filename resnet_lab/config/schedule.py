@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from resnet_lab.config.checks import require, require_bounded, require_within
-from resnet_lab.config.enums import Schedule
+from resnet_lab.config.enums import Schedule, Threshold
 from resnet_lab.config.fields import setting
 
 
@@ -40,6 +40,8 @@ class ScheduleConfig:
     watch: str = setting("val/loss", used=_is_plateau)  # a number of the history, lower is better
     patience: int = setting(5, used=_is_plateau)  # epochs without a lower number that are tolerated
     factor: float = setting(0.1, used=_is_plateau)  # multiplies after one more such epoch
+    threshold: float = setting(1e-4, used=_is_plateau)  # what the number must fall by to count as lower
+    threshold_mode: Threshold = setting(Threshold.rel, used=_is_plateau)
 
     def check(self, name: str) -> None:
         """Raise ConfigError if a setting is invalid; `name` is that of the schedule, such as `optim.schedule`."""
@@ -49,6 +51,6 @@ class ScheduleConfig:
             f"{name}.milestones and {name}.factors need equal lengths, got {self.milestones} and {self.factors}",
         )
         require_within(self, name, milestones=(0, 10**12), factors=(0, 10**6), patience=(0, 10**6))
-        require_within(self, name, floor=(0, 1), start=(0, 10**6), end=(0, 10**6))
+        require_within(self, name, floor=(0, 1), threshold=(0, 1), start=(0, 10**6), end=(0, 10**6))
         require(0 <= self.rise < 1, f"{name}.rise must be in [0, 1), got {self.rise}")
         require(0 < self.factor < 1, f"{name}.factor must be between 0 and 1, got {self.factor}")

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, assert_never
 
-from resnet_lab.config.enums import Schedule, Warmup
+from resnet_lab.config.enums import Schedule, Threshold, Warmup
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.schedule import ScheduleConfig
 from resnet_lab.training.history import Record
-
-THRESHOLD = 1e-4  # a number must fall by this share of itself to count as lower, as in torch's ReduceLROnPlateau
 
 
 class Rates(NamedTuple):
@@ -77,9 +75,10 @@ def factor(schedule: ScheduleConfig, step: int, total_steps: int) -> float:
 
 def plateau(values: Sequence[float], schedule: ScheduleConfig) -> float:
     """Return the factor after epochs with these values, which torch's ReduceLROnPlateau would have reached."""
+    share, amount = (schedule.threshold, 0.0) if schedule.threshold_mode is Threshold.rel else (0.0, schedule.threshold)
     factor, best, waited = 1.0, math.inf, 0
     for value in values:
-        if value < best * (1 - THRESHOLD):
+        if value < best * (1 - share) - amount:
             best, waited = value, 0
         else:
             waited += 1

@@ -73,8 +73,9 @@ def another(value: Any) -> Any:
     return [*value, value[-1]] if value else [1]
 
 
+PLATEAU = ("watch", "patience", "factor", "threshold", "threshold_mode")
 # Weight decay has no plateau, so nothing ever reads these.
-UNREAD = {f"optim.decay_schedule.{name}" for name in ("watch", "patience", "factor")}
+UNREAD = {f"optim.decay_schedule.{name}" for name in PLATEAU}
 SETTINGS = [item.name for item in settings_of(load_config()) if item.name not in UNREAD]
 OTHERS = {
     "model.units": [3],
@@ -133,7 +134,7 @@ READERS = {  # what makes something read a setting that nothing reads by default
     **{f"optim.schedule.{name}": [f"optim.schedule={kind}"] for name, kind in KINDS.items()},
     **{f"optim.decay_schedule.{name}": [f"optim.decay_schedule={kind}"] for name, kind in KINDS.items()},
     **{f"optim.decay_schedule.{name}": ["optim.decay_schedule=linear"] for name in ("milestones", "factors")},
-    **{f"optim.schedule.{name}": ["optim.schedule=plateau"] for name in ("watch", "patience", "factor")},
+    **{f"optim.schedule.{name}": ["optim.schedule=plateau"] for name in PLATEAU},
     "augment.flip.p": ["augment.flip.p=0.5"],
     "augment.rand.magnitude": ["augment=rand"],
     **{f"augment.erasing.{name}": ["augment=erasing"] for name in ("area", "ratio", "value")},

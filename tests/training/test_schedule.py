@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Optimizer, Schedule, Warmup
+from resnet_lab.config.enums import Optimizer, Schedule, Threshold, Warmup
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.schedule import ScheduleConfig
 from resnet_lab.training.schedule import factor, learning_rate, plateau, rates
@@ -159,13 +159,18 @@ def test_momentum_need_not_cycle():
 
 @pytest.mark.parametrize("patience", [0, 1, 3])
 @pytest.mark.parametrize("floor", [0.0, 0.05])
-def test_plateau_is_torchs_after_every_epoch(patience: int, floor: float):
-    config = optim(Schedule.plateau, lr=0.4, patience=patience, factor=0.3, floor=floor)
+@pytest.mark.parametrize("mode", Threshold)
+def test_plateau_is_torchs_after_every_epoch(patience: int, floor: float, mode: Threshold):
+    least: dict[str, Any] = {"threshold": 0.01, "threshold_mode": mode}
+    config = optim(Schedule.plateau, lr=0.4, patience=patience, factor=0.3, floor=floor, **least)
     generator = torch.Generator().manual_seed(patience)
     values = (torch.rand(60, generator=generator) + 1 / torch.arange(1, 61)).tolist()
-    values[5] = values[4] * (1 - 5e-5)  # not low enough to count
+    values[5] = values[4] * (1 - 5e-3)  # not low enough to count
     optimizer = torch_optimizer(0.4)
-    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.3, patience=patience, min_lr=0.4 * floor, eps=0)
+    least["threshold_mode"] = mode.name
+    scheduler = lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=0.3, patience=patience, min_lr=0.4 * floor, eps=0, **least
+    )
     seen = set()
     for epoch, value in enumerate(values):
         history = [{"val/loss": earlier} for earlier in values[:epoch]]  # all that a resumed run knows
