@@ -1,4 +1,4 @@
-"""Augmentations: `python -m benchmarks.augment` measures the images a second of each, and its share of a step."""
+"""Augmentations: `python -m benchmarks.augment` measures the speed of each, and its share of a training step."""
 
 import argparse
 import statistics
@@ -21,9 +21,14 @@ from resnet_lab.data.augment import active_augmentations, augmented
 from resnet_lab.data.images import Normalisation
 from resnet_lab.data.loader import memory_format
 
-NETWORK = "cifar10_20"
+NETWORKS = {  # of images and of series, with the length of GunPoint's
+    2: ["+experiment=cifar10_20"],
+    1: [
+        *("+experiment=ucr_resnet", "data=fake", "data.dims=1", "data.channels=1", "data.image_size=150"),
+        *("data.num_classes=2", "data.num_images=640"),
+    ],
+}
 MOST = 0.15  # of a training step
-CHOICES = [*(name for name in options("augment") if name in AUGMENTATIONS), "crop,reflect"]
 SLOWEST = {"erasing": ["augment.erasing.value=noise"]}  # of the values that an option can have
 
 
@@ -33,33 +38,54 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULTS / "augmentations.json")
     options = parser.parse_args()
     content = facts("benchmarks.augment") | report(options.rounds)
-    for name, share in content["share"].items():
-        speed = content["images_per_second"][name]["median"]
-        print(f"{name}: {speed:,.0f} images/s, {share['median']:.1%} of a step")
+    for measured in content["networks"].values():
+        for name, share in measured["share"].items():
+            print(f"{name}: {measured['per_second'][name]['median']:,.0f}/s, {share['median']:.1%} of a step")
     write(options.out, content)
     return 0 if decide.passed(content["checks"]) else 1
 
 
 def report(rounds: int) -> dict[str, Any]:
-    """Measure every augmentation next to a training step in each round, on one mini-batch, and check the shares."""
-    config = load_config(f"+experiment={NETWORK}", "trainer=cpu", "trainer.num_threads=1")
+    """Measure every augmentation next to a training step of its network, and check the shares."""
+    networks, checks = {}, []
+    for dims, network in NETWORKS.items():
+        name = network[0].removeprefix("+experiment=")
+        networks[name] = measured = compared(network, choices(dims), rounds)
+        slowest, share = max(measured["share"].items(), key=lambda item: item[1]["median"])
+        checks.append(decide.verdict(f"share of a step of {name}, {slowest}", share["median"], MOST, at_least=False))
+    return {"rounds": rounds, "networks": networks, "checks": checks}
+
+
+def choices(dims: int) -> list[str]:
+    """Return the options for series (1) or images (2)."""
+    own = [
+        name for name in options("augment") if name in AUGMENTATIONS and AUGMENTATIONS.info(name).dims in (None, dims)
+    ]
+    return [*own, "crop,reflect"]
+
+
+def compared(network: list[str], names: list[str], rounds: int) -> dict[str, Any]:
+    """Measure augmentations next to a training step in each round, on one mini-batch."""
+    config = load_config(*network, "trainer=cpu", "trainer.best_by=train/loss", "trainer.num_threads=1")
     measured: list[dict[str, float]] = []
     with bare_step(config) as (step, _):
-        actions = {"step": step} | {name: augmenting(name) for name in CHOICES}
+        actions = {"step": step} | {name: augmenting(network, name) for name in names}
         for action in actions.values():
             action()  # warm-up
         for number in range(rounds):
             measured.append({name: seconds(actions[name]) for name in decide.order([*actions], number)})
-    shares = {name: decide.spread([own[name] / own["step"] for own in measured]) for name in CHOICES}
-    speeds = {name: decide.spread([config.optim.batch_size / own[name] for own in measured]) for name in actions}
-    slowest = max(CHOICES, key=lambda name: shares[name]["median"])
-    check = decide.verdict(f"share of a step of {NETWORK}, {slowest}", shares[slowest]["median"], MOST, at_least=False)
-    return {"network": NETWORK, "rounds": rounds, "images_per_second": speeds, "share": shares, "checks": [check]}
+    return {
+        "batch_size": config.optim.batch_size,
+        "per_second": {
+            name: decide.spread([config.optim.batch_size / own[name] for own in measured]) for name in actions
+        },
+        "share": {name: decide.spread([own[name] / own["step"] for own in measured]) for name in names},
+    }
 
 
-def augmenting(choice: str) -> Callable[[], object]:
-    """Return what draws and applies an augmentation, alone, to a mini-batch of random images of the network's shape."""
-    config = load_config(f"+experiment={NETWORK}", f"augment=[none,{choice}]", *SLOWEST.get(choice, []))
+def augmenting(network: list[str], choice: str) -> Callable[[], object]:
+    """Return what draws and applies an augmentation, alone, to a mini-batch of random inputs of the network."""
+    config = load_config(*network, f"augment=[none,{choice}]", *SLOWEST.get(choice, []))
     channels = config.data.channels
     [augmentation] = active_augmentations(config, Normalisation((0.5,) * channels, (0.25,) * channels))
     size, rng = config.optim.batch_size, np.random.default_rng(0)

@@ -70,12 +70,16 @@ def export_table(content: Content) -> list[str]:
 
 
 def augment_table(content: Content) -> list[str]:
-    """Return the table of images/s of each augmentation, and its share of a training step in the same round."""
-    speeds, shares, rounds = content["images_per_second"], content["share"], content["rounds"]
-    rows = [[f"`{name}`", spread(speeds[name], ",.0f"), spread(shares[name], ".1%")] for name in shares]
-    step = [f"a training step of `{content['network']}`", spread(speeds["step"], ",.0f"), ""]
-    caption = f"Median of {rounds} rounds, smallest and largest in parentheses; `erasing` fills with noise.\n"
-    return [caption, table(["`augment=`", "images/s", "share of the step"], [*rows, step])]
+    """Return the table of the speed of each augmentation, and its share of a training step in the same round."""
+    caption = (
+        f"Median of {content['rounds']} rounds, smallest and largest in parentheses; `erasing` fills with noise.\n"
+    )
+    rows = []
+    for network, measured in content["networks"].items():
+        speeds, shares = measured["per_second"], measured["share"]
+        rows.append([f"**a training step of `{network}`**", spread(speeds["step"], ",.0f"), ""])
+        rows += [[f"`{name}`", spread(speeds[name], ",.0f"), spread(shares[name], ".1%")] for name in shares]
+    return [caption, table(["`augment=`", "images or series/s", "share of the step"], rows)]
 
 
 def reconstruction_table(content: Content) -> list[str]:

@@ -143,6 +143,65 @@ class ErasingSettings:
 
 
 @dataclass(slots=True, kw_only=True)
+class SliceSettings:
+    """Window slicing: a part of a series at a random place, stretched to the length of the whole."""
+
+    share: float = 1.0  # of the positions; 1: no slicing
+
+    def __post_init__(self) -> None:
+        require(0 < self.share <= 1, f"augment.slice.share must be above 0 and at most 1, got {self.share}")
+
+    @property
+    def active(self) -> bool:
+        return self.share < 1
+
+
+@dataclass(slots=True, kw_only=True)
+class WarpSettings:
+    """Window warping: a part of a series at a random place gets longer or shorter, and the whole its former length."""
+
+    p: float = 0.0  # probability; 0: none
+    share: float = 0.1  # of the positions, in that part
+    factors: list[float] = setting(factory=lambda: [0.5, 2.0])  # of its length, one of which is drawn
+
+    def __post_init__(self) -> None:
+        _require_probability(self, "warp")
+        require(0 < self.share <= 1, f"augment.warp.share must be above 0 and at most 1, got {self.share}")
+        require(
+            len(self.factors) > 0 and all(0.01 <= factor <= 100 for factor in self.factors),
+            f"augment.warp.factors must be numbers from 0.01 to 100, as in [0.5,2], got {self.factors}",
+        )
+
+    @property
+    def active(self) -> bool:
+        return self.p > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _NormalSettings:
+    """The standard deviation of normal numbers."""
+
+    std: float = 0.0  # 0: none
+
+    def __post_init__(self) -> None:
+        require_within(self, f"augment.{type(self).__name__.removesuffix('Settings').lower()}", std=(0, 1000))
+
+    @property
+    def active(self) -> bool:
+        return self.std > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class ScaleSettings(_NormalSettings):
+    """Multiply each channel of each series by a number from N(1, std²)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class GaussianSettings(_NormalSettings):
+    """Add a number from N(0, std²) to each value."""
+
+
+@dataclass(slots=True, kw_only=True)
 class _MixingSettings:
     """The weight of an image, against another one of its mini-batch, is drawn from Beta(alpha, alpha)."""
 

@@ -16,21 +16,13 @@ from resnet_lab.config.canonical import architecture
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Layout
+from resnet_lab.config.extending import imported, load_plugins, requested_plugins
 from resnet_lab.config.grammar import refuse_malformed
 from resnet_lab.config.groups import COMBINABLE, CONFIG_DIR, GROUPS, in_range, listing, registered
 from resnet_lab.config.hydra_private import apart
 from resnet_lab.config.messages import COMPOSE_ERRORS, explain, no_such_setting, setting_names
 from resnet_lab.config.migrations import rename_settings
-from resnet_lab.config.registry import (
-    AUGMENTATIONS,
-    DATASETS,
-    SHORTCUTS,
-    TASKS,
-    UNITS,
-    imported,
-    load_plugins,
-    requested_plugins,
-)
+from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, SHORTCUTS, TASKS, UNITS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.values import refuse_wrong_values
 

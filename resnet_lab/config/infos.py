@@ -60,6 +60,6 @@ class AugmentationInfo:
 
     help: str
     settings: type[Any]  # dataclass with a property `active`; its fields become `augment.<name>.…`
-    dims: int = 2  # of what it changes: 1 for series, 2 for images
+    dims: int | None = 2  # of what it changes: 1 for series, 2 for images; None: both
     colours: bool = False  # whether it takes pixels as colours, so that images must be grey or RGB
     soft_labels: bool = False  # whether it makes labels probabilities (B, K), which some tasks cannot take

@@ -1,4 +1,4 @@
-"""Extensible tables of units, shortcuts, data sets, tasks and augmentations, and the modules that extend them.
+"""The tables of units, shortcuts, data sets, tasks and augmentations, to which your own modules add.
 
 The description of an entry is plain data: `help` is text for the user; options and checks use the other fields. The
 entry's class (for a data set, its function) is imported on first use, which keeps this module light. Your own module
@@ -8,96 +8,26 @@ adds entries like this:
     class Halved(Sum): …
 """
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
-from typing import Any, Generic, TypeVar
-
 from resnet_lab.config.augment import (
     CropSettings,
     CutmixSettings,
     CutoutSettings,
     ErasingSettings,
     FlipSettings,
+    GaussianSettings,
     JitterSettings,
     MixupSettings,
     RandSettings,
+    ScaleSettings,
     ShiftSettings,
+    SliceSettings,
     TrivialSettings,
+    WarpSettings,
 )
-from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Labels
+from resnet_lab.config.extending import Registry
 from resnet_lab.config.infos import AugmentationInfo, DatasetInfo, ShortcutInfo, UnitInfo
 from resnet_lab.config.tasks import ATTRIBUTES, CLASSIFICATION, RECONSTRUCTION, REGRESSION, VAE
-
-Info = TypeVar("Info")
-
-
-class Registry(Generic[Info]):
-    """A table from names to classes. Messages name `setting`, the setting that selects an entry."""
-
-    def __init__(self, setting: str, module: str, entries: dict[str, tuple[Any, Info]]) -> None:
-        self.setting, self.module = setting, module
-        # name → (target, description). A target is a class, "module:class", or the name of a class in `module`.
-        self._entries = entries
-
-    def add(self, name: str, info: Info, target: Any) -> None:
-        """Add an entry. Raises ConfigError if the name is taken."""
-        if name in self:
-            raise ConfigError(f"{self.setting}: {name} already exists")
-        self._entries[name] = target, info
-
-    def register(self, name: str, info: Info) -> Callable[[Any], Any]:
-
-        def add(target: Any) -> Any:
-            self.add(name, info, target)
-            return target
-
-        return add
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def info(self, name: str) -> Info:
-        """Return the description of an entry. Raises ConfigError if no entry has this name."""
-        if name not in self:
-            raise ConfigError(f"{self.setting} can be {', '.join(self)}; got {name}")
-        return self._entries[name][1]
-
-    def load(self, name: str) -> Any:
-        target, _ = self._entries[name]
-        if isinstance(target, str):
-            target = imported(target if ":" in target else f"{self.module}:{target}")
-        return target
-
-
-def imported(target: str) -> Any:
-    """Import a module and return its attribute, for a target such as `module:name`."""
-    module, _, name = target.partition(":")
-    return getattr(import_module(module), name)
-
-
-def load_plugins(names: Any) -> None:
-    """Import modules by name, also from the current folder. Raises ConfigError if an import fails."""
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"plugins must be a list of modules, as in plugins=[my_lab], got {names}")
-    for name in names:
-        if name in sys.modules:
-            continue
-        if os.getcwd() not in sys.path:
-            sys.path.append(os.getcwd())
-        try:
-            import_module(name)
-        except Exception as error:
-            raise ConfigError(f"plugins: cannot import {name}: {type(error).__name__}: {error}") from error
-
-
-def requested_plugins(overrides: Sequence[str]) -> list[str]:
-    """Return the module names in the last override of the form `plugins=[my_lab]` or `plugins=my_lab`."""
-    values = [override.partition("=")[2] for override in overrides if override.lstrip("+").startswith("plugins=")]
-    return [name.strip() for value in values[-1:] for name in value.strip("[]").split(",") if name.strip()]
-
 
 UNITS = Registry(
     "model.unit",
@@ -255,7 +185,7 @@ AUGMENTATIONS = Registry(
     "augment",
     "resnet_lab.data.augment",
     {
-        "crop": ("Crop", AugmentationInfo(help="padding, then a random crop", settings=CropSettings)),
+        "crop": ("Crop", AugmentationInfo(help="padding, then a random crop", settings=CropSettings, dims=None)),
         "shift": ("Shift", AugmentationInfo(help="shift by parts of a pixel", settings=ShiftSettings)),
         "flip": ("Flip", AugmentationInfo(help="horizontal flip", settings=FlipSettings)),
         "jitter": (
@@ -266,7 +196,14 @@ AUGMENTATIONS = Registry(
         "trivial": ("TrivialAugment", AugmentationInfo(help="TrivialAugment", settings=TrivialSettings, colours=True)),
         "cutout": ("Cutout", AugmentationInfo(help="a square of zeros", settings=CutoutSettings)),
         "erasing": ("Erasing", AugmentationInfo(help="a filled rectangle", settings=ErasingSettings)),
-        "mixup": ("Mixup", AugmentationInfo(help="average of two", settings=MixupSettings, soft_labels=True)),
+        "slice": ("Slice", AugmentationInfo(help="a part, stretched", settings=SliceSettings, dims=1)),
+        "warp": ("Warp", AugmentationInfo(help="a part, faster or slower", settings=WarpSettings, dims=1)),
+        "scale": ("Scale", AugmentationInfo(help="larger or smaller", settings=ScaleSettings, dims=1)),
+        "gaussian": ("Gaussian", AugmentationInfo(help="noise", settings=GaussianSettings, dims=1)),
+        "mixup": (
+            "Mixup",
+            AugmentationInfo(help="average of two", settings=MixupSettings, dims=None, soft_labels=True),
+        ),
         "cutmix": ("Cutmix", AugmentationInfo(help="part of another", settings=CutmixSettings, soft_labels=True)),
     },
 )

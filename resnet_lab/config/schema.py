@@ -185,9 +185,9 @@ class Config:
         for name in (name for name, settings in self.augment.items() if settings.active):
             info = AUGMENTATIONS.info(name)
             require(
-                info.dims == self.data.dims,
-                f"augment.{name} is for {THINGS[info.dims]}, but data={self.data.name} has {self.data.things}: "
-                "leave it off, as augment=none does",
+                info.dims in (None, self.data.dims),
+                f"augment.{name} is for {THINGS[info.dims or self.data.dims]}, but data={self.data.name} has "
+                f"{self.data.things}: leave it off, as augment=none does",
             )
             require(
                 channels in (1, 3) or not info.colours,
@@ -197,10 +197,10 @@ class Config:
                 TASKS.info(self.task).soft_labels or not info.soft_labels,
                 f"augment.{name} mixes labels, which needs classes, but task={self.task} has none: leave it off",
             )
-        crop = self.augment["crop"]
+        crop, units = self.augment["crop"], "pixels of these images" if sides[1:] else "positions of these series"
         require(
             crop.padding is not Padding.reflect or crop.pad < min(sides),
-            f"augment.crop.padding=reflect mirrors at most {min(sides) - 1} pixels of these images, but "
+            f"augment.crop.padding=reflect mirrors at most {min(sides) - 1} {units}, but "
             f"augment.crop.pad is {crop.pad}",
         )
 

@@ -8,8 +8,9 @@ from typing import Any, Union, get_args, get_origin
 
 from resnet_lab.config.canonical import plain
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.extending import load_plugins
 from resnet_lab.config.migrations import stamp, upgrade
-from resnet_lab.config.registry import AUGMENTATIONS, load_plugins
+from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 
 

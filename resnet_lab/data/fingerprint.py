@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.registry import DATASETS, imported
+from resnet_lab.config.extending import imported
+from resnet_lab.config.registry import DATASETS
 from resnet_lab.config.schema import Config
 from resnet_lab.data import store
 from resnet_lab.data.listing import Files, Indices, Listing, list_images

@@ -19,7 +19,7 @@ from resnet_lab.config.enums import Diagnostics
 from resnet_lab.config.groups import ARCHITECTURE_GROUPS, CONFIG_DIR, GROUPS, options, registered
 from resnet_lab.config.migrations import rename_settings
 from resnet_lab.config.model_enums import Activation, Bridges, Downsample, Resize
-from resnet_lab.config.registry import DATASETS, SHORTCUTS, UNITS
+from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, SHORTCUTS, UNITS
 from resnet_lab.config.stored import from_dict, to_dict, to_stored
 from resnet_lab.tasks.cost import measure
 from resnet_lab.training.run import run
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.slow
 
 EXPERIMENTS = options("experiment")
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "networks.json").read_text())
+SERIES = ["data.dims=1", "augment.crop.pad=0", "augment.flip.p=0"]
 COMPANIONS = {  # what an option asks for
     "unit=basic": ["bottleneck=none"],
     "unit=conv": ["bottleneck=none", "shortcut=none"],
@@ -36,6 +37,7 @@ COMPANIONS = {  # what an option asks for
     "data=ucr": ["data.channels=2", "data.image_size=32", "data.num_classes=7"],
     "data=series_table": ["data.channels=2", "data.image_size=32", "data.num_classes=7"],
     "data=imagenet": ["data.image_size=32"],
+    **{f"augment={name}": SERIES for name in AUGMENTATIONS if AUGMENTATIONS.info(name).dims == 1},
     "data=image_folder": ["data.num_classes=7"],
     "data=table": ["data.num_classes=7"],
     **{f"data={name}": ["task=attributes"] for name in ("celeba", "digit_bits", "fashion_pairs")},

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from support.augmenting import CHOICES, NORMALISE, applied, only, pictures
+from support.augmenting import CHOICES, NORMALISE, OPTIONS, SERIES, applied, only, pictures
 from support.composing import config as load_config
 
 from resnet_lab.config.canonical import canonical
@@ -19,8 +19,9 @@ MIXING = ("mixup", "cutmix")
 
 
 def test_each_augmentation_has_an_option_of_its_name() -> None:
-    assert set(CHOICES) == set(AUGMENTATIONS)
-    assert all(type(only(name)).__name__.lower().startswith(name) for name in CHOICES)
+    assert set(OPTIONS) == set(AUGMENTATIONS)
+    made = {name: only(name, *(() if name in CHOICES else SERIES)) for name in OPTIONS}
+    assert all(type(one).__name__.lower().startswith(name) for name, one in made.items())
 
 
 @pytest.mark.parametrize("choice", [*(name for name in CHOICES if name not in ("flip", *MIXING)), "crop,reflect"])

@@ -110,6 +110,7 @@ OTHERS = {
     "data.label_scale": [0.0, 2.0],
     "trainer.num_threads": 2,
     "trainer.patience": 2,
+    "augment.slice.share": 0.5,
     "trainer.max_time": 2.0,
 }
 OWN = ["data=image_folder", "data.num_classes=2"]
@@ -139,6 +140,7 @@ READERS = {  # what makes something read a setting that nothing reads by default
     "augment.rand.magnitude": ["augment=rand"],
     **{f"augment.erasing.{name}": ["augment=erasing"] for name in ("area", "ratio", "value")},
     "augment.mixup.p": ["augment=mixup"],
+    **{f"augment.warp.{name}": ["data=fake", "data.dims=1", "augment=[none,warp]"] for name in ("share", "factors")},
     "augment.cutmix.p": ["augment=cutmix"],
     "model.head.latent_layer": ["head=latent"],
     **{f"model.decoder.{name}": DECODES for name in DECODER if name != "unit"},

@@ -24,6 +24,7 @@ from torch import nn
 
 from resnet_lab.config.branch import AttentionConfig, StochasticDepthConfig
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.extending import Registry
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import (
     Activation,
@@ -36,7 +37,7 @@ from resnet_lab.config.model_enums import (
     StrideOn,
 )
 from resnet_lab.config.parts import HeadConfig, LineageConfig, StemConfig
-from resnet_lab.config.registry import SHORTCUTS, UNITS, Registry
+from resnet_lab.config.registry import SHORTCUTS, UNITS
 from resnet_lab.data.sources import read
 from resnet_lab.export import main
 from resnet_lab.rundir.identity import identity

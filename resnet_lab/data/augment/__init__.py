@@ -1,4 +1,4 @@
-"""Augmentations: random changes to training images, computed on whole batches on the device that holds them."""
+"""Augmentations: random changes to training images or series, on whole batches and the device that holds them."""
 
 from resnet_lab.data.augment.auto import RandAugment, TrivialAugment
 from resnet_lab.data.augment.base import Augmentation, active_augmentations, augmented
@@ -6,6 +6,7 @@ from resnet_lab.data.augment.colour import Jitter
 from resnet_lab.data.augment.erase import Cutout, Erasing
 from resnet_lab.data.augment.geometry import Crop, Flip, Shift
 from resnet_lab.data.augment.mix import Cutmix, Mixup
+from resnet_lab.data.augment.series import Gaussian, Scale, Slice, Warp
 
 __all__ = [
     "Augmentation",
@@ -14,11 +15,15 @@ __all__ = [
     "Cutout",
     "Erasing",
     "Flip",
+    "Gaussian",
     "Jitter",
     "Mixup",
     "RandAugment",
+    "Scale",
     "Shift",
+    "Slice",
     "TrivialAugment",
+    "Warp",
     "active_augmentations",
     "augmented",
 ]

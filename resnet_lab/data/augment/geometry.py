@@ -10,28 +10,29 @@ from resnet_lab.data.augment.base import Augmentation
 
 
 class Crop(Augmentation):
-    """Pad, then crop to the original size: all (2·pad + 1)² offsets are equally likely.
+    """Pad, then crop to the original size: all (2·pad + 1)² offsets, or 2·pad + 1 of a series, are equally likely.
 
     Images are normalised first, as in fb.resnet.torch, so zeros around them are the mean colour.
     """
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]:
-        """Draw the top and left offset of each crop in the padded image: int64, 0 … 2·pad."""
-        corners = rng.integers(0, 2 * self.settings.pad + 1, size=(2, count))
+        """Draw the top and left offset of each crop in the padded image, or one in a series: int64, 0 … 2·pad."""
+        corners = rng.integers(0, 2 * self.settings.pad + 1, size=(self.data.dims, count))
         return tuple(torch.from_numpy(corners))
 
     def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
         """Select each crop from a strided view of all crops. The result is channels-last."""
-        batch, _, height, width = images_BCHW.shape
-        pad = self.settings.pad
+        batch, _, *sides = images_BCHW.shape
+        edges = [self.settings.pad] * 2 * len(sides)
         if self.settings.padding is Padding.reflect:
-            padded_BHWC = F.pad(images_BCHW, [pad] * 4, mode="reflect").permute(0, 2, 3, 1)
+            crops = F.pad(images_BCHW, edges, mode="reflect").movedim(1, -1)
         else:
-            padded_BHWC = F.pad(images_BCHW.permute(0, 2, 3, 1), [0, 0, pad, pad, pad, pad])
-        crops = padded_BHWC.unfold(1, height, 1).unfold(2, width, 1)  # (B, top, left, C, H, W)
+            crops = F.pad(images_BCHW.movedim(1, -1), [0, 0, *edges])
+        for dim, side in enumerate(sides, 1):
+            crops = crops.unfold(dim, side, 1)  # at last (B, top, left, C, H, W)
         image_B = torch.arange(batch, device=images_BCHW.device)
-        cut_BHWC = crops.permute(0, 1, 2, 4, 5, 3)[image_B, *drawn]
-        return cut_BHWC.permute(0, 3, 1, 2), labels
+        cut_BHWC = crops.movedim(len(drawn) + 1, -1)[image_B, *drawn]
+        return cut_BHWC.movedim(-1, 1), labels
 
 
 class Shift(Augmentation):

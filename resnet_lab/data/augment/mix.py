@@ -23,7 +23,7 @@ class Mixup(Augmentation):
     def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
         key_B, weight_B = drawn
         other_B = key_B.argsort()
-        weight_B111 = weight_B[:, None, None, None].to(images_BCHW.dtype)
+        weight_B111 = weight_B.reshape(-1, *[1] * (images_BCHW.ndim - 1)).to(images_BCHW.dtype)
         mixed_BCHW = torch.lerp(images_BCHW[other_B], images_BCHW, weight_B111)
         return mixed_BCHW, mixed_labels(labels, other_B, weight_B, self.data.num_classes)
 
