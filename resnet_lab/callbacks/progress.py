@@ -81,4 +81,6 @@ class ProgressBar(Observer):
         name, text = module.score, module.task.info.text
         validated = module.history[-1][f"val/{name}"] if module.history else None
         val = "" if validated is None else f" · val {name} {text(validated)}"
-        self.bar.update(self.task, figures=f"train {name} {text(score)}{val} · {speed:,.0f} images/s")
+        self.bar.update(
+            self.task, figures=f"train {name} {text(score)}{val} · {speed:,.0f} {module.config.data.things}/s"
+        )

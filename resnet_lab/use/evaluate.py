@@ -52,7 +52,8 @@ def evaluate(options: argparse.Namespace) -> None:
         images = images_to_test(run_dir, trained, options.overrides)
         if first is None:
             first = trained, images
-            say(f"{images.what}: {plural(len(images.rows), 'image')}")
+            data = trained.config.data
+            say(f"{images.what}: {plural(len(images.rows), data.thing, data.things)}")
         _refuse_another_task(first[0], trained, (options.runs[0], run_dir))
         refuse_different(first[1], images, (options.runs[0], run_dir))
         trained, how = calibrated(trained, run_dir, options.checkpoint)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.compose import is_option, load_config
-from resnet_lab.config.data import DataConfig, TableConfig
+from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Labels
 from resnet_lab.config.registry import DATASETS, TASKS
 from resnet_lab.config.schema import Config
@@ -21,6 +21,7 @@ from resnet_lab.use.trained import Trained
 
 # Settings that say how files become inputs of the network: always those of its training.
 PREPARED = ("dims", "channels", "image_size", "crop", "fit", "background", "range", "mean", "std", "label_scale")
+SERIES_PREPARED = ("series.scale", "series.unequal", "series.missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,9 @@ def refuse_other_settings(overrides: Sequence[str]) -> None:
         name = override.partition("=")[0]
         if name != "data" and not name.startswith("data."):
             raise ConfigError(f"{override}: only data=… and data.…=… can be set here, since the network is trained")
-        if name.removeprefix("data.") in PREPARED:
-            raise ConfigError(f"{override}: images are prepared as in the run's training, so {name} cannot be set")
+        if name.removeprefix("data.") in (*PREPARED, *SERIES_PREPARED):
+            things = "series" if "series" in name else "images"
+            raise ConfigError(f"{override}: {things} are prepared as in the run's training, so {name} cannot be set")
 
 
 def images_to_test(run_dir: Path, trained: Trained, overrides: Sequence[str]) -> LabelledImages:
@@ -76,17 +78,21 @@ def data_config(config: Config, overrides: Sequence[str]) -> DataConfig:
     chosen = [f"data={name}"] if "data" not in given and is_option("data", name) else []
     # The network's number of outputs, so that a folder may have fewer classes.
     count = [f"data.num_classes={stored.num_classes}"] if name in DATASETS and DATASETS.info(name).own_images else []
-    composed = load_config(f"task={config.task}", *chosen, *count, *overrides).data
+    # Series would tell their shape, but those of the run may not be there.
+    shape = [f"data.channels={stored.channels}", f"data.image_size={stored.image_size}"] if stored.reads_series else []
+    composed = load_config(f"task={config.task}", *chosen, *count, *shape, *overrides).data
     changes: dict[str, Any] = {name: getattr(stored, name) for name in PREPARED}
     if composed.own_images:
         changes |= {"num_classes": None, "fingerprint": None}
     if "data" in given:
         return replace(composed, **changes)
-    ours = {item.name for item in fields(TableConfig) if f"data.table.{item.name}" in given}
-    table = replace(stored.table, **{name: getattr(composed.table, name) for name in ours})
+    for section in ("table", "series"):
+        ours, theirs = getattr(stored, section), getattr(composed, section)
+        names = [item.name for item in fields(ours) if f"data.{section}.{item.name}" in given]
+        changes[section] = replace(ours, **{name: getattr(theirs, name) for name in names})
     # The layout is recognised again unless it is given, since the run's can be that of another folder.
     own = {name.removeprefix("data.") for name in given if name.count(".") == 1} | {"layout"}
-    return replace(stored, table=table, **{name: getattr(composed, name) for name in own}, **changes)
+    return replace(stored, **{name: getattr(composed, name) for name in own}, **changes)
 
 
 def _of_other(source: Source, data: DataConfig, trained: Trained) -> LabelledImages:

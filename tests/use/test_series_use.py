@@ -1,5 +1,6 @@
 """A network of series, from its first step to its use: trained, continued, inspected, evaluated and exported."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,16 @@ def test_it_is_exported(finished: Path, tmp_path: Path, to: str, capsys: pytest.
 def test_it_is_evaluated(finished: Path, capsys: pytest.CaptureFixture[str]):
     assert evaluate([str(finished)]) == 0
     assert "test part of Waves" in "".join(capsys.readouterr())
+
+
+def test_it_is_evaluated_on_another_set(finished: Path, root: Path, capsys: pytest.CaptureFixture[str]):
+    shutil.copy(root / "Waves_TRAIN.ts", root / "Others_TRAIN.ts")
+    few = (root / "Waves_TEST.ts").read_text().splitlines()[:9]
+    (root / "Others_TEST.ts").write_text("\n".join(few))
+    assert evaluate([str(finished), "data.series.name=Others"]) == 0
+    assert "the test part of Others: 7 series" in "".join(capsys.readouterr())
+    with pytest.raises(ConfigError, match=r"^data\.series\.scale=given: series are prepared as in"):
+        evaluate([str(finished), "data.series.scale=given"])
 
 
 def test_it_is_applied_to_other_files(finished: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
