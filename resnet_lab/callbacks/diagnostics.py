@@ -40,6 +40,7 @@ from resnet_lab.inspect.show_attributes import correlation_figure, errors_figure
 from resnet_lab.inspect.show_decoded import reconstruction_figure
 from resnet_lab.inspect.show_latent import few
 from resnet_lab.inspect.spectrum import spectra
+from resnet_lab.inspect.wording import reword
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.tasks.base import Task
 from resnet_lab.text import literal_text
@@ -170,6 +171,7 @@ class FullDiagnostics(Observer):
             return
         with literal_text():
             for name, figure in self._figures(pl_module.net, pl_module.task, epoch):
+                reword(figure, pl_module.config.data.dims)
                 writer_of(trainer).add_figure(f"pictures/{name}", figure, trainer.global_step)
 
     def _figures(self, net: ResNetV2, task: Task, epoch: int) -> Iterator[tuple[str, Figure]]:

@@ -63,7 +63,7 @@ class CorruptConfig:
     """What is done to the images that an autoencoder is given; it is trained to return the originals."""
 
     kind: Corruption = Corruption.none
-    # Standard deviation of pixels in 0…1, or share of the pixels.
+    # Standard deviation of pixels in 0…1 or of normalised series, or share of the pixels or moments.
     amount: float = setting(0.2, used=lambda data: data.corrupt.kind is not Corruption.none)
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from resnet_lab.config.enums import (
     EpochLog,
     Labels,
     Padding,
+    ReconstructionLoss,
     Sampler,
     Schedule,
 )
@@ -133,10 +134,11 @@ class Config:
             "model.dims, model.in_channels, model.num_classes and model.image_size follow data.dims, data.channels, "
             "data.num_classes and data.image_size: set those instead",
         )
+        pixels_only = (ReconstructionLoss.bce, ReconstructionLoss.ssim)
         require(
-            not task.decodes or self.data.dims == 2,
-            f"task={self.task} returns images, which data={self.data.name} has not: choose task=classification, or "
-            "images",
+            not task.decodes or self.data.dims == 2 or self.reconstruction.loss not in pixels_only,
+            f"reconstruction.loss={self.reconstruction.loss.name} takes pixels in 0…1, but data={self.data.name} has "
+            "series: choose mse or l1",
         )
         require(
             task.decodes or self.data.corrupt.kind is Corruption.none,

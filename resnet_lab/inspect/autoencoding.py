@@ -57,7 +57,12 @@ def originals(task: Task, images_NCHW: Tensor) -> np.ndarray:
 
 
 def as_pictures(pixels_BCHW: np.ndarray) -> np.ndarray:
-    """Convert pixels to grey or RGB in 0…1, without an alpha channel, for matplotlib: (B, H, W, 1 or 3)."""
+    """Convert pixels to grey or RGB in 0…1, without an alpha channel, for matplotlib: (B, H, W, 1 or 3).
+
+    Series stay (B, C, L).
+    """
+    if pixels_BCHW.ndim == 3:
+        return pixels_BCHW
     shown = pixels_BCHW[:, : colours(pixels_BCHW.shape[1])]
     return np.asarray(shown.clip(0, 1).transpose(0, 2, 3, 1))
 

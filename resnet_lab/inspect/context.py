@@ -41,13 +41,6 @@ class Choices:
     seed: int = 0
 
 
-# What captions say of images, and of series.
-SERIES_WORDS = {
-    "images": "series", "image": "series", "pixels": "moments", "pixel": "moment", "the mean colour": "0",
-    "mean colour": "0", "a square": "a window", "spatial frequency": "frequency",
-}  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True)
 class InspectContext:
     """A trained network with normalised images (N, C, H, W) and labels (N, …), all on the same device."""
@@ -78,14 +71,6 @@ class InspectContext:
     def image_shape(self) -> tuple[int, ...]:
         """(C, H, W)."""
         return self.config.data.image_shape
-
-    def worded(self, caption: str) -> str:
-        """Return a caption in the words for what the network is given."""
-        if self.config.data.dims == 2:
-            return caption
-        for of_images, of_series in SERIES_WORDS.items():
-            caption = caption.replace(of_images, of_series)
-        return caption
 
     def pictures(self, images: Tensor | np.ndarray) -> np.ndarray:
         """Convert normalised images to grey or RGB in 0…1, for matplotlib: (B, H, W, 1 or 3). Series stay (B, C, L)."""

@@ -17,6 +17,7 @@ from resnet_lab.config.schema import Config
 from resnet_lab.data.fingerprint import identified
 from resnet_lab.inspect.context import Choices, InspectContext, context
 from resnet_lab.inspect.sections import PARTS
+from resnet_lab.inspect.wording import reword, worded
 from resnet_lab.interrupts import Interrupted, signals_kept
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.page import render
@@ -132,15 +133,16 @@ def _loaded(directory: Path, checkpoint: str) -> tuple[Config, ResNetV2]:
 
 def _made(name: str, inspected: InspectContext, folder: Path) -> Section:
     """Write the figures of a part. Record any error in the section, so that the other parts are still made."""
-    make = PARTS[name]
+    make, dims = PARTS[name], inspected.config.data.dims
     section = Section(name, (make.__doc__ or name).rstrip("."))
     start = time.perf_counter()
     try:
         with signals_kept(), literal_text():
             for shown in make(inspected):
                 file = folder / f"{shown.name}.png"
+                reword(shown.figure, dims)
                 shown.figure.savefig(file, dpi=DPI)
-                section.figures.append((file, inspected.worded(shown.caption)))
+                section.figures.append((file, worded(shown.caption, dims)))
     except Exception as error:
         section.failure = f"{type(error).__name__}: {error}"
     section.seconds = time.perf_counter() - start

@@ -38,32 +38,42 @@ def reconstruction_figure(
     for label, own_BCHW in found.items():
         rows += [as_pictures(own_BCHW), differences[label]]
         labels += [f"{label}\nreconstruction" if len(found) > 1 else "reconstruction", "difference"]
-        captions += [[f"{value:.1f} dB" for value in psnr(own_BCHW, original_BCHW)], []]
+        captions += [quality(own_BCHW, original_BCHW), []]
         styles += [styles[0], {"cmap": "RdBu_r", "vmin": -most, "vmax": most}]
     return rows_of(rows, labels, captions, title, styles)
 
 
+def quality(found_BCHW: np.ndarray, original_BCHW: np.ndarray) -> list[str]:
+    """Return in words how near images or series are to the originals: by PSNR, or by mean squared error."""
+    ratios = psnr(found_BCHW, original_BCHW)
+    return [f"{ratio:.1f} dB" if original_BCHW.ndim == 4 else f"MSE {10 ** (-ratio / 10):.2g}" for ratio in ratios]
+
+
 def show_reconstructions(context: InspectContext) -> Iterator[Shown]:
     """Reconstructions."""
-    task = context.task
+    task, is_images = context.task, context.config.data.dims == 2
     images, given = originals(task, context.chosen), inputs(task, context.chosen)
     found = {label: reconstructed(net, task, given) for label, net in _networks(context)}
     title = f"{context.name}: reconstructions of {context.part} images"
     yield Shown(
         "reconstructions",
         reconstruction_figure(images, originals(task, given), found, context.chosen_names, title),
-        "The number is the PSNR. In the differences, red is too bright and blue too dark; they share one colour scale.",
+        "The number is the PSNR. In the differences, red is too bright and blue too dark; they share one colour scale."
+        if is_images
+        else "The number is the mean squared error. In the differences, red is too high and blue too low.",
     )
     images, given = originals(task, context.images), inputs(task, context.images)
     own = reconstructed(context.net, task, given)
-    quality = psnr(own, images)
-    worst = np.argsort(quality, kind="stable")[:NUM_CHOSEN]
+    ratios = psnr(own, images)
+    worst = np.argsort(ratios, kind="stable")[:NUM_CHOSEN]
     names = [f"#{n}: {task.words(context.labels[n], context.classes)}" for n in worst]
     title = f"{context.name}: the worst reconstructions of {len(images):,} {context.part} images"
     yield Shown(
         "worst-reconstructions",
         reconstruction_figure(images[worst], originals(task, given[worst]), {context.name: own[worst]}, names, title),
-        f"The images with the lowest PSNR; its median over all images is {np.median(quality):.1f} dB.",
+        f"The images with the lowest PSNR; its median over all images is {np.median(ratios):.1f} dB."
+        if is_images
+        else f"Those with the largest error; its median over all series is {np.median(10 ** (-ratios / 10)):.2g}.",
     )
 
 

@@ -16,9 +16,11 @@ def baselines(
 ) -> dict[str, float]:
     """Return the mean squared error of a pixel in 0…1 on test images, by kind of reconstruction; images are uint8.
 
-    "mean image" is the mean training image. "PCA" keeps `latent_dim` principal components of the training images, or
-    all that there are: the least error that a linear encoder and decoder reach on these. With more than `most_exact`
-    pixels, PCA is fitted to a random subset of images by randomised SVD; its name then says so.
+    Of series (N, C, L), it is that of their values.
+
+    "mean image", or "mean series", is the mean of the training part. "PCA" keeps `latent_dim` principal components of
+    the training images, or all that there are: the least error that a linear encoder and decoder reach on these. With
+    more than `most_exact` pixels, PCA is fitted to a random subset of images by randomised SVD; its name then says so.
     """
     pixels, fitted, name = train_NCHW[0].size, train_NCHW, "PCA"
     randomised = pixels > most_exact
@@ -34,7 +36,8 @@ def baselines(
         rest_BP = centred_BP - (centred_BP @ axes_DP.T) @ axes_DP
         errors += np.square(chunk_BP - mean_image_P).sum(), np.square(rest_BP).sum()
     mean_error, pca_error = errors / test_NCHW.size
-    return {"mean image": float(mean_error), name: float(pca_error)}
+    mean = "mean image" if train_NCHW.ndim == 4 else "mean series"
+    return {mean: float(mean_error), name: float(pca_error)}
 
 
 def _principal_axes(
@@ -42,7 +45,7 @@ def _principal_axes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean (P,) and the principal axes (components, P) of pixels in 0…1."""
     if randomised:
-        flat_NP = images_NCHW.reshape(len(images_NCHW), -1).astype(np.float32) / 255
+        flat_NP = (images_NCHW.reshape(len(images_NCHW), -1) / np.float32(_white(images_NCHW))).astype(np.float32)
         found = PCA(components, svd_solver="randomized", random_state=seed, copy=False).fit(flat_NP)
         return found.mean_.astype(float), found.components_.astype(float)
     mean_P = _mean(images_NCHW)
@@ -61,10 +64,15 @@ def _principal_axes(
 
 def _mean(images_NCHW: np.ndarray) -> np.ndarray:
     """Return the mean image (P,), with pixels in 0…1."""
-    return np.asarray(images_NCHW.mean(axis=0, dtype=float).ravel() / 255)
+    return np.asarray(images_NCHW.mean(axis=0, dtype=float).ravel() / _white(images_NCHW))
+
+
+def _white(images_NCHW: np.ndarray) -> int:
+    """Return what stands for 1: 255 for the pixels of images, 1 for the values of series."""
+    return 255 if images_NCHW.dtype == np.uint8 else 1
 
 
 def _chunks(images_NCHW: np.ndarray) -> Iterator[np.ndarray]:
     """Yield images as rows of pixels in 0…1 (B, P)."""
     for start in range(0, len(images_NCHW), CHUNK):
-        yield images_NCHW[start : start + CHUNK].reshape(-1, images_NCHW[0].size) / 255
+        yield images_NCHW[start : start + CHUNK].reshape(-1, images_NCHW[0].size) / _white(images_NCHW)

@@ -25,7 +25,8 @@ class Reconstruction(Task):
     """The loss that `reconstruction.loss` names, and the mean squared error per pixel, both of pixels in 0…1.
 
     Outputs are images (B, C, H, W), normalised like the network's input, or logits of pixels for `bce`. Targets are
-    normalised images.
+    normalised images. Of series (B, C, L), values take the place of pixels, after `data.series.scale`; they have no
+    bounds.
     """
 
     def network(self) -> Autoencoder:
@@ -42,7 +43,7 @@ class Reconstruction(Task):
         return Normalisation(tuple(data.mean or [0.0] * data.channels), tuple(data.std or [1.0] * data.channels))
 
     def shares(self, images_BCHW: Tensor) -> Tensor:
-        """Return normalised images as pixels in 0…1, in float32 at least."""
+        """Return normalised images as pixels in 0…1, or the values of series, in float32 at least."""
         return self.normalise.to_shares(_wide(images_BCHW))
 
     def main_output(self, outputs: Any) -> Tensor:
@@ -71,7 +72,8 @@ class Reconstruction(Task):
 
     def penalties(self, outputs: Any, targets: Tensor) -> Tensor:
         """Return the mean squared error per pixel of each image (B,)."""
-        return (self.pixels(outputs) - self.shares(targets)).square().mean(dim=(1, 2, 3))
+        errors_BCHW = (self.pixels(outputs) - self.shares(targets)).square()
+        return errors_BCHW.mean(dim=tuple(range(1, errors_BCHW.ndim)))
 
     def penalty(self, outputs: Any, targets: Tensor) -> Tensor:
         return self.penalties(outputs, targets).sum()
@@ -83,11 +85,12 @@ class Reconstruction(Task):
         """Return the error of the mean image and, unless images are corrupted, of PCA with as many components."""
         found = baselines(train_NCHW, test_NCHW, latent_size(self.config.model))
         is_corrupted = self.config.data.corrupt.kind is not Corruption.none
-        return {name: error for name, error in found.items() if name == "mean image" or not is_corrupted}
+        return {name: error for name, error in found.items() if name.startswith("mean") or not is_corrupted}
 
     def final(self, outputs: Any) -> Tensor:
-        """Return pixels in 0…1 (B, C, H, W)."""
-        return self.pixels(outputs).clamp(0, 1)
+        """Return pixels in 0…1 (B, C, H, W), or the values of series (B, C, L)."""
+        pixels_BCHW = self.pixels(outputs)
+        return pixels_BCHW.clamp(0, 1) if self.config.data.dims == 2 else pixels_BCHW
 
 
 def latent_size(model: ModelConfig) -> int:
@@ -99,7 +102,8 @@ def latent_size(model: ModelConfig) -> int:
 class ImageDetails:
     """Means over the images of a test: PSNR in dB, SSIM, and the cross-entropy of a pixel in excess of its least value.
 
-    That is the entropy of the image's pixels, as the cross-entropy with itself.
+    That is the entropy of the image's pixels, as the cross-entropy with itself. Series, which have no black and white,
+    have none of the three.
     """
 
     def __init__(self, task: Reconstruction) -> None:
@@ -107,14 +111,18 @@ class ImageDetails:
         self.sums: Tensor | float = 0.0  # of the three scores
 
     def add(self, outputs: Any, targets: Tensor) -> None:
+        self.count += len(targets)
+        if self.task.config.data.dims == 1:
+            return
         found_BCHW, wanted_BCHW = self.task.final(outputs), self.task.shares(targets).clamp(0, 1)
         errors_B = (found_BCHW - wanted_BCHW).square().mean(dim=(1, 2, 3))
         cross_B, entropy_B = (_cross_entropy(p, wanted_BCHW).mean(dim=(1, 2, 3)) for p in (found_BCHW, wanted_BCHW))
         scores = -10 * errors_B.clamp(min=1e-20).log10(), similarity(found_BCHW, wanted_BCHW), cross_B - entropy_B
         self.sums = self.sums + torch.stack([score.double().sum() for score in scores])
-        self.count += len(targets)
 
     def scores(self, classes: Sequence[str]) -> dict[str, Any]:
+        if self.task.config.data.dims == 1:
+            return {}
         assert isinstance(self.sums, Tensor)
         return dict(zip(("psnr", "ssim", "excess_bce"), (self.sums / self.count).tolist(), strict=True))
 

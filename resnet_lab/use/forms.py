@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
-import numpy as np
 import numpy.typing as npt
 
 from resnet_lab.config.enums import Labels
@@ -23,8 +22,9 @@ class Prediction:
     failure: str = ""
     attributes: Mapping[str, float] = field(default_factory=dict)  # the probability of each
     number: float | None = None
-    picture: npt.NDArray[np.uint8] | None = None  # what an autoencoder makes of the image (C, H, W)
-    mse: float = 0.0  # of its pixels in 0…1
+    # What an autoencoder makes of the image, (C, H, W) in uint8, or of the series, (C, L) in float32.
+    picture: npt.NDArray[Any] | None = None
+    mse: float = 0.0  # of its pixels in 0…1, or of the values of the series
 
     @property
     def psnr(self) -> float:
@@ -48,9 +48,20 @@ class Form:
     texts: Callable[[Prediction], list[str]]
 
 
-def form_of(labels: Labels | None, classes: Sequence[str], top: int = 1) -> Form:
-    """Return the form of predictions; of classes, the `top` most probable ones. Without labels, they are pictures."""
+def form_of(labels: Labels | None, classes: Sequence[str], top: int = 1, dims: int = 2) -> Form:
+    """Return the form of predictions; of classes, the `top` most probable ones.
+
+    Without labels, they are pictures, or for networks of series (`dims` 1) series, which have no PSNR.
+    """
     match labels:
+        case None if dims == 1:
+            return Form(
+                ["mse"],
+                lambda made: [made.mse],
+                lambda made: {"mse": made.mse},
+                ["mse"],
+                lambda made: [f"{made.mse:.4g}"],
+            )
         case None:
             return Form(
                 ["mse", "psnr"],

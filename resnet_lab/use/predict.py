@@ -95,8 +95,11 @@ def _told(trained: Trained, pixels_BCHW: npt.NDArray[np.uint8], top: int) -> lis
     """Return the fields of `Prediction` for each image."""
     final = trained.final(pixels_BCHW)
     if trained.task.info.decodes:
-        errors_B = (final - torch.from_numpy(pixels_BCHW) / 255).square().mean(dim=(1, 2, 3)).tolist()
-        pictures_BCHW = (255 * final).round().to(torch.uint8).numpy()
+        given = torch.from_numpy(pixels_BCHW)
+        wanted = given / 255 if given.dtype == torch.uint8 else given
+        errors_B = (final - wanted).square().mean(dim=tuple(range(1, final.ndim))).tolist()
+        pictures = (255 * final).round().to(torch.uint8) if given.dtype == torch.uint8 else final
+        pictures_BCHW = pictures.numpy()
         return [{"mse": error, "picture": one} for error, one in zip(errors_B, pictures_BCHW, strict=True)]
     if trained.labels is Labels.number:
         return [{"number": number} for number in final.tolist()]
@@ -121,7 +124,7 @@ def refuse_untold(trained: Trained, run_dir: Path) -> None:
 
 def _outputs(options: argparse.Namespace, trained: Trained) -> Iterator[AbstractContextManager[Add]]:
     """Yield what the options ask for; a table if they ask for nothing else."""
-    form = form_of(trained.labels, trained.classes, options.top)
+    form = form_of(trained.labels, trained.classes, options.top, trained.config.data.dims)
     if options.csv:
         yield csv_rows(options.csv, form)
     if options.json:

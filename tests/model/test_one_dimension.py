@@ -165,10 +165,13 @@ def test_blur_of_series_is_the_filter_1_2_1():
             r"model\.kernels must have one whole number .* or one for each of its 2",
         ),
         (["model.kernels=0"], r"model\.kernels must be at least 1"),
-        (["task=reconstruction"], r"task=reconstruction returns images, which data=fake has not"),
+        (
+            ["task=reconstruction", "head=latent_flat", "reconstruction.loss=ssim"],
+            r"reconstruction\.loss=ssim takes pixels in 0…1, but data=fake has series: choose mse or l1",
+        ),
         (["data.image_size=[8,8]"], r"data\.image_size must be a length"),
         (["data.dims=3"], r"data\.dims must be 1 for series or 2 for images"),
-        (["augment=standard"], r"augment\.crop is for images"),
+        (["augment=standard"], r"augment\.flip is for images"),
     ],
 )
 def test_what_makes_no_sense_is_refused(overrides: list[str], message: str):

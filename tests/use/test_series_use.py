@@ -8,6 +8,7 @@ import pytest
 import torch
 from support.composing import config as load_config
 from support.lab import FailsAt
+from support.series import write_waves
 
 from resnet_lab import Run
 from resnet_lab.config.checks import ConfigError
@@ -31,17 +32,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of noisy waves of two channels, one faster than the other, some shorter."""
-    folder, rng = tmp_path_factory.mktemp("archive"), np.random.default_rng(0)
-    for part, count in (("TRAIN", 40), ("TEST", 20)):
-        lines = []
-        for number in range(count):
-            time = np.arange(24 - number % 3)
-            noise = 0.1 * rng.standard_normal((2, len(time)))
-            waves = np.sin(time * (0.5 + number % 2) + rng.uniform(0, 6, (2, 1))) + noise
-            lines.append(":".join(",".join(f"{value:.5f}" for value in wave) for wave in waves) + f":{number % 2}")
-        (folder / f"Waves_{part}.ts").write_text("\n".join(["@classLabel true 0 1", "@data", *lines, ""]))
-    return folder
+    return write_waves(tmp_path_factory.mktemp("archive"))
 
 
 def settings(root: Path, outputs: Path, *changes: str) -> Config:
