@@ -1,0 +1,238 @@
+"""Write docs/results/series.md and its figure: `python scripts/write_series.py [RUNS]`.
+
+With RUNS, the folder of the sweeps that the page names, docs/results/series/measured.json is written first.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from matplotlib.figure import Figure
+from scipy.stats import t, ttest_ind_from_stats
+
+from resnet_lab.report.statistics.procedures import holm
+from resnet_lab.report.statistics.summary import LEVEL
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+FOLDER, PAGE = RESULTS / "series", RESULTS / "series.md"
+
+# Accuracy in %, mean and standard deviation of five runs: Fawaz et al., arXiv:1809.04356, from the results for the UCR
+# archive of 2018 beside their code (github.com/hfawaz/dl-4-tsc).
+PUBLISHED = {"ArrowHead": (83.77, 2.38), "GunPoint": (99.07, 0.76), "ItalyPowerDemand": (96.15, 0.27)}
+PUBLISHED_RUNS = 5
+ONCE = {"OSULeaf": "98.02 (0.61)", "BasicMotions": "not in that archive"}
+COMMANDS = """```bash
+resnet-lab -m +experiment=ucr_resnet data.series.name=ItalyPowerDemand,GunPoint,ArrowHead 'seed=range(5)'
+resnet-lab -m +experiment=ucr_resnet data.series.name=GunPoint name=ucr_shape trainer.max_epochs=300 \\
+    units=n1,n2,n3 shortcut=projection_norm,none 'seed=range(3)'
+resnet-lab -m +experiment=ucr_resnet data.series.name=GunPoint name=ucr_shape trainer.max_epochs=300 \\
+    'model.filters=[16,32,32],[32,64,64],[64,128,128]' 'seed=range(3)'
+resnet-lab -m +experiment=ucr_resnet data.series.name=OSULeaf,BasicMotions name=ucr_short trainer.max_epochs=150
+python scripts/write_series.py outputs
+```"""
+
+Run = dict[str, Any]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write what was measured, if its folder is given, then the figure and the page."""
+    FOLDER.mkdir(exist_ok=True)
+    file = FOLDER / "measured.json"
+    if arguments:
+        file.write_text(json.dumps(gathered(Path(arguments[0])), indent=1) + "\n")
+    measured = json.loads(file.read_text())
+    figure(measured["runs"]).savefig(FOLDER / "accuracy.png", dpi=110)
+    PAGE.write_text(page(measured))
+    print(f"{PAGE} is written")
+
+
+def gathered(folder: Path) -> dict[str, Any]:
+    """The facts of all finished runs that the page is about."""
+    names = ("ucr_resnet", "ucr_shape", "ucr_short")
+    found = [json.loads(file.read_text()) for name in names for file in sorted(folder.glob(f"{name}/*/*/result.json"))]
+    runs = [
+        {
+            "study": result["name"],
+            "set": result["data"]["series"]["name"],
+            "seed": result["seed"],
+            **{name: result[name] for name in ("epochs", "depth", "params", "macs", "seconds")},
+            "units": result["axes"]["units"][0],
+            "filters": result["axes"]["filters"],
+            "plain": result["axes"]["shortcut"] == "none",
+            "accuracy": 100 - result["best"]["test_error"],
+            "accuracy_last": 100 - result["last"]["test_error"],
+            "best_epoch": result["best"]["epoch"],
+            "test_series": result["images"]["images"]["test"],
+        }
+        for result in found
+    ]
+    facts = {name: sorted({result[name] for result in found}) for name in ("device", "git_commit")}
+    return {**facts, "torch": found[0]["versions"]["torch"], "runs": runs}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Accuracies of the same network on the same data."""
+
+    mean: float
+    std: float
+    runs: int
+
+    @classmethod
+    def of(cls, runs: Iterable[Run], name: str = "accuracy") -> "Group":
+        values = [run[name] for run in runs]
+        return cls(fmean(values), stdev(values) if len(values) > 1 else 0.0, len(values))
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.std:.2f}"
+
+
+def welch(one: Group, other: Group) -> tuple[str, float]:
+    """The difference of two means with its 95 % interval, in words, and the p value: each group has its variance."""
+    parts = [group.std**2 / group.runs for group in (one, other)]
+    tested = ttest_ind_from_stats(*(x for g in (one, other) for x in (g.mean, g.std, g.runs)), equal_var=False)
+    if not sum(parts):
+        return f"{one.mean - other.mean:+.2f}", float("nan")
+    df = sum(parts) ** 2 / sum(part**2 / (group.runs - 1) for part, group in zip(parts, (one, other), strict=True))
+    half, gap = float(t.ppf(1 - LEVEL / 2, df)) * sqrt(sum(parts)), one.mean - other.mean
+    return f"{gap:+.2f} ({gap - half:+.2f} to {gap + half:+.2f})".replace("-", "−"), float(tested.pvalue)
+
+
+def page(measured: Mapping[str, Any]) -> str:
+    """The page, with the studies that were made."""
+    runs = measured["runs"]
+    commits = ", ".join(f"`{commit[:7]}`" for commit in measured["git_commit"])
+    parts = [
+        "# The ResNet for series, measured again",
+        "The network of [`ucr_resnet`](../series.md#the-baseline) on data sets of the UCR archive, next to what Fawaz "
+        "et al. ([arXiv:1809.04356](https://arxiv.org/abs/1809.04356)) measured, and what becomes of it if it is deeper, "
+        "narrower, or without shortcuts. Written by `python scripts/write_series.py` from "
+        "[measured.json](series/measured.json).",
+        COMMANDS,
+        f"Trained on one core each of {', '.join(measured['device'])} that did other work at the same time, with torch "
+        f"{measured['torch']}, at commit {commits}. Accuracies are in % of the test series, after the epoch with the "
+        "lowest training loss, as in the recipe; ± is the standard deviation over seeds.",
+        *baseline([run for run in runs if run["study"] == "ucr_resnet"]),
+        *once([run for run in runs if run["study"] == "ucr_short"]),
+        *shapes([run for run in runs if run["study"] == "ucr_shape"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def by_set(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs of the data sets in alphabetical order."""
+    return {name: [run for run in runs if run["set"] == name] for name in sorted({run["set"] for run in runs})}
+
+
+def baseline(runs: Sequence[Run]) -> list[str]:
+    """The published recipe and epochs, next to the published accuracies."""
+    rows, p_values, sets = [], [], by_set(runs)
+    for name, own in sets.items():
+        here, there = Group.of(own), Group(*PUBLISHED[name], PUBLISHED_RUNS)
+        difference, p = welch(here, there)
+        p_values.append(p)
+        rows.append([name, str(own[0]["test_series"]), str(here.runs), str(here), str(there), difference])
+        rows[-1].append(str(Group.of(own, "accuracy_last")))
+    corrected = holm(p_values)
+    rows = [[*row[:-1], f"{p:.2g}", row[-1]] for row, p in zip(rows, corrected, strict=True)]
+    told = [name for name, p in zip(sets, corrected, strict=True) if p < LEVEL]
+    if told:
+        verdict = f"This differs from what was published on {', '.join(told)} (95 % confidence, all together)."
+    else:
+        verdict = "On none does this differ significantly from what was published (95 % confidence, all together)."
+    head = [
+        "data set",
+        "test series",
+        "seeds",
+        "this lab",
+        "published",
+        "difference",
+        "p (Holm)",
+        "after the last epoch",
+    ]
+    return [
+        "## The published recipe",
+        f"All {runs[0]['epochs']:,} epochs. The published numbers are means and standard deviations of "
+        f"{PUBLISHED_RUNS} runs, taken as those of samples; differences have 95 % intervals by Welch's test, and p values are corrected "
+        "by Holm's method.",
+        table(head, rows),
+        f"{verdict} An interval says what difference is possible.",
+        "![Accuracy of each seed next to the published mean and standard deviation](series/accuracy.png)",
+    ]
+
+
+def once(runs: Sequence[Run]) -> list[str]:
+    """One seed each, with fewer epochs."""
+    if not runs:
+        return []
+    rows = [[name, f"{own[0]['accuracy']:.2f}", ONCE[name]] for name, own in by_set(runs).items()]
+    return [
+        "## Fewer epochs",
+        f"One seed and {runs[0]['epochs']:,} epochs each, which says that the network learns there, and no more.",
+        table(["data set", "this lab, 1 run", "published, 1,500 epochs"], rows),
+    ]
+
+
+def shapes(runs: Sequence[Run]) -> list[str]:
+    """Depth, with and without shortcuts, and width."""
+    if not runs:
+        return []
+    full = [run for run in runs if run["filters"] == [64, 128, 128]]
+    rows = []
+    for units in sorted({run["units"] for run in full}):
+        kinds = [
+            Group.of(run for run in full if run["units"] == units and run["plain"] is plain) for plain in (False, True)
+        ]
+        depth = next(run["depth"] for run in full if run["units"] == units)
+        rows.append([str(units), str(depth), *map(str, kinds), welch(*kinds)[0]])
+    one_unit = [run for run in runs if run["units"] == 1 and not run["plain"]]
+    widths = []
+    for filters in sorted({tuple(run["filters"]) for run in one_unit}):
+        own = [run for run in one_unit if tuple(run["filters"]) == filters]
+        cost = [f"{own[0]['params']:,}", f"{own[0]['macs'] / 1e6:.1f} M"]
+        widths.append([", ".join(map(str, filters)), *cost, str(Group.of(own))])
+    seeds = len({run["seed"] for run in runs})
+    return [
+        "## Depth, shortcuts and width on GunPoint",
+        f"{runs[0]['epochs']} epochs, {seeds} seeds of each; {runs[0]['test_series']} test series, so that one is "
+        f"{100 / runs[0]['test_series']:.2f} points. Differences are residual minus plain, with 95 % intervals by "
+        "Welch's test, each on its own.",
+        table(["units per stack", "layers", "residual", "plain", "difference"], rows),
+        table(["filters", "params", "MACs per series", "accuracy"], widths),
+    ]
+
+
+def figure(runs: Sequence[Run]) -> Figure:
+    """A dot for each seed, beside the published mean ± standard deviation."""
+    sets = by_set([run for run in runs if run["study"] == "ucr_resnet"])
+    made = Figure(figsize=(7, 0.8 + 0.6 * len(sets)), layout="constrained")
+    ax = made.subplots()
+    for row, (name, own) in enumerate(sets.items()):
+        mean, std = PUBLISHED[name]
+        ax.errorbar(mean, row - 0.15, xerr=std, fmt="s", color="#6b7280", capsize=3, label="" if row else "published")
+        accuracies = [run["accuracy"] for run in own]
+        ax.plot(
+            accuracies, [row + 0.15] * len(own), "o", color="#2563eb", alpha=0.6, label="" if row else "each seed here"
+        )
+        ax.plot(
+            [fmean(accuracies)], [row + 0.15], "|", color="#1e3a8a", ms=16, mew=2, label="" if row else "their mean"
+        )
+    ax.set(yticks=range(len(sets)), yticklabels=list(sets), xlabel="test accuracy (%)", ylim=(len(sets) - 0.5, -0.5))
+    ax.grid(axis="x", alpha=0.3)
+    made.legend(loc="outside upper center", ncols=3, fontsize="small")
+    return made
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; all columns but the first are numbers."""
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
