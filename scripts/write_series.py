@@ -109,9 +109,9 @@ def page(measured: Mapping[str, Any]) -> str:
     commits = ", ".join(f"`{commit[:7]}`" for commit in measured["git_commit"])
     parts = [
         "# The ResNet for series, measured again",
-        "The network of [`ucr_resnet`](../series.md#the-baseline) on data sets of the UCR archive, next to what Fawaz "
-        "et al. ([arXiv:1809.04356](https://arxiv.org/abs/1809.04356)) measured, and what becomes of it if it is deeper, "
-        "narrower, or without shortcuts. Written by `python scripts/write_series.py` from "
+        "The network of [`ucr_resnet`](../series.md#the-baseline) on data sets of the UCR archive, next to what "
+        "Fawaz et al. ([arXiv:1809.04356](https://arxiv.org/abs/1809.04356)) measured, and what becomes of it if it "
+        "is deeper, narrower, or without shortcuts. Written by `python scripts/write_series.py` from "
         "[measured.json](series/measured.json).",
         COMMANDS,
         f"Trained on one core each of {', '.join(measured['device'])} that did other work at the same time, with torch "
@@ -158,8 +158,8 @@ def baseline(runs: Sequence[Run]) -> list[str]:
     return [
         "## The published recipe",
         f"All {runs[0]['epochs']:,} epochs. The published numbers are means and standard deviations of "
-        f"{PUBLISHED_RUNS} runs, taken as those of samples; differences have 95 % intervals by Welch's test, and p values are corrected "
-        "by Holm's method.",
+        f"{PUBLISHED_RUNS} runs, taken as those of samples; differences have 95 % intervals by Welch's test, and "
+        "p values are corrected by Holm's method.",
         table(head, rows),
         f"{verdict} An interval says what difference is possible.",
         "![Accuracy of each seed next to the published mean and standard deviation](series/accuracy.png)",

@@ -12,7 +12,8 @@ from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import Init, LatentLayer, Norm, Upsample
 from resnet_lab.model.convolutions import STANDARDISED_TRANSPOSED, convolution
 from resnet_lab.model.dimensions import INTERPOLATIONS, TRANSPOSED, with_zero_maps
-from resnet_lab.model.layers import Gate, Layers
+from resnet_lab.model.layers import Layers
+from resnet_lab.model.modules import Gate
 from resnet_lab.model.spec import stack_specs
 from resnet_lab.model.stacks import Stack, steps_through
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import Downsample, Resize
 from resnet_lab.config.registry import SHORTCUTS
-from resnet_lab.model.layers import Blur, Gate, Layers
+from resnet_lab.model.layers import Layers
+from resnet_lab.model.modules import Blur, Gate
 from resnet_lab.model.spec import UnitSpec
 
 

@@ -9,7 +9,8 @@ from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import Bridges
 from resnet_lab.config.registry import UNITS
 from resnet_lab.model.dimensions import average
-from resnet_lab.model.layers import Layers, ResidualLayer
+from resnet_lab.model.layers import Layers
+from resnet_lab.model.modules import ResidualLayer
 from resnet_lab.model.spec import StackSpec
 
 

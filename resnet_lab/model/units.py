@@ -12,7 +12,8 @@ from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import AttentionPlace
 from resnet_lab.model.attention import attention
 from resnet_lab.model.branch import branch_end
-from resnet_lab.model.layers import Blur, Layers, ResidualLayer
+from resnet_lab.model.layers import Layers
+from resnet_lab.model.modules import Blur, ResidualLayer
 from resnet_lab.model.shortcuts import build_shortcut
 from resnet_lab.model.spec import ConvSpec, UnitSpec
 

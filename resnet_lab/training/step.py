@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from resnet_lab.config.optim import OptimConfig
-from resnet_lab.model.layers import BatchNorm
+from resnet_lab.model.modules import BatchNorm
 from resnet_lab.tasks.base import Task
 from resnet_lab.training.average import Average
 

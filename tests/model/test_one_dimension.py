@@ -149,7 +149,7 @@ def test_decoders_of_series_are_those_of_images_of_one_row(upsample: str):
 
 
 def test_blur_of_series_is_the_filter_1_2_1():
-    from resnet_lab.model.layers import Blur
+    from resnet_lab.model.modules import Blur
 
     x = torch.randn(2, 3, 9, dtype=torch.float64)
     mirrored = F.pad(x, (1, 1), mode="reflect")
