@@ -67,7 +67,9 @@ def source(config: DataConfig) -> Source:
     images = Images(ready(found.series, config), found.labels)
     rows = parts_of(found.parts, found.labels, config)
     names = tuple(map(printable, found.classes))
-    return Source(images, images, names, rows=rows, prepared=True, notes=tuple(_notes(found.series, config)))
+    return Source(
+        images, images, names, rows=rows, prepared=True, notes=tuple(notes(found.series, config, _what(config)))
+    )
 
 
 def _read(config: DataConfig) -> Read:
@@ -76,6 +78,8 @@ def _read(config: DataConfig) -> Read:
     channels = sorted({len(series) for series in found.series})
     if len(channels) > 1 or config.channels not in (0, channels[0]):
         right = f"data.channels={channels[0]}, got {config.channels}" if len(channels) == 1 else "one for all series"
+        if "table" in DATASETS.info(config.name).reads and len(channels) == 1:
+            right += " (data=series_table in place of data=table reads channels and length from the file)"
         raise ConfigError(f"{_what(config)} has {first_few([*map(str, channels)])} channels: {right}")
     if config.labels is not Labels.number and config.num_classes not in (None, len(found.classes)):
         raise ConfigError(
@@ -175,20 +179,18 @@ def _stretched(series: Series, length: int) -> Series:
     return np.stack([np.interp(new, old, channel) for channel in series])
 
 
-def _notes(every: Sequence[Series], config: DataConfig) -> Iterator[str]:
-    """Yield what was filled and fitted. Raises ConfigError if that is to be refused."""
+def notes(every: Sequence[Series], config: DataConfig, what: str) -> Iterator[str]:
+    """Yield what `ready` fills and fits of the series of `what`. Raises ConfigError if that is to be refused."""
     [_, length], how = config.image_shape, config.series
     lengths = [series.shape[1] for series in every]
     missing = sum(bool(np.isnan(series).any()) for series in every)
-    for count, what, setting, option in (
+    for count, which, setting, option in (
         (sum(own < length for own in lengths), f"shorter than {length}", "unequal", how.unequal),
         (sum(own > length for own in lengths), f"longer than {length}", "unequal", how.unequal),
         (missing, "with missing values", "missing", how.missing),
     ):
         if count and option.name == "refuse":
-            raise ConfigError(
-                f"{_what(config)} has {count:,} of {len(every):,} series {what}: set data.series.{setting}"
-            )
+            raise ConfigError(f"{what} has {count:,} of {len(every):,} series {which}: set data.series.{setting}")
         if count:
-            meaning = "the end is cut off" if what.startswith("longer") and option is Unequal.pad else option.value
-            yield f"{count:,} of {len(every):,} series {what}: {meaning} (data.series.{setting}={option.name})"
+            meaning = "the end is cut off" if which.startswith("longer") and option is Unequal.pad else option.value
+            yield f"{count:,} of {len(every):,} series {which}: {meaning} (data.series.{setting}={option.name})"

@@ -120,7 +120,9 @@ def _rows(config: DataConfig, data: bytes) -> Iterator[tuple[int, dict[str, str]
     for setting, column in wanted:
         if column not in columns:
             there = ", ".join(map(printable, columns)) or "none"
-            raise ConfigError(f"data.table.{setting}={column}: {table.file} has no such column; its columns: {there}")
+            hint = "; for series in the file, choose data=series_table" if setting == "image" else ""
+            what = f"data.table.{setting}={column}: {table.file} has no such column"
+            raise ConfigError(f"{what}; its columns: {there}{hint}")
     for row in reader:
         if "" in row:
             raise ConfigError(f"{path}: line {reader.line_num} has more fields than there are columns")

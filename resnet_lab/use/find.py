@@ -12,10 +12,10 @@ from resnet_lab.text import printable
 
 @dataclass(slots=True)
 class Found:
-    """Image files, in the order of the inputs and by name within a folder; files left out; inputs without images."""
+    """Image files, in the order of the inputs and by name within a folder; notes on inputs; inputs without images."""
 
     files: list[Path] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)  # a message for each folder that also has other files
+    notes: list[str] = field(default_factory=list)  # files left out of a folder, and series that are cut or filled
     failed: list[str] = field(default_factory=list)  # a message for each input without images
 
 
@@ -50,5 +50,5 @@ def _look_into(folder: Path, found: Found) -> None:
     if not images:
         found.failed.append(f"{where} has no images{f': {kinds(others)}' if others else ''}")
     elif others:
-        found.left_out.append(f"{where}: {count:,} of {count + len(images):,} files left out: {kinds(others)}")
+        found.notes.append(f"{where}: {count:,} of {count + len(images):,} files left out: {kinds(others)}")
     found.files += (folder / name for name in images)

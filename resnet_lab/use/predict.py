@@ -52,7 +52,7 @@ def predict(options: argparse.Namespace) -> int:
     found, read = find_inputs(options.inputs, trained)
     if not found.files:
         raise ConfigError("\n".join(found.failed))
-    for line in filter(None, (how, *found.left_out, *found.failed)):
+    for line in filter(None, (how, *found.notes, *found.failed)):
         say(line)
     failures = len(found.failed)
     with ExitStack() as stack:

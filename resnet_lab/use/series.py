@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet_lab.config.checks import ConfigError, require
-from resnet_lab.data.series import ready
+from resnet_lab.data.series import notes, ready
 from resnet_lab.data.series_files import SUFFIXES, Series, read_series
 from resnet_lab.data.series_table import TABLES, read_table
 from resnet_lab.text import printable
@@ -28,9 +28,11 @@ def find_inputs(inputs: Iterable[Path], trained: Trained) -> tuple[Found, Read]:
     for path in inputs:
         try:
             every = _series_of(path, trained)
+            told = [*notes(every, trained.config.data, printable(str(path)))]
         except ConfigError as error:
             found.failed.append(str(error))
             continue
+        found.notes += [f"{printable(str(path))}: {note}" for note in told]
         series |= {path.with_name(f"{path.name}#{number}"): own for number, own in enumerate(every, start=1)}
     found.files = [*series]
     return found, lambda name: _ready(name, series[name], trained)

@@ -133,6 +133,19 @@ def test_it_is_applied_to_other_files(finished: Path, root: Path, tmp_path: Path
     assert "none.csv does not exist" in out
 
 
+def test_series_of_other_lengths_are_said(finished: Path, root: Path, capsys: pytest.CaptureFixture[str]):
+    lines = (root / "Waves_TEST.ts").read_text().splitlines()
+    (root / "Odd.ts").write_text("\n".join([*lines[:2], f"{'1,2,' * 20}5:{'2,?,' * 20}7:0", "1,2,3:4,5,6:1"]))
+    assert predict([str(finished), str(root / "Odd.ts")]) == 0
+    out = "".join(capsys.readouterr())
+    for note in (
+        "1 of 2 series shorter than 24",
+        "1 of 2 series longer than 24: the end is cut off",
+        "with missing val",
+    ):
+        assert f"Odd.ts: {note}" in out.replace("1 of 2 series with", "with")
+
+
 def test_what_is_for_images_is_refused(finished: Path, tmp_path: Path):
     sorts = ["a.ts", "--sort-into", str(tmp_path)]
     for command, arguments in ((predict, sorts), (evaluate, ["--corrupt", "blur"]), (evaluate, ["--flip"])):
