@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parents[1] / "docs" / "results"
 FOLDER, PAGE = RESULTS / "series", RESULTS / "series.md"
 
 # Accuracy in %, mean and standard deviation of five runs: Fawaz et al., arXiv:1809.04356, from the results for the UCR
-# archive of 2018 beside their code (github.com/hfawaz/dl-4-tsc).
+# archive of 2018 that come with their code (github.com/hfawaz/dl-4-tsc).
 PUBLISHED = {"ArrowHead": (83.77, 2.38), "GunPoint": (99.07, 0.76), "ItalyPowerDemand": (96.15, 0.27)}
 PUBLISHED_RUNS = 5
 ONCE = {"OSULeaf": "98.02 (0.61)", "BasicMotions": "not in that archive"}
@@ -208,7 +208,7 @@ def shapes(runs: Sequence[Run]) -> list[str]:
 
 
 def figure(runs: Sequence[Run]) -> Figure:
-    """A dot for each seed, beside the published mean ± standard deviation."""
+    """A dot for each seed, next to the published mean ± standard deviation."""
     sets = by_set([run for run in runs if run["study"] == "ucr_resnet"])
     made = Figure(figsize=(7, 0.8 + 0.6 * len(sets)), layout="constrained")
     ax = made.subplots()
