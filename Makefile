@@ -47,6 +47,7 @@ figures: $(READY) ## write the generated tables, pages and figures of docs/ agai
 	@$(BIN)/python scripts/draw_schedules.py
 	@$(BIN)/python scripts/networks.py
 	@$(BIN)/python scripts/write_why_residual.py
+	@$(BIN)/python scripts/write_series.py
 	@$(BIN)/python -m benchmarks.report
 	@$(BIN)/python scripts/draw_autoencoders.py
 

@@ -26,15 +26,18 @@ FOLDER, PAGE = RESULTS / "series", RESULTS / "series.md"
 PUBLISHED = {"ArrowHead": (83.77, 2.38), "GunPoint": (99.07, 0.76), "ItalyPowerDemand": (96.15, 0.27)}
 PUBLISHED_RUNS = 5
 ONCE = {"OSULeaf": "98.02 (0.61)", "BasicMotions": "not in that archive"}
-COMMANDS = """```bash
-resnet-lab -m +experiment=ucr_resnet data.series.name=ItalyPowerDemand,GunPoint,ArrowHead 'seed=range(5)'
-resnet-lab -m +experiment=ucr_resnet data.series.name=GunPoint name=ucr_shape trainer.max_epochs=300 \\
-    units=n1,n2,n3 shortcut=projection_norm,none 'seed=range(3)'
-resnet-lab -m +experiment=ucr_resnet data.series.name=GunPoint name=ucr_shape trainer.max_epochs=300 \\
-    'model.filters=[16,32,32],[32,64,64],[64,128,128]' 'seed=range(3)'
-resnet-lab -m +experiment=ucr_resnet data.series.name=OSULeaf,BasicMotions name=ucr_short trainer.max_epochs=150
-python scripts/write_series.py outputs
-```"""
+LAB = "resnet-lab -m +experiment=ucr_resnet"
+COMMANDS = {  # of each study
+    "ucr_resnet": [f"{LAB} data.series.name=ItalyPowerDemand,GunPoint,ArrowHead 'seed=range(5)'"],
+    "ucr_shape": [
+        f"{LAB} data.series.name=GunPoint name=ucr_shape trainer.max_epochs=300 \\\n    {sweep} 'seed=range(3)'"
+        for sweep in (
+            "units=n1,n2,n3 shortcut=projection_norm,none",
+            "'model.filters=[16,32,32],[32,64,64],[64,128,128]'",
+        )
+    ],
+    "ucr_short": [f"{LAB} data.series.name=OSULeaf,BasicMotions name=ucr_short trainer.max_epochs=150"],
+}
 
 Run = dict[str, Any]
 
@@ -53,8 +56,9 @@ def main(arguments: Sequence[str]) -> None:
 
 def gathered(folder: Path) -> dict[str, Any]:
     """The facts of all finished runs that the page is about."""
-    names = ("ucr_resnet", "ucr_shape", "ucr_short")
-    found = [json.loads(file.read_text()) for name in names for file in sorted(folder.glob(f"{name}/*/*/result.json"))]
+    found = [
+        json.loads(file.read_text()) for name in COMMANDS for file in sorted(folder.glob(f"{name}/*/*/result.json"))
+    ]
     runs = [
         {
             "study": result["name"],
@@ -106,14 +110,16 @@ def welch(one: Group, other: Group) -> tuple[str, float]:
 def page(measured: Mapping[str, Any]) -> str:
     """The page, with the studies that were made."""
     runs = measured["runs"]
+    studies = {run["study"] for run in runs}
+    commands = [command for study, own in COMMANDS.items() if study in studies for command in own]
     commits = ", ".join(f"`{commit[:7]}`" for commit in measured["git_commit"])
     parts = [
         "# The ResNet for series, measured again",
         "The network of [`ucr_resnet`](../series.md#the-baseline) on data sets of the UCR archive, next to what "
-        "Fawaz et al. ([arXiv:1809.04356](https://arxiv.org/abs/1809.04356)) measured, and what becomes of it if it "
-        "is deeper, narrower, or without shortcuts. Written by `python scripts/write_series.py` from "
+        "Fawaz et al. ([arXiv:1809.04356](https://arxiv.org/abs/1809.04356)) measured. "
+        "Written by `python scripts/write_series.py` from "
         "[measured.json](series/measured.json).",
-        COMMANDS,
+        "\n".join(["```bash", *commands, "python scripts/write_series.py outputs", "```"]),
         f"Trained on one core each of {', '.join(measured['device'])} that did other work at the same time, with torch "
         f"{measured['torch']}, at commit {commits}. Accuracies are in % of the test series, after the epoch with the "
         "lowest training loss, as in the recipe; ± is the standard deviation over seeds.",

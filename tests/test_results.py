@@ -3,11 +3,13 @@
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.report import words
@@ -99,26 +101,38 @@ def test_the_simulation_of_the_statistics():
     assert content["hundreds"]["told, as good as the best"] == 0
 
 
-@pytest.fixture(scope="module")
-def writer() -> Any:
-    """scripts/write_why_residual.py."""
-    path = RESULTS.parents[1] / "scripts" / "write_why_residual.py"
-    spec = importlib.util.spec_from_file_location("write_why_residual", path)
+def script(name: str) -> Any:
+    """A script as a module."""
+    spec = importlib.util.spec_from_file_location(name, RESULTS.parents[1] / "scripts" / f"{name}.py")
     assert spec
     assert spec.loader
-    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)  # its dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
 
-def test_the_page_on_residual_networks_is_what_was_measured(writer: Any):
+def test_the_page_on_series_is_what_was_measured():
+    writer = script("write_series")
+    measured = json.loads((writer.FOLDER / "measured.json").read_text())
+    assert writer.page(measured) == writer.PAGE.read_text()
+    for name, runs in writer.by_set([run for run in measured["runs"] if run["study"] == "ucr_resnet"]).items():
+        accuracies = np.array([run["accuracy"] for run in runs])
+        mean, std = writer.PUBLISHED[name]
+        published = mean + std * np.array([-1, 1, 0, 0, 0]) * np.sqrt(2)  # five numbers of that mean and deviation
+        p = ttest_ind(accuracies, published, equal_var=False).pvalue
+        here, there = writer.Group.of(runs), writer.Group(mean, std, writer.PUBLISHED_RUNS)
+        assert writer.welch(here, there)[1] == pytest.approx(p)
+
+
+def test_the_page_on_residual_networks_is_what_was_measured():
+    writer = script("write_why_residual")
     measured = json.loads((writer.FOLDER / "measured.json").read_text())
     groups = writer.grouped(measured["runs"])
     assert writer.page(measured, groups) == writer.PAGE.read_text()
     assert all(len(runs) >= 3 for group in groups.values() for runs in group.values())
 
 
-@pytest.mark.parametrize("page", ["README.md", "why_residual.md"])
+@pytest.mark.parametrize("page", ["README.md", "why_residual.md", "series.md"])
 def test_links_and_pictures_are_there(page: str):
-    for link in re.findall(r"\]\(([^)]+)\)", (RESULTS / page).read_text()):
+    for link in re.findall(r"\]\((?!https:)([^)]+)\)", (RESULTS / page).read_text()):
         assert (RESULTS / link.partition("#")[0]).is_file()
