@@ -1,5 +1,6 @@
 """Settings of the training recipe."""
 
+import math
 from dataclasses import dataclass
 
 from resnet_lab.config.checks import require, require_bounded, require_probability, require_within
@@ -33,6 +34,8 @@ class OptimConfig:
     batch_size: int = 128
     # The share of the training images that a mini-batch has at most, and one image at least. None: any.
     batch_share: float | None = None
+    # Parts of a mini-batch, one after the other, whose gradients add up. BatchNorm sees one part at a time.
+    accumulate: int = 1
     momentum: float = setting(0.9, used=lambda optim: _is_sgd(optim) and not optim.cycles_momentum)
     nesterov: bool = setting(False, used=_is_sgd)
     betas: list[float] = setting(factory=lambda: [0.9, 0.999], used=_is_adam)
@@ -59,6 +62,11 @@ class OptimConfig:
         return min(self.batch_size, max(1, int(self.batch_share * num_images + 1e-9)))  # 0.1 · 30 is 3
 
     @property
+    def part_size(self) -> int:
+        """The largest number of images that are in the network at a time."""
+        return math.ceil(self.batch_size / self.accumulate)
+
+    @property
     def is_adam(self) -> bool:
         return self.name in (Optimizer.adam, Optimizer.adamw)
 
@@ -78,6 +86,12 @@ class OptimConfig:
     def __post_init__(self) -> None:
         require_bounded(self, "optim.")
         require_within(self, "optim", batch_size=(1, 2**20), lr=(0, 1e38), warmup_lr=(0, 1e38), eps=(1e-30, 1))
+        require_within(self, "optim", accumulate=(1, 2**20))
+        require(
+            self.accumulate == 1 or self.class_weights is ClassWeights.none,
+            f"optim.accumulate={self.accumulate} needs optim.class_weights=none: a weighted loss is divided by the "
+            "weights of the whole mini-batch",
+        )
         require_within(self, "optim", weight_decay=(0, 10**6), clip_norm=(0, 10**12), warmup_iterations=(0, 10**12))
         require_probability(self, "optim", "momentum", "label_smoothing", "ema")
         share = self.batch_share

@@ -29,7 +29,11 @@ def refuse_too_large(config: Config, cost: Complexity, batch_size: int = 1) -> N
     maps = (2 if is_half else 4) * cost.activations * batch_size
     needs = {
         "the parameters": (weights, device, "fewer filters or units"),
-        "the feature maps of a mini-batch": (maps, device, "a smaller optim.batch_size or data.image_size"),
+        "the feature maps of a mini-batch": (
+            maps,
+            device,
+            "a smaller optim.batch_size or data.image_size, or optim.accumulate",
+        ),
     }
     if DATASETS.info(config.data.name).made:
         images = math.prod(config.data.image_shape) * config.data.num_images

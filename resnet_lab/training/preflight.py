@@ -43,7 +43,7 @@ def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> 
 
 def check_images(config: Config, directory: RunDirectory, cost: Complexity, data: ImageData) -> None:
     """Raise ConfigError if the images do not suit the settings, or have changed since the run began."""
-    refuse_too_large(config, cost, min(data.config.optim.batch_size, data.num_images))
+    refuse_too_large(config, cost, min(data.config.optim.part_size, data.num_images))
     _refuse_single_image_batch(data.config, data)
     Pretrained.of(config, data.source.classes)
     if not len(data.validation_rows):
@@ -68,10 +68,12 @@ def _refuse_needs_of_validation(config: Config) -> None:
 def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
     """Refuse a mini-batch of one image with one pixel in the last feature map: BatchNorm cannot normalise one value."""
     _, *size = config.data.image_shape
-    alone = data.num_images % config.optim.batch_size == 1 or config.optim.batch_size == 1
+    batch, part = config.optim.batch_size, config.optim.part_size
+    alone = part == 1 or any(size % part == 1 for size in (min(batch, data.num_images), data.num_images % batch))
+    parts = f" with optim.accumulate={config.optim.accumulate}" if part < batch else ""
     if alone and config.model.norm is Norm.batch and max(size) <= math.prod(config.model.strides):
         raise ConfigError(
-            f"optim.batch_size={config.optim.batch_size} gives a mini-batch with a single image (of "
+            f"optim.batch_size={batch}{parts} gives a mini-batch with a single image (of "
             f"{data.num_images}), and the last feature map has a single pixel: BatchNorm needs more than one value; "
             "use another batch size"
         )

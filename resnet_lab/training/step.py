@@ -49,8 +49,9 @@ class Totals:
 class TrainingStep:
     """Forward, loss, backward, clipping and update for one mini-batch; loss and penalty are added to `totals`.
 
-    The new weights are taken into the `average`, if there is one. If `compiled` is given, it computes full
-    mini-batches. A smaller one is not compiled: `net` itself computes it.
+    With `optim.accumulate`, forward, loss and backward are those of one part of it after the other. The new weights are
+    taken into the `average`, if there is one. If `compiled` is given, it computes full parts. A smaller one is not
+    compiled: `net` itself computes it.
     """
 
     def __init__(
@@ -76,22 +77,28 @@ class TrainingStep:
         self.counters = [norm.num_batches_tracked for norm in trained if norm.num_batches_tracked is not None]
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor) -> None:
+        parts = [*zip(images_BCHW.split(self.optim.part_size), labels.split(self.optim.part_size), strict=True)]
+        self.optimizer.zero_grad()
+        for part in parts:
+            self._add_gradient(*part, share=len(part[1]) / len(labels))
+        if self.optim.clip_norm:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.optim.clip_norm)
+        self.optimizer.step()
+        if self.counters:
+            torch._foreach_add_(self.counters, len(parts))
+        if self.average:
+            self.average.update()
+
+    def _add_gradient(self, images_BCHW: Tensor, labels: Tensor, share: float) -> None:
+        """Add the gradient of a part's mean loss times the part's share of the mini-batch, and its loss and penalty."""
         optim, task = self.optim, self.totals.task
-        compiled = self.compiled if len(labels) == optim.batch_size else None
+        compiled = self.compiled if len(labels) == optim.part_size else None
         forward = self.forward if compiled is None else compiled
         with fresh_casts(images_BCHW.device):
             outputs = forward(images_BCHW)
             targets = task.targets(images_BCHW, labels)
             loss = task.loss(outputs, targets, optim.label_smoothing, **self.weights)
-        self.optimizer.zero_grad()
-        loss.backward()
-        if optim.clip_norm:
-            nn.utils.clip_grad_norm_(self.net.parameters(), optim.clip_norm)
-        self.optimizer.step()
-        if self.counters:
-            torch._foreach_add_(self.counters, 1)
-        if self.average:
-            self.average.update()
+        (loss if share == 1 else loss * share).backward()
         self.totals.add(loss, outputs, targets)
 
     def state(self) -> Iterator[Tensor]:

@@ -39,7 +39,9 @@ SELECTION = zip(
     cycle(["head=latent_map", "head=linear", "head=mlp", "head=latent", "head=latent_flat"]),
     cycle([f"trainer.precision={precision}" for precision in ("32", "bf16", "bf16", "32", "bf16")]),
     cycle([f"optim.clip_norm={norm}" for norm in (0.5, 0)]),
-    cycle(["optim.label_smoothing=0", "optim.label_smoothing=0.125", "optim.class_weights=balanced"]),
+    cycle(
+        ["optim.label_smoothing=0 optim.accumulate=2", "optim.label_smoothing=0.125", "optim.class_weights=balanced"]
+    ),
     cycle(["attention=se", "norm=group model.norm_groups=4", "nonlinearity=silu", "model.weight_standardisation=true"]),
     cycle([f"trainer.steps_per_call={steps}" for steps in (1, 3, 100, 2, 1, 7, 4)]),
     strict=False,

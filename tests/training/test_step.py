@@ -28,6 +28,57 @@ def test_every_mini_batch_sees_the_weights_of_the_one_before_in_bf16_too(tmp_pat
     assert same_weights(one.checkpoint(*changes), three.checkpoint(*changes))
 
 
+PARTED = (
+    *TINY,
+    "data.image_size=8",
+    "optim.batch_size=10",
+    "optim.lr=0.1",
+    "optim.clip_norm=1",
+    "trainer.precision=64",
+)
+
+
+def stepped(*changes: str) -> tuple[dict[str, Tensor], tuple[float, float]]:
+    """The state of a network after three steps on the same mini-batches, the last of them smaller, and its totals."""
+    config = load_config(*PARTED, *changes)
+    torch.manual_seed(0)
+    net = ResNetV2(config.model).double()
+    step = TrainingStep(net, build_optimizer(config.optim, net), config.optim, Totals(task_of(config), CPU))
+    for count in (10, 10, 5):
+        images = torch.randn(count, *config.data.image_shape, dtype=torch.float64)
+        step(images, torch.randint(3, (count,)))
+    return net.state_dict(), step.totals.means()
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4, 10])
+def test_gradients_of_parts_add_up_to_that_of_the_mini_batch(parts: int):
+    """Where no image sees the others; parts may be of unequal sizes."""
+    whole, (loss, error) = stepped("norm=group", "model.norm_groups=2")
+    state, totals = stepped("norm=group", "model.norm_groups=2", f"optim.accumulate={parts}")
+    assert totals == pytest.approx((loss, error), rel=1e-12)
+    for name, tensor in whole.items():
+        torch.testing.assert_close(state[name], tensor, rtol=1e-10, atol=1e-12)
+
+
+def test_batch_norm_sees_one_part_at_a_time():
+    """As if the parts were mini-batches whose gradients are averaged by hand."""
+    state, _ = stepped("optim.accumulate=2", "optim.clip_norm=0", "optim.momentum=0", "optim.weight_decay=0")
+    config = load_config(*PARTED)
+    torch.manual_seed(0)
+    net = ResNetV2(config.model).double()
+    for count in (10, 10, 5):
+        images = torch.randn(count, *config.data.image_shape, dtype=torch.float64)
+        labels = torch.randint(3, (count,))
+        net.zero_grad()
+        halves = zip(images.split(5), labels.split(5), strict=True)
+        (sum(nn.functional.cross_entropy(net(own), of) * len(of) for own, of in halves) / count).backward()
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter -= 0.1 * parameter.grad
+    for name, tensor in net.state_dict().items():
+        torch.testing.assert_close(state[name], tensor, rtol=1e-10, atol=1e-12)
+
+
 VARIANTS = [
     *(f"shortcut={name}" for name in SHORTCUTS),
     *(f"activation={name}" for name in Activation.__members__),
