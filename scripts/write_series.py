@@ -104,7 +104,8 @@ def welch(one: Group, other: Group) -> tuple[str, float]:
         return f"{one.mean - other.mean:+.2f}", float("nan")
     df = sum(parts) ** 2 / sum(part**2 / (group.runs - 1) for part, group in zip(parts, (one, other), strict=True))
     half, gap = float(t.ppf(1 - LEVEL / 2, df)) * sqrt(sum(parts)), one.mean - other.mean
-    return f"{gap:+.2f} ({gap - half:+.2f} to {gap + half:+.2f})".replace("-", "−"), float(tested.pvalue)
+    words = f"{round(gap, 2) + 0.0:+.2f} ({gap - half:+.2f} to {gap + half:+.2f})"  # + 0.0: no minus zero
+    return words.replace("-", "−"), float(tested.pvalue)
 
 
 def page(measured: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from support.composing import config as load_config
 from support.lab import TINY, Lab, same_weights
 from torch import Tensor, nn
 
+from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.model_enums import Activation, AttentionPlace, Bridges
 from resnet_lab.config.registry import SHORTCUTS
 from resnet_lab.model.resnet import ResNetV2
@@ -58,6 +59,12 @@ def test_gradients_of_parts_add_up_to_that_of_the_mini_batch(parts: int):
     assert totals == pytest.approx((loss, error), rel=1e-12)
     for name, tensor in whole.items():
         torch.testing.assert_close(state[name], tensor, rtol=1e-10, atol=1e-12)
+
+
+def test_parts_of_a_weighted_loss_are_refused():
+    message = r"^optim\.accumulate=2 needs optim\.class_weights=none"
+    with pytest.raises(ConfigError, match=message):
+        load_config("optim.accumulate=2", "optim.class_weights=balanced")
 
 
 def test_batch_norm_sees_one_part_at_a_time():
