@@ -27,8 +27,8 @@ PUBLISHED = {"ArrowHead": (83.77, 2.38), "GunPoint": (99.07, 0.76), "ItalyPowerD
 PUBLISHED_RUNS = 5
 ONCE = {"OSULeaf": "98.02 (0.61)", "BasicMotions": "not in that archive"}
 LAB = "resnet-lab -m +experiment=ucr_resnet"
-COMMANDS = {  # of each study
-    "ucr_resnet": [f"{LAB} data.series.name=ItalyPowerDemand,GunPoint,ArrowHead 'seed=range(5)'"],
+COMMANDS = {  # of each study; {sets} are the data sets that have runs
+    "ucr_resnet": [f"{LAB} data.series.name={{sets}} 'seed=range(5)'"],
     "ucr_shape": [
         f"{LAB} data.series.name=GunPoint name=ucr_shape trainer.max_epochs=300 \\\n    {sweep} 'seed=range(3)'"
         for sweep in (
@@ -36,7 +36,7 @@ COMMANDS = {  # of each study
             "'model.filters=[16,32,32],[32,64,64],[64,128,128]'",
         )
     ],
-    "ucr_short": [f"{LAB} data.series.name=OSULeaf,BasicMotions name=ucr_short trainer.max_epochs=150"],
+    "ucr_short": [f"{LAB} data.series.name={{sets}} name=ucr_short trainer.max_epochs=150"],
 }
 
 Run = dict[str, Any]
@@ -111,8 +111,8 @@ def welch(one: Group, other: Group) -> tuple[str, float]:
 def page(measured: Mapping[str, Any]) -> str:
     """The page, with the studies that were made."""
     runs = measured["runs"]
-    studies = {run["study"] for run in runs}
-    commands = [command for study, own in COMMANDS.items() if study in studies for command in own]
+    sets = {study: ",".join(by_set([run for run in runs if run["study"] == study])) for study in COMMANDS}
+    commands = [command.format(sets=sets[study]) for study, own in COMMANDS.items() if sets[study] for command in own]
     commits = ", ".join(f"`{commit[:7]}`" for commit in measured["git_commit"])
     parts = [
         "# The ResNet for series, measured again",

@@ -44,7 +44,8 @@ class ProgressBar(Observer):
         record = pl_module.history[-1]
         self._show_figures(pl_module, record[f"train/{pl_module.score}"], record["images_per_second"])
         if self.has_lines:  # above the bar, if there is one
-            print(epoch_line(record, trainer.max_epochs or 0, pl_module.task.info), file=sys.stderr, flush=True)
+            things = pl_module.config.data.things
+            print(epoch_line(record, trainer.max_epochs or 0, pl_module.task.info, things), file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.bar.stop()

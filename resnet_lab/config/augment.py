@@ -15,6 +15,15 @@ def _require_probability(section: Any, name: str) -> None:
     require(0 <= section.p <= 1, f"augment.{name}.p must be a probability in [0, 1], got {section.p}")
 
 
+def _require_share(section: Any, name: str) -> None:
+    require(0 < section.share <= 1, f"augment.{name}.share must be above 0 and at most 1, got {section.share}")
+
+
+def _name(section: Any) -> str:
+    """Return the name of an augmentation, from that of the class of its settings."""
+    return type(section).__name__.removesuffix("Settings").lower()
+
+
 @dataclass(slots=True, kw_only=True)
 class CropSettings:
     """Pad, then crop to the original size at a random position."""
@@ -149,7 +158,7 @@ class SliceSettings:
     share: float = 1.0  # of the positions; 1: no slicing
 
     def __post_init__(self) -> None:
-        require(0 < self.share <= 1, f"augment.slice.share must be above 0 and at most 1, got {self.share}")
+        _require_share(self, "slice")
 
     @property
     def active(self) -> bool:
@@ -166,7 +175,7 @@ class WarpSettings:
 
     def __post_init__(self) -> None:
         _require_probability(self, "warp")
-        require(0 < self.share <= 1, f"augment.warp.share must be above 0 and at most 1, got {self.share}")
+        _require_share(self, "warp")
         require(
             len(self.factors) > 0 and all(0.01 <= factor <= 100 for factor in self.factors),
             f"augment.warp.factors must be numbers from 0.01 to 100, as in [0.5,2], got {self.factors}",
@@ -184,7 +193,7 @@ class _NormalSettings:
     std: float = 0.0  # 0: none
 
     def __post_init__(self) -> None:
-        require_within(self, f"augment.{type(self).__name__.removesuffix('Settings').lower()}", std=(0, 1000))
+        require_within(self, f"augment.{_name(self)}", std=(0, 1000))
 
     @property
     def active(self) -> bool:
@@ -209,7 +218,7 @@ class _MixingSettings:
     p: float = 1.0  # probability that an image is mixed
 
     def __post_init__(self) -> None:
-        name = type(self).__name__.removesuffix("Settings").lower()
+        name = _name(self)
         require(
             self.alpha == 0 or 0.001 <= self.alpha <= 1000,
             f"augment.{name}.alpha must be 0.001 to 1000, or 0 to switch {name} off, got {self.alpha}",

@@ -167,7 +167,7 @@ def base_of(config: Config) -> Config:
     data = config.data
     count = "null" if data.num_classes is None else data.num_classes
     known: tuple[str, ...] = (f"data.num_classes={count}", f"data.layout={data.layout.name}") if data.own_images else ()
-    shape = (f"data.channels={data.channels}", f"data.image_size={data.image_shape[1]}")
+    shape = shape_overrides(data)
     if data.reads_series:
         known = (*known, *shape)
     plugins = (f"plugins=[{','.join(config.plugins)}]",) if config.plugins else ()
@@ -176,6 +176,11 @@ def base_of(config: Config) -> Config:
             known = (*known, *shape, f"data.num_classes={count}")
         return _composed(f"+experiment={config.name}", *known, *plugins)
     return _default(config.name, data.name, config.task, known, plugins)
+
+
+def shape_overrides(data: DataConfig) -> tuple[str, ...]:
+    """Return overrides that set channels and length of series, which would otherwise be read from their files."""
+    return f"data.channels={data.channels}", f"data.image_size={data.image_shape[1]}"
 
 
 _composed = cache(load_config)

@@ -27,7 +27,7 @@ class Normalisation:
         total = square = np.zeros(pixels_NCHW.shape[1])
         over = (0, *range(2, pixels_NCHW.ndim))
         for start in range(0, len(rows), CHUNK):
-            chunk = pixels_NCHW[rows[start : start + CHUNK]] / (255.0 if pixels_NCHW.dtype == np.uint8 else 1.0)
+            chunk = pixels_NCHW[rows[start : start + CHUNK]] / white(pixels_NCHW)
             total = total + chunk.sum(axis=over)
             square = square + (chunk**2).sum(axis=over)
         count = len(rows) * math.prod(pixels_NCHW.shape[2:])
@@ -61,10 +61,19 @@ class Normalisation:
         return mean, std
 
 
+def white(pixels: np.ndarray) -> int:
+    """Return what stands for 1: 255 for the pixels of images, 1 for the values of series."""
+    return 255 if pixels.dtype == np.uint8 else 1
+
+
+def as_shares(pixels_BCHW: Tensor) -> Tensor:
+    """Convert uint8 pixels to 0…1, in float32; the values of series stay."""
+    return pixels_BCHW.float() / 255 if pixels_BCHW.dtype == torch.uint8 else pixels_BCHW.float()
+
+
 def normalised(pixels_BCHW: Tensor, mean_C11: Tensor, std_C11: Tensor) -> Tensor:
     """Convert uint8 pixels, or values of series, to float32, with the mean and standard deviation of each channel."""
-    shares_BCHW = pixels_BCHW.float() / 255 if pixels_BCHW.dtype == torch.uint8 else pixels_BCHW.float()
-    return (shares_BCHW - mean_C11) / std_C11
+    return (as_shares(pixels_BCHW) - mean_C11) / std_C11
 
 
 @cache

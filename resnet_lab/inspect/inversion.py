@@ -47,10 +47,14 @@ def invert(
     return found_BCHW.detach().cpu().numpy()
 
 
+def squared_errors(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> np.ndarray:
+    """Return the mean squared error of each image or series (B,)."""
+    return np.asarray(((found_BCHW - images_BCHW) ** 2).reshape(len(images_BCHW), -1).mean(axis=1))
+
+
 def psnr(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> np.ndarray:
     """Return the peak signal-to-noise ratio (B,) in dB for pixels in 0…1."""
-    error = ((found_BCHW - images_BCHW) ** 2).reshape(len(images_BCHW), -1).mean(axis=1)
-    return -10 * np.log10(np.maximum(error, 1e-20))
+    return -10 * np.log10(np.maximum(squared_errors(found_BCHW, images_BCHW), 1e-20))
 
 
 def error_by_frequency(found_BCHW: np.ndarray, images_BCHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

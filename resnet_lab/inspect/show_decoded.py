@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from resnet_lab.inspect.autoencoding import as_pictures, inputs, originals, reconstructed
 from resnet_lab.inspect.context import NUM_CHOSEN, InspectContext
 from resnet_lab.inspect.figures import Shown, spectrum_figure
-from resnet_lab.inspect.inversion import psnr
+from resnet_lab.inspect.inversion import psnr, squared_errors
 from resnet_lab.inspect.mosaic import rows_of
 from resnet_lab.inspect.spectrum import spectra
 from resnet_lab.model.resnet import ResNetV2
@@ -45,8 +45,9 @@ def reconstruction_figure(
 
 def quality(found_BCHW: np.ndarray, original_BCHW: np.ndarray) -> list[str]:
     """Return in words how near images or series are to the originals: by PSNR, or by mean squared error."""
-    ratios = psnr(found_BCHW, original_BCHW)
-    return [f"{ratio:.1f} dB" if original_BCHW.ndim == 4 else f"MSE {10 ** (-ratio / 10):.2g}" for ratio in ratios]
+    if original_BCHW.ndim == 4:
+        return [f"{ratio:.1f} dB" for ratio in psnr(found_BCHW, original_BCHW)]
+    return [f"MSE {error:.2g}" for error in squared_errors(found_BCHW, original_BCHW)]
 
 
 def show_reconstructions(context: InspectContext) -> Iterator[Shown]:
@@ -64,16 +65,15 @@ def show_reconstructions(context: InspectContext) -> Iterator[Shown]:
     )
     images, given = originals(task, context.images), inputs(task, context.images)
     own = reconstructed(context.net, task, given)
-    ratios = psnr(own, images)
-    worst = np.argsort(ratios, kind="stable")[:NUM_CHOSEN]
+    worst = np.argsort(psnr(own, images), kind="stable")[:NUM_CHOSEN]
     names = [f"#{n}: {task.words(context.labels[n], context.classes)}" for n in worst]
     title = f"{context.name}: the worst reconstructions of {len(images):,} {context.part} images"
     yield Shown(
         "worst-reconstructions",
         reconstruction_figure(images[worst], originals(task, given[worst]), {context.name: own[worst]}, names, title),
-        f"The images with the lowest PSNR; its median over all images is {np.median(ratios):.1f} dB."
+        f"The images with the lowest PSNR; its median over all images is {np.median(psnr(own, images)):.1f} dB."
         if is_images
-        else f"Those with the largest error; its median over all series is {np.median(10 ** (-ratios / 10)):.2g}.",
+        else f"Those with the largest error; the median over all is {np.median(squared_errors(own, images)):.2g}.",
     )
 
 

@@ -6,6 +6,8 @@ import numpy as np
 from scipy.linalg import eigh, svd
 from sklearn.decomposition import PCA
 
+from resnet_lab.data.images import white
+
 MOST_EXACT = 4096  # pixels up to which the covariance is decomposed, which takes its square in memory
 SUBSET = 5_000  # images that PCA is fitted to with more pixels
 CHUNK = 1_000  # images that are converted to float at a time
@@ -45,7 +47,7 @@ def _principal_axes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean (P,) and the principal axes (components, P) of pixels in 0…1."""
     if randomised:
-        flat_NP = (images_NCHW.reshape(len(images_NCHW), -1) / np.float32(_white(images_NCHW))).astype(np.float32)
+        flat_NP = (images_NCHW.reshape(len(images_NCHW), -1) / np.float32(white(images_NCHW))).astype(np.float32)
         found = PCA(components, svd_solver="randomized", random_state=seed, copy=False).fit(flat_NP)
         return found.mean_.astype(float), found.components_.astype(float)
     mean_P = _mean(images_NCHW)
@@ -64,15 +66,10 @@ def _principal_axes(
 
 def _mean(images_NCHW: np.ndarray) -> np.ndarray:
     """Return the mean image (P,), with pixels in 0…1."""
-    return np.asarray(images_NCHW.mean(axis=0, dtype=float).ravel() / _white(images_NCHW))
-
-
-def _white(images_NCHW: np.ndarray) -> int:
-    """Return what stands for 1: 255 for the pixels of images, 1 for the values of series."""
-    return 255 if images_NCHW.dtype == np.uint8 else 1
+    return np.asarray(images_NCHW.mean(axis=0, dtype=float).ravel() / white(images_NCHW))
 
 
 def _chunks(images_NCHW: np.ndarray) -> Iterator[np.ndarray]:
     """Yield images as rows of pixels in 0…1 (B, P)."""
     for start in range(0, len(images_NCHW), CHUNK):
-        yield images_NCHW[start : start + CHUNK].reshape(-1, images_NCHW[0].size) / _white(images_NCHW)
+        yield images_NCHW[start : start + CHUNK].reshape(-1, images_NCHW[0].size) / white(images_NCHW)

@@ -39,8 +39,11 @@ def show_on_terminal(level: int = logging.INFO) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning|lightning_fabric|torch")
 
 
-def epoch_line(record: Mapping[str, float | None], epochs: int, scoring: Scoring) -> str:
-    """Return one line for an epoch in the history of a run of `epochs`, with loss and score of each part."""
+def epoch_line(record: Mapping[str, float | None], epochs: int, scoring: Scoring, things: str) -> str:
+    """Return one line for an epoch in the history of a run of `epochs`, with loss and score of each part.
+
+    `things` are what the network is given: images or series.
+    """
     parts = []
     for part in ("train", "val"):
         loss, score = record[f"{part}/loss"], record[f"{part}/{scoring.score}"]
@@ -48,7 +51,7 @@ def epoch_line(record: Mapping[str, float | None], epochs: int, scoring: Scoring
             averaged = record.get(f"{part}/ema_{scoring.score}")
             ema = "" if averaged is None else f" (ema {scoring.text(averaged)})"
             parts.append(f"{part} loss {loss:.4g}, {part} {scoring.score} {scoring.text(score)}{ema}")
-    speed = f"lr {record['lr']:.4g}, {record['images_per_second']:,.0f} images/s, {record['seconds']:.3g} s"
+    speed = f"lr {record['lr']:.4g}, {record['images_per_second']:,.0f} {things}/s, {record['seconds']:.3g} s"
     return ", ".join([f"epoch {record['epoch']}/{epochs}: {parts[0]}", *parts[1:], speed])
 
 

@@ -200,7 +200,7 @@ class TaskModule(LightningModule):
         assert self.logger is not None
         scalars = {name: value for name, value in record.items() if value is not None and name not in ("epoch", "step")}
         self.logger.log_metrics(scalars, step=self.global_step)
-        log.debug(epoch_line(record, self.config.trainer.max_epochs, self.task.info))
+        log.debug(epoch_line(record, self.config.trainer.max_epochs, self.task.info, self.config.data.things))
         self._stop_without_patience()
 
     def _stop_without_patience(self) -> None:

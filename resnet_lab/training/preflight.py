@@ -69,7 +69,7 @@ def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
     """Refuse a mini-batch of one image with one pixel in the last feature map: BatchNorm cannot normalise one value."""
     _, *size = config.data.image_shape
     batch, part = config.optim.batch_size, config.optim.part_size
-    alone = part == 1 or any(size % part == 1 for size in (min(batch, data.num_images), data.num_images % batch))
+    alone = part == 1 or any(count % part == 1 for count in (min(batch, data.num_images), data.num_images % batch))
     parts = f" with optim.accumulate={config.optim.accumulate}" if part < batch else ""
     if alone and config.model.norm is Norm.batch and max(size) <= math.prod(config.model.strides):
         raise ConfigError(

@@ -55,13 +55,7 @@ def form_of(labels: Labels | None, classes: Sequence[str], top: int = 1, dims: i
     """
     match labels:
         case None if dims == 1:
-            return Form(
-                ["mse"],
-                lambda made: [made.mse],
-                lambda made: {"mse": made.mse},
-                ["mse"],
-                lambda made: [f"{made.mse:.4g}"],
-            )
+            return _one_number("mse", lambda made: made.mse, digits=4)
         case None:
             return Form(
                 ["mse", "psnr"],
@@ -75,15 +69,19 @@ def form_of(labels: Labels | None, classes: Sequence[str], top: int = 1, dims: i
         case Labels.attributes:
             return _attributes(classes)
         case Labels.number:
-            return Form(
-                ["number"],
-                lambda made: [made.number],
-                lambda made: {"number": made.number},
-                ["number"],
-                lambda made: [f"{made.number:.6g}"],
-            )
+            return _one_number("number", lambda made: made.number, digits=6)
         case _:
             assert_never(labels)
+
+
+def _one_number(name: str, number: Callable[[Prediction], Any], digits: int) -> Form:
+    return Form(
+        [name],
+        lambda made: [number(made)],
+        lambda made: {name: number(made)},
+        [name],
+        lambda made: [f"{number(made):.{digits}g}"],
+    )
 
 
 def _ranking(top: int) -> Form:

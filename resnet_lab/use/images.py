@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet_lab.config.checks import ConfigError, require
-from resnet_lab.config.compose import is_option, load_config
+from resnet_lab.config.compose import is_option, load_config, shape_overrides
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Labels
 from resnet_lab.config.registry import DATASETS, TASKS
@@ -79,7 +79,7 @@ def data_config(config: Config, overrides: Sequence[str]) -> DataConfig:
     # The network's number of outputs, so that a folder may have fewer classes.
     count = [f"data.num_classes={stored.num_classes}"] if name in DATASETS and DATASETS.info(name).own_images else []
     # Series would tell their shape, but those of the run may not be there.
-    shape = [f"data.channels={stored.channels}", f"data.image_size={stored.image_size}"] if stored.reads_series else []
+    shape = shape_overrides(stored) if stored.reads_series else ()
     composed = load_config(f"task={config.task}", *chosen, *count, *shape, *overrides).data
     changes: dict[str, Any] = {name: getattr(stored, name) for name in PREPARED}
     if composed.own_images:

@@ -56,7 +56,7 @@ def test_a_terminal_has_lines_too_or_nothing(
 ):
     shown = terminal(monkeypatch)
     history = lab.run("trainer.max_epochs=1", callbacks=[ProgressBar(wanted)])["history"]
-    line = epoch_line(history[0], 1, CLASSIFICATION)
+    line = epoch_line(history[0], 1, CLASSIFICATION, "images")
     assert (line in shown.getvalue() + capsys.readouterr().err) == (wanted is EpochLog.epochs)
     assert ("test 2/2" in shown.getvalue()) == (wanted is EpochLog.epochs)
 
