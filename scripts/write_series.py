@@ -1,11 +1,12 @@
 """Write docs/results/series.md and its figure: `python scripts/write_series.py [RUNS]`.
 
-With RUNS, the folder of the sweeps that the page names, docs/results/series/measured.json is written first.
+With RUNS, the folder of the sweeps that the page names, their finished runs are written into
+docs/results/series/measured.json first; runs that are there already stay, unless they were made again.
 """
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -46,25 +47,28 @@ def main(arguments: Sequence[str]) -> None:
     """Write what was measured, if its folder is given, then the figure and the page."""
     FOLDER.mkdir(exist_ok=True)
     file = FOLDER / "measured.json"
+    runs = json.loads(file.read_text()) if file.exists() else []
     if arguments:
-        file.write_text(json.dumps(gathered(Path(arguments[0])), indent=1) + "\n")
-    measured = json.loads(file.read_text())
-    figure(measured["runs"]).savefig(FOLDER / "accuracy.png", dpi=110)
-    PAGE.write_text(page(measured))
+        runs = together(runs, gathered(Path(arguments[0])))
+        file.write_text(json.dumps(runs, indent=1) + "\n")
+    figure(runs).savefig(FOLDER / "accuracy.png", dpi=110)
+    PAGE.write_text(page(runs))
     print(f"{PAGE} is written")
 
 
-def gathered(folder: Path) -> dict[str, Any]:
+def gathered(folder: Path) -> list[Run]:
     """The facts of all finished runs that the page is about."""
     found = [
         json.loads(file.read_text()) for name in COMMANDS for file in sorted(folder.glob(f"{name}/*/*/result.json"))
     ]
-    runs = [
+    return [
         {
             "study": result["name"],
             "set": result["data"]["series"]["name"],
             "seed": result["seed"],
-            **{name: result[name] for name in ("epochs", "depth", "params", "macs", "seconds")},
+            **{name: result[name] for name in ("device", "epochs", "depth", "params", "macs", "seconds")},
+            "commit": result["git_commit"][:7],
+            "torch": result["versions"]["torch"],
             "units": result["axes"]["units"][0],
             "filters": result["axes"]["filters"],
             "plain": result["axes"]["shortcut"] == "none",
@@ -75,8 +79,13 @@ def gathered(folder: Path) -> dict[str, Any]:
         }
         for result in found
     ]
-    facts = {name: sorted({result[name] for result in found}) for name in ("device", "git_commit")}
-    return {**facts, "torch": found[0]["versions"]["torch"], "runs": runs}
+
+
+def together(*measured: Iterable[Run]) -> list[Run]:
+    """The runs in a fixed order; of those with the same settings, the last one."""
+    names = ("study", "set", "units", "filters", "plain", "seed")
+    runs = {tuple(map(str, (run[name] for name in names))): run for part in measured for run in part}
+    return [runs[key] for key in sorted(runs)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +117,13 @@ def welch(one: Group, other: Group) -> tuple[str, float]:
     return words.replace("-", "−"), float(tested.pvalue)
 
 
-def page(measured: Mapping[str, Any]) -> str:
+def page(runs: Sequence[Run]) -> str:
     """The page, with the studies that were made."""
-    runs = measured["runs"]
+    devices, versions, commits = (
+        ", ".join(sorted({run[name] for run in runs})) for name in ("device", "torch", "commit")
+    )
     sets = {study: ",".join(by_set([run for run in runs if run["study"] == study])) for study in COMMANDS}
     commands = [command.format(sets=sets[study]) for study, own in COMMANDS.items() if sets[study] for command in own]
-    commits = ", ".join(f"`{commit[:7]}`" for commit in measured["git_commit"])
     parts = [
         "# The ResNet for series, measured again",
         "The network of [`ucr_resnet`](../series.md#the-baseline) on data sets of the UCR archive, next to what "
@@ -121,8 +131,8 @@ def page(measured: Mapping[str, Any]) -> str:
         "Written by `python scripts/write_series.py` from "
         "[measured.json](series/measured.json).",
         "\n".join(["```bash", *commands, "python scripts/write_series.py outputs", "```"]),
-        f"Trained on one core each of {', '.join(measured['device'])} that did other work at the same time, with torch "
-        f"{measured['torch']}, at commit {commits}. Accuracies are in % of the test series, after the epoch with the "
+        f"Trained on one core each of {devices} that did other work at the same time, with torch {versions}, at commit "
+        f"{commits}. Accuracies are in % of the test series, after the epoch with the "
         "lowest training loss, as in the recipe; ± is the standard deviation over seeds.",
         *baseline([run for run in runs if run["study"] == "ucr_resnet"]),
         *once([run for run in runs if run["study"] == "ucr_short"]),

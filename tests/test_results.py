@@ -115,7 +115,7 @@ def test_the_page_on_series_is_what_was_measured():
     writer = script("write_series")
     measured = json.loads((writer.FOLDER / "measured.json").read_text())
     assert writer.page(measured) == writer.PAGE.read_text()
-    for name, runs in writer.by_set([run for run in measured["runs"] if run["study"] == "ucr_resnet"]).items():
+    for name, runs in writer.by_set([run for run in measured if run["study"] == "ucr_resnet"]).items():
         accuracies = np.array([run["accuracy"] for run in runs])
         mean, std = writer.PUBLISHED[name]
         published = mean + std * np.array([-1, 1, 0, 0, 0]) * np.sqrt(2)  # five numbers of that mean and deviation

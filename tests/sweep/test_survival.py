@@ -144,14 +144,14 @@ def test_a_job_that_speaks_to_a_sweep_that_is_gone():
 
 
 def test_a_time_limit_and_a_job_that_does_not_answer(tmp_path: Path):
-    sweep = Sweep(tmp_path, "seed=0,1", "hydra.launcher.time_limit=0.05", "hydra.launcher.jobs=2", *ENDLESS)
+    sweep = Sweep(tmp_path, "seed=0,1", "hydra.launcher.time_limit=0.25", "hydra.launcher.jobs=2", *ENDLESS)
     sweep.read_until("training for")
     stopped = runs(tmp_path)[0]
     os.kill(RunDirectory(tmp_path / stopped).status()["pid"], signal.SIGSTOP)  # as one that waits for a disk
     status, said = sweep.end()
     assert status == 1
     assert (
-        said.count("took longer than hydra.launcher.time_limit=0.05 minutes") == 4
+        said.count("took longer than hydra.launcher.time_limit=0.25 minutes") == 4
     )  # as each job fails, and in the end
     assert set(states(tmp_path).values()) == {"failed"}
 
