@@ -23,6 +23,10 @@ MAX_NAME = 120  # bytes; file systems allow 255 bytes for a name
 # Settings that no name includes: the seed has its own folder, the others follow from the data.
 UNNAMED = {"seed", "model.in_channels", "model.num_classes"}
 
+# Settings that may change with the images of a folder: these in value, and those of the split in whether they are used.
+OF_IMAGES = {"data.fingerprint", "data.num_classes", "model.in_channels", "model.num_classes"}
+OF_SPLIT = {"data.validation", "data.split_seed", "data.test", "data.test_split_seed"}
+
 # Settings named after their config group, and values named after the options of that group.
 SHORT_NAMES = {
     "model.num_stacks": "stacks",
@@ -77,9 +81,20 @@ def _under_another_name(config: Config, base: Config, expected: RunDirectory) ->
             continue  # a damaged run: the report lists it
         if identity(stored) == identity(config):
             return candidate
-        if is_changed and stored.data.folder.resolve() == data.folder.resolve():
+        if is_changed and _other_images_alone(stored, config):
             changed = candidate
     return changed
+
+
+def _other_images_alone(there: Config, now: Config) -> bool:
+    """Return whether two runs on one folder differ in nothing but what follows from its images.
+
+    The name does not say: it ends with a hash if there are many settings.
+    """
+    one, other = canonical(there), canonical(now)
+    differing = {name for name in one.keys() | other.keys() if one.get(name, ...) != other.get(name, ...)}
+    in_one = one.keys() ^ other.keys()
+    return there.data.folder.resolve() == now.data.folder.resolve() and differing <= OF_IMAGES | (in_one & OF_SPLIT)
 
 
 def _names_of_changed(name: str, folder: str) -> re.Pattern[str]:

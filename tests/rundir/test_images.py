@@ -330,6 +330,16 @@ def test_long_names_and_names_of_experiments_keep_the_digits(home: Home) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("other", ["optim.label_smoothing=0.25", "data.validation=6"])
+def test_long_names_that_differ_in_their_hash_alone_are_other_runs(home: Home, other: str) -> None:
+    home.run(*MANY, stop=True)
+    home.run(*MANY, other)
+    one, two = (path.parent.name for path in home.runs())
+    assert one != two
+    assert one[: -len("12345678_123456")] == two[: -len("12345678_123456")]
+
+
+@pytest.mark.slow
 def test_other_seeds_and_settings_on_changed_images_are_runs_of_their_own(home: Home) -> None:
     first = home.run()
     add(home.pets)
