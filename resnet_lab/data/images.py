@@ -12,22 +12,27 @@ import torch
 from torch import Tensor
 
 CHUNK = 4096  # images at a time, since a float copy of all would be large
+WHITE = 255
+ROUNDING = 1e-12  # of the greatest value: what differs by less is constant but for rounding
 
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """Mean and standard deviation of each channel, for pixels in 0…1."""
+    """Mean and standard deviation of each channel, for pixels in 0…1 or the values of series."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     @classmethod
     def measure(cls, pixels_NCHW: np.ndarray, rows: np.ndarray) -> Self:
-        """Measure over all pixels of the images `rows`. A constant channel gets std 1."""
+        """Measure over all pixels, or known values, of the images or series `rows`. A constant channel gets std 1."""
+        if pixels_NCHW.ndim == 3:
+            mean_C, std_C = (found.ravel().tolist() for found in mean_and_std(pixels_NCHW[rows], (0, 2)))
+            return cls(tuple(mean_C), tuple(std_C))
         total = square = np.zeros(pixels_NCHW.shape[1])
         over = (0, *range(2, pixels_NCHW.ndim))
         for start in range(0, len(rows), CHUNK):
-            chunk = pixels_NCHW[rows[start : start + CHUNK]] / white(pixels_NCHW)
+            chunk = pixels_NCHW[rows[start : start + CHUNK]] / WHITE
             total = total + chunk.sum(axis=over)
             square = square + (chunk**2).sum(axis=over)
         count = len(rows) * math.prod(pixels_NCHW.shape[2:])
@@ -37,7 +42,10 @@ class Normalisation:
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def __call__(self, pixels_BCHW: Tensor) -> Tensor:
-        """Convert uint8 pixels, or values of series, to float32, with mean 0 and std 1 over the measured images."""
+        """Convert uint8 pixels, or values of series, to float32, with mean 0 and std 1 over the measured images.
+
+        Unknown values of series (NaN) become 0.
+        """
         return normalised(pixels_BCHW, *self._for(pixels_BCHW))
 
     def of_shares(self, shares_BCHW: Tensor) -> Tensor:
@@ -61,19 +69,32 @@ class Normalisation:
         return mean, std
 
 
-def white(pixels: np.ndarray) -> int:
-    """Return what stands for 1: 255 for the pixels of images, 1 for the values of series."""
-    return 255 if pixels.dtype == np.uint8 else 1
+def mean_and_std(series: np.ndarray, over: int | tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of the known values (those that are not NaN) over some axes, which stay.
+
+    They are 0 and 1 where nothing is known; constants have a standard deviation of 1.
+    """
+    known = np.ma.masked_invalid(np.asarray(series, np.float64))
+    mean, std, greatest = (
+        np.asarray(found.filled(0.0))
+        for found in (
+            known.mean(over, keepdims=True),
+            known.std(over, keepdims=True),
+            abs(known).max(over, keepdims=True),
+        )
+    )
+    return mean, np.where(std > ROUNDING * greatest, std, 1.0)
 
 
 def as_shares(pixels_BCHW: Tensor) -> Tensor:
     """Convert uint8 pixels to 0…1, in float32; the values of series stay."""
-    return pixels_BCHW.float() / 255 if pixels_BCHW.dtype == torch.uint8 else pixels_BCHW.float()
+    return pixels_BCHW.float() / WHITE if pixels_BCHW.dtype == torch.uint8 else pixels_BCHW.float()
 
 
 def normalised(pixels_BCHW: Tensor, mean_C11: Tensor, std_C11: Tensor) -> Tensor:
-    """Convert uint8 pixels, or values of series, to float32, with the mean and standard deviation of each channel."""
-    return (as_shares(pixels_BCHW) - mean_C11) / std_C11
+    """Convert uint8 pixels, or values of series, as `Normalisation` does."""
+    images_BCHW = (as_shares(pixels_BCHW) - mean_C11) / std_C11
+    return images_BCHW if images_BCHW.ndim == 4 else torch.where(images_BCHW.isnan(), 0.0, images_BCHW)
 
 
 @cache

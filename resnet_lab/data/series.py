@@ -13,6 +13,7 @@ from resnet_lab.config.enums import Labels, Layout
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.config.series import Missing, Scale, Unequal
 from resnet_lab.data.columns import labels_of
+from resnet_lab.data.images import mean_and_std
 from resnet_lab.data.layout import ALL
 from resnet_lab.data.series_files import Series, data_sets, read_series
 from resnet_lab.data.series_table import read_table
@@ -20,8 +21,6 @@ from resnet_lab.data.sources import Images, Source, facts_of_arrays
 from resnet_lab.data.split import Indices, parts_of
 from resnet_lab.rundir.images import DataFacts
 from resnet_lab.text import first_few, plural, printable
-
-SCARCE = 1e-12  # a variance below this counts as 0
 
 
 class Found(NamedTuple):
@@ -132,20 +131,19 @@ def _in_order(names: set[str]) -> list[str]:
 
 
 def ready(series: Sequence[Series], config: DataConfig) -> np.ndarray:
-    """Fill, scale and fit all series: (N, C, L) in float32."""
+    """Fill, scale and fit all series: (N, C, L) in float32, NaN where normalisation is to put zeros."""
     [_, length] = config.image_shape
-    whole = np.zeros((len(series), config.channels, length), np.float32)
+    whole = np.full((len(series), config.channels, length), np.nan, np.float32)
     for row, own in enumerate(series):
         if own.shape[1] != length and config.series.unequal is Unequal.stretch:
             own = _stretched(own, length)
-        made = _scaled(_filled(own, config.series.missing), config.series.scale)
-        part = np.nan_to_num(made)[:, :length]
+        part = _scaled(_filled(own, config.series.missing), config.series.scale)[:, :length]
         whole[row, :, : part.shape[1]] = part
     return whole
 
 
 def _filled(series: Series, how: Missing) -> Series:
-    """Return a series without missing values; with `zero`, they stay until the series is scaled."""
+    """Return a series without missing values; with `zero`, they stay."""
     match how:
         case Missing.interpolate:
             positions = np.arange(series.shape[1])
@@ -163,10 +161,8 @@ def _filled(series: Series, how: Missing) -> Series:
 def _scaled(series: Series, how: Scale) -> Series:
     match how:
         case Scale.each:
-            known = np.ma.masked_invalid(series)
-            centred = series - known.mean(axis=1, keepdims=True).filled(0.0)
-            variance = known.var(axis=1, keepdims=True).filled(0.0)
-            return np.asarray(centred / np.where(variance > SCARCE, np.sqrt(variance), 1.0))
+            mean_C1, std_C1 = mean_and_std(series, 1)
+            return (series - mean_C1) / std_C1
         case Scale.given | Scale.training:
             return series
         case _:

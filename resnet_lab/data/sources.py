@@ -35,7 +35,7 @@ from resnet_lab.rundir.images import DataFacts
 class Images:
     """Images and their labels; for an image folder, `pixels` is a read-only memory map."""
 
-    pixels: npt.NDArray[Any]  # uint8 (N, C, H, W); of series, float32 (N, C, L)
+    pixels: npt.NDArray[Any]  # uint8 (N, C, H, W); of series, float32 (N, C, L), NaN where nothing is known
     labels: npt.NDArray[Any]  # classes (N,) int64, attributes (N, K) uint8 of 0 and 1, or numbers (N,) float32
 
     def __len__(self) -> int:
@@ -112,10 +112,10 @@ def _fitting(images: Images, config: DataConfig, crops: bool) -> Images:
 
 def _checked_series(images: Images, config: DataConfig) -> Images:
     values, shape = images.pixels, (len(images), *config.image_shape)
-    if values.dtype != np.float32 or values.shape != shape or not len(images) or not np.isfinite(values).all():
+    if values.dtype != np.float32 or values.shape != shape or not len(images) or np.isinf(values).any():
         raise ConfigError(
-            f"data={config.name}: series must be float32 {shape}, at least one, and finite, but these are "
-            f"{values.dtype} {values.shape}"
+            f"data={config.name}: series must be float32 {shape}, at least one, and finite (or NaN, where nothing is "
+            f"known), but these are {values.dtype} {values.shape}"
         )
     return images
 

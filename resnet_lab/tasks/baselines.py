@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import eigh, svd
 from sklearn.decomposition import PCA
 
-from resnet_lab.data.images import white
+from resnet_lab.data.images import WHITE
 
 MOST_EXACT = 4096  # pixels up to which the covariance is decomposed, which takes its square in memory
 SUBSET = 5_000  # images that PCA is fitted to with more pixels
@@ -18,7 +18,7 @@ def baselines(
 ) -> dict[str, float]:
     """Return the mean squared error of a pixel in 0…1 on test images, by kind of reconstruction; images are uint8.
 
-    Of series (N, C, L), it is that of their values.
+    Of series, normalised (N, C, L), it is that of their values.
 
     "mean image", or "mean series", is the mean of the training part. "PCA" keeps `latent_dim` principal components of
     the training images, or all that there are: the least error that a linear encoder and decoder reach on these. With
@@ -47,7 +47,7 @@ def _principal_axes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean (P,) and the principal axes (components, P) of pixels in 0…1."""
     if randomised:
-        flat_NP = (images_NCHW.reshape(len(images_NCHW), -1) / np.float32(white(images_NCHW))).astype(np.float32)
+        flat_NP = (images_NCHW.reshape(len(images_NCHW), -1) / np.float32(_white(images_NCHW))).astype(np.float32)
         found = PCA(components, svd_solver="randomized", random_state=seed, copy=False).fit(flat_NP)
         return found.mean_.astype(float), found.components_.astype(float)
     mean_P = _mean(images_NCHW)
@@ -66,10 +66,15 @@ def _principal_axes(
 
 def _mean(images_NCHW: np.ndarray) -> np.ndarray:
     """Return the mean image (P,), with pixels in 0…1."""
-    return np.asarray(images_NCHW.mean(axis=0, dtype=float).ravel() / white(images_NCHW))
+    return np.asarray(images_NCHW.mean(axis=0, dtype=float).ravel() / _white(images_NCHW))
 
 
 def _chunks(images_NCHW: np.ndarray) -> Iterator[np.ndarray]:
     """Yield images as rows of pixels in 0…1 (B, P)."""
     for start in range(0, len(images_NCHW), CHUNK):
-        yield images_NCHW[start : start + CHUNK].reshape(-1, images_NCHW[0].size) / white(images_NCHW)
+        yield images_NCHW[start : start + CHUNK].reshape(-1, images_NCHW[0].size) / _white(images_NCHW)
+
+
+def _white(images_NCHW: np.ndarray) -> int:
+    """Return what stands for 1: the greatest pixel, or 1 for series."""
+    return WHITE if images_NCHW.dtype == np.uint8 else 1

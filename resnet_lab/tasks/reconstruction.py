@@ -25,8 +25,7 @@ class Reconstruction(Task):
     """The loss that `reconstruction.loss` names, and the mean squared error per pixel, both of pixels in 0…1.
 
     Outputs are images (B, C, H, W), normalised like the network's input, or logits of pixels for `bce`. Targets are
-    normalised images. Of series (B, C, L), values take the place of pixels, after `data.series.scale`; they have no
-    bounds.
+    normalised images. Of series (B, C, L), normalised values take the place of pixels; they have no bounds.
     """
 
     def network(self) -> Autoencoder:
@@ -43,8 +42,9 @@ class Reconstruction(Task):
         return Normalisation(tuple(data.mean or [0.0] * data.channels), tuple(data.std or [1.0] * data.channels))
 
     def shares(self, images_BCHW: Tensor) -> Tensor:
-        """Return normalised images as pixels in 0…1, or the values of series, in float32 at least."""
-        return self.normalise.to_shares(_wide(images_BCHW))
+        """Return normalised images as pixels in 0…1, in float32 at least; series stay normalised."""
+        wide_BCHW = _wide(images_BCHW)
+        return self.normalise.to_shares(wide_BCHW) if self.config.data.dims == 2 else wide_BCHW
 
     def main_output(self, outputs: Any) -> Tensor:
         return outputs
@@ -83,12 +83,14 @@ class Reconstruction(Task):
 
     def baselines(self, train_NCHW: np.ndarray, test_NCHW: np.ndarray) -> dict[str, float]:
         """Return the error of the mean image and, unless images are corrupted, of PCA with as many components."""
+        if self.config.data.dims == 1:
+            train_NCHW, test_NCHW = (self.normalise(torch.from_numpy(own)).numpy() for own in (train_NCHW, test_NCHW))
         found = baselines(train_NCHW, test_NCHW, latent_size(self.config.model))
         is_corrupted = self.config.data.corrupt.kind is not Corruption.none
         return {name: error for name, error in found.items() if name.startswith("mean") or not is_corrupted}
 
     def final(self, outputs: Any) -> Tensor:
-        """Return pixels in 0…1 (B, C, H, W), or the values of series (B, C, L)."""
+        """Return pixels in 0…1 (B, C, H, W), or normalised series (B, C, L)."""
         pixels_BCHW = self.pixels(outputs)
         return pixels_BCHW.clamp(0, 1) if self.config.data.dims == 2 else pixels_BCHW
 

@@ -13,7 +13,6 @@ import torch
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.enums import Labels
-from resnet_lab.data.images import as_shares
 from resnet_lab.text import plain_console, plural, printable
 from resnet_lab.use.calibration import calibrate, calibrated
 from resnet_lab.use.forms import Prediction, form_of
@@ -96,7 +95,7 @@ def _told(trained: Trained, pixels_BCHW: npt.NDArray[np.uint8], top: int) -> lis
     """Return the fields of `Prediction` for each image."""
     final = trained.final(pixels_BCHW)
     if trained.task.info.decodes:
-        difference = final - as_shares(torch.from_numpy(pixels_BCHW))
+        difference = final - trained.shares(pixels_BCHW)
         errors_B = difference.square().mean(dim=tuple(range(1, difference.ndim))).tolist()
         pictures = (255 * final).round().to(torch.uint8) if trained.config.data.dims == 2 else final
         pictures_BCHW = pictures.numpy()

@@ -14,7 +14,7 @@ from resnet_lab.config.enums import Labels
 from resnet_lab.config.model_enums import LatentLayer
 from resnet_lab.config.schema import Config
 from resnet_lab.data.decode import Decoding, read_image
-from resnet_lab.data.images import Normalisation
+from resnet_lab.data.images import Normalisation, as_shares
 from resnet_lab.data.loader import memory_format
 from resnet_lab.model.autoencoder import Autoencoder
 from resnet_lab.model.resnet import ResNetV2
@@ -87,6 +87,11 @@ class Trained:
         pixels = torch.as_tensor(pixels_BCHW, device=self.device)
         images_BCHW = self.normalise(pixels).to(next(self.net.parameters()).dtype)
         return images_BCHW.contiguous(memory_format=memory_format(self.config))
+
+    def shares(self, pixels_BCHW: npt.NDArray[Any]) -> Tensor:
+        """Return what reconstructions are compared with: pixels in 0…1, or normalised series, on the CPU."""
+        pixels = torch.from_numpy(pixels_BCHW)
+        return as_shares(pixels) if self.config.data.dims == 2 else self.normalise(pixels)
 
     @torch.inference_mode()
     def apply(self, images_BCHW: Tensor) -> Any:

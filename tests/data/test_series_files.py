@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from support.composing import config as load_config
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.datamodule import ImageData
+from resnet_lab.data.images import Normalisation
 from resnet_lab.data.sources import Source, read
 
 HEADER = """#made up
@@ -33,6 +35,13 @@ def load(root: Path, *changes: str, name: str = "Made") -> Source:
     return read(load_config("data=ucr", f"data.root={root}", f"data.series.name={name}", *changes).data)
 
 
+def known(values: object) -> np.ndarray:
+    """Values as the network is given them if they are not scaled: zeros where nothing is known."""
+    array = np.asarray(values)
+    plain = Normalisation((0.0,) * array.shape[1], (1.0,) * array.shape[1])
+    return plain(torch.from_numpy(array)).numpy()
+
+
 def test_the_files_say_the_shape(tmp_path: Path) -> None:
     data = load_config("data=ucr", f"data.root={put(tmp_path)}", "data.series.name=Made").data
     assert (data.image_shape, data.num_classes) == ((2, 4), 2)
@@ -49,7 +58,7 @@ def test_values_classes_and_parts(tmp_path: Path) -> None:
         [[1, 0, 0, 0], [2, 2, 0, 0]],  # a short series ends in zeros
         [[4, 3, 2, 1], [1, 1, 1, 0]],
     ]
-    np.testing.assert_array_equal(source.train.pixels, expected)
+    np.testing.assert_array_equal(known(source.train.pixels), expected)
     assert source.train.pixels.dtype == np.float32
     assert sum("shorter than 4" in note for note in source.notes) == 1
     assert sum("missing values: straight lines" in note for note in source.notes) == 1
@@ -62,7 +71,7 @@ def test_each_series_is_scaled_by_itself(tmp_path: Path) -> None:
     deviations = whole.std(axis=2)
     np.testing.assert_allclose(deviations[deviations > 0], 1, rtol=1e-6)
     assert (deviations == 0).sum() == 1  # a constant channel becomes zeros
-    np.testing.assert_allclose(source.train.pixels[2], [[1, -1, 0, 0], [0, 0, 0, 0]])
+    np.testing.assert_allclose(known(source.train.pixels)[2], [[1, -1, 0, 0], [0, 0, 0, 0]])
 
 
 def test_short_series_can_be_stretched(tmp_path: Path) -> None:
@@ -72,9 +81,9 @@ def test_short_series_can_be_stretched(tmp_path: Path) -> None:
 
 def test_missing_values_can_be_zero_after_scaling(tmp_path: Path) -> None:
     source = load(put(tmp_path), "data.series.missing=zero")
-    known = np.array([2, 4, 8])
-    scaled = (known - known.mean()) / known.std()
-    np.testing.assert_allclose(source.train.pixels[1, 0], [scaled[0], scaled[1], 0, scaled[2]], rtol=1e-6)
+    three = np.array([2, 4, 8])
+    scaled = (three - three.mean()) / three.std()
+    np.testing.assert_allclose(known(source.train.pixels)[1, 0], [scaled[0], scaled[1], 0, scaled[2]], rtol=1e-6)
 
 
 def test_a_length_of_one_s_own_cuts_or_pads(tmp_path: Path) -> None:
@@ -88,18 +97,39 @@ def test_the_other_format(tmp_path: Path) -> None:
     root = put(tmp_path, "2\t1.5\t2\n10\t3\tNaN\n", "2\t0\t1\n", suffix="tsv")
     source = load(root, "data.series.scale=given", "downsample=none")
     assert source.classes == ("2", "10")  # in the order of numbers
-    np.testing.assert_array_equal(source.train.pixels[:, 0], [[1.5, 2], [3, 0], [0, 1]])
+    np.testing.assert_array_equal(known(source.train.pixels)[:, 0], [[1.5, 2], [3, 0], [0, 1]])
 
 
 def test_the_training_part_can_scale_all(tmp_path: Path) -> None:
     root = put(tmp_path)
     settings = ("data=ucr", f"data.root={root}", "data.series.name=Made", "data.series.scale=training")
-    data = ImageData(load_config(*settings, "data.validation=0"))
-    train = data.source.train.pixels[data.train_rows]
-    np.testing.assert_allclose(data.normalise.mean, train.mean(axis=(0, 2)), rtol=1e-6)
-    np.testing.assert_allclose(data.normalise.std, train.std(axis=(0, 2)), rtol=1e-6)
+    data = ImageData(load_config(*settings, "data.series.missing=zero", "data.validation=0"))
+    first, second = np.array([1, 2, 3, 4, 2, 4, 8, 1, 0]), np.array([0, 0, 0, 1, 5, 5, 5, 5, 2, 2])  # what is known
+    np.testing.assert_allclose(data.normalise.mean, (first.mean(), second.mean()))
+    np.testing.assert_allclose(data.normalise.std, (first.std(), second.std()))
+    inputs = data.normalise(torch.from_numpy(data.source.train.pixels)).numpy()
+    one, two = ((own - own.mean()) / own.std() for own in (first, second))
+    np.testing.assert_allclose(inputs[1], [[one[4], one[5], 0, one[6]], two[4:8]], rtol=1e-5)
+    np.testing.assert_allclose(inputs[2], [[*one[7:], 0, 0], [*two[8:], 0, 0]], rtol=1e-5)
     given = ImageData(load_config(*settings[:3], "data.validation=0"))
     assert (given.normalise.mean, given.normalise.std) == ((0.0, 0.0), (1.0, 1.0))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, -1e6])
+@pytest.mark.parametrize("scale", ["each", "training"])
+def test_neither_offset_nor_unit_changes_what_is_scaled(tmp_path: Path, offset: float, scale: str) -> None:
+    wave = 64 * np.sin(np.arange(40)).round(2)
+
+    def inputs(values: np.ndarray) -> np.ndarray:
+        rows = "".join(f"{','.join(map(str, own))}:{label}\n" for own, label in zip(values, "abab", strict=True))
+        put(tmp_path, HEADER + rows, HEADER + rows)
+        config = load_config("data=ucr", f"data.root={tmp_path}", "data.series.name=Made", f"data.series.scale={scale}")
+        data = ImageData(config)
+        return data.normalise(torch.from_numpy(data.source.train.pixels)).numpy()
+
+    whole = wave.reshape(4, 10)
+    np.testing.assert_allclose(inputs(whole + offset), inputs(whole), atol=2e-3)  # values are stored in float32
+    np.testing.assert_allclose(inputs(1e-13 * whole), inputs(whole), rtol=1e-4, atol=1e-6)  # as in teslas
 
 
 CSV = "class,part,t1,t2,t3\nup,train,1,2,3\ndown,train,3,2,1\nup,test,0,,2\n"
