@@ -15,6 +15,13 @@ from rich.text import Text
 _UNPRINTABLE = re.compile(r"[\ud800-\udfff\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LIKE_ESCAPES = re.compile(r"\\(?=x|u[0-9a-f]{4})")
 
+# Texts speak of images; for networks of series, these words take the place of others.
+_OF_SERIES = {
+    "images": "series", "Images": "Series", "image": "series", "pixels": "moments", "pixel": "moment",
+    "one colour scale": "one vertical scale", "the mean colour": "0",
+    "mean colour": "0", "a square": "a window", "spatial frequency": "frequency",
+}  # fmt: skip
+
 LONGEST_WORD, LONGEST_LINE = 200, 1000  # characters
 _LONG = re.compile(rf"\[[^\[\]]{{{LONGEST_WORD},}}\]|\S{{{LONGEST_WORD + 1},}}")  # a list in brackets, or a word
 
@@ -117,3 +124,11 @@ class _LiteralConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text, keep="\n"), **options)
+
+
+def worded(text: str, dims: int) -> str:
+    """Return a text in the words for what the network is given: series (`dims` 1) or images (2)."""
+    if dims == 1:
+        for of_images, of_series in _OF_SERIES.items():
+            text = text.replace(of_images, of_series)
+    return text

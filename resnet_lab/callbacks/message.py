@@ -16,3 +16,4 @@ class Progress:
     val_score: float | None
     images_per_second: float | None
     seconds_left: float | None  # at the speed of the last epoch
+    things: str = "images"  # or series

@@ -35,4 +35,5 @@ class Reporter(Callback):
         seconds = record.get("seconds")
         left = None if seconds is None else seconds * (max_epochs - len(history))
         numbers = (record.get(f"val/{scoring.score}"), record.get("images_per_second"), left)
-        self.send(Progress(trainer.default_root_dir, len(history), max_epochs, scoring, *numbers))
+        things = pl_module.config.data.things
+        self.send(Progress(trainer.default_root_dir, len(history), max_epochs, scoring, *numbers, things))

@@ -195,6 +195,11 @@ class DataConfig:
         return None if self.crop is None else _all_sides(self.crop, self.dims)
 
     @property
+    def set_name(self) -> str:
+        """What a reader calls the data set: of an archive, its name there."""
+        return self.series.name or self.name
+
+    @property
     def thing(self) -> str:
         """What the network is given, in a word."""
         return {1: "series", 2: "image"}[self.dims]

@@ -66,7 +66,8 @@ class ImageData:
         names, found = self.source.classes, list[tuple[Indices, str, str, str]]()
         if are_classes(labels):
             missing = np.setdiff1d(np.arange(len(names)), labels)
-            found = [(missing, "classes", "has no images", "have no images")]
+            things = self.config.data.things
+            found = [(missing, "classes", f"has no {things}", f"have no {things}")]
         elif self.config.data.labels is Labels.attributes:
             never, always = (np.flatnonzero((labels == value).all(axis=0)) for value in (0, 1))
             found = [(never, "attributes", "never occurs", "never occur")]

@@ -17,7 +17,7 @@ from resnet_lab.config.schema import Config
 from resnet_lab.data.fingerprint import identified
 from resnet_lab.inspect.context import Choices, InspectContext, context
 from resnet_lab.inspect.sections import PARTS
-from resnet_lab.inspect.wording import reword, worded
+from resnet_lab.inspect.wording import reword
 from resnet_lab.interrupts import Interrupted, signals_kept
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.page import render
@@ -26,7 +26,7 @@ from resnet_lab.rundir.files import write_atomically
 from resnet_lab.rundir.identity import without_fingerprint
 from resnet_lab.tasks.cost import measure
 from resnet_lab.tasks.load import load_run
-from resnet_lab.text import literal_text, plain_console, printable, visible
+from resnet_lab.text import literal_text, plain_console, printable, visible, worded
 from resnet_lab.training.runtime import Runtime
 
 DPI = 110
@@ -134,7 +134,7 @@ def _loaded(directory: Path, checkpoint: str) -> tuple[Config, ResNetV2]:
 def _made(name: str, inspected: InspectContext, folder: Path) -> Section:
     """Write the figures of a part. Record any error in the section, so that the other parts are still made."""
     make, dims = PARTS[name], inspected.config.data.dims
-    section = Section(name, (make.__doc__ or name).rstrip("."))
+    section = Section(name, worded((make.__doc__ or name).rstrip("."), dims))
     start = time.perf_counter()
     try:
         with signals_kept(), literal_text():

@@ -38,11 +38,10 @@ def rows_of(
     `styles` are arguments of `imshow` for each row; by default grey from 0 to 1. Rows of series are (N, C, L), and then
     also (N, L).
     """
+    styles = styles or [{"cmap": "gray", "vmin": 0, "vmax": 1}] * len(rows)
     if rows[0].ndim == 3:
-        signed = [style["cmap"] == SIGNED for style in styles] if styles else [False] * len(rows)
-        return rows_of_series(
-            [*(row.reshape(len(row), -1, row.shape[-1]) for row in rows)], labels, captions, title, signed
-        )
+        series = [row.reshape(len(row), -1, row.shape[-1]) for row in rows]
+        return rows_of_series(series, labels, captions, title, styles)
     columns = max(map(len, rows))
     lines = [max((text.count("\n") + 1 for text in row), default=0) for row in captions]
     label_width = 0.4 + 0.085 * max(max(map(len, label.split("\n"))) for label in labels)
@@ -52,11 +51,10 @@ def rows_of(
     figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02, hspace=0.0, wspace=0.0)  # type: ignore[union-attr, call-arg]
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
-        style = styles[i] if styles else {"cmap": "gray", "vmin": 0, "vmax": 1}
         for j, ax in enumerate(axes[i]):
             ax.set(xticks=[], yticks=[], frame_on=False)
             if j < len(row):
-                ax.imshow(row[j], interpolation="nearest", **style)
+                ax.imshow(row[j], interpolation="nearest", **styles[i])
                 ax.set_title(captions[i][j] if captions[i] else "", fontsize="x-small", pad=2)
         axes[i][0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize="small")
     return figure
@@ -67,23 +65,24 @@ def rows_of_series(
     labels: Sequence[str],
     captions: Sequence[Sequence[str]],
     title: str,
-    signed: Sequence[bool],
+    styles: Sequence[dict[str, Any]],
 ) -> Figure:
-    """Draw rows of series, (N, C, L), likewise: a curve for each channel, and one vertical scale for each row.
+    """Draw rows of series, (N, C, L), likewise: a curve for each channel, and one vertical scale for rows of a style.
 
-    Rows that are `signed` are red above 0 and blue below.
+    Rows whose values may be negative in colours are red above 0 and blue below.
     """
     columns = max(map(len, rows))
     figure = titled_figure(max(MIN_WIDTH, 1.2 + columns * SERIES), 0.4 + 1.25 * len(rows), title)
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
-        low, high = min(map(np.min, row)), max(map(np.max, row))
+        alike = [own for own, style in zip(rows, styles, strict=True) if style == styles[i]]
+        low, high = min(map(np.min, alike)), max(map(np.max, alike))
         margin = 0.05 * (high - low) or 1.0
         for j, ax in enumerate(axes[i]):
             ax.set(xticks=[], yticks=[], ylim=(low - margin, high + margin))
             ax.axis("on" if j < len(row) else "off")
             if j < len(row):
-                _curves(ax, row[j], signed[i])
+                _curves(ax, row[j], signed=styles[i]["cmap"] == SIGNED)
                 ax.set_title(captions[i][j] if captions[i] else "", fontsize="x-small", pad=2)
         axes[i][0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize="small")
     return figure

@@ -44,7 +44,7 @@ def show_flow(context: InspectContext) -> Iterator[Shown]:
 
 def show_filters(context: InspectContext) -> Iterator[Shown]:
     """First-layer filters and weights."""
-    signs = "red weights are positive" if context.config.data.dims == 2 else "0 is grey"
+    signs = "red weights are positive" if context.config.data.dims == 2 else "the grey line is 0"
     yield Shown(
         "filters",
         filters_figure(context.net, f"{context.name}: the filters of the first layer"),
@@ -84,10 +84,11 @@ def show_saliency(context: InspectContext) -> Iterator[Shown]:
         return
     gradients = integrated_gradients(context.net, context.chosen, context.chosen_labels).sum(axis=1)
     hidden = occlusion(context.net, context.chosen, context.chosen_labels)
-    rows, labels = [gradients, hidden], ["integrated\ngradients", "occlusion"]
+    rows, labels, over_time = [gradients, hidden], ["integrated\ngradients", "occlusion"], ""
     activation = class_activation(context.net, context.chosen, context.chosen_labels)
     if context.config.data.dims == 1 and activation is not None:
         rows, labels = [activation, *rows], ["class\nactivation", *labels]
+        over_time = "Class activation: what each moment of the last maps adds to the class logit. "
     with torch.no_grad():
         confidence, predicted = context.net(context.chosen).softmax(dim=1).max(dim=1)
     captions = [
@@ -103,8 +104,9 @@ def show_saliency(context: InspectContext) -> Iterator[Shown]:
             f"{context.name}: evidence for (red) and against (blue) the class above, as contributions to its logit",
             evidence_styles(*rows),
         ),
-        "Integrated gradients: what each pixel adds to the class logit, compared with the mean colour. Occlusion: how "
-        "far the logit falls when a square around the pixel is set to the mean colour. Each row has one colour scale.",
+        f"{over_time}Integrated gradients: what each pixel adds to the class logit, compared with the mean colour. "
+        "Occlusion: how far the logit falls when a square around the pixel is set to the mean colour. Each row has one "
+        "colour scale.",
     )
 
 

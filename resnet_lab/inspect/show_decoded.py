@@ -61,7 +61,8 @@ def show_reconstructions(context: InspectContext) -> Iterator[Shown]:
         reconstruction_figure(images, originals(task, given), found, context.chosen_names, title),
         "The number is the PSNR. In the differences, red is too bright and blue too dark; they share one colour scale."
         if is_images
-        else "The number is the mean squared error. In the differences, red is too high and blue too low.",
+        else "The number is the mean squared error. In the differences, red is too high and blue too low. They "
+        "share one vertical scale, all other rows another.",
     )
     images, given = originals(task, context.images), inputs(task, context.images)
     own = reconstructed(context.net, task, given)

@@ -55,6 +55,7 @@ class Comparison:
     notes: list[str]
     one_architecture: bool  # per group; false if `--by` pools several
     scoring: Scoring  # of the task
+    dims: int  # of the data: 1 series, 2 images
     grouping: str = ""  # a sentence on the groups, if they follow from what started the runs
 
 
@@ -205,7 +206,9 @@ def _comparison(
         own_rests = {rests[key] for key in group.runs}
         group.missing = [key for key, rest in rests.items() if rest in own_rests and key not in group.runs]
     in_order = sorted(groups.values(), key=lambda group: [order(value, name) for name, value in group.fields.items()])
-    return Comparison(title, axes, in_order, [*map(visible, notes)], not others, Scoring.of(runs[0].result))
+    result = runs[0].result
+    scoring, dims = Scoring.of(result), result["data"].get("dims", 2)
+    return Comparison(title, axes, in_order, [*map(visible, notes)], not others, scoring, dims)
 
 
 def _follows(name: str, runs: Iterable[StoredRun], fields: Mapping[Any, Fields]) -> bool:

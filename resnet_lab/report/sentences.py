@@ -6,7 +6,7 @@ from statistics import fmean
 
 from resnet_lab.report import findings, words
 from resnet_lab.report.analysis import MOST_INTERACTING, TEST, VALIDATION, Analysis, interval
-from resnet_lab.text import first_few, plural, shares
+from resnet_lab.text import first_few, plural, shares, worded
 
 MANY = 8  # groups or pairs; of more, the sentences say how many differ, and the table or pairs.csv has each
 SIZES = (0.1, 0.3, 1.0)  # points, for which the power is given; for other units than %, hundredths of the lowest mean
@@ -53,7 +53,9 @@ def sentences(analysis: Analysis) -> list[str]:
     if len(analysis.effects) > 1 and len(analysis.means.names) > MOST_INTERACTING:
         said.append(f"interactions are not tested among more than {MOST_INTERACTING} groups")
     if analysis.images:
-        said += findings.image_noise(analysis.images, analysis.comparison.scoring, by_test=analysis.measure == TEST)
+        by_test, dims = analysis.measure == TEST, analysis.comparison.dims
+        noise = findings.image_noise(analysis.images, analysis.comparison.scoring, by_test)
+        said += [worded(sentence, dims) for sentence in noise]
     if analysis.population:
         said += findings.population(analysis.population, analysis.comparison.scoring)
     said += findings.power_laws(analysis.laws, analysis.comparison.scoring)

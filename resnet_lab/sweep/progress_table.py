@@ -74,7 +74,8 @@ class ProgressTable:
     def _table(self) -> Table:
         table = Table("job", "state", box=None, pad_edge=False)
         names = dict.fromkeys(progress.scoring.score for progress in self.progressed.values() if progress)
-        for column in ("epoch", f"val {'/'.join(names)}".rstrip(), "images/s", "time left"):
+        things = dict.fromkeys(progress.things for progress in self.progressed.values() if progress) or ["images"]
+        for column in ("epoch", f"val {'/'.join(names)}".rstrip(), f"{' or '.join(things)}/s", "time left"):
             table.add_column(column, justify="right", no_wrap=True)
         for number, progress in self.progressed.items():
             if progress is None:

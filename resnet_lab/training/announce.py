@@ -38,7 +38,7 @@ def description(
             todo += f"; epochs 1 to {begun['epochs']} are those of {begun['run']}"
     return (
         f"{config.name}: depth {cost.depth}, {cost.params:,} params, {cost.macs:,} MACs per {config.data.thing}\n"
-        f"{config.data.series.name or config.data.name}{images}\n"
+        f"{config.data.set_name}{images}\n"
         f"{runtime.accelerator} ({runtime.name}): {runtime.reasons}\n"
         f"{directory.path}: {todo}"
     )

@@ -27,14 +27,20 @@ class Prediction:
     mse: float = 0.0  # of its pixels in 0…1, or of the values of the series
 
     @property
-    def psnr(self) -> float:
-        """The ratio of the largest possible to the actual error of the picture, in dB."""
-        return -10 * math.log10(self.mse) if self.mse else math.inf
+    def psnr(self) -> float | None:
+        """The ratio of the largest possible to the actual error of the picture, in dB; series have none."""
+        if self.picture is not None and self.picture.ndim == 2:
+            return None
+        return _psnr(self.mse)
 
     @property
     def on(self) -> list[str]:
         """The attributes that the image more probably has than not."""
         return [name for name, value in self.attributes.items() if value > 0.5]
+
+
+def _psnr(mse: float) -> float:
+    return -10 * math.log10(mse) if mse else math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +65,10 @@ def form_of(labels: Labels | None, classes: Sequence[str], top: int = 1, dims: i
         case None:
             return Form(
                 ["mse", "psnr"],
-                lambda made: [made.mse, made.psnr],
-                lambda made: {"mse": made.mse, "psnr": made.psnr if made.mse else None},
+                lambda made: [made.mse, _psnr(made.mse)],
+                lambda made: {"mse": made.mse, "psnr": _psnr(made.mse) if made.mse else None},
                 ["mse", "psnr"],
-                lambda made: [f"{made.mse:.4g}", f"{made.psnr:.1f} dB"],
+                lambda made: [f"{made.mse:.4g}", f"{_psnr(made.mse):.1f} dB"],
             )
         case Labels.classes:
             return _ranking(min(top, len(classes)))
