@@ -99,6 +99,7 @@ SECTIONS = {
     "axes": "Options of the network, on one CPU thread",
     "series": "The baseline for series next to a plain PyTorch loop, on one CPU thread",
     "reconstruction": "Autoencoders, on one CPU thread",
+    "recompute": "Activation checkpointing, on one CPU thread",
     "startup": "Start-up",
     "own_images": "Own images",
     "scaling": "More images, more layers",

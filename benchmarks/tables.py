@@ -96,6 +96,19 @@ def series_table(content: Content) -> list[str]:
     return [table(["what", "seconds"], [*rows, ["ratio", spread(content["ratio"], ".2f")]])]
 
 
+def recompute_table(content: Content) -> list[str]:
+    """Return the table of peak memory and time with activation checkpointing."""
+    caption = (
+        f"`{content['network']}`, {content['image_size']} pixels, mini-batches of {content['batch_size']}; median of "
+        f"{len(content['rounds'])} rounds, smallest and largest in parentheses. Memory is the peak of the process.\n"
+    )
+    rows = [
+        [f"`{name}`", spread({key: value / 1e9 for key, value in memory.items()}, ".2f"), spread(time, ".2f")]
+        for (name, memory), time in zip(content["memory"].items(), content["time"].values(), strict=True)
+    ]
+    return [caption, table(["`trainer.checkpoint_activations=`", "GB", "time / that of `none`"], rows)]
+
+
 def axes_table(content: Content) -> list[str]:
     """Return a table for each network: the time of a step with each option, and its ratio to the plain one's."""
     found = [
@@ -143,6 +156,7 @@ TABLES = {
     "augmentations": augment_table,
     "axes": axes_table,
     "series": series_table,
+    "recompute": recompute_table,
     "reconstruction": reconstruction_table,
     "startup": startup_table,
     "own_images": own_images_table,

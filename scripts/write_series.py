@@ -31,7 +31,7 @@ LAB = "resnet-lab -m +experiment=ucr_resnet"
 COMMANDS = {  # of each study; {sets} are the data sets that have runs
     "ucr_resnet": [f"{LAB} data.series.name={{sets}} 'seed=range(5)'"],
     "ucr_shape": [
-        f"{LAB} data.series.name=GunPoint name=ucr_shape trainer.max_epochs=300 \\\n    {sweep} 'seed=range(3)'"
+        f"{LAB} data.series.name=GunPoint name=ucr_shape trainer.max_epochs=150 \\\n    {sweep} 'seed=range(3)'"
         for sweep in (
             "units=n1,n2,n3 shortcut=projection_norm,none",
             "'model.filters=[16,32,32],[32,64,64],[64,128,128]'",

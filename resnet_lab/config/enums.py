@@ -158,6 +158,14 @@ class Accelerator(Enum):
     gpu = "gpu"
 
 
+class Recompute(Enum):
+    """What computes its feature maps again in the backward pass, where only its input was kept (arXiv:1604.06174)."""
+
+    none = "nothing"
+    unit = "each unit"
+    stack = "each stack"
+
+
 class Compile(Enum):
     """Compiler for the training step. Evaluation and a smaller last mini-batch are never compiled."""
 

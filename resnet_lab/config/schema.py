@@ -21,6 +21,7 @@ from resnet_lab.config.enums import (
     EpochLog,
     Labels,
     Padding,
+    Recompute,
     ReconstructionLoss,
     Sampler,
     Schedule,
@@ -63,6 +64,8 @@ class TrainerConfig:
     precision: str = "auto"  # auto: bf16-mixed on a GPU that supports it, else 32-true
     graphs: bool | None = setting(None, identity=False)  # replay steps as CUDA graphs; None: on GPUs only
     compile: Compile = setting(Compile.off, identity=False)
+    # Activation checkpointing: less memory for one more forward pass, and the same numbers.
+    checkpoint_activations: Recompute = setting(Recompute.none, identity=False)
     channels_last: bool = setting(True, identity=False)
     # Mini-batches per call by Lightning. None: about 0.1 s of training on a CPU, 128 on a GPU, fewer of large images.
     steps_per_call: int | None = setting(None, identity=False)
@@ -90,6 +93,11 @@ class TrainerConfig:
             f"trainer.precision must be one of {', '.join(PRECISIONS)}, got {self.precision}",
         )
         self.precision = PRECISIONS[self.precision]
+        require(
+            self.checkpoint_activations is Recompute.none or self.compile is Compile.off,
+            f"trainer.checkpoint_activations={self.checkpoint_activations.name} needs trainer.compile=off: a compiler "
+            "chooses itself what it keeps",
+        )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,6 +12,7 @@ class BatchNorm(nn.Module):
     """BatchNorm that leaves counting its mini-batches to a training step, which counts for all layers at once."""
 
     counts = True  # False: a training step counts
+    updates = True  # False: what is computed again leaves the running statistics, for all layers
     num_batches_tracked: Tensor | None
 
     def forward(self: Any, x_BCHW: Tensor) -> Tensor:
@@ -19,7 +20,8 @@ class BatchNorm(nn.Module):
             counted: Tensor = super().forward(x_BCHW)
             return counted
         statistics, scale = (self.running_mean, self.running_var), (self.weight, self.bias)
-        return F.batch_norm(x_BCHW, *statistics, *scale, self.training, self.momentum or 0.0, self.eps)
+        momentum = self.momentum or 0.0 if BatchNorm.updates else 0.0
+        return F.batch_norm(x_BCHW, *statistics, *scale, self.training, momentum, self.eps)
 
 
 class BatchNorm1d(BatchNorm, nn.BatchNorm1d):

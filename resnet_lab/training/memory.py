@@ -1,17 +1,26 @@
 """Refuse what cannot fit into memory, before torch fails or the system kills the process."""
 
 import math
+import re
+from collections import Counter
 
 import psutil
 import torch
 from rich.filesize import decimal
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Accelerator
+from resnet_lab.config.enums import Accelerator, Recompute
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.config.schema import Config
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.training.optimizer import STATES
+
+# Of the name of a layer, what names the unit or stack that it is part of.
+PART_OF = {
+    Recompute.none: re.compile(r""),
+    Recompute.unit: re.compile(r".*?stacks\.\d+\.units\.\d+|"),
+    Recompute.stack: re.compile(r".*?stacks\.\d+|"),
+}
 
 
 def refuse_too_large(config: Config, cost: Complexity, batch_size: int = 1) -> None:
@@ -26,13 +35,14 @@ def refuse_too_large(config: Config, cost: Complexity, batch_size: int = 1) -> N
     states = len(STATES[config.optim.name] - {"step"})
     averages = config.optim.ema > 0
     weights = 4 * cost.params * (2 + states + averages)  # weights, gradients, states and averages
-    maps = (2 if is_half else 4) * cost.activations * batch_size
+    activations = most_at_once(cost, config.trainer.checkpoint_activations)
+    maps = (2 if is_half else 4) * activations * batch_size
     needs = {
         "the parameters": (weights, device, "fewer filters or units"),
         "the feature maps of a mini-batch": (
             maps,
             device,
-            "a smaller optim.batch_size or data.image_size, or optim.accumulate",
+            "a smaller optim.batch_size or data.image_size, optim.accumulate or trainer.checkpoint_activations",
         ),
     }
     if DATASETS.info(config.data.name).made:
@@ -42,3 +52,15 @@ def refuse_too_large(config: Config, cost: Complexity, batch_size: int = 1) -> N
         if needed > available:
             sizes = f"at least {decimal(needed)}, but there is only {decimal(available)}"
             raise ConfigError(f"{what} need {sizes}: use {advice}")
+
+
+def most_at_once(cost: Complexity, recomputes: Recompute) -> int:
+    """Return a lower bound of the activations of an image that are kept at once: those of the largest part.
+
+    Without activation checkpointing, the whole network is one part.
+    """
+    parts = Counter[str]()
+    for layer in cost.layers:
+        found = PART_OF[recomputes].match(layer.name)
+        parts[found[0] if found else ""] += math.prod(layer.out_shape)
+    return max(parts.values(), default=0)

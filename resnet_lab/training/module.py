@@ -23,6 +23,7 @@ from resnet_lab.training.lightning import count_step
 from resnet_lab.training.log import epoch_line, log
 from resnet_lab.training.optimizer import build_optimizer, make_recordable, set_rates
 from resnet_lab.training.predictions import DetailedTotals
+from resnet_lab.training.recompute import recompute
 from resnet_lab.training.runtime import Runtime
 from resnet_lab.training.schedule import Rates, rates
 from resnet_lab.training.step import EvaluationStep, Totals, TrainingStep
@@ -43,6 +44,7 @@ def training_step(
     average: Average | None = None,
 ) -> Step:
     """Build the training step for `runtime`: compiled or not, and replayed if there is a recorder."""
+    recompute(net, runtime.recomputes)
     compiled: Any = torch.compile(net, dynamic=False) if runtime.compiles else None
     step = TrainingStep(net, optimizer, optim, totals, class_weights, compiled, average)
     if recorder is None:

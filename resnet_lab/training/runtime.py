@@ -15,7 +15,7 @@ import torch
 from joblib import cpu_count
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Accelerator, Compile
+from resnet_lab.config.enums import Accelerator, Compile, Recompute
 from resnet_lab.config.schema import Config
 from resnet_lab.data.store import cache_folder
 from resnet_lab.text import plural
@@ -48,6 +48,7 @@ class Runtime:
     deterministic: bool
     graphs: bool  # replay steps as CUDA graphs
     compiles: bool  # by inductor
+    recomputes: Recompute  # what computes its feature maps again
     steps_per_call: int  # mini-batches per call by Lightning
     num_threads: int  # of the CPU
     reasons: str  # the choices, with reasons for those that no setting forced
@@ -76,19 +77,22 @@ class Runtime:
         on_gpu = {Accelerator.auto: has_gpu, Accelerator.gpu: True, Accelerator.cpu: False}[trainer.accelerator]
         batch_macs = macs * config.optim.batch_size
         precision, precision_why = _precision(trainer.precision, on_gpu)
-        graphs, graphs_why = _graphs(trainer.graphs, on_gpu, precision)
+        recomputes = trainer.checkpoint_activations
+        graphs, graphs_why = _graphs(trainer.graphs, on_gpu, precision, recomputes)
         steps, steps_why = _steps_per_call(config, on_gpu, batch_macs)
         threads, threads_why = _threads(trainer.num_threads, on_gpu, batch_macs)
         layout = "channels-last" if trainer.channels_last else "channels-first"
         compiles = trainer.compile is Compile.inductor
         compiled = "compiled by inductor" if compiles else "not compiled"
-        reasons = (precision_why, layout, graphs_why, compiled, steps_why, threads_why)
+        again = "" if recomputes is Recompute.none else f"{recomputes.value} computed again in the backward pass"
+        reasons = (precision_why, layout, graphs_why, compiled, again, steps_why, threads_why)
         return cls(
             accelerator="gpu" if on_gpu else "cpu",
             precision=precision,
             deterministic=config.deterministic,
             graphs=graphs,
             compiles=compiles,
+            recomputes=recomputes,
             steps_per_call=steps,
             num_threads=threads,
             reasons=", ".join(filter(None, reasons)),
@@ -179,8 +183,13 @@ def _precision(asked: str, on_gpu: bool) -> tuple[str, str]:
     return "32-true", f"32-true ({'no bf16 on this GPU' if on_gpu else 'bf16 is for GPUs'})"
 
 
-def _graphs(asked: bool | None, on_gpu: bool, precision: str) -> tuple[bool, str]:
-    is_double = precision == "64-true"
+def _graphs(asked: bool | None, on_gpu: bool, precision: str, recomputes: Recompute) -> tuple[bool, str]:
+    is_double, keeps_all = precision == "64-true", recomputes is Recompute.none
+    if asked and not keeps_all:
+        setting = f"trainer.checkpoint_activations={recomputes.name}"
+        raise ConfigError(
+            f"trainer.graphs=true: a graph cannot repeat the random numbers of {setting}; use trainer.graphs=false"
+        )
     if asked and is_double:
         why = "torch's optimisers read the learning rate of a recorded step as float32"
         raise ConfigError(f"trainer.graphs=true: {why}, and trainer.precision is 64-true; use trainer.graphs=false")
@@ -190,6 +199,8 @@ def _graphs(asked: bool | None, on_gpu: bool, precision: str) -> tuple[bool, str
         return False, "eager steps (CUDA graphs need a GPU)"
     if is_double:
         return False, "eager steps (a recorded step reads the learning rate as float32)"
+    if not keeps_all:
+        return False, "eager steps (a graph cannot repeat random numbers)"
     return True, "steps replayed as CUDA graphs (launching kernels one by one is slower)"
 
 

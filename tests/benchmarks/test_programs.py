@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from benchmarks import augment, axes, export, report, series, steps, train
+from benchmarks import augment, axes, export, recompute, report, series, steps, train
 from benchmarks.checks import TINY
 from benchmarks.facts import RESULTS, facts
 from benchmarks.startup import epoch_logged
 from benchmarks.worker import ImplementationFailed, measure
 from resnet_lab import ResNetV2
 from resnet_lab.config.compose import load_config
+from resnet_lab.config.enums import Recompute
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.tasks import cost
 
@@ -126,6 +127,13 @@ def test_the_plain_loop_trains_the_network_of_the_lab():
     params = sorted(tuple(p.shape) for p in net.parameters())
     assert params == sorted(tuple(p.shape) for p in series.Plain().parameters())
     assert series.report(rounds=1, epochs=1)["ratio"]["median"] > 0
+
+
+def test_memory_is_that_of_a_process_that_trains():
+    task = ("+experiment=digits_20", "units=n1", "trainer=cpu", "trainer.max_epochs=1", "diagnostics=off")
+    found = recompute.trained(Recompute.unit, task)
+    assert found["memory"] > 1e8
+    assert found["seconds"] > 0
 
 
 @pytest.mark.parametrize("network", axes.OPTIONS)
