@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.config.checks import require, require_within
-from resnet_lab.config.enums import Filling, Padding
+from resnet_lab.config.enums import Filling, Padding, Spread
 from resnet_lab.config.fields import setting
 
 STRENGTHS = 31  # of an operation of TrivialAugment and RandAugment, as in torchvision
@@ -17,6 +17,15 @@ def _require_probability(section: Any, name: str) -> None:
 
 def _require_share(section: Any, name: str) -> None:
     require(0 < section.share <= 1, f"augment.{name}.share must be above 0 and at most 1, got {section.share}")
+
+
+def _require_bounds(section: Any, option: str, name: str, most: float) -> None:
+    bounds = getattr(section, name)
+    require(
+        len(bounds) == 2 and 0 < bounds[0] <= bounds[1] <= most and math.isfinite(bounds[1]),
+        f"augment.{option}.{name} must be two numbers, [least,most], above 0{' and at most 1' if most == 1 else ''}, "
+        f"got {bounds}",
+    )
 
 
 def _name(section: Any) -> str:
@@ -37,6 +46,25 @@ class CropSettings:
     @property
     def active(self) -> bool:
         return self.pad > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class ResizedCropSettings:
+    """Crop a part of random size and aspect ratio, and resize it to the original size (arXiv:1409.4842)."""
+
+    p: float = 0.0  # probability; 0: none
+    area: list[float] = setting(factory=lambda: [0.08, 1.0])  # least and most, as shares of the image
+    ratio: list[float] = setting(factory=lambda: [3 / 4, 4 / 3])  # height / width: least and most
+    spread: Spread = Spread.log
+
+    def __post_init__(self) -> None:
+        _require_probability(self, "resized_crop")
+        _require_bounds(self, "resized_crop", "area", most=1)
+        _require_bounds(self, "resized_crop", "ratio", most=math.inf)
+
+    @property
+    def active(self) -> bool:
+        return self.p > 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,13 +166,8 @@ class ErasingSettings:
 
     def __post_init__(self) -> None:
         _require_probability(self, "erasing")
-        for name, most in (("area", 1.0), ("ratio", math.inf)):
-            bounds = getattr(self, name)
-            require(
-                len(bounds) == 2 and 0 < bounds[0] <= bounds[1] <= most and math.isfinite(bounds[1]),
-                f"augment.erasing.{name} must be two numbers, [least,most], above 0"
-                f"{' and at most 1' if most == 1 else ''}, got {bounds}",
-            )
+        _require_bounds(self, "erasing", "area", most=1)
+        _require_bounds(self, "erasing", "ratio", most=math.inf)
 
     @property
     def active(self) -> bool:

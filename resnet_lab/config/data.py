@@ -107,6 +107,8 @@ class DataConfig:
     # The part in the centre of each image that is used, before resizing, in the form of image_size. None: all of it.
     crop: Any = setting(None, canonical=lambda data: data.crop_shape and _one_size(data.crop_shape))
     fit: Fit = Fit.stretch
+    # With fit=crop: pixels of the shorter side before the cut. None: only as many as image_size needs.
+    resize_to: int | None = setting(None, used=lambda data: data.fit is Fit.crop)
     test: float = setting(0.2, used=lambda data: data.is_flat)  # share of the images that is held out for the test
     test_split_seed: int = setting(0, used=lambda data: data.is_flat or DATASETS.info(data.name).splits)
     # Held out of the training part: a fraction below 1, or a number of images.
@@ -146,7 +148,12 @@ class DataConfig:
             f"data.validation must be a fraction below 1 or a whole number of images, got {self.validation}",
         )
         require_within(self, "data", num_images=(1, 10**9), num_train=(1, 10**9), image_size=(1, 16384))
-        require_within(self, "data", crop=(1, 10**6), max_pixels=(1, 2**40))
+        require_within(self, "data", crop=(1, 10**6), max_pixels=(1, 2**40), resize_to=(1, 16384))
+        if self.resize_to is not None:
+            require(self.fit is Fit.crop, f"data.resize_to={self.resize_to} needs data.fit=crop, got {self.fit.name}")
+            least = max(self.image_shape[1:])
+            required = f"data.resize_to must be at least the {least} pixels of data.image_size, got {self.resize_to}"
+            require(self.resize_to >= least, required)
         require(0 < self.test < 1, f"data.test must be a share between 0 and 1, got {self.test}")
         self._check_columns()
         self._check_pixels()

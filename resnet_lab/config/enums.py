@@ -126,6 +126,13 @@ class Layout(Enum):
     flat = "<class>/*, of which a part is held out as test part"
 
 
+class Spread(Enum):
+    """How aspect ratios are drawn between a least and a most."""
+
+    log = "log-uniformly, as in torchvision"
+    uniform = "uniformly, then height and width change places with probability 1/2, as in fb.resnet.torch"
+
+
 class Fit(Enum):
     """How images of another aspect ratio are resized."""
 

@@ -18,6 +18,7 @@ from resnet_lab.config.augment import (
     JitterSettings,
     MixupSettings,
     RandSettings,
+    ResizedCropSettings,
     ScaleSettings,
     ShiftSettings,
     SliceSettings,
@@ -186,6 +187,10 @@ AUGMENTATIONS = Registry(
     "resnet_lab.data.augment",
     {
         "crop": ("Crop", AugmentationInfo(help="padding, then a random crop", settings=CropSettings, dims=None)),
+        "resized_crop": (
+            "ResizedCrop",
+            AugmentationInfo(help="a part of any size, resized", settings=ResizedCropSettings),
+        ),
         "shift": ("Shift", AugmentationInfo(help="shift by parts of a pixel", settings=ShiftSettings)),
         "flip": ("Flip", AugmentationInfo(help="horizontal flip", settings=FlipSettings)),
         "jitter": (

@@ -42,11 +42,20 @@ class Decoding:
     range: tuple[float, float] | None = None  # values of black and white, for images with more than 8 bits
     max_pixels: int = 2**28
     crop: tuple[int, ...] | None = None  # height and width of the centre that is used; None: the whole image
+    resize_to: int | None = None  # pixels of the shorter side before `fit` cuts
 
     @classmethod
     def of(cls, data: DataConfig) -> "Decoding":
         low_high = (data.range[0], data.range[1]) if data.range else None
-        return cls(data.image_shape, data.fit, data.background_rgb, low_high, data.max_pixels, data.crop_shape)
+        return cls(
+            data.image_shape,
+            data.fit,
+            data.background_rgb,
+            low_high,
+            data.max_pixels,
+            data.crop_shape,
+            data.resize_to,
+        )
 
     def padding(self) -> tuple[int, ...]:
         """Return the background in the channels of the image; black if there is none."""
@@ -55,13 +64,14 @@ class Decoding:
 
     def described(self) -> dict[str, object]:
         """Return all settings as plain values, except the range, which may not be known yet."""
-        return {
+        described: dict[str, object] = {
             "image_shape": self.image_shape,
             "fit": self.fit.name,
             "background": self.background,
             "max_pixels": self.max_pixels,
             "crop": self.crop,
         }
+        return described | ({"resize_to": self.resize_to} if self.resize_to else {})  # earlier caches stay valid
 
 
 @dataclass(slots=True)
@@ -181,9 +191,9 @@ def _with_channels(image: Image.Image, how: Decoding) -> tuple[Image.Image, bool
 def fitted(image: Image.Image, how: Decoding) -> Image.Image:
     """Resize to the wanted size as `how.fit` says: bilinear, antialiased."""
     _, height, width = how.image_shape
-    if image.size == (width, height):
+    if image.size == (width, height) and not how.resize_to:
         return image
-    size, corner = placement(image.size, (width, height), how.fit)
+    size, corner = placement(image.size, (width, height), how)
     bilinear = Image.Resampling.BILINEAR  # Pillow's filters are antialiased
     if how.fit is Fit.crop and size[0] * size[1] > LONG * width * height:  # resize only the part that remains
         across, down = image.width / size[0], image.height / size[1]
@@ -202,13 +212,18 @@ def fitted(image: Image.Image, how: Decoding) -> Image.Image:
     return canvas
 
 
-def placement(size: tuple[int, int], wanted: tuple[int, int], fit: Fit) -> tuple[tuple[int, int], tuple[int, int]]:
+def placement(size: tuple[int, int], wanted: tuple[int, int], how: Decoding) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the size to which an image is resized, and where its upper left corner is in the wanted frame.
 
-    All are (width, height) and (x, y) in pixels; the corner is negative where the image is cut.
+    All are (width, height) and (x, y) in pixels; the corner is negative where the image is cut. With `how.resize_to`,
+    they are those of torchvision's `Resize` and `CenterCrop`.
     """
     ratios = [new / old for new, old in zip(wanted, size, strict=True)]
-    match fit:
+    match how.fit:
+        case Fit.crop if how.resize_to:
+            resized = (how.resize_to * size[0] // min(size), how.resize_to * size[1] // min(size))
+            left, top = centre(resized, wanted)
+            return resized, (-left, -top)
         case Fit.stretch:
             return wanted, (0, 0)
         case Fit.crop:
@@ -216,7 +231,7 @@ def placement(size: tuple[int, int], wanted: tuple[int, int], fit: Fit) -> tuple
         case Fit.letterbox:
             scale = min(ratios)
         case _:
-            assert_never(fit)
+            assert_never(how.fit)
     width, height = (max(1, round(side * scale)) for side in size)
     return (width, height), ((wanted[0] - width) // 2, (wanted[1] - height) // 2)
 

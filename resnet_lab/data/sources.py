@@ -107,7 +107,8 @@ def _fitting(images: Images, config: DataConfig, crops: bool) -> Images:
         )
     if crops and config.crop_shape:
         pixels = _cropped(pixels, config)
-    return Images(pixels if pixels.shape[2:] == tuple(size) else _resized(pixels, Decoding.of(config)), images.labels)
+    stays = pixels.shape[2:] == tuple(size) and not config.resize_to
+    return Images(pixels if stays else _resized(pixels, Decoding.of(config)), images.labels)
 
 
 def _checked_series(images: Images, config: DataConfig) -> Images:
@@ -133,7 +134,7 @@ def _cropped(pixels: npt.NDArray[np.uint8], config: DataConfig) -> npt.NDArray[n
 def _resized(pixels: npt.NDArray[np.uint8], how: Decoding) -> npt.NDArray[np.uint8]:
     """Resize as `decode.fitted` does, but many images at a time: bilinear, antialiased."""
     _, height, width = how.image_shape
-    (new_width, new_height), (left, top) = placement(pixels.shape[:1:-1], (width, height), how.fit)
+    (new_width, new_height), (left, top) = placement(pixels.shape[:1:-1], (width, height), how)
     shape = (len(pixels), *how.image_shape)
     if math.prod(shape) > psutil.virtual_memory().available:  # otherwise the system would end the process
         raise MemoryError(f"{math.prod(shape) / 1e9:.0f} GB are needed")

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import stat
 import struct
 import subprocess
@@ -21,6 +22,7 @@ from resnet_lab.config.enums import Fit
 from resnet_lab.data.cache import decoded
 from resnet_lab.data.decode import Decoding, decode_image, formats, is_readable, read_image
 from resnet_lab.data.sources import _resized
+from resnet_lab.data.sources import read as read_set
 
 Floats = npt.NDArray[np.float64]
 
@@ -401,6 +403,42 @@ def test_published_sets_are_fitted_as_files_are(
             for array in reference(image, wanted, fit, grey if channels == 1 else behind)
         ]
         assert min(np.abs(own.astype(int) - array).max() for array in arrays) <= 1
+
+
+@pytest.mark.parametrize("resize_to", [9, 16, 20])
+@pytest.mark.parametrize(("size", "wanted"), [*SIZES[:3], *SIZES[4:7], ODD, ((31, 17), (9, 5))])
+def test_centres_are_those_of_torchvision(
+    tmp_path: Path, size: tuple[int, int], wanted: tuple[int, int], resize_to: int
+) -> None:
+    """By the definitions of its documentation: `Resize` of the shorter side, then `CenterCrop`."""
+    resize_to = max(resize_to, *wanted)
+    image = random_image(size, 3)
+    resized = image.resize([int(resize_to * side / min(size)) for side in size], Image.Resampling.BILINEAR)
+    left, top = (int(round((side - own) / 2.0)) for side, own in zip(resized.size, wanted, strict=True))  # noqa: RUF046
+    known = np.asarray(resized.crop((left, top, left + wanted[0], top + wanted[1]))).transpose(2, 0, 1)
+    how = Decoding((3, *wanted[::-1]), fit=Fit.crop, resize_to=resize_to)
+    [of_set] = _resized(np.asarray(image).transpose(2, 0, 1)[None], how)
+    for own in (read_image(save(tmp_path / "a.png", image), how), of_set):
+        assert np.abs(own.astype(int) - known).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["data.resize_to=40"], "data.resize_to=40 needs data.fit=crop, got stretch"),
+        (["data.fit=crop", "data.resize_to=31"], "data.resize_to must be at least the 32 pixels of data.image_size"),
+    ],
+)
+def test_a_shorter_side_that_does_not_fit_is_refused(changes: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_config("data=cifar10", *changes)
+
+
+def test_a_centre_of_a_published_set() -> None:
+    """Of images that have the size of the network already."""
+    centre = read_set(load_config("data=digits", "data.fit=crop", "data.resize_to=12").data)
+    whole = read_set(load_config("data=digits", "data.image_size=12").data)
+    assert np.array_equal(centre.train.pixels, whole.train.pixels[:, :, 2:10, 2:10])
 
 
 def test_wide_images_and_transparent_ones_are_fitted_too(tmp_path: Path) -> None:

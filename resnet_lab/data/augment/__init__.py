@@ -4,7 +4,7 @@ from resnet_lab.data.augment.auto import RandAugment, TrivialAugment
 from resnet_lab.data.augment.base import Augmentation, active_augmentations, augmented
 from resnet_lab.data.augment.colour import Jitter
 from resnet_lab.data.augment.erase import Cutout, Erasing
-from resnet_lab.data.augment.geometry import Crop, Flip, Shift
+from resnet_lab.data.augment.geometry import Crop, Flip, ResizedCrop, Shift
 from resnet_lab.data.augment.mix import Cutmix, Mixup
 from resnet_lab.data.augment.series import Gaussian, Scale, Slice, Warp
 
@@ -19,6 +19,7 @@ __all__ = [
     "Jitter",
     "Mixup",
     "RandAugment",
+    "ResizedCrop",
     "Scale",
     "Shift",
     "Slice",

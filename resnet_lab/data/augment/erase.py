@@ -6,8 +6,7 @@ from torch import Tensor
 
 from resnet_lab.config.enums import Filling
 from resnet_lab.data.augment.base import Augmentation
-
-TRIES = 10  # rectangles that are drawn until one fits into the image, as in timm
+from resnet_lab.data.augment.geometry import TRIES, first_that_fits
 
 _MASK = 2**32 - 1
 
@@ -35,11 +34,9 @@ class Erasing(Augmentation):
         (smallest, largest), (flattest, tallest) = self.settings.area, np.log(self.settings.ratio)
         area = height * width * rng.uniform(smallest, largest, (TRIES, count))
         ratio = np.exp(rng.uniform(flattest, tallest, (TRIES, count)))
-        heights, widths = (np.rint(np.sqrt(area * factor)).astype(int) for factor in (ratio, 1 / ratio))
-        fits = (heights < height) & (widths < width)
-        is_erased = (rng.random(count) < self.settings.p) & fits.any(axis=0)
-        first = fits.argmax(axis=0), np.arange(count)
-        rows, columns = (np.where(is_erased, sizes[first], 0) for sizes in (heights, widths))
+        *sizes, fits = first_that_fits(area, ratio, height - 1, width - 1)
+        is_erased = (rng.random(count) < self.settings.p) & fits
+        rows, columns = (np.where(is_erased, size, 0) for size in sizes)
         top, left = rng.integers(0, [height - rows + 1, width - columns + 1])
         key = rng.integers(0, 2**32, count)
         return tuple(map(torch.from_numpy, (top, top + rows, left, left + columns, key)))

@@ -1,12 +1,20 @@
-"""Augmentations that move pixels: crop, shift and flip."""
+"""Augmentations that move pixels: crops, shift and flip."""
+
+from typing import TypeAlias, assert_never
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_lab.config.enums import Padding
+from resnet_lab.config.enums import Padding, Spread
 from resnet_lab.data.augment.base import Augmentation
+
+TRIES = 10  # rectangles that are drawn until one fits into the image, as in torchvision and timm
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Sizes: TypeAlias = npt.NDArray[np.int64]
 
 
 class Crop(Augmentation):
@@ -33,6 +41,40 @@ class Crop(Augmentation):
         image_B = torch.arange(batch, device=images_BCHW.device)
         cut_BHWC = crops.movedim(len(drawn) + 1, -1)[image_B, *drawn]
         return cut_BHWC.movedim(-1, 1), labels
+
+
+class ResizedCrop(Augmentation):
+    """Crop a part of random area and aspect ratio, and resize it to the size of the image, with probability p.
+
+    Bilinear, as Pillow crops and resizes: what is around the part has no influence. If none of TRIES parts fits into
+    the image, it is the whole image.
+    """
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]:
+        """Draw the first row, the first column, the height and the width of the part, in pixels: int64."""
+        _, height, width = self.data.image_shape
+        (smallest, largest), (flattest, tallest) = self.settings.area, self.settings.ratio
+        area = height * width * rng.uniform(smallest, largest, (TRIES, count))
+        match self.settings.spread:
+            case Spread.log:
+                ratio = np.exp(rng.uniform(np.log(flattest), np.log(tallest), area.shape))
+            case Spread.uniform:
+                ratio = rng.uniform(flattest, tallest, area.shape) ** rng.choice([-1, 1], area.shape)
+            case _:
+                assert_never(self.settings.spread)
+        rows, columns, fits = first_that_fits(area, ratio, height, width)
+        is_cropped = (rng.random(count) < self.settings.p) & fits
+        rows, columns = (np.where(is_cropped, *sizes) for sizes in ((rows, height), (columns, width)))
+        top, left = rng.integers(0, [height - rows + 1, width - columns + 1])
+        return tuple(map(torch.from_numpy, (top, left, rows, columns)))
+
+    def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
+        height, width = images_BCHW.shape[2:]
+        top_B11, left_B11, rows_B11, columns_B11 = (pixels_B[:, None, None] for pixels_B in drawn)
+        row_H1, column_W = centres(images_BCHW)
+        y_BH1 = (row_H1 * (rows_B11 / height)).clamp(min=0.5).minimum(rows_B11 - 0.5) + top_B11
+        x_B1W = (column_W * (columns_B11 / width)).clamp(min=0.5).minimum(columns_B11 - 0.5) + left_B11
+        return sampled(images_BCHW, x_B1W, y_BH1, "bilinear", "border"), labels
 
 
 class Shift(Augmentation):
@@ -68,6 +110,17 @@ class Flip(Augmentation):
         column_BW = torch.where(flip_B[:, None], column_W.flip(0), column_W)
         flipped_BHWC = images_BHWC.gather(2, column_BW[:, None, :, None].expand_as(images_BHWC))
         return flipped_BHWC.permute(0, 3, 1, 2), labels
+
+
+def first_that_fits(area: Floats, ratio: Floats, height: int, width: int) -> tuple[Sizes, Sizes, npt.NDArray[np.bool_]]:
+    """Of rectangles of these areas, in pixels, and ratios height / width, (tries, B), return the first that fits.
+
+    That is its height and width in whole pixels, each (B,), and whether there is one.
+    """
+    heights, widths = (np.rint(np.sqrt(area * factor)).astype(np.int64) for factor in (ratio, 1 / ratio))
+    fits: npt.NDArray[np.bool_] = (heights >= 1) & (heights <= height) & (widths >= 1) & (widths <= width)
+    first = fits.argmax(axis=0), np.arange(area.shape[1])
+    return heights[first], widths[first], np.asarray(fits.any(axis=0))
 
 
 def centres(images_BCHW: Tensor) -> tuple[Tensor, Tensor]:
