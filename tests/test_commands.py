@@ -188,6 +188,15 @@ def test_so_is_a_mistyped_override_also_in_a_sweep(words: list[str], message: st
     assert ended.stdout.endswith("imported:\n")
 
 
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "export", "inspect"])
+def test_the_best_checkpoint_is_the_best_by_any_number(verb: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main_of(verb)(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "best: epoch with the lowest trainer.best_by, by default the validation score;" in shown
+    assert "best_ema: average of the weights after the best epoch" in shown
+
+
 def test_the_version_is_the_lab_s_own():
     ended = said("resnet_lab", "--version")
     assert ended.stdout == f"resnet-lab {version('resnet-lab')}\nimported:\n"

@@ -118,6 +118,7 @@ def to_config(composed: DictConfig) -> Config:
         task = TASKS.info(composed.task)
         if task.labels and composed.data.table.labels is None and DATASETS.info(composed.data.name).any_labels:
             composed.data.table.labels = task.labels
+        counted = composed.data.num_classes is None
         _look_at_images(composed, required=task.num_outputs(composed.data) is None or composed.data.image_size is None)
         if OmegaConf.is_interpolation(composed.model, "num_classes"):
             composed.model.num_classes = task.num_outputs(composed.data)
@@ -126,9 +127,19 @@ def to_config(composed: DictConfig) -> Config:
         raise ConfigError(explain(error)) from error
     assert isinstance(config, Config)
     if (count := task.num_outputs(config.data) or 0) < task.fewest_outputs:
-        where = f": is data.root={config.data.root} one level too high or too low?" if config.data.own_images else ""
+        where = _source_of_classes(config.data) if counted else " from data.num_classes"
         raise ConfigError(f"task={config.task} needs at least {task.fewest_outputs} classes, got {count}{where}")
     return config
+
+
+def _source_of_classes(data: DataConfig) -> str:
+    """Return which setting to look at if too few classes were counted, as the end of a message."""
+    reads = DATASETS.info(data.name).reads
+    if "series" in reads:
+        return f": data.series.name={data.series.name} has no more, choose another data set"
+    if "table" in reads:
+        return f" in {data.folder / data.table.file}: is data.table.label={data.table.label} the column of the classes?"
+    return f": is data.root={data.root} one level too high or too low?"
 
 
 def _look_at_images(composed: DictConfig, required: bool) -> None:

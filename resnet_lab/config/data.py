@@ -24,6 +24,11 @@ def _reads_prefix(data: Any) -> bool:
     return data.fingerprint is None and "prefix" in DATASETS.info(data.name).reads
 
 
+def option_of(name: str, dims: int) -> str:
+    """Return the option of `data` that chooses a data set of that many dimensions, if it has one."""
+    return "series_table" if (name, dims) == ("table", 1) else name
+
+
 def _is_size(size: Any, dims: int) -> bool:
     sides = size if isinstance(size, list) else [size] * dims
     return len(sides) == dims and all(type(side) is int and side >= 1 for side in sides)

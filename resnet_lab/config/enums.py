@@ -152,9 +152,9 @@ class Weights(Enum):
     """Which weights of a trained network."""
 
     last = "last epoch"
-    best = "epoch with the lowest validation score"
+    best = "epoch with the lowest trainer.best_by, by default the validation score"
     last_ema = "average of the weights (optim.ema) after the last epoch"
-    best_ema = "average of the weights after the epoch with the lowest validation score"
+    best_ema = "average of the weights after the best epoch"
 
 
 class Accelerator(Enum):

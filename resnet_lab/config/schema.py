@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resnet_lab.config.checks import ConfigError, require, require_bounded, require_within
-from resnet_lab.config.data import DataConfig
+from resnet_lab.config.data import DataConfig, option_of
 from resnet_lab.config.decoder import ReconstructionConfig, VaeConfig
 from resnet_lab.config.enums import (
     Accelerator,
@@ -181,12 +181,16 @@ class Config:
 
     def _check_labels(self, needed: Labels | None) -> None:
         """Raise ConfigError if the task needs other labels than those of the data."""
-        if needed not in (None, self.data.labels):
-            have = [name for name in DATASETS if DATASETS.info(name).labels is needed]
-            have += [name for name in DATASETS if "table" in DATASETS.info(name).reads and name not in have]
+        data = self.data
+        if needed not in (None, data.labels):
+            fitting = [name for name in DATASETS if DATASETS.info(name).dims in (None, data.dims)]
+            have = [name for name in fitting if DATASETS.info(name).labels is needed]
+            have += [name for name in fitting if "table" in DATASETS.info(name).reads and name not in have]
+            own, *options = (option_of(name, data.dims) for name in (data.name, *have))
+            needs, has = (labels.value.replace("image", data.thing) for labels in (needed, data.labels))
             raise ConfigError(
-                f"task={self.task} needs {needed.value}, but data={self.data.name} has {self.data.labels.value}: "
-                f"choose data={', '.join(have[:-1])}{' or ' if have[1:] else ''}{have[-1]}, or another task"
+                f"task={self.task} needs {needs}, but data={own} has {has}: "
+                f"choose data={', '.join(options[:-1])}{' or ' if options[1:] else ''}{options[-1]}, or another task"
             )
 
     def _check_augmentations(self) -> None:

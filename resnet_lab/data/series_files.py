@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.data.columns import LARGEST
 from resnet_lab.text import printable
 
 Series = npt.NDArray[np.float64]  # (channels, length), with NaN where values are missing
@@ -58,14 +59,14 @@ def read_series(path: Path) -> SeriesFile:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    rows = _rows_of_ts(path, lines) if path.suffix == ".ts" else _rows_of_tsv(lines)
+    rows = _rows_of_ts(path, lines) if path.suffix == ".ts" else _rows_of_tsv(path, lines)
     for number, channels, label in rows:
         try:
             values = [np.array([value_of(text) for text in channel], np.float64) for channel in channels]
         except ValueError as error:
             raise ConfigError(f"{path}: line {number}: {printable(str(error))}") from error
-        if not label or not values or not all(map(len, values)):
-            raise ConfigError(f"{path}: line {number} has no {'values' if label else 'class'}")
+        if not label:
+            raise ConfigError(f"{path}: line {number} has no class")
         longest = max(map(len, values))
         padded = [np.pad(own, (0, longest - len(own)), constant_values=np.nan) for own in values]
         found.series.append(_ended(np.stack(padded)))
@@ -87,25 +88,38 @@ def _rows_of_ts(path: Path, lines: list[str]) -> Iterator[tuple[int, list[list[s
                 if name.casefold() == flag and not header[flag].startswith(right):
                     raise ConfigError(f"{path}: @{name} {printable(value)} is not read, only series with classes are")
         elif line and not line.startswith(("#", "%")):
-            *channels, label = line.split(":")
+            *channels, label = _split(path, number, line, ":")
             yield number, [channel.split(",") for channel in channels], label.strip()
 
 
-def _rows_of_tsv(lines: list[str]) -> Iterator[tuple[int, list[list[str]], str]]:
+def _rows_of_tsv(path: Path, lines: list[str]) -> Iterator[tuple[int, list[list[str]], str]]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            label, *values = line.split("\t")
+            label, *values = _split(path, number, line, "\t")
             yield number, [values], label.strip()
 
 
+def _split(path: Path, number: int, line: str, mark: str) -> list[str]:
+    """Split a line, at least its class from its values. Raises ConfigError."""
+    if mark not in line:
+        lacking = {":": "colon between values and class", "\t": "tab between class and values"}[mark]
+        raise ConfigError(f"{path}: line {number} has no {lacking}")
+    return line.split(mark)
+
+
 def value_of(text: str) -> float:
-    """Return a value, NaN if it is missing. Raises ValueError if it is no finite number."""
+    """Return a value, NaN if it is missing. Raises ValueError if it is no finite number that fits float32."""
     if text.strip() in ("", "?"):
         return float("nan")
     value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{text} is not a finite number")
+    if abs(value) > LARGEST:
+        raise ValueError(too_large(text.strip()))
     return value
+
+
+def too_large(value: object) -> str:
+    """Say what is wrong with a value that float32 cannot hold, infinity among them."""
+    return f"{value} is too large: |x| must be below 3.4e38, to fit float32; a missing value is NaN"
 
 
 def _ended(series: Series) -> Series:

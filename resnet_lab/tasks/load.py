@@ -111,7 +111,7 @@ def load_run(run: str | Path, checkpoint: str = "last") -> tuple[Config, ResNetV
     """Return the configuration and the trained network of a run, in eval mode on the CPU.
 
     `run` is a run directory, a file of `resnet-lab export --to safetensors`, or a folder with `network.safetensors`.
-    `checkpoint` is "last" or "best" (lowest validation score), or for the averaged weights of a run with `optim.ema`
+    `checkpoint` is "last" or "best" (lowest `trainer.best_by`), or for the averaged weights of a run with `optim.ema`
     "last_ema" or "best_ema". In the configuration, `data.mean`, `data.std` and, for numbers, `data.label_scale` are the
     values of the training part. Raises ConfigError when it cannot be read.
     """

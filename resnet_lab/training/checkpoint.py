@@ -26,7 +26,7 @@ SECONDS = 10.0  # the least time between two writes; a killed process loses no m
 
 
 class Checkpoints(Checkpoint):
-    """Keep `last.ckpt` and, with a validation part, `best.ckpt` of the first epoch with the lowest score.
+    """Keep `last.ckpt` and, if epochs record `trainer.best_by`, `best.ckpt` of the first one in which it is lowest.
 
     Each file is written whole or not at all. `best.ckpt` is written first, so that it is never older than the best
     epoch in the history of `last.ckpt`. The history alone determines the best epoch: Lightning's ModelCheckpoint keeps

@@ -10,7 +10,7 @@ from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.data.series import notes, ready
 from resnet_lab.data.series_files import SUFFIXES, Series, read_series
 from resnet_lab.data.series_table import TABLES, read_table
-from resnet_lab.text import printable
+from resnet_lab.text import first_few, plural, printable
 from resnet_lab.use.find import Found, find_images
 from resnet_lab.use.trained import Trained
 
@@ -28,6 +28,7 @@ def find_inputs(inputs: Iterable[Path], trained: Trained) -> tuple[Found, Read]:
     for path in inputs:
         try:
             every = _series_of(path, trained)
+            _refuse_other_channels(path, every, trained)
             told = [*notes(every, trained.config.data, printable(str(path)))]
         except ConfigError as error:
             found.failed.append(str(error))
@@ -35,7 +36,7 @@ def find_inputs(inputs: Iterable[Path], trained: Trained) -> tuple[Found, Read]:
         found.notes += [f"{printable(str(path))}: {note}" for note in told]
         series |= {path.with_name(f"{path.name}#{number}"): own for number, own in enumerate(every, start=1)}
     found.files = [*series]
-    return found, lambda name: _ready(name, series[name], trained)
+    return found, lambda name: ready([series[name]], trained.config.data)[0]
 
 
 def _series_of(path: Path, trained: Trained) -> list[Series]:
@@ -47,9 +48,9 @@ def _series_of(path: Path, trained: Trained) -> list[Series]:
     return read_table(path, trained.config.data, labelled=False).series
 
 
-def _ready(name: Path, series: Series, trained: Trained) -> npt.NDArray[np.generic]:
-    channels = trained.config.data.channels
-    wrong = f"{printable(str(name))} has {len(series)} channels, the network takes {channels}"
-    require(len(series) == channels, wrong)
-    made: npt.NDArray[np.generic] = ready([series], trained.config.data)[0]
-    return made
+def _refuse_other_channels(path: Path, every: list[Series], trained: Trained) -> None:
+    """Raise ConfigError, once for a file, if a series does not have the channels that the network takes."""
+    wanted, there = trained.config.data.channels, sorted({len(series) for series in every})
+    has = plural(there[0], "channel") if len(there) == 1 else f"{first_few([*map(str, there)])} channels"
+    wrong = f"{printable(str(path))} has series of {has}, but the network takes {plural(wanted, 'channel')}"
+    require(there == [wanted], wrong)

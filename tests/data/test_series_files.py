@@ -167,7 +167,10 @@ def test_arrays_of_series(tmp_path: Path) -> None:
         (TRAIN, ["data.series.unequal=refuse"], r"has 1 of 4 series shorter than 4: set data\.series\.unequal"),
         (TRAIN, ["data.series.missing=refuse"], r"has 1 of 4 series with missing values: set data\.series\.missing"),
         (TRAIN.replace("1,2,3,4", "1,2,x,4"), [], r"Made_TRAIN\.ts: line 7: could not convert string to float: 'x'"),
-        (TRAIN.replace("1,2,3,4", "1,2,inf,4"), [], r"Made_TRAIN\.ts: line 7: inf is not a finite number"),
+        (TRAIN.replace("1,2,3,4", "1,2,inf,4"), [], r"Made_TRAIN\.ts: line 7: inf is too large: .*below 3\.4e38"),
+        (TRAIN.replace("1,2,3,4", "1,2,-1e300,4"), [], r"Made_TRAIN\.ts: line 7: -1e300 is too large: .*float32"),
+        (TRAIN.replace(":b", ":a"), [], r"needs at least 2 classes, got 1: data\.series\.name=Made has no more"),
+        (TRAIN, ["data.num_classes=1"], r"needs at least 2 classes, got 1 from data\.num_classes$"),
         (TRAIN.replace(":b", ":"), [], r"Made_TRAIN\.ts: line 7 has no class"),
         (TRAIN.replace("@timeStamps false", "@timeStamps true"), [], r"@timeStamps true is not read"),
         (TRAIN.replace(":b", ":a").replace("a\n", "c\n"), [], r"no training series has class a"),
@@ -178,6 +181,23 @@ def test_arrays_of_series(tmp_path: Path) -> None:
 def test_mistakes_are_named(tmp_path: Path, train: str, changes: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load(put(tmp_path, train), *changes)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "line", "lacking"), [("tsv", "a,1,2", "tab between class"), ("ts", "1,2,3", "colon between values")]
+)
+def test_a_line_without_its_class_says_what_separates_it(tmp_path: Path, suffix: str, line: str, lacking: str) -> None:
+    with pytest.raises(ConfigError, match=rf"Made_TRAIN\.{suffix}: line 1 has no {lacking}"):
+        load(put(tmp_path, line, line, suffix=suffix))
+
+
+@pytest.mark.parametrize(("task", "needs"), [("regression", "one number for each series"), ("attributes", "yes or no")])
+def test_other_tasks_need_a_table_of_series(tmp_path: Path, task: str, needs: str) -> None:
+    has = "data=ucr has one class for each series: choose data=series_table, or another task"
+    with pytest.raises(ConfigError, match=rf"^task={task} needs {needs}.*, but {has}$"):
+        load(put(tmp_path), f"task={task}")
+    with pytest.raises(ConfigError, match=r"data=digits has one class for each image: .*\btable, or another task$"):
+        load_config("data=digits", f"task={task}")
 
 
 def test_digits_are_no_series() -> None:

@@ -142,6 +142,30 @@ def test_series_of_other_lengths_are_said(finished: Path, root: Path, capsys: py
         assert f"Odd.ts: 1 of 2 series {note}" in out
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("one.csv", "a,b\n1,2\n3,4\n", "has series of 1 channel, but the network takes 2 channels"),
+        ("some.ts", "1,2:0\n1,2:3,4:5,6:0\n1,2:3,4:0\n", "has series of 1, 2, 3 channels, but the network takes"),
+        ("empty.csv", "", "is empty: it must have a line with the names of columns"),
+        ("labels.csv", "class,part\n0,train\n", "has no columns of values"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_named_once(finished: Path, tmp_path: Path, name: str, content: str, message: str):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        predict([str(finished), str(tmp_path / name)])
+    [line] = str(caught.value).splitlines()
+    assert line.startswith(f"{tmp_path / name} {message}")
+
+
+def test_what_is_for_training_alone_is_not_read(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    x = np.zeros((2, 2, 24))
+    np.savez(tmp_path / "mine.npz", **{"x": x, "class": np.array([None, 1]), "part": ["later"]})
+    assert predict([str(finished), str(tmp_path / "mine.npz")]) == 0
+    assert "mine.npz#2" in capsys.readouterr().out
+
+
 def test_what_is_for_images_is_refused(finished: Path, tmp_path: Path):
     sorts = ["a.ts", "--sort-into", str(tmp_path)]
     for command, arguments in ((predict, sorts), (evaluate, ["--corrupt", "blur"]), (evaluate, ["--flip"])):
