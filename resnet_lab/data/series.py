@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.data import DataConfig
+from resnet_lab.config.data import DataConfig, TableConfig
 from resnet_lab.config.enums import Labels, Layout
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.config.series import Missing, Scale, Unequal
@@ -108,6 +108,12 @@ def _of_archive(config: DataConfig) -> Read:
 
 def _of_table(config: DataConfig) -> Read:
     table = read_table(config.folder / config.table.file, config)
+    for row in table.rows.values():
+        if "" in row.labels:
+            empty = config.table.columns[row.labels.index("")]
+            raise ConfigError(f"{_what(config)}: line or series {row.line} has no {printable(empty)}")
+        if row.part == ALL and config.table.part != TableConfig().part:
+            raise ConfigError(f"data.table.part={config.table.part}: {config.table.file} has no such column")
     classes, labels = labels_of(config, table.rows)
     part = np.array([row.part for row in table.rows.values()])
     parts = {name: np.flatnonzero(part == name) for name in dict.fromkeys(part.tolist())}

@@ -51,6 +51,7 @@ MISTAKES = {
     "other bytes": (npz().replace(X.tobytes()[:9], b"?" * 9), r"^cannot read array x of .*mine\.npz: Bad CRC-32"),
     "objects": (npz(x=OBJECTS), r"^cannot read array x of .*mine\.npz: Object arrays .*of numbers and text$"),
     "objects as classes": (npz(**{"class": OBJECTS}), r"^cannot read array class of .*mine\.npz: Object arrays"),
+    "an empty class": (CSV.replace("\nup,7", "\n,7"), r"data\.table\.file=mine\.csv: line or series 4 has no class$"),
     "words": (npz(x=X.astype(str)), r"mine\.npz: x must be real numbers, got str_$"),
     "complex": (npz(x=X + 1j), r"mine\.npz: x must be real numbers, got complex128$"),
     "few parts": (npz(part=["train", "test"]), r"mine\.npz: part must be \(4,\), as long as x, got \(2,\)$"),
@@ -98,3 +99,8 @@ def test_nan_is_missing_and_other_arrays_are_not_read(tmp_path: Path) -> None:
 def test_any_real_numbers_are_values(tmp_path: Path, dtype: type) -> None:
     source = load(tmp_path, npz(x=X.astype(dtype)))
     np.testing.assert_array_equal(source.train.pixels[:, 0], X.astype(dtype))
+
+
+def test_a_column_of_parts_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^data\.table\.part=fold: mine\.csv has no such column$"):
+        load(tmp_path, CSV, "data.table.part=fold")
