@@ -1,5 +1,6 @@
 """For all tests: networks are tiny, and a second thread costs more than it brings."""
 
+import gc
 import logging
 import os
 import signal
@@ -24,6 +25,12 @@ torch.set_num_threads(1)
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than cores, since some tests wait for the processes that they start."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the collector of garbage need not look at it again and again."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 @pytest.fixture(autouse=True)

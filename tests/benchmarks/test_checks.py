@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import checks
-from benchmarks.checks import BF16, EPOCHS, EXACT, REORDERED, STEPS, TINY, Seen, follow
+from benchmarks.checks import BF16, EPOCHS, EXACT, REORDERED, STEPS, Seen, follow
 from benchmarks.task import Task
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.training.schedule import learning_rate
@@ -15,6 +15,7 @@ from resnet_lab.training.schedule import learning_rate
 pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
+TINY = [*checks.TINY, "units=n1"]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 import yaml
 from support.composing import config as load_config
-from support.composing import of_experiment
+from support.composing import experiment as of_name
 
 from resnet_lab import ResNetV2
 from resnet_lab.config.canonical import canonical, without_effect
@@ -57,7 +58,13 @@ CHOICES = [f"{group}={option}" for group in GROUPS if group not in ("experiment"
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_option_composes_and_builds(choice: str) -> None:
-    config = load_config("data=fake", "data.image_size=64", choice, *COMPANIONS.get(choice, []))
+    """An axis with an experiment, whose own choices those on the command line beat."""
+    group, _, option = choice.partition("=")
+    base = ["+experiment=cifar10_20"] if group in ARCHITECTURE_GROUPS else []
+    config = load_config(*base, "data=fake", "data.image_size=64", choice, *COMPANIONS.get(choice, []))
+    for field, value in (content(group, option) if base else {}).items():
+        got = to_dict(config.model)[field]
+        assert got == value or (isinstance(value, dict) and value.items() <= got.items())
     large = choice in ("units=n111", "units=n200")  # their experiments are trained below
     net = None if large else ResNetV2(config.model)
     assert net is None or net(torch.randn(2, *config.data.image_shape)).shape == (2, config.model.num_classes)
@@ -72,7 +79,7 @@ def test_options_of_a_group_differ(group: str) -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_has_the_name_and_the_depth_that_it_claims(experiment: str) -> None:
-    config = load_config(*of_experiment(experiment))
+    config = of_name(experiment)
     assert config.name == experiment
     claimed = claimed_depth(config)
     if not re.search(r"\d", experiment):
@@ -91,11 +98,15 @@ def test_an_experiment_has_the_name_and_the_depth_that_it_claims(experiment: str
         (["bridges=stack_concat", "shortcut=conv"], ["shortcut"]),
         (["stacks=one", "downsample=blur"], ["downsample"]),
         (["stacks=one", "downsample=blur", "stem=imagenet"], []),
-        *((of_experiment(experiment), []) for experiment in EXPERIMENTS),
     ],
 )
 def test_axes_without_effect_are_known(overrides: list[str], unread: list[str]) -> None:
     assert without_effect(load_config(*overrides).model) == unread
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_chooses_no_axis_without_effect(experiment: str) -> None:
+    assert without_effect(of_name(experiment).model) == []
 
 
 @pytest.mark.parametrize(
@@ -130,40 +141,24 @@ def test_an_experiment_chooses_axes_only_by_override(experiment: str) -> None:
         assert default in [*EXPERIMENTS, "_self_"] or all(key.startswith("override /") for key in default)
 
 
-@pytest.mark.parametrize("group", ARCHITECTURE_GROUPS)
-def test_a_choice_on_the_command_line_beats_an_experiment_s(group: str) -> None:
-    for option in options(group):
-        wanted = content(group, option)
-        companions = COMPANIONS.get(f"{group}={option}", [])
-        config = load_config("+experiment=cifar10_164", f"{group}={option}", *companions)
-        for field, value in wanted.items():
-            got = to_dict(config.model)[field]
-            assert got == value or (isinstance(value, dict) and value.items() <= got.items())
-
-
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs_on_fake_data_of_its_own_shape(experiment: str, tmp_path: Path) -> None:
     """Of fewer pixels and with one unit in each stack, if its network is large."""
-    alone = load_config(*of_experiment(experiment))
-    shape = alone.data
-    size, macs = shape.image_size, GOLDEN[experiment]["macs"]
-    shorter = ["model.units=1"] if macs > 1e8 else []
+    alone = of_name(experiment)
+    size, macs = alone.data.image_size, GOLDEN[experiment]["macs"]
+    units = [1] * alone.model.num_stacks if macs > 1e8 else alone.model.units
     while macs > 5e8 and size > 8:
         size, macs = size // 2, macs / 4
-    overrides = [
-        f"+experiment={experiment}",
-        "trainer=debug",
-        "data=fake",
-        f"data.channels={shape.channels}",
-        f"data.image_size={size}",
-        f"data.num_classes={shape.num_classes}",
-        f"data.dims={shape.dims}",
-        "data.num_images=6",
-        "optim.batch_size=2",
-        f"output_dir={tmp_path}",
-        *shorter,
-    ]
-    result = run(load_config(*overrides))
+    labels = replace(alone.data.table, labels=alone.data.labels)
+    small = replace(
+        alone,
+        data=replace(alone.data, name="fake", table=labels, image_size=size, num_images=6),
+        model=replace(alone.model, image_size=size, units=units),
+        optim=replace(alone.optim, batch_size=2),
+        trainer=replace(alone.trainer, max_epochs=1, max_batches=2),
+        output_dir=str(tmp_path),
+    )
+    result = run(small)
     assert result["last"]["epoch"] == 1
     assert result["history"][0]["step"] == 2
     assert result["axes"]["num_classes"] == alone.model.num_classes

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.composing import config as load_config
+from support.composing import experiment
 
 from resnet_lab.config.canonical import canonical
 from resnet_lab.config.groups import CONFIG_DIR, options
@@ -58,7 +59,8 @@ def test_a_published_result_is_compared_with_runs_of_its_recipe_only():
 
 
 def test_experiments_of_papers_have_the_recipe_of_their_row():
-    for name in options("experiment"):
-        config = load_config(f"+experiment={name}", "data.validation=0") if "cifar" in name else None
-        if config and (paper := published(config)):
+    for name in (name for name in options("experiment") if "cifar" in name):
+        config = experiment(name)
+        config.data.validation = 0
+        if paper := published(config):
             assert recipe_differences(config, paper) == [], name

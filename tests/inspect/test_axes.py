@@ -41,7 +41,7 @@ CHOICES += [("shortcut=none",), ("data.num_classes=2",)]
 
 @pytest.mark.parametrize("choice", CHOICES, ids=",".join)
 def test_look_at(choice: tuple[str, ...], untouched: Callable[..., ResNetV2]):
-    net = untouched("units=n2", *choice) if choice != ("filters=w256",) else untouched("model.units=[1]", *choice)
+    net = untouched("units=n1", *choice)
     images, labels = some_images(net, 2)
     channels = net.config.in_channels
     pixel_range = PixelRange(PLAIN_BOUNDS.low.expand(channels, 1, 1), PLAIN_BOUNDS.high.expand(channels, 1, 1))

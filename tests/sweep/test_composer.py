@@ -15,6 +15,7 @@ JOBS = (
     ["+experiment=cifar10_20", "data=fake", "data.image_size=[8,16]", 'name="a, b"', "diagnostics=off"],
     ["optim=adam", "optim.betas=[0.8,0.9]", "objective=[macs,params]", "model.units=3"],
     ["trainer.max_epochs=2", "trainer.max_epochs=1", "trainer.max_epochs=2"],
+    ["+experiment=fashion_mnist_vae_28", "recipe=paper", "augment=none", "decoder=plain"],
 )
 
 

@@ -200,7 +200,7 @@ def test_channels_first_on_request(tmp_path: Path):
 
 @pytest.mark.slow
 def test_compiled_steps_are_the_eager_ones_but_for_rounding(tmp_path: Path):
-    changes = ("trainer.max_epochs=1", "optim.batch_size=10")
+    changes = ("units=n1", "trainer.max_epochs=1", "optim.batch_size=10")
     eager, compiled = Lab(tmp_path / "eager"), Lab(tmp_path / "compiled")
     expected = eager.run(*changes)
     result = compiled.run(*changes, "trainer.compile=inductor")

@@ -36,8 +36,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(root: Path, outputs: Path, *changes: str) -> Config:
-    usual = ("data=ucr", f"data.root={root}", "data.series.name=Waves", "units=n1", "filters=w8", "optim.batch_size=8")
-    return load_config(*usual, f"output_dir={outputs}", "diagnostics=full", "trainer.max_epochs=4", *changes)
+    data = ("data=ucr", f"data.root={root}", "data.series.name=Waves", "optim.batch_size=8")
+    usual = (*data, "stacks=two", "units=n1", "filters=w8", f"output_dir={outputs}")
+    return load_config(*usual, "diagnostics=full", "trainer.max_epochs=4", *changes)
 
 
 @pytest.fixture(scope="module")
