@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 
-from resnet_lab.config.canonical import canonical
+from resnet_lab.config.canonical import Settings, canonical
 from resnet_lab.config.schema import Config
 
 
@@ -29,6 +29,10 @@ def differences(there: Config, now: Config) -> list[str]:
     one, other = ({**canonical(config), "data.fingerprint": ...} for config in (there, now))
     return [
         f"{name} is {one.get(name, 'not used')} there, {other.get(name, 'not used')} now"
-        for name in sorted(one.keys() | other.keys())
-        if one.get(name, ...) != other.get(name, ...)
+        for name in sorted(unequal(one, other))
     ]
+
+
+def unequal(one: Settings, other: Settings) -> set[str]:
+    """Return the names of the settings that have another value in the other, or are used in one alone."""
+    return {name for name in one.keys() | other.keys() if one.get(name, ...) != other.get(name, ...)}

@@ -16,7 +16,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 from resnet_lab.rundir.directory import RunDirectory
-from resnet_lab.rundir.identity import identity, without_fingerprint
+from resnet_lab.rundir.identity import identity, unequal, without_fingerprint
 
 MAX_NAME = 120  # bytes; file systems allow 255 bytes for a name
 
@@ -92,9 +92,8 @@ def _other_images_alone(there: Config, now: Config) -> bool:
     The name does not say: it ends with a hash if there are many settings.
     """
     one, other = canonical(there), canonical(now)
-    differing = {name for name in one.keys() | other.keys() if one.get(name, ...) != other.get(name, ...)}
-    in_one = one.keys() ^ other.keys()
-    return there.data.folder.resolve() == now.data.folder.resolve() and differing <= OF_IMAGES | (in_one & OF_SPLIT)
+    may_differ = OF_IMAGES | (OF_SPLIT & (one.keys() ^ other.keys()))
+    return there.data.folder.resolve() == now.data.folder.resolve() and unequal(one, other) <= may_differ
 
 
 def _names_of_changed(name: str, folder: str) -> re.Pattern[str]:
