@@ -12,8 +12,10 @@ from torch import Tensor
 from benchmarks.implementations import Observer, Trained, implementation, roof
 from benchmarks.task import Task
 from resnet_lab.config.compose import load_config
-from resnet_lab.data.images import Normalisation, ResidentImages
+from resnet_lab.data.images import Normalisation
 from resnet_lab.data.loader import TrainLoader
+from resnet_lab.data.sources import Images
+from resnet_lab.data.stores import OnDevice
 
 # 100 steps over 4 epochs, in which the learning rate changes twice.
 TINY = ("stacks=two", "units=n2", "filters=w16", "data.image_size=8", "optim=sgd", "optim.batch_size=16")
@@ -127,7 +129,7 @@ def offsets(epochs: int = 20, images: int = 1000) -> np.ndarray:
     size, pad = 32, config.augment["crop"].pad
     row, column = np.mgrid[:size, :size].astype(np.uint8)
     pixels = np.broadcast_to(np.stack([row, column, column]), (images, 3, size, size))
-    resident = ResidentImages(pixels.copy(), np.zeros(images, np.int64), torch.device("cpu"))
+    resident = OnDevice(Images(pixels.copy(), np.zeros(images, np.int64)), torch.device("cpu"))
     as_they_are = Normalisation((0.0,) * 3, (1 / 255,) * 3)
     loader = TrainLoader(resident, np.arange(images), as_they_are, config, steps_per_call=1)
     counts = np.zeros((2 * pad + 1, 2 * pad + 1, 2), np.int64)

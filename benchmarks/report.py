@@ -100,6 +100,7 @@ SECTIONS = {
     "series": "The baseline for series next to a plain PyTorch loop, on one CPU thread",
     "reconstruction": "Autoencoders, on one CPU thread",
     "recompute": "Activation checkpointing, on one CPU thread",
+    "store": "Where pixels are kept",
     "startup": "Start-up",
     "own_images": "Own images",
     "scaling": "More images, more layers",

@@ -109,6 +109,27 @@ def recompute_table(content: Content) -> list[str]:
     return [caption, table(["`trainer.checkpoint_activations=`", "GB", "time / that of `none`"], rows)]
 
 
+def store_table(content: Content) -> list[str]:
+    """Return the tables of loading alone and of trainings, by where pixels are kept."""
+    sets = {"photographs": f"{content['counts'][1]:,} photographs", "folder": "CIFAR-10 as JPEG files"}
+    rows = [
+        [sets[name], way, f"{own['once']:.1f}", *(spread(own[key], ",.0f") for key in ("loaded", "limit")),
+         spread(own["ratio"], ".2f")]
+        for name, ways in content["loading"].items()
+        for way, own in ways.items()
+    ]  # fmt: skip
+    head = ["images, at 64 pixels", "read from", "decoded once (s)", "images/s", "the decoder's limit", "ratio"]
+    trained = [
+        [way, f"{int(count):,}", f"{own['once']:.1f}", f"{own['start']:.1f}", f"{own['images_per_second']:,.0f}",
+         f"{own['memory'] / 1e9:.2f}"]
+        for way, by_count in content["trainings"].items()
+        for count, own in by_count.items()
+    ]  # fmt: skip
+    names = ["`imagenet_18` at 64 pixels", "photographs", "first start (s)", "second start (s)", "images/s", "GB"]
+    host = f"\n`cifar10_56` from `host`: {spread(content['host'], '.3f')} times the speed from `device`.\n"
+    return [table(head, rows), table(names, trained), host]
+
+
 def axes_table(content: Content) -> list[str]:
     """Return a table for each network: the time of a step with each option, and its ratio to the plain one's."""
     found = [
@@ -157,6 +178,7 @@ TABLES = {
     "axes": axes_table,
     "series": series_table,
     "recompute": recompute_table,
+    "store": store_table,
     "reconstruction": reconstruction_table,
     "startup": startup_table,
     "own_images": own_images_table,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from resnet_lab import command
 
+LARGEST = 16384  # pixels of a side
 CORRUPTIONS = ("gaussian", "mask", "blur", "contrast", "jpeg")  # of use.corrupt, which imports numpy
 
 
@@ -18,6 +19,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--corrupt", nargs="?", const=",".join(CORRUPTIONS), default="", metavar="KINDS", help=corrupt)
     flip = "average the probabilities of each image and its mirror image"
     made.add_argument("--flip", action="store_true", help=flip)
+    size = "test at another image size, which networks with global pooling allow"
+    made.add_argument("--size", type=int, metavar="PIXELS", help=size)
+    side = "with --size: the shorter side before the centre is cut out (default: as much longer as in training)"
+    made.add_argument("--resize-to", type=int, metavar="PIXELS", help=side)
     command.add_checkpoint(made)
     made.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to FILE, which ends in .json")
     page = "write an HTML page with all numbers and figures to FILE, which ends in .html"
@@ -34,6 +39,10 @@ def main(arguments: Sequence[str]) -> int:
     options.runs = [Path(word) for word in options.words if word not in options.overrides]
     if not options.runs:
         made.error("name at least one run directory")
+    if options.size is not None and not 0 < options.size <= LARGEST:
+        made.error(f"--size must be a number of pixels from 1 to {LARGEST}, got {options.size}")
+    if options.resize_to is not None and (options.size is None or options.resize_to < options.size):
+        made.error(f"--resize-to {options.resize_to} needs a --size of at most as many pixels")
     options.corrupt = list(filter(None, options.corrupt.split(",")))
     if unknown := [kind for kind in options.corrupt if kind not in CORRUPTIONS]:
         made.error(f"--corrupt: unknown kind {unknown[0]}; choose from {', '.join(CORRUPTIONS)}")

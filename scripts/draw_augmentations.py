@@ -20,7 +20,7 @@ SIZE, DRAWS, OTHERS = 64, 8, 40
 # Lengths in pixels are those for CIFAR, for images twice as large.
 IN_PROPORTION = {"crop": ["augment.crop.pad=8"], "cutout": ["augment.cutout.length=32"]}
 IN_PROPORTION |= {"crop,reflect": IN_PROPORTION["crop"], "erasing": ["augment.erasing.p=1"]}
-IN_PROPORTION |= {"cutmix": ["augment.cutmix.p=1"]}
+IN_PROPORTION |= {"cutmix": ["augment.cutmix.p=1"], "scale_crop": ["augment.scale_crop.shorter=[73,137]"]}
 IMAGE_ROWS = [name for name in AUGMENTATIONS if AUGMENTATIONS.info(name).dims != 1]
 SERIES_ROWS = [name for name in AUGMENTATIONS if AUGMENTATIONS.info(name).dims != 2]
 IMAGE_ROWS.insert(1, "crop,reflect")

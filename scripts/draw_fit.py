@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from resnet_lab.config.enums import Fit
-from resnet_lab.data.decode import Decoding, fitted
+from resnet_lab.data.fit import Decoding, fitted
 
 matplotlib.use("Agg")
 

@@ -86,7 +86,7 @@ def test_commands_are_valid(words: list[str]):
     if swept:  # of what is swept the first value
         overrides = [first(override) for override in overrides if "(" not in override and "[" not in override]
     overrides = [override for override in overrides if not override.lstrip("+").startswith(("hydra", "sweep="))]
-    if "data=image_folder" in overrides:
+    if not {"data=image_folder", "data=photos"}.isdisjoint(overrides):
         overrides.append("data.num_classes=2")
     if any(override.startswith("data.series.name=") for override in overrides):  # the series are not there
         overrides += ["data.channels=1", "data.image_size=150", "data.num_classes=2"]

@@ -22,7 +22,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, task: Task) -> None:
         source = task.images()
-        self.pixels_NHWC = np.ascontiguousarray(source.pixels.transpose(0, 2, 3, 1))
+        self.pixels_NHWC = np.ascontiguousarray(np.moveaxis(np.asarray(source.pixels), 1, 3))
         self.labels_N, self.pad = source.labels, task.config.augment["crop"].pad
         self.mean, self.std = (torch.tensor(values)[:, None, None] for values in ([m / 255 for m in MEAN], STD))
 

@@ -15,8 +15,8 @@ from resnet_lab.bench.measure import Ready, ready
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.data.images import ResidentImages
 from resnet_lab.data.loader import Batch, TrainLoader
+from resnet_lab.data.stores import store_of
 from resnet_lab.training.log import console
 from resnet_lab.training.optimizer import set_rates
 from resnet_lab.training.schedule import rates as scheduled
@@ -88,8 +88,7 @@ def draw(found: RangeTest, title: str) -> Figure:
 
 def _batches(config: Config, data: ImageData, training: Ready) -> Iterator[Batch]:
     """Yield the mini-batches of one epoch after another."""
-    train = data.source.train
-    images = ResidentImages(train.pixels, train.labels, training.totals.loss.device)
+    images = store_of(data.source.train, config.data, training.totals.loss.device)
     loader = TrainLoader(images, data.train_rows, data.normalise, config, steps_per_call=1)
     dtype = next(training.net.parameters()).dtype
     for epoch in itertools.count():

@@ -68,6 +68,22 @@ class ResizedCropSettings:
 
 
 @dataclass(slots=True, kw_only=True)
+class ScaleCropSettings:
+    """Resize the shorter side to a random length, then crop to the original size at random (arXiv:1512.03385)."""
+
+    p: float = 0.0  # probability; 0: none
+    shorter: list[int] = setting(factory=lambda: [256, 480])  # pixels of the shorter side, least and most
+
+    def __post_init__(self) -> None:
+        _require_probability(self, "scale_crop")
+        _require_bounds(self, "scale_crop", "shorter", most=math.inf)
+
+    @property
+    def active(self) -> bool:
+        return self.p > 0
+
+
+@dataclass(slots=True, kw_only=True)
 class ShiftSettings:
     """Shift by any part of a pixel; what enters repeats the border."""
 
@@ -221,6 +237,11 @@ class _NormalSettings:
     @property
     def active(self) -> bool:
         return self.std > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class LightingSettings(_NormalSettings):
+    """Add a random colour: normal along the principal components of the colours of ImageNet."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,6 +14,9 @@ from resnet_lab.config.fields import setting
 from resnet_lab.config.infos import THINGS
 from resnet_lab.config.registry import DATASETS, TASKS
 from resnet_lab.config.series import SeriesConfig
+from resnet_lab.config.storage import PackConfig, Store, check_storage, has_files
+
+LARGEST_MULTIPLE = 4  # a `resize_to` below is a multiple of `image_size`, from here on pixels
 
 
 def _reads_table(data: Any) -> bool:
@@ -112,8 +115,16 @@ class DataConfig:
     # The part in the centre of each image that is used, before resizing, in the form of image_size. None: all of it.
     crop: Any = setting(None, canonical=lambda data: data.crop_shape and _one_size(data.crop_shape))
     fit: Fit = Fit.stretch
-    # With fit=crop: pixels of the shorter side before the cut. None: only as many as image_size needs.
-    resize_to: int | None = setting(None, used=lambda data: data.fit is Fit.crop)
+    # With fit=crop: the shorter side before the cut, in pixels, or below 4 as a multiple of image_size. None: as short
+    # as image_size allows.
+    resize_to: float | None = setting(
+        None, used=lambda data: data.fit is Fit.crop, canonical=lambda data: data.shorter_side
+    )
+    # Whether augment.resized_crop and augment.scale_crop take parts of the whole image, and not of what `fit` leaves.
+    whole: bool = setting(False, used=has_files)
+    store: Store = setting(Store["auto"], identity=False)
+    workers: int | None = setting(None, identity=False)  # processes that decode; None: one for each core
+    pack: PackConfig = field(default_factory=PackConfig)
     test: float = setting(0.2, used=lambda data: data.is_flat)  # share of the images that is held out for the test
     test_split_seed: int = setting(0, used=lambda data: data.is_flat or DATASETS.info(data.name).splits)
     # Held out of the training part: a fraction below 1, or a number of images.
@@ -153,12 +164,15 @@ class DataConfig:
             f"data.validation must be a fraction below 1 or a whole number of images, got {self.validation}",
         )
         require_within(self, "data", num_images=(1, 10**9), num_train=(1, 10**9), image_size=(1, 16384))
-        require_within(self, "data", crop=(1, 10**6), max_pixels=(1, 2**40), resize_to=(1, 16384))
+        require_within(self, "data", crop=(1, 10**6), max_pixels=(1, 2**40), resize_to=(1, 16384), workers=(0, 1024))
         if self.resize_to is not None:
-            require(self.fit is Fit.crop, f"data.resize_to={self.resize_to} needs data.fit=crop, got {self.fit.name}")
-            least = max(self.image_shape[1:])
-            required = f"data.resize_to must be at least the {least} pixels of data.image_size, got {self.resize_to}"
-            require(self.resize_to >= least, required)
+            require(self.fit is Fit.crop, f"data.resize_to={self.resize_to:g} needs data.fit=crop, got {self.fit.name}")
+            whole = self.resize_to < LARGEST_MULTIPLE or self.resize_to == int(self.resize_to)
+            require(whole, f"data.resize_to must be a multiple below 4 or a whole number, got {self.resize_to:g}")
+            least, side = max(self.image_shape[1:]), self.shorter_side or 0
+            required = f"data.resize_to must be at least the {least} pixels of data.image_size, got {self.resize_to:g}"
+            require(side >= least, required)
+        check_storage(self)
         require(0 < self.test < 1, f"data.test must be a share between 0 and 1, got {self.test}")
         self._check_columns()
         self._check_pixels()
@@ -200,6 +214,13 @@ class DataConfig:
     def image_shape(self) -> tuple[int, ...]:
         """Shape (channels, height, width), or (channels, length), of the network's input."""
         return self.channels, *_all_sides(self.image_size, self.dims)
+
+    @property
+    def shorter_side(self) -> int | None:
+        """The shorter side of an image in pixels before it is cut; None: as short as image_size allows."""
+        if self.resize_to is None or self.resize_to >= LARGEST_MULTIPLE:
+            return None if self.resize_to is None else int(self.resize_to)
+        return round(self.resize_to * max(self.image_shape[1:]))
 
     @property
     def crop_shape(self) -> tuple[int, ...] | None:

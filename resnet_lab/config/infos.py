@@ -42,6 +42,7 @@ class DatasetInfo:
     labels: Labels = Labels.classes  # unless there are `any_labels`
     image_size: int | None = None  # pixels; if `channels` is set too, `data=<name>` needs no YAML file
     own_images: bool = False  # whether `data.root` determines the images
+    files: bool = False  # whether each image is a file
     look: str = ""  # for own images: the function that returns their layout and number of classes
     facts: str = ""  # for own images: the function that returns their `DataFacts`
     reads: frozenset[str] = frozenset()  # settings of `data` that only some data sets read

@@ -211,6 +211,18 @@ class Config:
                 TASKS.info(self.task).soft_labels or not info.soft_labels,
                 f"augment.{name} mixes labels, which needs classes, but task={self.task} has none: leave it off",
             )
+        cuts = [name for name in ("resized_crop", "scale_crop") if self.augment[name].active]
+        require(len(cuts) < 2, "augment.resized_crop and augment.scale_crop both choose a part: leave one of them off")
+        require(
+            bool(cuts) or not self.data.whole,
+            "data.whole=true is about the parts that augment.resized_crop or augment.scale_crop cut out: switch one "
+            "on, or set data.whole=false",
+        )
+        least = self.augment["scale_crop"].shorter[0]
+        require(
+            "scale_crop" not in cuts or least >= max(sides),
+            f"augment.scale_crop.shorter begins at {least} pixels, less than the {max(sides)} of data.image_size",
+        )
         crop, units = self.augment["crop"], "pixels of these images" if sides[1:] else "positions of these series"
         require(
             crop.padding is not Padding.reflect or crop.pad < min(sides),

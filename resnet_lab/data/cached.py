@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from rich.filesize import decimal
 from rich.table import Table
 
-from resnet_lab.data import store
+from resnet_lab.data import file_rows
 from resnet_lab.data.cache import INDEX, LOCK, images_folder
 from resnet_lab.data.index import Index
 from resnet_lab.text import printable
@@ -22,20 +22,30 @@ def entries() -> list[Path]:
 
 
 def table(found: list[Path]) -> Table:
-    """Return a table of entries: where the images come from, how many, their shape, size on disk and entry."""
+    """Return a table of entries: where the images come from, how many, what is kept, size on disk and entry."""
     made = Table(title=f"decoded images in {images_folder()}", box=None, pad_edge=False, title_justify="left")
-    for name in ("images of", "number", "shape", "size", "folder"):
+    for name in ("images of", "number", "kept", "size", "folder"):
         made.add_column(name, justify="right" if name in ("number", "size") else "left", no_wrap=True)
     for entry in found:
         index = Index.read(entry / INDEX)
-        about: dict[str, Any] = json.loads(index.about) if index else {"root": "unfinished", "image_shape": []}
+        about: dict[str, Any] = json.loads(index.about) if index else {"root": "unfinished"}
         count = f"{len(index.names):,}" if index else ""
         size = sum(path.stat().st_size for path in entry.iterdir())
-        shape = "x".join(map(str, about["image_shape"]))
-        if crop := about.get("crop"):
-            shape += f" of {crop[0]}x{crop[1]}"
-        made.add_row(printable(about["root"]), count, shape, decimal(size), entry.name)
+        made.add_row(printable(about["root"]), count, _kept(about), decimal(size), entry.name)
     return made
+
+
+def _kept(about: dict[str, Any]) -> str:
+    """Say in which form images are kept, and of which part if that is not all of each."""
+    match about.get("kept"):
+        case [side, quality]:
+            kept = f"shorter side {side}, {f'JPEG {quality}' if quality else 'pixels'}"
+        case "nothing":
+            kept = "facts only"
+        case _:
+            kept = "x".join(map(str, about.get("image_shape", [])))
+    crop = about.get("crop")
+    return f"{kept} of {crop[0]}x{crop[1]}" if crop else kept
 
 
 def remove(entry: Path) -> bool:
@@ -51,4 +61,4 @@ def remove(entry: Path) -> bool:
 
 def remove_digests() -> None:
     """Remove the digests of files by which changes are noticed; they are computed again when they are needed."""
-    shutil.rmtree(store.cache_folder() / "digests", ignore_errors=True)
+    shutil.rmtree(file_rows.cache_folder() / "digests", ignore_errors=True)

@@ -100,7 +100,7 @@ class ImageData:
             return Normalisation(tuple(data.mean), tuple(data.std))
         if data.dims == 1 and data.series.scale is not Scale.training:
             return Normalisation((0.0,) * data.channels, (1.0,) * data.channels)
-        measured = Normalisation.measure(self.source.train.pixels, self.train_rows)
+        measured = Normalisation.measure(self.source.train.pixels, self.train_rows, self.source.train.sums)
         return Normalisation(tuple(data.mean or measured.mean), tuple(data.std or measured.std))
 
     def _label_scale(self, data: DataConfig) -> list[float] | None:

@@ -14,7 +14,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.extending import imported
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.config.schema import Config
-from resnet_lab.data import store
+from resnet_lab.data import file_rows
 from resnet_lab.data.listing import Files, Indices, Listing, list_images
 from resnet_lab.data.split import are_classes
 from resnet_lab.rundir.images import DataFacts
@@ -83,11 +83,11 @@ def _of(files: Files, digests: Digests, rows: Indices, labels: bytes = b"") -> t
 
 def _digests(files: Files) -> Digests:
     """Return a digest of each file: as stored, unless its size or one of its times has changed since."""
-    place = store.cache_folder() / "digests" / f"{hashlib.sha256(os.fsencode(files.root)).hexdigest()[:16]}.npz"
+    place = file_rows.cache_folder() / "digests" / f"{hashlib.sha256(os.fsencode(files.root)).hexdigest()[:16]}.npz"
     digests = np.zeros((len(files.names), SIZE), np.uint8)
     missing = np.arange(len(files.names))
-    if stored := store.load(place):
-        rows = store.unchanged(files, stored["names"], stored["facts"])
+    if stored := file_rows.load(place):
+        rows = file_rows.unchanged(files, stored["names"], stored["facts"])
         digests[rows >= 0] = stored["digests"][rows[rows >= 0]]
         missing = np.flatnonzero(rows < 0)
 
@@ -100,7 +100,7 @@ def _digests(files: Files) -> Digests:
     if len(missing):
         with suppress(OSError):  # without a cache folder, the files are read again next time
             place.parent.mkdir(parents=True, exist_ok=True)
-            store.save(place, files.names, files.facts, digests=digests)
+            file_rows.save(place, files.names, files.facts, digests=digests)
     return digests
 
 

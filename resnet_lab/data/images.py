@@ -1,19 +1,54 @@
 """Images kept on the training device as one `uint8` tensor, and their normalisation."""
 
-import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Self
+from typing import Any, Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-CHUNK = 4096  # images at a time, since a float copy of all would be large
+CHUNK = 512  # images at a time, since squares take more memory than pixels
 WHITE = 255
 ROUNDING = 1e-12  # of the greatest value: what differs by less is constant but for rounding
+
+
+class PixelArray(Protocol):
+    """Images (N, C, H, W) or series (N, C, L): a numpy array, or something that makes one of the rows asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __getitem__(self, rows: Any, /) -> npt.NDArray[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums of each image, exact, so that their order does not matter."""
+
+    totals: npt.NDArray[np.int64]  # (N, C): of pixels, 0 to 255
+    squares: npt.NDArray[np.int64]  # (N, C): of squared pixels
+    counts: npt.NDArray[np.int64]  # (N,): of the pixels that were summed
+
+    @classmethod
+    def of(cls, pixels_NCHW: npt.NDArray[np.uint8]) -> Self:
+        """Sum over height and width."""
+        flat_NCP = pixels_NCHW.reshape(*pixels_NCHW.shape[:2], -1)
+        squares_NCP = np.square(flat_NCP, dtype=np.uint32)
+        counts = np.full(len(flat_NCP), flat_NCP.shape[2])
+        return cls(flat_NCP.sum(axis=2, dtype=np.int64), squares_NCP.sum(axis=2, dtype=np.int64), counts)
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Return the sums of some images."""
+        return type(self)(self.totals[rows], self.squares[rows], self.counts[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +59,21 @@ class Normalisation:
     std: tuple[float, ...]
 
     @classmethod
-    def measure(cls, pixels_NCHW: np.ndarray, rows: np.ndarray) -> Self:
-        """Measure over all pixels, or known values, of the images or series `rows`. A constant channel gets std 1."""
+    def measure(cls, pixels_NCHW: PixelArray, rows: np.ndarray, sums: Sums | None = None) -> Self:
+        """Measure over all pixels, or known values, of the images or series `rows`. A constant channel gets std 1.
+
+        Images need not be read if their `sums` are known.
+        """
         if pixels_NCHW.ndim == 3:
             mean_C, std_C = (found.ravel().tolist() for found in mean_and_std(pixels_NCHW[rows], (0, 2)))
             return cls(tuple(mean_C), tuple(std_C))
-        total = square = np.zeros(pixels_NCHW.shape[1])
-        over = (0, *range(2, pixels_NCHW.ndim))
-        for start in range(0, len(rows), CHUNK):
-            chunk = pixels_NCHW[rows[start : start + CHUNK]] / WHITE
-            total = total + chunk.sum(axis=over)
-            square = square + (chunk**2).sum(axis=over)
-        count = len(rows) * math.prod(pixels_NCHW.shape[2:])
-        mean = total / count
-        variance = square / count - mean**2
+        parts = np.split(rows, range(CHUNK, len(rows), CHUNK))
+        by_part = [Sums.of(pixels_NCHW[part]) for part in parts] if sums is None else [sums.take(rows)]
+        total = sum(part.totals.sum(axis=0) for part in by_part)
+        square = sum(part.squares.sum(axis=0) for part in by_part)
+        count = sum(int(part.counts.sum()) for part in by_part)
+        mean = total / (WHITE * count)
+        variance = square / (WHITE**2 * count) - mean**2
         std = np.where(variance > 1e-12, np.sqrt(np.maximum(variance, 0)), 1.0)
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
@@ -106,29 +142,6 @@ def _channels(values: tuple[float, ...], device: torch.device, dims: int) -> Ten
 def per_channel(values: Sequence[float], dims: int, device: torch.device | None = None) -> Tensor:
     """Return a number for each channel as a tensor, (C, 1, 1) or for series (C, 1)."""
     return torch.tensor(values, device=device).reshape(-1, *[1] * dims)
-
-
-class ResidentImages:
-    """Pixels and labels on a device.
-
-    Pixels stay on the host if `on_host` says so, or if they would fill half of the GPU's free memory or more.
-    """
-
-    def __init__(
-        self, pixels_NCHW: np.ndarray, labels_N: np.ndarray, device: torch.device, on_host: bool = False
-    ) -> None:
-        with warnings.catch_warnings():  # a memory-mapped cache is read-only; nothing here writes to it
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            pixels = torch.from_numpy(pixels_NCHW)
-        fits = device.type != "cuda" or pixels.numel() < torch.cuda.mem_get_info(device)[0] / 2
-        self.device = device
-        self.pixels_NCHW = pixels.to(device) if fits and not on_host else pixels
-        self.labels_N = torch.from_numpy(labels_N).to(device)
-
-    def take(self, rows_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the pixels (B, C, H, W) and labels (B,) of the images `rows_B`, on the device."""
-        pixels_BCHW = self.pixels_NCHW[rows_B.to(self.pixels_NCHW.device)]
-        return pixels_BCHW.to(self.device), self.labels_N[rows_B.to(self.device)]
 
 
 def colours(channels: int) -> int:

@@ -8,10 +8,15 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from resnet_lab.data import store
-from resnet_lab.data.decode import Decoding
+from resnet_lab.data import file_rows
+from resnet_lab.data.fit import Decoding, as_array
+from resnet_lab.data.images import Sums
 from resnet_lab.data.listing import Files, Indices
+
+UNKNOWN = -1  # stands for the facts of a file that was not read, so that it is tried again
+BY_ROW = ("extremes", "composited", "reduced", "sizes", "totals", "squares", "counts", "places")
 
 
 @dataclass(slots=True)
@@ -19,26 +24,36 @@ class Index:
     """What is known of N decoded images, in the order of their rows."""
 
     about: str  # JSON: the folder, and how its images were decoded
-    pixels: str  # name of the file with the images
+    pixels: str  # name of the file with what is kept of the images
     names: tuple[str, ...]
-    facts: Indices  # (N, 3), as in `Files`
+    facts: Indices  # (N, 3), as in `Files`; UNKNOWN for those that are still to be decoded
     extremes: npt.NDArray[np.float64]  # (N, 2): least and greatest value, NaN for images of 8 bits
     composited: npt.NDArray[np.bool_]  # (N,): whether transparent pixels were put on the background
     reduced: npt.NDArray[np.bool_]  # (N,): whether Pillow dropped the lower 8 of 16 bits
+    sizes: Indices  # (N, 2): height and width of images that are decoded when they are used
+    totals: Indices  # (N, C): sums of the pixels that count in the mean
+    squares: Indices  # (N, C): sums of their squares
+    counts: Indices  # (N,): their number
+    places: Indices  # (N, 2): first byte and length in a packed file
     damaged: dict[int, str]  # row → reason
     range: tuple[float, float] | None  # that became black and white, in images with more than 8 bits
 
     @classmethod
-    def empty(cls, about: str, files: Files) -> Self:
+    def empty(cls, about: str, files: Files, channels: int, suffix: str) -> Self:
         count = len(files.names)
         return cls(
             about=about,
-            pixels=f"pixels-{uuid.uuid4().hex[:8]}.npy",
+            pixels=f"pixels-{uuid.uuid4().hex[:8]}{suffix}",
             names=files.names,
-            facts=files.facts.copy(),
+            facts=np.full_like(files.facts, UNKNOWN),
             extremes=np.full((count, 2), np.nan),
             composited=np.zeros(count, bool),
             reduced=np.zeros(count, bool),
+            sizes=np.zeros((count, 2), np.int64),
+            totals=np.zeros((count, channels), np.int64),
+            squares=np.zeros((count, channels), np.int64),
+            counts=np.zeros(count, np.int64),
+            places=np.zeros((count, 2), np.int64),
             damaged={},
             range=None,
         )
@@ -46,7 +61,7 @@ class Index:
     @classmethod
     def read(cls, file: Path) -> Self | None:
         """Read an index; None if there is none, or something else."""
-        values = store.load(file)
+        values = file_rows.load(file)
         try:
             texts = json.loads(str(values.pop("texts"))) if values else {}
             texts["damaged"] = {int(row): why for row, why in texts["damaged"].items()}
@@ -55,11 +70,33 @@ class Index:
         except (ValueError, KeyError, TypeError):
             return None
 
+    def take(self, rows: Indices, before: Self, old_rows: Indices) -> None:
+        """Take over what an earlier index knows of some images."""
+        for name in ("facts", *BY_ROW):
+            getattr(self, name)[rows] = getattr(before, name)[old_rows]
+        pairs = zip(rows.tolist(), old_rows.tolist(), strict=True)
+        self.damaged |= {row: before.damaged[old] for row, old in pairs if old in before.damaged}
+
+    def count(self, row: int, image: Image.Image) -> None:
+        """Add up the pixels of an image."""
+        sums = Sums.of(as_array(image)[None])
+        self.totals[row], self.squares[row], self.counts[row] = sums.totals[0], sums.squares[0], sums.counts[0]
+
+    @property
+    def sums(self) -> Sums:
+        """The sums of each image, for mean and standard deviation."""
+        return Sums(self.totals, self.squares, self.counts)
+
     def write(self, file: Path) -> None:
         """Write all fields. Raises OSError."""
         texts = {name: getattr(self, name) for name in ("about", "pixels", "damaged", "range")}
-        arrays = {name: getattr(self, name) for name in ("extremes", "composited", "reduced")}
-        store.save(file, self.names, self.facts, texts=json.dumps(texts), **arrays)
+        arrays = {name: getattr(self, name) for name in BY_ROW}
+        file_rows.save(file, self.names, self.facts, texts=json.dumps(texts), **arrays)
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Which images have been decoded, (N,)."""
+        return (self.facts != UNKNOWN).all(axis=1)
 
     @property
     def wide(self) -> Indices:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from resnet_lab.config.enums import Corruption, Sampler
 from resnet_lab.config.schema import Config
-from resnet_lab.data.augment import active_augmentations, augmented
+from resnet_lab.data.augment import PartOfImage, active_augmentations, augmented
 from resnet_lab.data.corrupt import corrupted
-from resnet_lab.data.images import Normalisation, ResidentImages
+from resnet_lab.data.images import Normalisation
+from resnet_lab.data.stores import ImageStore
 
 # Images (B, C, H, W), float32, normalised, in `memory_format`; labels as in the data set, (B,) int64 for classes, or
 # as changed by augmentations.
@@ -30,7 +31,7 @@ def memory_format(config: Config) -> torch.memory_format:
 class Loader:
     """What loaders share: how the images of a batch get their final form."""
 
-    def __init__(self, images: ResidentImages, normalise: Normalisation, config: Config) -> None:
+    def __init__(self, images: ImageStore, normalise: Normalisation, config: Config) -> None:
         self.images, self.normalise = images, normalise
         self.memory_format = memory_format(config)
         self.corrupt = config.data.corrupt
@@ -52,12 +53,15 @@ class TrainLoader(Loader):
     """
 
     def __init__(
-        self, images: ResidentImages, rows: np.ndarray, normalise: Normalisation, config: Config, steps_per_call: int
+        self, images: ImageStore, rows: np.ndarray, normalise: Normalisation, config: Config, steps_per_call: int
     ) -> None:
         super().__init__(images, normalise, config)
         self.rows = rows
         self.seed, self.batch_size = config.seed, config.optim.batch_size
-        self.augmentations = active_augmentations(config, normalise)
+        active = active_augmentations(config, normalise)
+        views = [each for each in active if isinstance(each, PartOfImage)]
+        self.views = views[0] if config.data.whole else None  # drawn here, and cut out where files are decoded
+        self.augmentations = [each for each in active if each is not self.views]
         self.sampler_kind = config.data.sampler
         self.num_batches, self.num_images = epoch_size(config, len(rows))
         self.images_per_call = steps_per_call * self.batch_size
@@ -72,14 +76,14 @@ class TrainLoader(Loader):
 
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        order = torch.from_numpy(self.rows[self._drawn(rng)])
-        order = order.to(self.images.pixels_NCHW.device)  # once per epoch: the GPU waits for each copy from the host
+        order = self.rows[self._drawn(rng)]
         device = self.images.device
         drawn = [[tensor.to(device) for tensor in each.draw(rng, len(order))] for each in self.augmentations]
         noise = np.random.default_rng([self.seed, self.epoch, CORRUPTION])
-        for start in range(0, self.num_images, self.images_per_call):
-            call = slice(start, min(start + self.images_per_call, self.num_images))
-            pixels, labels = self.images.take(order[call])
+        boxes = self.views.boxes(rng, self.images.sizes(order)) if self.views else None
+        calls = self.images.batches(order[: self.num_images], self.images_per_call, boxes)
+        for number, (pixels, labels) in enumerate(calls):
+            call = slice(number * self.images_per_call, number * self.images_per_call + len(pixels))
             images = self.normalise(pixels)
             for augmentation, tensors in zip(self.augmentations, drawn, strict=True):
                 parts = [tensor[call] for tensor in tensors]
@@ -93,7 +97,7 @@ class TrainLoader(Loader):
             case Sampler.shuffle:
                 return rng.permutation(count)
             case Sampler.balanced:
-                labels = self.images.labels_N[torch.from_numpy(self.rows)].cpu().numpy()
+                labels = self.images.labels_N.cpu().numpy()[self.rows]
                 weights = balanced_weights(labels)[labels]
                 return rng.choice(count, count, p=weights / weights.sum())
             case _:
@@ -103,17 +107,16 @@ class TrainLoader(Loader):
 class EvalLoader(Loader):
     """Images without augmentation, in order, in large batches."""
 
-    def __init__(self, images: ResidentImages, rows: np.ndarray, normalise: Normalisation, config: Config) -> None:
+    def __init__(self, images: ImageStore, rows: np.ndarray, normalise: Normalisation, config: Config) -> None:
         super().__init__(images, normalise, config)
-        self.chunks = torch.from_numpy(rows).to(images.pixels_NCHW.device).split(config.trainer.eval_batch_size)
+        self.rows, self.size = rows, config.trainer.eval_batch_size
 
     def __len__(self) -> int:
-        return len(self.chunks)
+        return max(1, math.ceil(len(self.rows) / self.size))
 
     def __iter__(self) -> Iterator[Batch]:
         noise = evaluation_noise()
-        for rows in self.chunks:
-            pixels, labels = self.images.take(rows)
+        for pixels, labels in self.images.batches(self.rows, self.size):
             yield self.batch(self.normalise(pixels), labels, noise)
 
 

@@ -10,9 +10,9 @@ from resnet_lab.config.enums import Layout
 from resnet_lab.data import series
 from resnet_lab.data.cache import decoded, list_damaged
 from resnet_lab.data.celeba import celeba_listing
-from resnet_lab.data.decode import Decoding
 from resnet_lab.data.fingerprint import facts_of
 from resnet_lab.data.index import Index
+from resnet_lab.data.kept import Keeper, keeper_of
 from resnet_lab.data.listing import Indices, Listing, listing_of
 from resnet_lab.data.sources import Images, Source
 from resnet_lab.data.split import are_classes, parts_of
@@ -66,12 +66,12 @@ def celeba_facts(config: DataConfig) -> DataFacts:
 
 
 def _decoded(config: DataConfig, listing: Listing, *notes: str) -> Source:
-    how = Decoding.of(config)
+    keeper = keeper_of(config, len(listing.labels))
     rows = parts_of(listing.parts, listing.labels, config)
-    pixels, index = decoded(listing.files, how, rows["train"])
-    images = Images(pixels, listing.labels)
+    pixels, index = decoded(listing.files, keeper, rows["train"])
+    images = Images(pixels, listing.labels, index.sums)
     if index.damaged:
-        rows = _without_damaged(rows, listing, index, config)
+        rows = _without_damaged(rows, listing, index, keeper, config)
     if len(index.wide) and index.range is None:
         raise ConfigError(
             f"{listing.files.names[index.wide[0]]} has more than 8 bits, but no training image has: set data.range to "
@@ -91,11 +91,11 @@ def _decoded(config: DataConfig, listing: Listing, *notes: str) -> Source:
 
 
 def _without_damaged(
-    rows: dict[str, Indices], listing: Listing, index: Index, config: DataConfig
+    rows: dict[str, Indices], listing: Listing, index: Index, keeper: Keeper, config: DataConfig
 ) -> dict[str, Indices]:
     """Return the rows without those of damaged images. Raises ConfigError unless `data.skip_damaged` is set."""
     if not config.skip_damaged:
-        found = list_damaged(listing.files, Decoding.of(config), index)
+        found = list_damaged(listing.files, keeper, index)
         if len(index.damaged) == len(listing.labels):
             raise ConfigError(found)
         raise ConfigError(f"{found}. Replace or remove them, or leave them out with data.skip_damaged=true")

@@ -24,19 +24,21 @@ from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Labels
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.data import known
-from resnet_lab.data.decode import Decoding, centre, placement
 from resnet_lab.data.files import find, local
+from resnet_lab.data.fit import Decoding, centre, placement
 from resnet_lab.data.formats import CifarLayout, read_cifar, read_idx
+from resnet_lab.data.images import PixelArray, Sums
 from resnet_lab.data.split import Indices, holdout
 from resnet_lab.rundir.images import DataFacts
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Images and their labels; for an image folder, `pixels` is a read-only memory map."""
+    """Images and their labels; for an image folder, `pixels` is a read-only memory map, or decodes what is used."""
 
-    pixels: npt.NDArray[Any]  # uint8 (N, C, H, W); of series, float32 (N, C, L), NaN where nothing is known
+    pixels: PixelArray  # uint8 (N, C, H, W); of series, float32 (N, C, L), NaN where nothing is known
     labels: npt.NDArray[Any]  # classes (N,) int64, attributes (N, K) uint8 of 0 and 1, or numbers (N,) float32
+    sums: Sums | None = None  # of the images, if they are known
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -97,23 +99,30 @@ def facts_of_arrays(source: Source) -> DataFacts:
 def _fitting(images: Images, config: DataConfig, crops: bool) -> Images:
     """Check the images, cut out their centre if `crops`, and resize them if they have another size."""
     channels, *size = config.image_shape
-    pixels, count = images.pixels, len(images)
+    count = len(images)
     if config.dims == 1:
         return _checked_series(images, config)
-    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:2] != (count, channels) or not count:
+    if (
+        (pixels := images.pixels).dtype != np.uint8
+        or pixels.ndim != 4
+        or pixels.shape[:2] != (count, channels)
+        or not count
+    ):
         raise ConfigError(
             f"data={config.name}: images must be uint8 (N, {channels}, height, width), at least one, each with a "
             f"label, but these are {pixels.dtype} {pixels.shape} with {count} labels"
         )
-    if crops and config.crop_shape:
-        pixels = _cropped(pixels, config)
-    stays = pixels.shape[2:] == tuple(size) and not config.resize_to
-    return Images(pixels if stays else _resized(pixels, Decoding.of(config)), images.labels)
+    if not crops:
+        return images
+    whole = np.asarray(pixels)
+    cut = _cropped(whole, config) if config.crop_shape else whole
+    stays = cut.shape[2:] == tuple(size) and not config.shorter_side
+    return Images(cut if stays else _resized(cut, Decoding.of(config)), images.labels)
 
 
 def _checked_series(images: Images, config: DataConfig) -> Images:
     values, shape = images.pixels, (len(images), *config.image_shape)
-    if values.dtype != np.float32 or values.shape != shape or not len(images) or np.isinf(values).any():
+    if values.dtype != np.float32 or values.shape != shape or not len(images) or np.isinf(np.asarray(values)).any():
         raise ConfigError(
             f"data={config.name}: series must be float32 {shape}, at least one, and finite (or NaN, where nothing is "
             f"known), but these are {values.dtype} {values.shape}"

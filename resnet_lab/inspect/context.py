@@ -14,7 +14,8 @@ from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.model_enums import AttentionPlace, Bridges
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.data.decode import Decoding, read_image
+from resnet_lab.data.decode import read_image
+from resnet_lab.data.fit import Decoding
 from resnet_lab.data.images import Normalisation
 from resnet_lab.inspect.autoencoding import encoded
 from resnet_lab.inspect.patterns import Track

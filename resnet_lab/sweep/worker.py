@@ -62,6 +62,7 @@ def work(connection: Connection, printed: Path, slot: Slot, job: Work) -> None:
         if slot.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu
         torch.set_num_threads(slot.num_threads)
+        os.environ["LOKY_MAX_CPU_COUNT"] = str(slot.num_threads)  # what joblib counts, for those that decode images
         from resnet_lab.callbacks.reporter import Reporter  # preloaded here; the sweep itself does without Lightning
 
         reporter = Reporter(partial(tell, connection), partial(ask, connection) if job.asks else None)

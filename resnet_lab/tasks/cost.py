@@ -125,7 +125,9 @@ def tree(config: Config, cost: Complexity) -> Table:
     """Return a table of stem, stacks, units, layers and head: kernel, stride, map size, filters, params, MACs."""
     channels, *sides = config.data.image_shape
     size = "x".join(map(str, sides))
-    what = f"images of {size} pixels" if len(sides) == 2 else f"series of length {size}"
+    what, unit = (
+        (f"images of {size} pixels", "pixels") if len(sides) == 2 else (f"series of length {size}", "positions")
+    )
     table = Table(title=f"{config.name}, for {what} and {channels} channels")
     table.add_column("part", no_wrap=True)
     for column in ("kernel", "stride", "map size", "filters", "params", "MACs"):
@@ -137,7 +139,7 @@ def tree(config: Config, cost: Complexity) -> Table:
     table.caption = "\n".join(
         [
             f"depth {cost.depth} · trainable params {cost.trainable_params:,} · FLOPs {cost.flops:,}",
-            f"activations {cost.activations:,} · receptive field {cost.receptive_field} pixels",
+            f"activations {cost.activations:,} · receptive field {cost.receptive_field} {unit}",
             *(
                 f"{part}: depth {own['depth']} · params {own['params']:,} · MACs {own['macs']:,}"
                 for part, own in parts(config, cost).items()

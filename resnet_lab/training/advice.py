@@ -2,6 +2,7 @@
 
 import errno
 import re
+from concurrent.futures.process import BrokenProcessPool
 
 import torch
 
@@ -22,6 +23,8 @@ def advice(error: Exception) -> str:
         return f"use a smaller optim.batch_size, or {other}"
     if any(isinstance(each, OSError) and each.errno in DISK_IS_FULL for each in chain):
         return "free some disk space and run the same command again: it continues after the last full epoch"
+    if any(isinstance(each, BrokenProcessPool) for each in chain):
+        return "a process that decodes images was killed, perhaps for lack of memory: set fewer data.workers"
     if captures:
         return "use trainer.graphs=false: the steps could not be recorded as a CUDA graph"
     return ""

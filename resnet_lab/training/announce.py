@@ -7,6 +7,7 @@ from resnet_lab.config.canonical import without_effect
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
+from resnet_lab.data.stores import SAID, choice
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.tasks.pretrained import Pretrained
@@ -30,7 +31,8 @@ def description(
     if data:
         parts = (len(data.train_rows), len(data.validation_rows), len(data.test_rows))
         images = ": {:,} training, {:,} validation, {:,} test ".format(*parts) + f"{config.data.things}, "
-        images += f"{data.num_batches} steps per epoch"
+        where, why = choice(data.source.train, config.data, {"gpu": "cuda"}.get(runtime.accelerator, "cpu"))
+        images += f"{data.num_batches} steps per epoch; {SAID[where]} ({why})"
     todo = f"train {plural(epochs, 'epoch')}"
     if checkpoint:
         todo = f"continue after epoch {len(checkpoint['history'])} of {epochs}"

@@ -21,8 +21,8 @@ from tensorboard.backend.event_processing.event_file_loader import LegacyEventFi
 
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.data.images import ResidentImages
 from resnet_lab.data.loader import EvalLoader, TrainLoader
+from resnet_lab.data.stores import store_of
 from resnet_lab.training.harmless import harmless
 from resnet_lab.training.runtime import Runtime
 
@@ -78,7 +78,7 @@ class LoadedImages(ImageData, LightningDataModule):
         assert self.trainer is not None
         device = self.trainer.strategy.root_device
         part = self.source.test if stage == "test" else self.source.train
-        self.images = ResidentImages(part.pixels, part.labels, device)
+        self.images = store_of(part, self.config.data, device)
 
     def teardown(self, stage: str) -> None:
         del self.images
@@ -93,8 +93,7 @@ class LoadedImages(ImageData, LightningDataModule):
         """Return the test images and, if predictions are stored, the validation images, which stay on the host."""
         parts = [(self.images, self.test_rows)]
         if self.config.trainer.predictions_mb and len(self.validation_rows):
-            train = self.source.train
-            images = ResidentImages(train.pixels, train.labels, self.images.device, on_host=True)
+            images = store_of(self.source.train, self.config.data, self.images.device, on_host=True)
             parts.append((images, self.validation_rows))
         return [EvalLoader(*part, self.normalise, self.config) for part in parts]
 

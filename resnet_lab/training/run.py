@@ -10,6 +10,7 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_stored
+from resnet_lab.data.file_pixels import FilePixels
 from resnet_lab.interrupts import Interrupted, Pruned, RunFailed, TimeUp, signals_kept
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.directory import RunDirectory
@@ -202,11 +203,12 @@ class Job:
         return result | {name: facts[name] for name in ("continued_from", "pretrained")} | {"sweeper": self.sweeper}
 
     def _baselines(self, module: TaskModule, data: LoadedImages) -> dict[str, dict[str, float]]:
-        """Return the scores of simple methods on the test images, if the task has any."""
-        if not module.task.info.decodes:
+        """Return the scores of simple methods on the test images, if the task has any and they fit into memory."""
+        train, test = data.source.train.pixels, data.source.test.pixels
+        if not module.task.info.decodes or isinstance(train, FilePixels):
             return {}
         with self.clock.during("test"):
-            parts = data.source.train.pixels[data.train_rows], data.source.test.pixels[data.test_rows]
+            parts = train[data.train_rows], test[data.test_rows]
             return {"baselines": module.task.baselines(*parts)}
 
     def _test(self, trainer: Trainer, module: TaskModule, data: LoadedImages) -> Tested:

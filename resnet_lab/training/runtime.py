@@ -17,7 +17,7 @@ from joblib import cpu_count
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Accelerator, Compile, Recompute
 from resnet_lab.config.schema import Config
-from resnet_lab.data.store import cache_folder
+from resnet_lab.data.file_rows import cache_folder
 from resnet_lab.text import plural
 
 # Below this number of MACs per forward pass, a second thread gains little on an idle machine; while another process is

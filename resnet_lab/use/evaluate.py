@@ -46,6 +46,8 @@ def evaluate(options: argparse.Namespace) -> None:
     first: tuple[Trained, LabelledImages] | None = None
     for label, run_dir in zip(labels(options.runs), options.runs, strict=True):
         trained = Trained.load(run_dir, options.checkpoint)
+        if options.size:
+            trained = trained.at(options.size, options.resize_to)
         refuse_flip(options.flip, trained, "--flip")
         if options.corrupt:
             trained.refuse_series("--corrupt")
@@ -53,7 +55,8 @@ def evaluate(options: argparse.Namespace) -> None:
         if first is None:
             first = trained, images
             data = trained.config.data
-            say(f"{images.what}: {plural(len(images.rows), data.thing, data.things)}")
+            size = f" of {options.size}x{options.size} pixels" if options.size else ""
+            say(f"{images.what}: {plural(len(images.rows), data.thing, data.things)}{size}")
         _refuse_another_task(first[0], trained, (options.runs[0], run_dir))
         refuse_different(first[1], images, (options.runs[0], run_dir))
         trained, how = calibrated(trained, run_dir, options.checkpoint)
@@ -70,6 +73,7 @@ def evaluate(options: argparse.Namespace) -> None:
         content = {
             "checkpoint": options.checkpoint,
             "flip": options.flip,
+            "size": options.size,
             "runs": [
                 {"path": str(path.resolve()), **one.to_dict()} for path, one in zip(options.runs, found, strict=True)
             ],

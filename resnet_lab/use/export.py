@@ -52,6 +52,8 @@ def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last"
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, write)
     what = chosen.output_of(trained)
+    if what == "pixels" and trained.config.data.dims == 1:
+        what = "values"
     size = f"{len(content) / 1e6:.1f} MB"
     return f"written: {out} ({size}); {what} for {len(pixels)} {kind} differ by at most {differences[0]:.1g}"
 

@@ -14,13 +14,26 @@ from resnet_lab.config.data import DataConfig
 from resnet_lab.config.enums import Labels
 from resnet_lab.config.registry import DATASETS, TASKS
 from resnet_lab.config.schema import Config
+from resnet_lab.data.images import PixelArray
 from resnet_lab.data.sources import Source, read
 from resnet_lab.text import first_few, plural, printable
 from resnet_lab.use.calibration import own_images
 from resnet_lab.use.trained import Trained
 
 # Settings that say how files become inputs of the network: always those of its training.
-PREPARED = ("dims", "channels", "image_size", "crop", "fit", "background", "range", "mean", "std", "label_scale")
+PREPARED = (
+    "dims",
+    "channels",
+    "image_size",
+    "crop",
+    "fit",
+    "resize_to",
+    "background",
+    "range",
+    "mean",
+    "std",
+    "label_scale",
+)
 SERIES_PREPARED = ("series.scale", "series.unequal", "series.missing")
 
 
@@ -28,7 +41,7 @@ SERIES_PREPARED = ("series.scale", "series.unequal", "series.missing")
 class LabelledImages:
     """Images of a data set, with the network's own labels for them."""
 
-    pixels: npt.NDArray[np.uint8]  # (N, C, H, W), all images of the source
+    pixels: PixelArray  # (N, C, H, W), all images of the source
     rows: npt.NDArray[np.int64]  # (M,): the images to evaluate
     labels: npt.NDArray[Any]  # (M, …)
     what: str  # for messages, as in "the test part of mnist"

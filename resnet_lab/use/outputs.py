@@ -17,7 +17,7 @@ from PIL import Image
 from rich.table import Table
 
 from resnet_lab.config.checks import require
-from resnet_lab.data.decode import MODES
+from resnet_lab.data.fit import MODES
 from resnet_lab.rundir.files import replacing
 from resnet_lab.text import printable
 from resnet_lab.use.forms import Form, Prediction

@@ -1,6 +1,6 @@
 """A trained network, with everything needed to apply it to other images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from resnet_lab.config.checks import require
-from resnet_lab.config.enums import Labels
+from resnet_lab.config.enums import Fit, Labels
 from resnet_lab.config.model_enums import LatentLayer
 from resnet_lab.config.schema import Config
-from resnet_lab.data.decode import Decoding, read_image
+from resnet_lab.data.decode import read_image
+from resnet_lab.data.fit import Decoding
 from resnet_lab.data.images import Normalisation, as_shares
 from resnet_lab.data.loader import memory_format
 from resnet_lab.model.autoencoder import Autoencoder
@@ -39,6 +40,21 @@ class Trained:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         net = net.to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
         return cls(config, net, classes)
+
+    def at(self, size: int, resize_to: int | None = None) -> Self:
+        """Return the network for images of another size, cut out after the shorter side was resized.
+
+        Without `resize_to`, the shorter side grows with the size. Raises ConfigError if the network takes only one.
+        """
+        data, config = self.config.data, self.config
+        self.refuse_series("--size")
+        fixed = f"--size: the network of task={config.task} takes images of the size that it was trained on"
+        require(not self.task.info.decodes, fixed)
+        if resize_to is None and data.shorter_side:
+            resize_to = round(data.shorter_side * size / max(data.image_shape[1:]))
+        fit = data.fit if resize_to is None else Fit.crop
+        data = replace(data, image_size=size, resize_to=resize_to, fit=fit)
+        return replace(self, config=replace(config, data=data, model=replace(config.model, image_size=size)))
 
     @property
     def labels(self) -> Labels | None:

@@ -38,6 +38,8 @@ COMPANIONS = {  # what an option asks for
     "data=ucr": ["data.channels=2", "data.image_size=32", "data.num_classes=7"],
     "data=series_table": ["data.channels=2", "data.image_size=32", "data.num_classes=7"],
     "data=imagenet": ["data.image_size=32"],
+    "data=photos": ["data.image_size=32", "data.num_classes=7"],
+    "data=imagenette": ["data.image_size=32"],
     **{f"augment={name}": SERIES for name in AUGMENTATIONS if AUGMENTATIONS.info(name).dims == 1},
     "data=image_folder": ["data.num_classes=7"],
     "data=table": ["data.num_classes=7"],
@@ -152,7 +154,7 @@ def test_every_experiment_runs_on_fake_data_of_its_own_shape(experiment: str, tm
     labels = replace(alone.data.table, labels=alone.data.labels)
     small = replace(
         alone,
-        data=replace(alone.data, name="fake", table=labels, image_size=size, num_images=6),
+        data=replace(alone.data, name="fake", whole=False, table=labels, image_size=size, num_images=6),
         model=replace(alone.model, image_size=size, units=units),
         optim=replace(alone.optim, batch_size=2),
         trainer=replace(alone.trainer, max_epochs=1, max_batches=2),

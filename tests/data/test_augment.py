@@ -9,8 +9,10 @@ from torch.nn import functional as F
 
 from resnet_lab.data.augment import Augmentation, Crop, Flip, active_augmentations
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.data.images import Normalisation, ResidentImages
+from resnet_lab.data.images import Normalisation
 from resnet_lab.data.loader import EvalLoader, TrainLoader
+from resnet_lab.data.sources import Images
+from resnet_lab.data.stores import OnDevice
 
 CPU = torch.device("cpu")
 NORMALISE = Normalisation((0.5,) * 3, (0.25,) * 3)
@@ -60,13 +62,13 @@ def test_flips_are_as_frequent_as_asked(p: float, low: int, high: int) -> None:
     assert low <= flip.draw(np.random.default_rng(0), 1000)[0].sum() <= high
 
 
-def numbered_images(count: int, size: int = 4) -> ResidentImages:
+def numbered_images(count: int, size: int = 4) -> OnDevice:
     """Images whose label is their number."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 3, size, size), dtype=np.uint8)
-    return ResidentImages(pixels, np.arange(count), CPU)
+    return OnDevice(Images(pixels, np.arange(count)), CPU)
 
 
-def train_loader(images: ResidentImages, rows: np.ndarray, *overrides: str, steps: int = 1) -> TrainLoader:
+def train_loader(images: OnDevice, rows: np.ndarray, *overrides: str, steps: int = 1) -> TrainLoader:
     config = load_config("data=fake", "data.image_size=4", "stacks=two", "augment.crop.pad=1", *overrides)
     return TrainLoader(images, rows, Normalisation((0.5,) * 3, (0.25,) * 3), config, steps)
 

@@ -10,8 +10,10 @@ from resnet_lab.config.canonical import canonical
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.registry import AUGMENTATIONS, TASKS
 from resnet_lab.config.tasks import TaskInfo
-from resnet_lab.data.images import Normalisation, ResidentImages
+from resnet_lab.data.images import Normalisation
 from resnet_lab.data.loader import TrainLoader
+from resnet_lab.data.sources import Images
+from resnet_lab.data.stores import OnDevice
 from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.place import directory_name
 
@@ -60,7 +62,7 @@ def test_grey_and_tiny_images_work(choice: str, channels: int, size: int) -> Non
 
 def loader(steps: int, *overrides: str) -> TrainLoader:
     shape = ("data=fake", "data.image_size=8", "stacks=two", "data.num_classes=40", "optim.batch_size=16")
-    images = ResidentImages(pictures(40, size=8).numpy(), np.arange(40), torch.device("cpu"))
+    images = OnDevice(Images(pictures(40, size=8).numpy(), np.arange(40)), torch.device("cpu"))
     return TrainLoader(images, np.arange(40), NORMALISE, load_config(*shape, *overrides), steps)
 
 

@@ -14,8 +14,10 @@ from torch.nn import functional as F
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.augment import Augmentation
-from resnet_lab.data.images import Normalisation, ResidentImages
+from resnet_lab.data.images import Normalisation
 from resnet_lab.data.loader import TrainLoader
+from resnet_lab.data.sources import Images
+from resnet_lab.data.stores import OnDevice
 
 LENGTH = 32
 SAME = Normalisation((0.0,) * 3, (1.0,) * 3)
@@ -115,7 +117,11 @@ def test_type_and_group_do_not_matter(choice: str) -> None:
 def batches(steps: int, choice: str, epoch: int) -> list[tuple[Tensor, Tensor]]:
     config = load_config(*SERIES, f"augment=[none,{choice}]", "optim.batch_size=16")
     loader = TrainLoader(
-        ResidentImages(curves(40).numpy(), np.arange(40) % 10, torch.device("cpu")), np.arange(40), SAME, config, steps
+        OnDevice(Images(curves(40).numpy(), np.arange(40) % 10), torch.device("cpu")),
+        np.arange(40),
+        SAME,
+        config,
+        steps,
     )
     loader.set_epoch(epoch)
     return [*loader]

@@ -17,7 +17,8 @@ from support.pictures import GREY, folder_config, listed, names, noise, put, sav
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Fit
 from resnet_lab.data.cache import Cached, decoded, list_damaged
-from resnet_lab.data.decode import Decoding
+from resnet_lab.data.fit import Decoding
+from resnet_lab.data.kept import Arrays
 from resnet_lab.data.listing import list_images
 from resnet_lab.data.own import image_folder
 from resnet_lab.data.sources import Source
@@ -40,7 +41,7 @@ def root(tmp_path: Path) -> Path:
 
 def decode(root: Path, how: Decoding = PLAIN, **settings: object) -> Cached:
     listing = listed(root, **settings)
-    return decoded(listing.files, how, listing.parts["train"])
+    return decoded(listing.files, Arrays(how), listing.parts["train"])
 
 
 def read(root: Path, **settings: object) -> Source:
@@ -73,7 +74,7 @@ def test_images_are_decoded_once(root: Path, cache: Path) -> None:
     listing = listed(root)
     for path in root.rglob("*.png"):
         path.unlink()  # opening one of them would fail
-    again, _ = decoded(listing.files, PLAIN, listing.parts["train"])
+    again, _ = decoded(listing.files, Arrays(PLAIN), listing.parts["train"])
     assert np.array_equal(before, again)
     assert isinstance(again, np.memmap)
     assert not again.flags.writeable
@@ -94,7 +95,7 @@ def test_only_what_is_new_or_changed_is_decoded(root: Path) -> None:
     for name in files.names:
         if name not in (changed, added):
             (root / name).unlink()  # opening it would fail
-    pixels, index = decoded(files, PLAIN, np.arange(len(files.names)))
+    pixels, index = decoded(files, Arrays(PLAIN), np.arange(len(files.names)))
     assert index.damaged == {}
     assert index.names == files.names
     for row, name in enumerate(files.names):
@@ -194,7 +195,7 @@ def test_all_damaged_images_are_named_at_once_and_the_others_kept(root: Path) ->
     for name in files.names:
         if name not in damaged:
             (root / name).unlink()  # opening it again would fail
-    pixels, index = decoded(files, PLAIN, np.arange(4))
+    pixels, index = decoded(files, Arrays(PLAIN), np.arange(4))
     assert index.damaged == {}
     for name in damaged:
         assert np.array_equal(pixels[files.names.index(name), 0], GREY)
@@ -259,11 +260,13 @@ def test_a_file_that_is_gone_when_it_is_read_is_tried_again(root: Path) -> None:
     data = (root / "train" / "cat" / "a.png").read_bytes()
     (root / "train" / "cat" / "a.png").unlink()
     for _ in range(2):
-        _, index = decoded(listing.files, PLAIN, listing.parts["train"])
+        _, index = decoded(listing.files, Arrays(PLAIN), listing.parts["train"])
         assert "No such file" in index.damaged[1]
         assert "train/cat/a.png (" in list_damaged(listing.files, PLAIN, index)
     (root / "train" / "cat" / "a.png").write_bytes(data)
-    assert decoded(listing.files, PLAIN, listing.parts["train"])[1].damaged == {}  # though size and times are as listed
+    assert (
+        decoded(listing.files, Arrays(PLAIN), listing.parts["train"])[1].damaged == {}
+    )  # though size and times are as listed
 
 
 # --- more than 8 bits
@@ -360,7 +363,8 @@ DECODER = """
 import sys
 from resnet_lab.config.data import DataConfig
 from resnet_lab.data import cache
-from resnet_lab.data.decode import Decoding
+from resnet_lab.data.fit import Decoding
+from resnet_lab.data.kept import Arrays
 from resnet_lab.data.listing import listing_of
 
 root, counter = sys.argv[1:]
@@ -375,7 +379,7 @@ cache.decode_image = counted
 print("ready", flush=True)
 sys.stdin.readline()
 listing = listing_of(DataConfig(name="image_folder", root=root, channels=1, image_size=64, num_classes=None))
-pixels, _ = cache.decoded(listing.files, Decoding((1, 64, 64)), listing.parts["train"])
+pixels, _ = cache.decoded(listing.files, Arrays(Decoding((1, 64, 64))), listing.parts["train"])
 print(pixels.astype(int).sum(), flush=True)
 """
 

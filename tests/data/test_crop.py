@@ -15,7 +15,9 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.registry import DATASETS
 from resnet_lab.config.stored import from_dict, to_stored
 from resnet_lab.data.cache import decoded
-from resnet_lab.data.decode import Decoding, centre, decode_image, read_image
+from resnet_lab.data.decode import decode_image, read_image
+from resnet_lab.data.fit import Decoding, centre
+from resnet_lab.data.kept import Arrays
 from resnet_lab.data.sources import Images, Source, read
 from resnet_lab.use.images import data_config, refuse_other_settings
 
@@ -126,9 +128,9 @@ def test_trained_networks_get_images_prepared_in_the_same_way() -> None:
 
 def test_another_crop_is_another_run_and_is_decoded_again(tmp_path: Path, cache: Path) -> None:
     listing = listed(put(tmp_path / "images", ["train/a/1.png", "train/b/2.png", "test/a/3.png"]))
-    pixels, _ = decoded(listing.files, Decoding((1, 1, 1), crop=(2, 1)), listing.parts["train"])
+    pixels, _ = decoded(listing.files, Arrays(Decoding((1, 1, 1), crop=(2, 1))), listing.parts["train"])
     assert pixels[:, 0, 0, 0].tolist() == [round(GREY[:, 1].mean()) + n for n in range(3)]
-    other, _ = decoded(listing.files, Decoding((1, 1, 1)), listing.parts["train"])
+    other, _ = decoded(listing.files, Arrays(Decoding((1, 1, 1))), listing.parts["train"])
     assert not np.array_equal(other, pixels)
     whole, square, spelled, flat = (
         config("data=digits", f"data.crop={crop}") for crop in ("null", "4", "[4,4]", "[2,4]")

@@ -46,6 +46,23 @@ def test_images_of_which_the_centre_is_used(cached: Path, tmp_path: Path, capsys
     assert sorted("of 3x2" in line for line in shapes) == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("choice", "kept"),
+    [
+        ("data.store=files", "facts only"),
+        ("data.pack.side=5", "shorter side 5, JPEG 95"),
+        ("data.pack.side=5 data.pack.quality=null data.crop=[3,2]", "shorter side 5, pixels of 3x2"),
+    ],
+)
+def test_what_is_kept_of_images_in_files(
+    cached: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], choice: str, kept: str
+) -> None:
+    own = ("data=image_folder", f"data.root={tmp_path / 'one'}", "data.image_size=[4,5]")
+    read(load_config(*own, *choice.split()).data)
+    assert main([]) == 0
+    assert kept in capsys.readouterr().out
+
+
 def test_clearing(cached: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_status(main, ["--clear"]) == 1
     assert "there is no terminal: add --yes" in capsys.readouterr().err

@@ -20,7 +20,9 @@ from support.pictures import GREY, Pixels, listed, save
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Fit
 from resnet_lab.data.cache import decoded
-from resnet_lab.data.decode import Decoding, decode_image, formats, is_readable, read_image
+from resnet_lab.data.decode import decode_image, formats, is_readable, read_image
+from resnet_lab.data.fit import Decoding, as_array
+from resnet_lab.data.kept import Arrays
 from resnet_lab.data.sources import _resized
 from resnet_lab.data.sources import read as read_set
 
@@ -164,8 +166,8 @@ def test_the_background_is_seen_where_there_is_no_alpha_channel(
     image, values, options = KINDS[kind]
     path = save(tmp_path / "a.png", image(), **options)
     result = decode_image(path, Decoding((channels, HEIGHT, WIDTH), background=background))
-    assert result.pixels is not None
-    assert np.abs(result.pixels - in_channels(values, channels, background)).max() <= 1
+    assert result.image is not None
+    assert np.abs(as_array(result.image) - in_channels(values, channels, background)).max() <= 1
     assert result.composited == (channels in (1, 3) and background is not None)
 
 
@@ -174,7 +176,8 @@ def test_an_opaque_alpha_channel_changes_nothing(tmp_path: Path, channels: int) 
     opaque = save(tmp_path / "a.png", np.dstack([COLOURS, np.full_like(ALPHAS, 255)]))
     result = decode_image(opaque, Decoding((channels, HEIGHT, WIDTH), background=(255, 0, 0)))
     assert not result.composited
-    assert np.array_equal(result.pixels, read(save(tmp_path / "b.png", COLOURS), channels))
+    assert result.image is not None
+    assert np.array_equal(as_array(result.image), read(save(tmp_path / "b.png", COLOURS), channels))
 
 
 @pytest.mark.parametrize(
@@ -274,12 +277,13 @@ def test_a_range_of_one_value_is_black(tmp_path: Path) -> None:
 def test_a_range_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
     path = save(tmp_path / "a.tif", np.array([[-3, 5]], np.float32))
     result = decode_image(path, Decoding((1, 1, 2)))
-    assert result.pixels is None
+    assert result.image is None
     assert (result.low, result.high) == (-3, 5)
     with pytest.raises(ConfigError, match=r"a\.tif has more than 8 bits per value, .*: set data\.range$"):
         read(path, 1)
     small = decode_image(save(tmp_path / "a.png", GREY), Decoding((1, 2, 3), range=(0, 9)))
-    assert np.array_equal(small.pixels, GREY[None])  # 8-bit files are taken as they are
+    assert small.image is not None
+    assert np.array_equal(as_array(small.image), GREY[None])  # 8-bit files are taken as they are
     assert np.isnan([small.low, small.high]).all()
 
 
@@ -322,8 +326,8 @@ def test_of_16_bits_for_each_colour_it_is_said_that_8_are_read(tmp_path: Path, c
         path.write_bytes(png(array))
         result = decode_image(path, Decoding((channels, 4, 5)))
         assert result.reduced == is_deep
-        assert result.pixels is not None
-        assert np.abs(result.pixels - np.moveaxis(values / 257, 2, 0)).max() <= 1
+        assert result.image is not None
+        assert np.abs(as_array(result.image) - np.moveaxis(values / 257, 2, 0)).max() <= 1
 
 
 # --- sizes
@@ -426,6 +430,8 @@ def test_centres_are_those_of_torchvision(
     ("changes", "message"),
     [
         (["data.resize_to=40"], "data.resize_to=40 needs data.fit=crop, got stretch"),
+        (["data.fit=crop", "data.resize_to=40.5"], "data.resize_to must be a multiple below 4 or a whole number, got"),
+        (["data.fit=crop", "data.resize_to=0.9"], "data.resize_to must be at least 1, got 0.9"),
         (["data.fit=crop", "data.resize_to=31"], "data.resize_to must be at least the 32 pixels of data.image_size"),
     ],
 )
@@ -571,7 +577,7 @@ def test_a_picture_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (root / "train" / "a" / "2.eps").write_bytes(EPS)
     listing = listed(root)
     assert "train/a/2.eps" not in listing.files.names
-    _, index = decoded(listing.files, Decoding((1, 2, 3)), listing.parts["train"])
+    _, index = decoded(listing.files, Arrays(Decoding((1, 2, 3))), listing.parts["train"])
     assert sorted(listing.files.names[row] for row in index.damaged) == [
         f"train/a/2.{suffix}" for suffix in ("jpg", "png", "tif")
     ]

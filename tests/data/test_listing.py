@@ -13,7 +13,8 @@ from support.pictures import GREY, folder_config, labels, listed, names, put, sa
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Layout
 from resnet_lab.data.cache import decoded
-from resnet_lab.data.decode import Decoding
+from resnet_lab.data.fit import Decoding
+from resnet_lab.data.kept import Arrays
 from resnet_lab.data.layout import layout_of, look
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -53,7 +54,7 @@ def test_train_and_test(root: Path) -> None:
     assert names(listing, "test") == ["test/cat/a.png"]
     assert labels(listing, "test") == [1]
     assert listing.left_out == ()
-    pixels, _ = decoded(listing.files, Decoding((1, 2, 3)), listing.parts["train"])
+    pixels, _ = decoded(listing.files, Arrays(Decoding((1, 2, 3))), listing.parts["train"])
     assert pixels.dtype == np.uint8
     shades = [2, 0, 1, 3]  # in which `put` saved them
     assert np.array_equal(pixels, np.stack([GREY + np.uint8(shade) for shade in shades])[:, None])
@@ -301,7 +302,7 @@ def test_a_name_that_is_not_utf8_can_be_printed_and_its_files_are_found(root: Pa
     assert "\n".join(listing.left_out).encode().decode() == (
         "train: 1 of 5 files left out: 1 .heic (train/caf\\xe9/\\xff.heic)\nfolders not used: d\\xe9j\\xe0/"
     )
-    pixels, index = decoded(listing.files, Decoding((1, 2, 3)), listing.parts["train"])
+    pixels, index = decoded(listing.files, Arrays(Decoding((1, 2, 3))), listing.parts["train"])
     for part in ("train", "test"):
         [row] = [row for row in listing.parts[part] if listing.labels[row] == 1]
         assert np.array_equal(pixels[row, 0], GREY + np.uint8(9))

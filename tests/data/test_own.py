@@ -17,9 +17,10 @@ from resnet_lab.config.data import DataConfig
 from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, AugmentationInfo, DatasetInfo
 from resnet_lab.data.augment import Augmentation
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.data.images import Normalisation, ResidentImages
+from resnet_lab.data.images import Normalisation
 from resnet_lab.data.loader import Batch, TrainLoader
 from resnet_lab.data.sources import Images, Source
+from resnet_lab.data.stores import OnDevice
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.training.run import run
 
@@ -152,7 +153,7 @@ def mixing_loader(steps: int, *overrides: str, mix: type[Augmentation] = Mix) ->
     if "mix" not in AUGMENTATIONS:
         AUGMENTATIONS.register("mix", AugmentationInfo(help="mixup", settings=MixSettings))(mix)
     pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 3, 8, 8), dtype=np.uint8)
-    images = ResidentImages(pixels, np.arange(COUNT), torch.device("cpu"))
+    images = OnDevice(Images(pixels, np.arange(COUNT)), torch.device("cpu"))
     shape = ("data=fake", "data.image_size=8", f"data.num_classes={COUNT}", f"optim.batch_size={SIZE}")
     config = load_config(*shape, "augment.mix.share=0.3", *overrides)
     return TrainLoader(images, np.arange(COUNT), Normalisation((0.5,) * 3, (0.25,) * 3), config, steps)

@@ -127,6 +127,8 @@ def pretend() -> None:
     """Make torch believe that there is a GPU."""
     for name, stand_in in PRETENDED.items():
         setattr(torch.cuda, name, stand_in)
+    Tensor.pin_memory = lambda tensor: tensor  # type: ignore[assignment]
+    Tensor.record_stream = lambda *_: None  # type: ignore[assignment]
     torch.autograd.set_multithreading_enabled(False)  # backward passes, too, run where the mode is
     torch.__future__.set_overwrite_module_params_on_conversion(True)  # a tensor cannot become a CudaTensor in place
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device="cuda") copies where the mode sees it

@@ -130,11 +130,20 @@ def recorded(graph: EmulatedGraph, pool: list[Any], stream: "Stream") -> Iterato
 class Stream:
     """Stands for `torch.cuda.Stream`."""
 
+    def __init__(self, *_: object) -> None:
+        pass
+
     def wait_stream(self, other: "Stream") -> None:
         pass
 
+    def record_event(self) -> None:
+        pass
 
-# What `resnet_lab.training.graphs` uses of `torch.cuda`.
+    def wait_event(self, event: None) -> None:
+        pass
+
+
+# What the lab uses of `torch.cuda` for graphs and copies.
 EMULATED = {
     "CUDAGraph": EmulatedGraph,
     "graph": recorded,

@@ -19,8 +19,10 @@ from resnet_lab.config.enums import Corruption
 from resnet_lab.config.schema import Config
 from resnet_lab.data.corrupt import corrupted as corrupted_copies
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.data.images import Normalisation, ResidentImages
+from resnet_lab.data.images import Normalisation
 from resnet_lab.data.loader import EvalLoader, TrainLoader
+from resnet_lab.data.sources import Images
+from resnet_lab.data.stores import OnDevice
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.autoencoder import Autoencoder, Coded
 from resnet_lab.tasks.base import task_of
@@ -166,10 +168,10 @@ def test_steps_never_look_at_values(name: str):
         Totals(made, device).add(loss, outputs, targets)
 
 
-def corrupted(*changes: str) -> tuple[Config, ImageData, ResidentImages]:
+def corrupted(*changes: str) -> tuple[Config, ImageData, OnDevice]:
     config = load("data=digits", *SMALL, "augment=none", *changes)
     data = ImageData(config)
-    return config, data, ResidentImages(data.source.train.pixels, data.source.train.labels, torch.device("cpu"))
+    return config, data, OnDevice(Images(data.source.train.pixels, data.source.train.labels), torch.device("cpu"))
 
 
 def test_corrupted_images_and_their_originals():

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.registry import TASKS
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.data.images import ResidentImages
 from resnet_lab.data.loader import TrainLoader, balanced_weights
+from resnet_lab.data.sources import Images
+from resnet_lab.data.stores import OnDevice
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.load import load_run
 
@@ -53,7 +54,7 @@ def skewed(*changes: str) -> ImageData:
 def test_balanced_epochs_are_as_long_and_draw_all_classes_alike() -> None:
     data = skewed("data.sampler=balanced", "optim.batch_size=50")
     rows, labels = data.train_rows, data.source.train.labels
-    images = ResidentImages(data.source.train.pixels, labels, torch.device("cpu"))
+    images = OnDevice(Images(data.source.train.pixels, labels), torch.device("cpu"))
 
     def epoch(number: int, seed: int = 0) -> list[int]:
         config = dataclasses.replace(data.config, seed=seed)
@@ -73,7 +74,7 @@ def test_balanced_epochs_are_as_long_and_draw_all_classes_alike() -> None:
 
 def test_a_shuffled_epoch_has_each_image_once() -> None:
     data = skewed()
-    images = ResidentImages(data.source.train.pixels, data.source.train.labels, torch.device("cpu"))
+    images = OnDevice(Images(data.source.train.pixels, data.source.train.labels), torch.device("cpu"))
     loader = TrainLoader(images, data.train_rows, data.normalise, data.config, 1)
     drawn = np.concatenate([labels for _, labels in loader])
     assert np.array_equal(np.bincount(drawn), np.bincount(data.source.train.labels[data.train_rows]))

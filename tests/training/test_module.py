@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from resnet_lab.config.enums import Optimizer, Schedule
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
-from resnet_lab.data.images import ResidentImages
 from resnet_lab.data.loader import EvalLoader, TrainLoader
+from resnet_lab.data.sources import Images
+from resnet_lab.data.stores import OnDevice
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.training.optimizer import STATES
@@ -27,7 +28,7 @@ BATCHES = 3  # an epoch of the tiny laboratory
 def loaders(config: Config) -> tuple[TrainLoader, EvalLoader]:
     """The batches of training and validation, without Lightning."""
     data = ImageData(config)
-    images = ResidentImages(data.source.train.pixels, data.source.train.labels, torch.device("cpu"))
+    images = OnDevice(Images(data.source.train.pixels, data.source.train.labels), torch.device("cpu"))
     train = TrainLoader(images, data.train_rows, data.normalise, config, steps_per_call=1)
     return train, EvalLoader(images, data.validation_rows, data.normalise, config)
 

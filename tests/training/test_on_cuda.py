@@ -36,14 +36,15 @@ CHANGES = (
 
 # What may cross between the devices, and how often. In every epoch, however many calls and steps it has:
 EPOCH = {
-    "to device: data/loader.py TrainLoader.__iter__": 4,  # the order, two offsets of the crop, and the flips
+    "to device: data/loader.py TrainLoader.__iter__": 3,  # two offsets of the crop, and the flips
+    "to device: data/stores.py ImageStore.batches": 2,  # the order of training and validation
     "to host: training/step.py Totals.means": 2,  # of training and validation
     "to host: training/checkpoint.py _host_copies": 2,  # all tensors of the checkpoint: floats and whole numbers
 }
 # Once, before the first epoch, in it, and after the last:
 START = {
-    "to device: data/images.py ResidentImages.__init__",
-    "to device: data/loader.py EvalLoader.__init__",
+    "to device: data/stores.py ImageStore.__init__",
+    "to device: data/stores.py OnDevice.__init__",
     "to device: training/optimizer.py make_recordable",
     "to device: training/run.py Job.train",  # Lightning moves the network, and counts batches
     "wait: training/run.py Job.train",
@@ -55,9 +56,10 @@ FIRST_EPOCH = {
 }
 PREDICTIONS = "to host: training/predictions.py DetailedTotals.per_image"
 TEST = {
-    "to device: data/images.py ResidentImages.__init__",
-    "to device: data/loader.py EvalLoader.__init__",
-    "to device: data/images.py ResidentImages.take",  # validation images
+    "to device: data/stores.py ImageStore.__init__",
+    "to device: data/stores.py OnDevice.__init__",
+    "to device: data/stores.py ImageStore.batches",
+    "to device: data/stores.py copied",  # validation images
     "to device: training/run.py Job._test",
     "to host: training/run.py Job._test",
     "to host: training/run.py Job.train",

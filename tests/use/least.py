@@ -7,7 +7,8 @@ import torch
 from support.lab import Lab
 
 from resnet_lab import load_run
-from resnet_lab.data.decode import Decoding, read_image
+from resnet_lab.data.decode import read_image
+from resnet_lab.data.fit import Decoding
 from resnet_lab.data.images import Normalisation
 
 LEAST = ("stacks=two", "model.units=[1]", "filters=w1", "bottleneck=none", "trainer.max_epochs=1", "data.validation=6")

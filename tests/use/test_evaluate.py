@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from least import OWN, Shell, train
 from support.lab import Lab
 from support.pictures import GREY, noise, save
 
+from resnet_lab.config.enums import Fit
+from resnet_lab.data.decode import read_image
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.use.evaluate import labels, probabilities
 from resnet_lab.use.images import data_config, images_to_test
@@ -51,6 +54,25 @@ def test_probabilities_are_those_of_predict(shell: Shell, pets: Path, pets_run: 
     entries = json.loads(out)
     assert made.max(dim=1).values.tolist() == pytest.approx([entry["probability"] for entry in entries], abs=1e-6)
     assert [trained.classes[label] for label in made.argmax(dim=1)] == [entry["class"] for entry in entries]
+
+
+def test_another_size_is_cut_out_of_the_resized_image(shell: Shell, pets: Path, pets_run: Path, tmp_path: Path):
+    trained = Trained.load(pets_run)
+    how = replace(trained.decoding, image_shape=(3, 12, 12), fit=Fit.crop, resize_to=16)
+    files = [path for path in sorted((pets / "test").rglob("*")) if path.is_file()]
+    likely = trained.probabilities(np.stack([read_image(path, how) for path in files])).argmax(dim=1).tolist()
+    wrong = [trained.classes[label] != path.parent.name for label, path in zip(likely, files, strict=True)]
+    [made] = evaluated(shell, tmp_path, pets_run, "--size", 12, "--resize-to", 16)["runs"]
+    assert made["error"] == pytest.approx(100 * np.mean(wrong))
+    assert trained.at(12).config.data.resize_to is None
+    assert replace(trained, config=trained.at(12, 16).config).at(24).config.data.resize_to == 32
+
+
+def test_an_autoencoder_takes_one_size(shell: Shell, tmp_path: Path):
+    run = train(Lab(tmp_path), "task=reconstruction", "head=latent_flat", "data.image_size=8", "trainer.max_epochs=1")
+    status, _, err = shell("evaluate", run, "--size", "12")
+    assert status == 1
+    assert err == "--size: the network of task=reconstruction takes images of the size that it was trained on\n"
 
 
 def test_flips_are_the_mean_with_the_mirror_image(pets_run: Path):
@@ -141,6 +163,9 @@ def test_a_mistake_is_one_message(shell: Shell, pets_run: Path, words: tuple[str
     [
         (("data=digits",), "name at least one run directory"),
         (("run", "--corrupt=fog"), "--corrupt: unknown kind fog; choose from gaussian, mask, blur, contrast, jpeg"),
+        (("run", "--size", "0"), "--size must be a number of pixels from 1 to 16384, got 0"),
+        (("run", "--resize-to", "300"), "--resize-to 300 needs a --size of at most as many pixels"),
+        (("run", "--size", "320", "--resize-to", "300"), "--resize-to 300 needs a --size of at most as many pixels"),
         (("run", "--json", "config.yaml"), "--json: FILE must end in .json, got config.yaml"),
     ],
 )

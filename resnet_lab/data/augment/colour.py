@@ -6,6 +6,9 @@ from torch import Tensor
 
 from resnet_lab.data.augment.base import Augmentation
 
+# Eigenvectors and eigenvalues of the colours of ImageNet, as in fb.resnet.torch.
+PRINCIPAL_COLOURS = np.array([[-0.5675, -0.5808, -0.5836], [0.7192, -0.0045, -0.6948], [0.4009, -0.8140, 0.4203]])
+EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
 _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 
 
@@ -29,6 +32,26 @@ class Jitter(Augmentation):
                 base_B1HW = torch.where(kind_B111 == kind, base(pixels_BCHW), base_B1HW)
             pixels_BCHW = blended(base_B1HW, pixels_BCHW, factors_B3.gather(1, kind_B[:, None])[:, 0])
         return self.normalise.of_shares(pixels_BCHW), labels
+
+
+class Lighting(Augmentation):
+    """Add a colour to each image, the same for all of its pixels, as AlexNet was trained.
+
+    It is the sum of the principal components of the colours of ImageNet, each times its eigenvalue and a normal number;
+    pixels are in 0…1. Grey images get its brightness.
+    """
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]:
+        """Draw what is added to red, green and blue, in 0…1: float32 (count, 3)."""
+        along_N3 = rng.normal(0.0, self.settings.std, (count, 3)) * EIGENVALUES
+        return (torch.from_numpy(along_N3 @ PRINCIPAL_COLOURS).float(),)
+
+    def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
+        [colour_B3] = drawn
+        colour_B311 = colour_B3[:, :, None, None].to(images_BCHW.dtype)
+        if images_BCHW.shape[1] == 1:
+            colour_B311 = grey(colour_B311)
+        return self.normalise.of_shares(self.normalise.to_shares(images_BCHW) + colour_B311), labels
 
 
 def blended(base: Tensor, pixels_BCHW: Tensor, factor_B: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Augmentations that move pixels: crops, shift and flip."""
 
-from typing import TypeAlias, assert_never
+from abc import abstractmethod
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -43,30 +44,32 @@ class Crop(Augmentation):
         return cut_BHWC.movedim(-1, 1), labels
 
 
-class ResizedCrop(Augmentation):
-    """Crop a part of random area and aspect ratio, and resize it to the size of the image, with probability p.
+class PartOfImage(Augmentation):
+    """Crop a part of each image, and resize it to the size of the image, with probability p.
 
-    Bilinear, as Pillow crops and resizes: what is around the part has no influence. If none of TRIES parts fits into
-    the image, it is the whole image.
+    Bilinear, as Pillow crops and resizes: what is around the part has no influence.
     """
 
+    @abstractmethod
+    def parts(self, rng: np.random.Generator, height_N: Sizes, width_N: Sizes) -> tuple[npt.NDArray[Any], ...]:
+        """Draw the first row, the first column, the height and the width of a part of images of these sizes, in pixels.
+
+        Also return whether it is a part of the image at all, and not all of it; all are (N,).
+        """
+
     def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, ...]:
-        """Draw the first row, the first column, the height and the width of the part, in pixels: int64."""
-        _, height, width = self.data.image_shape
-        (smallest, largest), (flattest, tallest) = self.settings.area, self.settings.ratio
-        area = height * width * rng.uniform(smallest, largest, (TRIES, count))
-        match self.settings.spread:
-            case Spread.log:
-                ratio = np.exp(rng.uniform(np.log(flattest), np.log(tallest), area.shape))
-            case Spread.uniform:
-                ratio = rng.uniform(flattest, tallest, area.shape) ** rng.choice([-1, 1], area.shape)
-            case _:
-                assert_never(self.settings.spread)
-        rows, columns, fits = first_that_fits(area, ratio, height, width)
-        is_cropped = (rng.random(count) < self.settings.p) & fits
-        rows, columns = (np.where(is_cropped, *sizes) for sizes in ((rows, height), (columns, width)))
-        top, left = rng.integers(0, [height - rows + 1, width - columns + 1])
-        return tuple(map(torch.from_numpy, (top, left, rows, columns)))
+        """Draw the first row, the first column, the height and the width of the part, in pixels."""
+        height_N, width_N = (np.full(count, side) for side in self.data.image_shape[1:])
+        *drawn, is_cropped_N = self.parts(rng, height_N, width_N)
+        whole = (np.zeros_like(height_N), np.zeros_like(width_N), height_N, width_N)
+        chosen = (np.where(is_cropped_N, part, all_of) for part, all_of in zip(drawn, whole, strict=True))
+        return tuple(torch.from_numpy(part) for part in chosen)
+
+    def boxes(self, rng: np.random.Generator, sizes_N2: Sizes) -> Floats:
+        """Draw the left, top, right and bottom edge of a part of images of other sizes, (N, 4); NaN: not a part."""
+        top_N, left_N, height_N, width_N, is_cropped_N = self.parts(rng, *sizes_N2.T)
+        edges_N4 = np.stack([left_N, top_N, left_N + width_N, top_N + height_N], axis=1)
+        return np.where(is_cropped_N[:, None], edges_N4, np.nan)
 
     def apply(self, images_BCHW: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, Tensor]:
         height, width = images_BCHW.shape[2:]
@@ -75,6 +78,42 @@ class ResizedCrop(Augmentation):
         y_BH1 = (row_H1 * (rows_B11 / height)).clamp(min=0.5).minimum(rows_B11 - 0.5) + top_B11
         x_B1W = (column_W * (columns_B11 / width)).clamp(min=0.5).minimum(columns_B11 - 0.5) + left_B11
         return sampled(images_BCHW, x_B1W, y_BH1, "bilinear", "border"), labels
+
+
+class ResizedCrop(PartOfImage):
+    """Crop a part of random area and aspect ratio; all of the image if none of TRIES parts fits into it."""
+
+    def parts(self, rng: np.random.Generator, height_N: Sizes, width_N: Sizes) -> tuple[npt.NDArray[Any], ...]:
+        (smallest, largest), (flattest, tallest) = self.settings.area, self.settings.ratio
+        area = height_N * width_N * rng.uniform(smallest, largest, (TRIES, len(height_N)))
+        match self.settings.spread:
+            case Spread.log:
+                ratio = np.exp(rng.uniform(np.log(flattest), np.log(tallest), area.shape))
+            case Spread.uniform:
+                ratio = rng.uniform(flattest, tallest, area.shape) ** rng.choice([-1, 1], area.shape)
+            case _:
+                assert_never(self.settings.spread)
+        rows_N, columns_N, fits_N = first_that_fits(area, ratio, height_N, width_N)
+        is_cropped_N = (rng.random(len(rows_N)) < self.settings.p) & fits_N
+        left_over = [np.where(fits_N, height_N - rows_N, 0) + 1, np.where(fits_N, width_N - columns_N, 0) + 1]
+        top_N, left_N = rng.integers(0, left_over)
+        return top_N, left_N, rows_N, columns_N, is_cropped_N
+
+
+class ScaleCrop(PartOfImage):
+    """Resize the shorter side to a random length, then crop at random, as in arXiv:1409.1556 and arXiv:1512.03385."""
+
+    def parts(self, rng: np.random.Generator, height_N: Sizes, width_N: Sizes) -> tuple[npt.NDArray[Any], ...]:
+        least, most = self.settings.shorter
+        shorter_N = rng.integers(least, most + 1, len(height_N))
+        scale_N = shorter_N / np.minimum(height_N, width_N)
+        is_cropped_N = rng.random(len(scale_N)) < self.settings.p
+        parts = []
+        for size_N, wanted in zip((height_N, width_N), self.data.image_shape[1:], strict=True):
+            first_N = rng.integers(0, (size_N * scale_N).astype(np.int64) - wanted + 1)
+            parts.append((first_N / scale_N, wanted / scale_N))
+        (top_N, rows_N), (left_N, columns_N) = parts
+        return top_N, left_N, rows_N, columns_N, is_cropped_N
 
 
 class Shift(Augmentation):
@@ -112,7 +151,9 @@ class Flip(Augmentation):
         return flipped_BHWC.permute(0, 3, 1, 2), labels
 
 
-def first_that_fits(area: Floats, ratio: Floats, height: int, width: int) -> tuple[Sizes, Sizes, npt.NDArray[np.bool_]]:
+def first_that_fits(
+    area: Floats, ratio: Floats, height: int | Sizes, width: int | Sizes
+) -> tuple[Sizes, Sizes, npt.NDArray[np.bool_]]:
     """Of rectangles of these areas, in pixels, and ratios height / width, (tries, B), return the first that fits.
 
     That is its height and width in whole pixels, each (B,), and whether there is one.
