@@ -111,7 +111,7 @@ def recompute_table(content: Content) -> list[str]:
 
 def store_table(content: Content) -> list[str]:
     """Return the tables of loading alone and of trainings, by where pixels are kept."""
-    sets = {"photographs": f"{content['counts'][1]:,} photographs", "folder": "CIFAR-10 as JPEG files"}
+    sets = {"photographs": f"{content['counts'][1]:,} photographs", "folder": "files in FOLDER"}
     rows = [
         [sets[name], way, f"{own['once']:.1f}", *(spread(own[key], ",.0f") for key in ("loaded", "limit")),
          spread(own["ratio"], ".2f")]

@@ -218,9 +218,10 @@ class DataConfig:
     @property
     def shorter_side(self) -> int | None:
         """The shorter side of an image in pixels before it is cut; None: as short as image_size allows."""
-        if self.resize_to is None or self.resize_to >= LARGEST_MULTIPLE:
-            return None if self.resize_to is None else int(self.resize_to)
-        return round(self.resize_to * max(self.image_shape[1:]))
+        if self.resize_to is None:
+            return None
+        unit = max(self.image_shape[1:]) if self.resize_to < LARGEST_MULTIPLE else 1
+        return round(self.resize_to * unit)
 
     @property
     def crop_shape(self) -> tuple[int, ...] | None:

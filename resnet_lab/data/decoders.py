@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from resnet_lab.data.ahead import delayed
 from resnet_lab.data.file_pixels import FilePixels, Parts
 from resnet_lab.data.listing import Indices
 
@@ -35,20 +35,15 @@ def decoders(images: FilePixels, num_workers: int) -> Iterator[Decode]:
     pool = ProcessPoolExecutor(num_workers, initializer=_begin, initargs=(images,))
     try:
         pool.submit(os.getpid)  # start all workers here, and not in the thread that waits for the first chunk
-        yield lambda chunks: _in_order((pool.submit(_read, *chunk) for chunk in chunks), num_workers * AHEAD)
+        yield lambda chunks: _results((pool.submit(_read, *chunk) for chunk in chunks), num_workers * AHEAD)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _in_order(futures: Iterable[Future[Decoded]], most: int) -> Iterator[Decoded]:
-    """Yield all results, with at most `most` futures ahead."""
-    pending = deque[Future[Decoded]]()
-    for future in futures:
-        pending.append(future)
-        if len(pending) > most:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
+def _results(futures: Iterable[Future[Decoded]], count: int) -> Iterator[Decoded]:
+    """Yield all results in order, with `count` futures ahead."""
+    for future in delayed(futures, count):
+        yield future.result()
 
 
 def _begin(images: FilePixels) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from joblib import cpu_count
 from PIL import Image
 
 from resnet_lab.data.decode import decode_image
@@ -41,7 +42,7 @@ class FilePixels:
         chosen = np.arange(len(self))[rows]
         if chosen.ndim == 0:
             return self.read(chosen[None])[0]
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(cpu_count()) as pool:
             parts = pool.map(self.read, np.split(chosen, range(CHUNK, len(chosen), CHUNK)))
             return np.concatenate(list(parts))
 

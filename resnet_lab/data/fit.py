@@ -49,14 +49,14 @@ class Decoding:
 
     def described(self) -> dict[str, object]:
         """Return all settings as plain values, except the range, which may not be known yet."""
-        described: dict[str, object] = {
+        return {
             "image_shape": self.image_shape,
             "fit": self.fit.name,
             "background": self.background,
             "max_pixels": self.max_pixels,
             "crop": self.crop,
+            "resize_to": self.resize_to,
         }
-        return described | ({"resize_to": self.resize_to} if self.resize_to else {})  # earlier caches stay valid
 
 
 def centre(size: tuple[int, ...], crop: tuple[int, ...]) -> tuple[int, int]:
@@ -102,7 +102,7 @@ def placement(size: tuple[int, int], wanted: tuple[int, int], how: Decoding) -> 
     ratios = [new / old for new, old in zip(wanted, size, strict=True)]
     match how.fit:
         case Fit.crop if how.resize_to:
-            resized = (how.resize_to * size[0] // min(size), how.resize_to * size[1] // min(size))
+            resized = shortened(size, how.resize_to)
             left, top = centre(resized, wanted)
             return resized, (-left, -top)
         case Fit.stretch:
@@ -115,6 +115,12 @@ def placement(size: tuple[int, int], wanted: tuple[int, int], how: Decoding) -> 
             assert_never(how.fit)
     width, height = (max(1, round(side * scale)) for side in size)
     return (width, height), ((wanted[0] - width) // 2, (wanted[1] - height) // 2)
+
+
+def shortened(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return width and height with a shorter side of `side` pixels, the longer one rounded down."""
+    width, height = size
+    return side * width // min(size), side * height // min(size)
 
 
 def part(image: Image.Image, box: tuple[float, float, float, float], how: Decoding) -> Image.Image:

@@ -21,7 +21,7 @@ from PIL import Image
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.storage import Store
 from resnet_lab.data.file_pixels import FilePixels, Originals, Pack
-from resnet_lab.data.fit import BILINEAR, MODES, Decoding, as_array, fitted
+from resnet_lab.data.fit import BILINEAR, MODES, Decoding, as_array, fitted, shortened
 from resnet_lab.data.images import PixelArray
 from resnet_lab.data.index import Index
 from resnet_lab.data.listing import Files, Indices
@@ -151,10 +151,8 @@ class Packed(Keeper):
         self.file = path.open("wb")
 
     def put(self, row: int, image: Image.Image, index: Index) -> Image.Image:
-        shorter = min(image.size)
-        if shorter > self.side:
-            width, height = (self.side * size // shorter for size in image.size)
-            image = image.resize((width, height), BILINEAR)
+        if min(image.size) > self.side:
+            image = image.resize(shortened(image.size, self.side), BILINEAR)
         data = image.tobytes()
         if self.quality:
             stream = io.BytesIO()

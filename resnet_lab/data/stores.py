@@ -4,10 +4,8 @@ import itertools
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +17,7 @@ from torch import Tensor
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.data import DataConfig
 from resnet_lab.config.storage import Store
+from resnet_lab.data.ahead import ahead, delayed
 from resnet_lab.data.decoders import decoders
 from resnet_lab.data.file_pixels import FilePixels, Parts
 from resnet_lab.data.images import PixelArray
@@ -28,9 +27,6 @@ from resnet_lab.data.sources import Images
 SHARE = 0.5  # of the free memory of a GPU that pixels may fill, if nothing else is asked for
 CHUNK = 64  # images that a worker decodes at a time
 CHUNK_BYTES = 2**22  # of their pixels at most
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class ImageStore(ABC):
@@ -109,42 +105,24 @@ class InFiles(ImageStore):
         ]
 
 
-def ahead(compute: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield `compute(item)` of each item in order, where a thread is one item ahead.
-
-    It should leave torch alone: next to a thread with OpenMP, those of a training step sleep where they would spin.
-    """
-    thread = ThreadPoolExecutor(max_workers=1)
-    try:
-        before = None
-        for item in items:
-            after = thread.submit(compute, item)
-            if before:
-                yield before.result()
-            before = after
-        if before:
-            yield before.result()
-    finally:
-        thread.shutdown(wait=False, cancel_futures=True)
-
-
 def copied(on_host: Iterable[npt.NDArray[Any]], device: torch.device) -> Iterator[Tensor]:
     """Yield arrays as tensors on a device. If it is a GPU, the next one is copied meanwhile, on a stream of its own."""
     if device.type != "cuda":
         yield from map(_tensor, on_host)
         return
-    stream, started = torch.cuda.Stream(device), deque[tuple[Tensor, torch.cuda.Event]]()
-    for pixels in itertools.chain(on_host, [None]):
-        if pixels is not None:
+    stream = torch.cuda.Stream(device)
+
+    def started() -> Iterator[tuple[Tensor, torch.cuda.Event]]:
+        for pixels in on_host:
             with torch.cuda.stream(stream):
                 copy = _tensor(pixels).pin_memory().to(device, non_blocking=True)
-                started.append((copy, stream.record_event()))
-        if len(started) > 1 or (pixels is None and started):
-            arriving, event = started.popleft()
-            current = torch.cuda.current_stream(device)
-            current.wait_event(event)
-            arriving.record_stream(current)  # its memory is not used again before this stream has read it
-            yield arriving
+            yield copy, stream.record_event()
+
+    for copy, event in delayed(started()):
+        current = torch.cuda.current_stream(device)
+        current.wait_event(event)
+        copy.record_stream(current)  # its memory is not used again before this stream has read it
+        yield copy
 
 
 def store_of(images: Images, data: DataConfig, device: torch.device, on_host: bool = False) -> ImageStore:
@@ -152,13 +130,13 @@ def store_of(images: Images, data: DataConfig, device: torch.device, on_host: bo
 
     Raises ConfigError if they do not fit on the device.
     """
-    store, _ = choice(images, data, device.type)
+    store, _ = choice(images, data, on_gpu=device.type == "cuda")
     if store is Store.files:
         return InFiles(images, device, data.workers)
     return OnHost(images, device) if on_host or store is Store.host else OnDevice(images, device)
 
 
-def choice(images: Images, data: DataConfig, device_type: str) -> tuple[Store, str]:
+def choice(images: Images, data: DataConfig, on_gpu: bool) -> tuple[Store, str]:
     """Return where pixels are kept, and why. Raises ConfigError if `data.store` asks for what is impossible."""
     needed = images.pixels.dtype.itemsize * math.prod(images.pixels.shape)
     size = decimal(needed)
@@ -166,7 +144,7 @@ def choice(images: Images, data: DataConfig, device_type: str) -> tuple[Store, s
         asked = {"store=files": data.store is Store.files, "pack.side": data.pack.side, "whole=true": data.whole}
         reasons = [f"data.{name}" for name, does in asked.items() if does]
         return Store.files, reasons[0] if reasons else f"{size} do not fit into memory"
-    free = torch.cuda.mem_get_info()[0] if device_type == "cuda" else math.inf
+    free = torch.cuda.mem_get_info()[0] if on_gpu else math.inf
     if data.store is Store.device and needed > free:
         left = f"the pixels need {size}, but the GPU has only {decimal(int(free))} left"
         raise ConfigError(f"data.store=device: {left}: choose auto, host or files")

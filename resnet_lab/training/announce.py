@@ -31,7 +31,7 @@ def description(
     if data:
         parts = (len(data.train_rows), len(data.validation_rows), len(data.test_rows))
         images = ": {:,} training, {:,} validation, {:,} test ".format(*parts) + f"{config.data.things}, "
-        where, why = choice(data.source.train, config.data, {"gpu": "cuda"}.get(runtime.accelerator, "cpu"))
+        where, why = choice(data.source.train, config.data, runtime.accelerator == "gpu")
         images += f"{data.num_batches} steps per epoch; {SAID[where]} ({why})"
     todo = f"train {plural(epochs, 'epoch')}"
     if checkpoint:

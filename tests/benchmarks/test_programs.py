@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import augment, axes, export, recompute, report, series, steps, train
+from benchmarks import augment, axes, export, photos, recompute, report, series, steps, store, train
 from benchmarks.checks import TINY
 from benchmarks.facts import RESULTS, facts
 from benchmarks.startup import epoch_logged
@@ -175,3 +175,12 @@ def test_the_page_tells_all_of_it(tmp_path: Path):
     assert origin["versions"]["torch"] in page
     report.draw(results, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_loading_is_measured_next_to_the_decoder_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(store, "LOADED", 100)
+    found = store.loaded(photos.folder(tmp_path, 30), rounds=1)
+    assert [*found] == [*store.WAYS]
+    for way in found.values():
+        assert way["ratio"]["median"] == way["loaded"]["median"] / way["limit"]["median"] > 0

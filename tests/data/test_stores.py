@@ -22,13 +22,14 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
 from resnet_lab.config.storage import Store
 from resnet_lab.data import kept, stores
+from resnet_lab.data.ahead import ahead
 from resnet_lab.data.augment import ScaleCrop
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.file_pixels import FilePixels
 from resnet_lab.data.listing import list_images
 from resnet_lab.data.loader import Batch, EvalLoader, TrainLoader
 from resnet_lab.data.sources import Images, read
-from resnet_lab.data.stores import InFiles, ahead, choice, store_of
+from resnet_lab.data.stores import InFiles, choice, store_of
 from resnet_lab.training.advice import advice
 
 CPU = torch.device("cpu")
@@ -221,17 +222,17 @@ def test_mean_and_std_of_a_pack_are_those_of_its_pixels(root: Path) -> None:
 def test_auto_looks_for_what_fits(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = settings(root)
     images = read(config.data).train
-    assert choice(images, config.data, "cpu") == (Store.device, "160.7 kB fit")
+    assert choice(images, config.data, on_gpu=False) == (Store.device, "160.7 kB fit")
     for free, store, why in (
         (400_000, Store.device, "160.7 kB fit"),
         (300_000, Store.host, "160.7 kB would fill more than half of the GPU's free memory"),
     ):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda free=free: (free, free))
-        assert choice(images, config.data, "cuda") == (store, why)
+        assert choice(images, config.data, on_gpu=True) == (store, why)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (90_000, 90_000))
     on_device = settings(root, "data.store=device").data
     with pytest.raises(ConfigError, match=r"data\.store=device: the pixels need 160\.7 kB, .* has only 90\.0 kB left"):
-        choice(images, on_device, "cuda")
+        choice(images, on_device, on_gpu=True)
 
 
 def test_images_that_fill_the_memory_stay_in_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +240,7 @@ def test_images_that_fill_the_memory_stay_in_files(root: Path, monkeypatch: pyte
     monkeypatch.setattr(kept.psutil, "virtual_memory", lambda: memory)
     config = settings(root)
     images = read(config.data).train
-    assert choice(images, config.data, "cpu") == (Store.files, "160.7 kB do not fit into memory")
+    assert choice(images, config.data, on_gpu=False) == (Store.files, "160.7 kB do not fit into memory")
 
 
 @pytest.mark.parametrize(
