@@ -156,9 +156,9 @@ def choice(images: Images, data: DataConfig, on_gpu: bool) -> tuple[Store, str]:
 
 
 SAID = {
-    Store.device: "pixels on the device",
-    Store.host: "pixels on the host, a call ahead",
-    Store.files: "pixels decoded from their files by worker processes",
+    Store.device: "kept on the device",
+    Store.host: "kept on the host, a call ahead",
+    Store.files: "decoded from their files by worker processes",
 }
 
 

@@ -62,7 +62,7 @@ def _parts(run: StoredRun, settings: Settings, axes: set[str], following: set[st
     sizes = result["images"].get("images") or {}
     return {
         "data": section("data", without=("split_seed", "test_split_seed", "mean", "std", "fingerprint")),
-        "images": ", ".join(f"{number:,} {part}" for part, number in sizes.items()),
+        run.config.data.things: ", ".join(f"{number:,} {part}" for part, number in sizes.items()),
         "split": label(splits),
         "recipe": section("optim"),
         "augmentation": section("augment") or "none",

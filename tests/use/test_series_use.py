@@ -1,5 +1,6 @@
 """A network of series, from its first step to its use: trained, continued, inspected, evaluated and exported."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from resnet_lab.inspect.saliency import class_activation
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.job import callbacks
 from resnet_lab.predict import main as predict
+from resnet_lab.report.__main__ import main as report_main
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.tasks.load import load_run
 from resnet_lab.tasks.pretrained import identified
@@ -78,6 +80,20 @@ def test_its_inside_is_drawn(finished: Path, tmp_path: Path):
     assert 'class="failed"' not in page
     assert "the mean colour" not in page
     assert (tmp_path / "figures" / "saliency.png").is_file()
+
+
+def test_networks_are_compared_in_words_for_series(root: Path, tmp_path: Path):
+    for units in ("n1", "n2"):
+        for seed in (0, 1):
+            run(
+                settings(
+                    root, tmp_path / "runs", f"units={units}", f"seed={seed}", "diagnostics=off", "trainer.log=off"
+                )
+            )
+    assert report_main([str(tmp_path / "runs"), "--out", str(tmp_path / "report")]) == 0
+    said = (tmp_path / "report" / "report.md").read_text()
+    assert "- series: 36 train, 4 validation, 20 test" in said
+    assert not re.search(r"\b(images|pixels?)\b", said)
 
 
 def test_a_series_is_named_by_its_number(finished: Path, root: Path, tmp_path: Path):
