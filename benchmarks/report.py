@@ -101,6 +101,7 @@ SECTIONS = {
     "reconstruction": "Autoencoders, on one CPU thread",
     "recompute": "Activation checkpointing, on one CPU thread",
     "store": "Where pixels are kept",
+    "decoders": "Another decoder of JPEG files, on one CPU thread",
     "startup": "Start-up",
     "own_images": "Own images",
     "scaling": "More images, more layers",

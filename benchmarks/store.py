@@ -45,7 +45,6 @@ PHOTOGRAPHS = (
     "+experiment=imagenet_18",
     "data.image_size=64",
     "data.num_classes=null",
-    "trainer.max_epochs=1",
     "trainer.eval_batch_size=64",
 )
 CIFAR = ("+experiment=cifar10_56", "data=fake", "data.channels=3", "data.image_size=32", "data.num_images=4000")
@@ -78,15 +77,16 @@ def report(folder: Path | None, rounds: int, counts: Sequence[int], batches: int
             for name, way in TRAININGS.items()
         }
         host = on_host(rounds, batches)
-    files = trainings["files"]
-    small, large = (files[f"{count}"] for count in counts)
+        memory = {f"{count}": memory_of(sets[count], batches) for count in counts}
+    files, (small, large) = trainings["files"], (memory[f"{count}"] for count in counts)
     checks = [
         decide.verdict("files / the decoder's limit", loading["photographs"]["files"]["ratio"]["median"], 0.9),
         decide.verdict("host / device, cifar10_56", host["median"], 0.95),
-        decide.verdict("memory, many / few files", large["memory"] / small["memory"], 1.1, at_least=False),
+        decide.verdict("memory, many / few files", large / small, 1.1, at_least=False),
         decide.verdict("second start-up (s)", max(own["start"] for own in files.values()), 3.0, at_least=False),
     ]
-    return {"loading": loading, "trainings": trainings, "host": host, "counts": [*counts], "checks": checks}
+    measured = {"loading": loading, "trainings": trainings, "memory": memory, "host": host}
+    return measured | {"counts": [*counts], "checks": checks}
 
 
 def loaded(root: Path, rounds: int) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def loaded(root: Path, rounds: int) -> dict[str, Any]:
 
 def speed(source: Source, rows: Indices) -> float:
     """Return images/s of the loader alone."""
-    store = InFiles(source.train, torch.device("cpu"), None)
+    store = InFiles(source.train, torch.device("cpu"), physical_cores())
     return per_second(len(rows), store.batches(rows, BATCH))
 
 
@@ -148,11 +148,18 @@ def trained(settings: Sequence[str], batches: int | None = None) -> dict[str, fl
 
     The first one decodes all images. These seconds are the lab's own: Python's imports are not part of them.
     """
-    first = result_of(*settings, "trainer.max_batches=1")
-    second = result_of(*settings, f"trainer.max_batches={batches or 'null'}")
+    first = result_of(*settings, "trainer.max_epochs=1", "trainer.max_batches=1")
+    second = result_of(*settings, "trainer.max_epochs=1", f"trainer.max_batches={batches or 'null'}")
     once, start = (own["wall"]["start_up"] + own["wall"]["data"] for own in (first, second))
     speed = second["history"][-1]["images_per_second"]
     return {"images_per_second": speed, "memory": second["peak_memory"], "once": once, "start": start}
+
+
+def memory_of(root: Path, batches: int | None) -> int:
+    """Return the peak memory of a process that trains from files for a few short epochs of as many mini-batches."""
+    short = (f"trainer.max_epochs={1 if batches else 8}", "trainer.max_batches=3")
+    peak: int = result_of(*PHOTOGRAPHS, *TRAININGS["files"], *short, f"data.root={root}")["peak_memory"]
+    return peak
 
 
 def on_host(rounds: int, batches: int | None) -> dict[str, float]:

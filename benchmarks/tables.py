@@ -126,8 +126,24 @@ def store_table(content: Content) -> list[str]:
         for count, own in by_count.items()
     ]  # fmt: skip
     names = ["`imagenet_18` at 64 pixels", "photographs", "first start (s)", "second start (s)", "images/s", "GB"]
+    few, many = (f"{content['memory'][f'{count}'] / 1e9:.2f} GB" for count in content["counts"])
+    memory = f"\nAfter as many steps from `files`: {few} with {content['counts'][0]:,} photographs, {many} with all.\n"
     host = f"\n`cifar10_56` from `host`: {spread(content['host'], '.3f')} times the speed from `device`.\n"
-    return [table(head, rows), table(names, trained), host]
+    return [table(head, rows), table(names, trained), memory, host]
+
+
+def decoders_table(content: Content) -> list[str]:
+    """Return the table of another decoder next to Pillow, and whether it pays off."""
+    names = {"decode": "the file to its pixels", "read": "and these to a network's 64 pixels, as the lab reads files"}
+    rows = [
+        [names[what], *(spread(own[key], ",.0f") for key in ("pillow", "simplejpeg")), spread(own["ratio"], ".2f"),
+         "the same" if own["same"] else "others"]
+        for what, own in content["measured"].items()
+    ]  # fmt: skip
+    worth, ratio = content["worth_it"], content["measured"]["read"]["ratio"]["median"]
+    verdict = "It would pay off" if ratio >= worth else "So the lab decodes with Pillow alone"
+    said = f"\n{verdict}: another decoder is worth a dependency from {worth:g} times the speed of reading on.\n"
+    return [table(["images/s", "Pillow", f"simplejpeg {content['simplejpeg']}", "ratio", "pixels"], rows), said]
 
 
 def axes_table(content: Content) -> list[str]:
@@ -179,6 +195,7 @@ TABLES = {
     "series": series_table,
     "recompute": recompute_table,
     "store": store_table,
+    "decoders": decoders_table,
     "reconstruction": reconstruction_table,
     "startup": startup_table,
     "own_images": own_images_table,

@@ -30,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     from resnet_lab.config.compose import load_config
 
     config = load_config(*options.overrides)
+    config.trainer.refuse_several_devices("find_lr")
 
     from resnet_lab.bench.range_test import draw, range_test
     from resnet_lab.text import printable

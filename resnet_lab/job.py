@@ -29,6 +29,8 @@ def train(composed: DictConfig, progress: "Callback | None" = None) -> Objective
     try:
         use_config_dirs(app())
         config = to_config(composed)
+        if app().mode is RunMode.MULTIRUN:
+            config.trainer.refuse_devices_of_others(app().launcher)
 
         from resnet_lab.callbacks.progress import ProgressBar  # imports torch, for which --help must not wait
         from resnet_lab.training.log import show_on_terminal

@@ -36,14 +36,17 @@ class LocalLauncher(Launcher):
 
     judge: "Judge | None" = None  # set by a search that stops jobs
 
-    def __init__(self, jobs: int | None, jobs_per_gpu: int, time_limit: float | None, mps: bool) -> None:
-        self.jobs, self.jobs_per_gpu, self.time_limit, self.mps = jobs, jobs_per_gpu, time_limit, mps
+    def __init__(
+        self, jobs: int | None, jobs_per_gpu: int, gpus_per_job: int, time_limit: float | None, mps: bool
+    ) -> None:
+        self.jobs, self.jobs_per_gpu, self.gpus_per_job = jobs, jobs_per_gpu, gpus_per_job
+        self.time_limit, self.mps = time_limit, mps
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Check the settings. Raises ConfigError."""
         if "forkserver" not in multiprocessing.get_all_start_methods():
             raise ConfigError("-m needs Linux or macOS: on this system, start each run separately")
-        _refuse_unless_positive(jobs=self.jobs, jobs_per_gpu=self.jobs_per_gpu, time_limit=self.time_limit)
+        _refuse_unless_positive(self.jobs, self.jobs_per_gpu, self.gpus_per_job, self.time_limit)
         if not isinstance(self.mps, bool):
             raise ConfigError(f"hydra.launcher.mps must be true or false, got {self.mps}")
         self.sweep = (hydra_context, task_function, config)
@@ -52,7 +55,8 @@ class LocalLauncher(Launcher):
         """Return the result of every job, in order."""
         from resnet_lab.sweep.launch import Launch
 
-        launching = Launch(*self.sweep, self.jobs, self.jobs_per_gpu, self.time_limit, self.mps, self.judge)
+        places = self.jobs, self.jobs_per_gpu, self.gpus_per_job
+        launching = Launch(*self.sweep, *places, self.time_limit, self.mps, self.judge)
         return launching.run([list(overrides) for overrides in job_overrides], initial_job_idx)
 
 
@@ -219,10 +223,11 @@ def _each_option_once(jobs: Sequence[list[str]]) -> Iterator[list[str]]:
             yield job
 
 
-def _refuse_unless_positive(jobs: object, jobs_per_gpu: object, time_limit: object) -> None:
+def _refuse_unless_positive(jobs: object, jobs_per_gpu: object, gpus_per_job: object, time_limit: object) -> None:
     for name, value, kinds, kind, optional in (
         ("jobs", jobs, int, "a whole number", True),
         ("jobs_per_gpu", jobs_per_gpu, int, "a whole number", False),
+        ("gpus_per_job", gpus_per_job, int, "a whole number", False),
         ("time_limit", time_limit, (int, float), "a number of minutes", True),
     ):
         given = isinstance(value, kinds) and not isinstance(value, bool) and value > 0

@@ -44,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     from resnet_lab.config.compose import load_config
 
     config = load_config(*options.overrides)
+    config.trainer.refuse_several_devices("bench")
 
     from resnet_lab.bench.measure import trained
     from resnet_lab.bench.parallel import when_told

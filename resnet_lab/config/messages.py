@@ -36,13 +36,11 @@ ELSEWHERE = {
     "accelerator": "trainer.accelerator",
     "precision": "trainer.precision",
     "limit_train_batches": "trainer.max_batches",
+    "num_workers": "data.workers",
 }
 _NETWORK = "choose a published network, as in +experiment=imagenet_50, or build one: stacks=four units=n3"
 _CONTINUES = "the same command again continues a run after its last full epoch"
-_ONE_DEVICE = (
-    "a run trains on one device, without ddp, which would start the whole command again in each process; to use all "
-    "GPUs, sweep with -m, which runs hydra.launcher.jobs_per_gpu jobs on each"
-)
+_DEVICES = "trainer.devices=2 trains on two, whose gradients are summed, in a process for each"
 INSTEAD = {
     "se": "attention=se is squeeze-and-excitation",
     "model": _NETWORK,
@@ -51,11 +49,9 @@ INSTEAD = {
     "logger": "every run writes files for TensorBoard into its directory",
     "ckpt_path": _CONTINUES,
     "resume": _CONTINUES,
-    "num_workers": "the images are in memory, so no other processes need to load them",
-    "strategy": _ONE_DEVICE,
-    "devices": _ONE_DEVICE,
-    "gpus": _ONE_DEVICE,
-    "num_nodes": _ONE_DEVICE,
+    "strategy": _DEVICES,
+    "gpus": _DEVICES,
+    "num_nodes": f"{_DEVICES}; on several machines, start them with torchrun or srun",
 }
 
 # Raised by Hydra and OmegaConf for invalid settings; `explain` translates them.

@@ -9,19 +9,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from resnet_lab.config.checks import ConfigError, require, require_bounded, require_within
+from resnet_lab.config.checks import ConfigError, require, require_bounded
 from resnet_lab.config.data import DataConfig, option_of
 from resnet_lab.config.decoder import ReconstructionConfig, VaeConfig
 from resnet_lab.config.enums import (
-    Accelerator,
     ClassWeights,
-    Compile,
     Corruption,
     Diagnostics,
-    EpochLog,
     Labels,
     Padding,
-    Recompute,
     ReconstructionLoss,
     Sampler,
     Schedule,
@@ -33,71 +29,15 @@ from resnet_lab.config.model_enums import Norm
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.registry import AUGMENTATIONS, DATASETS, TASKS
+from resnet_lab.config.trainer import TrainerConfig
 from resnet_lab.config.widths import narrowest_of_last
 
 # Entries of result.json that a search can minimise, in addition to the score.
 COSTS = ("macs", "params", "activations", "seconds", "peak_memory")
 
-# Lightning's names and their short forms, and tf32: 32-true with products of 10-bit mantissas, on a GPU.
-PRECISIONS = {
-    "auto": "auto",
-    "32": "32-true",
-    "32-true": "32-true",
-    "tf32": "tf32",
-    "bf16": "bf16-mixed",
-    "bf16-mixed": "bf16-mixed",
-    "64": "64-true",
-    "64-true": "64-true",
-}
-
 
 def _augmentations() -> dict[str, Any]:
     return {name: AUGMENTATIONS.info(name).settings() for name in AUGMENTATIONS}
-
-
-@dataclass(slots=True, kw_only=True)
-class TrainerConfig:
-    """Training length, device and precision."""
-
-    max_epochs: int
-    accelerator: Accelerator = setting(Accelerator.auto, identity=False)
-    precision: str = "auto"  # auto: bf16-mixed on a GPU that supports it, else 32-true
-    graphs: bool | None = setting(None, identity=False)  # replay steps as CUDA graphs; None: on GPUs only
-    compile: Compile = setting(Compile.off, identity=False)
-    # Activation checkpointing: less memory for one more forward pass, and the same numbers.
-    checkpoint_activations: Recompute = setting(Recompute.none, identity=False)
-    channels_last: bool = setting(True, identity=False)
-    # Mini-batches per call by Lightning. None: about 0.1 s of training on a CPU, 128 on a GPU, fewer of large images.
-    steps_per_call: int | None = setting(None, identity=False)
-    max_batches: int | None = None  # per epoch; None: all
-    # A number of the history, the lowest of which marks the best epoch, such as train/loss. None: the validation score.
-    best_by: str | None = None
-    patience: int | None = None  # epochs without a lower validation score after which a run ends; None: never
-    max_time: float | None = setting(None, identity=False)  # minutes, after which a run stops to be continued
-    eval_batch_size: int = setting(1000, identity=False)
-    predictions_mb: float = setting(32.0, identity=False)  # most that predictions.npz may take; 0: it is not written
-    num_threads: int | None = setting(None, identity=False)  # None: one for small networks, else all cores
-    log: EpochLog = setting(EpochLog.auto, identity=False)  # what is shown while training
-
-    def __post_init__(self) -> None:
-        require_bounded(self, "trainer.")
-        require_within(self, "trainer", max_epochs=(1, 10**6), max_batches=(1, 10**9), steps_per_call=(1, 10**6))
-        require_within(self, "trainer", eval_batch_size=(1, 10**6), num_threads=(1, 4096), patience=(1, 10**6))
-        require_within(self, "trainer", predictions_mb=(0, 1000))
-        require(
-            self.max_time is None or 0 < self.max_time <= 10**9,
-            f"trainer.max_time must be a number of minutes above 0, got {self.max_time}",
-        )
-        require(
-            self.precision in PRECISIONS,
-            f"trainer.precision must be one of {', '.join(PRECISIONS)}, got {self.precision}",
-        )
-        self.precision = PRECISIONS[self.precision]
-        require(
-            self.checkpoint_activations is Recompute.none or self.compile is Compile.off,
-            f"trainer.checkpoint_activations={self.checkpoint_activations.name} needs trainer.compile=off: a compiler "
-            "chooses itself what it keeps",
-        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -159,6 +99,11 @@ class Config:
         require(
             task.weighs or self.optim.class_weights is ClassWeights.none,
             f"optim.class_weights=balanced needs classes, but task={self.task} has none",
+        )
+        require(
+            self.trainer.devices == 1 or self.optim.class_weights is ClassWeights.none,
+            f"trainer.devices={self.trainer.devices} needs optim.class_weights=none: a weighted loss is divided by the "
+            "weights of the whole mini-batch",
         )
         require(
             task.labels is Labels.classes or self.data.sampler is Sampler.shuffle,

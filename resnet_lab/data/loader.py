@@ -19,6 +19,8 @@ from resnet_lab.data.stores import ImageStore
 # as changed by augmentations.
 Batch = tuple[Tensor, Tensor]
 
+ALL = slice(None)  # images of a batch
+
 CORRUPTION = 2  # tells the stream of random numbers for `data.corrupt` from others
 
 
@@ -29,18 +31,34 @@ def memory_format(config: Config) -> torch.memory_format:
 
 
 class Loader:
-    """What loaders share: how the images of a batch get their final form."""
+    """What loaders share: how the images of a batch get their final form.
 
-    def __init__(self, images: ImageStore, normalise: Normalisation, config: Config) -> None:
-        self.images, self.normalise = images, normalise
+    Of several processes that share each batch, one has the images that `part` selects.
+    """
+
+    mixes = False  # whether an augmentation mixes the images of a mini-batch
+
+    def __init__(self, images: ImageStore, normalise: Normalisation, config: Config, part: slice) -> None:
+        self.images, self.normalise, self.part = images, normalise, part
         self.memory_format = memory_format(config)
         self.corrupt = config.data.corrupt
+
+    @property
+    def read(self) -> slice:
+        """Which images of a batch are read: all if they are mixed, or share a stream of random numbers."""
+        return slice(None) if self.mixes or self.corrupt.kind is not Corruption.none else self.part
+
+    def read_of(self, count: int) -> int:
+        """Return how many of `count` images are read at most."""
+        return math.ceil(count / (self.read.step or 1))
 
     def batch(self, images_BCHW: Tensor, labels: Tensor, noise: np.random.Generator) -> Batch:
         """Return images and labels; with `data.corrupt`, corrupted images, and the originals as labels."""
         if self.corrupt.kind is not Corruption.none:
             labels = images_BCHW.contiguous(memory_format=self.memory_format)
             images_BCHW = corrupted(images_BCHW, self.corrupt, self.normalise, noise)
+        if self.read != self.part:
+            images_BCHW, labels = images_BCHW[self.part], labels[self.part]
         return images_BCHW.contiguous(memory_format=self.memory_format), labels
 
 
@@ -53,15 +71,22 @@ class TrainLoader(Loader):
     """
 
     def __init__(
-        self, images: ImageStore, rows: np.ndarray, normalise: Normalisation, config: Config, steps_per_call: int
+        self,
+        images: ImageStore,
+        rows: np.ndarray,
+        normalise: Normalisation,
+        config: Config,
+        steps_per_call: int,
+        part: slice = ALL,
     ) -> None:
-        super().__init__(images, normalise, config)
+        super().__init__(images, normalise, config, part)
         self.rows = rows
         self.seed, self.batch_size = config.seed, config.optim.batch_size
         active = active_augmentations(config, normalise)
         views = [each for each in active if isinstance(each, PartOfImage)]
         self.views = views[0] if config.data.whole else None  # drawn here, and cut out where files are decoded
         self.augmentations = [each for each in active if each is not self.views]
+        self.mixes = any(augmentation.mixes for augmentation in self.augmentations)
         self.sampler_kind = config.data.sampler
         self.num_batches, self.num_images = epoch_size(config, len(rows))
         self.images_per_call = steps_per_call * self.batch_size
@@ -77,13 +102,15 @@ class TrainLoader(Loader):
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, self.epoch])
         order = self.rows[self._drawn(rng)]
-        device = self.images.device
-        drawn = [[tensor.to(device) for tensor in each.draw(rng, len(order))] for each in self.augmentations]
+        whole = [each.draw(rng, len(order)) for each in self.augmentations]
         noise = np.random.default_rng([self.seed, self.epoch, CORRUPTION])
         boxes = self.views.boxes(rng, self.images.sizes(order)) if self.views else None
-        calls = self.images.batches(order[: self.num_images], self.images_per_call, boxes)
+        read, device = np.arange(self.num_images)[self.read], self.images.device
+        drawn = [[tensor[read].to(device) for tensor in tensors] for tensors in whole]
+        size = self.read_of(self.images_per_call)
+        calls = self.images.batches(order[read], size, None if boxes is None else boxes[read])
         for number, (pixels, labels) in enumerate(calls):
-            call = slice(number * self.images_per_call, number * self.images_per_call + len(pixels))
+            call = slice(number * size, number * size + len(pixels))
             images = self.normalise(pixels)
             for augmentation, tensors in zip(self.augmentations, drawn, strict=True):
                 parts = [tensor[call] for tensor in tensors]
@@ -105,11 +132,13 @@ class TrainLoader(Loader):
 
 
 class EvalLoader(Loader):
-    """Images without augmentation, in order, in large batches."""
+    """Images without augmentation, in order, in large batches; empty ones for a process to which none is left."""
 
-    def __init__(self, images: ImageStore, rows: np.ndarray, normalise: Normalisation, config: Config) -> None:
-        super().__init__(images, normalise, config)
-        self.rows, self.size = rows, config.trainer.eval_batch_size
+    def __init__(
+        self, images: ImageStore, rows: np.ndarray, normalise: Normalisation, config: Config, part: slice = ALL
+    ) -> None:
+        super().__init__(images, normalise, config, part)
+        self.rows, self.size = rows[self.read], config.trainer.eval_batch_size
 
     def __len__(self) -> int:
         return max(1, math.ceil(len(self.rows) / self.size))

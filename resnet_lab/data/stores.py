@@ -78,11 +78,11 @@ class OnHost(ImageStore):
 class InFiles(ImageStore):
     """Pixels are decoded by worker processes whenever they are used, some batches ahead."""
 
-    def __init__(self, images: Images, device: torch.device, num_workers: int | None) -> None:
+    def __init__(self, images: Images, device: torch.device, num_workers: int) -> None:
         super().__init__(images, device)
         assert isinstance(images.pixels, FilePixels)
         self.images = images.pixels
-        self.num_workers = cpu_count() if num_workers is None else num_workers
+        self.num_workers = num_workers
 
     def sizes(self, rows_N: Indices) -> Indices:
         return self.images.sizes[rows_N]
@@ -125,14 +125,16 @@ def copied(on_host: Iterable[npt.NDArray[Any]], device: torch.device) -> Iterato
         yield copy
 
 
-def store_of(images: Images, data: DataConfig, device: torch.device, on_host: bool = False) -> ImageStore:
+def store_of(
+    images: Images, data: DataConfig, device: torch.device, on_host: bool = False, num_processes: int = 1
+) -> ImageStore:
     """Return the store for images, as `data.store` says, but not on the device if they have to stay `on_host`.
 
-    Raises ConfigError if they do not fit on the device.
+    The cores are shared by `num_processes`. Raises ConfigError if the images do not fit on the device.
     """
     store, _ = choice(images, data, on_gpu=device.type == "cuda")
     if store is Store.files:
-        return InFiles(images, device, data.workers)
+        return InFiles(images, device, max(1, cpu_count() // num_processes) if data.workers is None else data.workers)
     return OnHost(images, device) if on_host or store is Store.host else OnDevice(images, device)
 
 

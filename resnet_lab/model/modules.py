@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_lab.model.dimensions import average, padded, with_zero_maps
+from resnet_lab.model.sync import synchronised
 
 
 class BatchNorm(nn.Module):
@@ -13,6 +14,7 @@ class BatchNorm(nn.Module):
 
     counts = True  # False: a training step counts
     updates = True  # False: what is computed again leaves the running statistics, for all layers
+    synchronised = False  # True: mean and variance are those of all processes that train together
     num_batches_tracked: Tensor | None
 
     def forward(self: Any, x_BCHW: Tensor) -> Tensor:
@@ -21,7 +23,19 @@ class BatchNorm(nn.Module):
             return counted
         statistics, scale = (self.running_mean, self.running_var), (self.weight, self.bias)
         momentum = self.momentum or 0.0 if BatchNorm.updates else 0.0
+        if self.synchronised and self.training:
+            normalised_BCHW, *measured = synchronised(x_BCHW, *scale, self.eps)
+            for running_C, own_C in zip(statistics, measured, strict=True):
+                running_C.lerp_(own_C.to(running_C.dtype), momentum)
+            return normalised_BCHW
         return F.batch_norm(x_BCHW, *statistics, *scale, self.training, momentum, self.eps)
+
+
+def synchronise(net: nn.Module, does: bool) -> None:
+    """Let BatchNorm normalise in training over the mini-batch of all processes that train together, or of its own."""
+    for module in net.modules():
+        if isinstance(module, BatchNorm):
+            module.synchronised = does
 
 
 class BatchNorm1d(BatchNorm, nn.BatchNorm1d):

@@ -38,6 +38,7 @@ RESULT = {
     "peak_memory": Maybe(int),
     "reserved_memory": Maybe(int),
     "device": str,
+    "devices": Maybe(int),
     "precision": str,
     "history": [SCORES],
     "task": {"name": str, "score": str, "unit": str, "most": Maybe(NUMBER)},

@@ -31,7 +31,8 @@ def sweep(composer: Composer, launcher: Launcher, jobs: Sequence[list[str]]) -> 
     look_again()
     tracked = track(jobs, "planning", console=console, transient=True, disable=not console.is_terminal)
     labelled = zip(tracked, labels(jobs, composer.given), strict=True)
-    plan = without_repetitions([examine(composer(job), job, label) for job, label in labelled])
+    settings = composer.config.hydra.launcher
+    plan = without_repetitions([examine(composer(job), job, label, settings) for job, label in labelled])
     if len(plan) < len(jobs):
         log.info("skipping %s: repeated runs", plural(len(jobs) - len(plan), "job"))
     if any(job.config and job.config.dry_run for job in plan):

@@ -55,7 +55,7 @@ class Running:
 class Launch:
     """Schedule jobs: at most `jobs` at once and `jobs_per_gpu` per GPU, `time_limit` minutes each, `mps` to use MPS.
 
-    With a `judge`, jobs ask it before each epoch but the first.
+    A job has `gpus_per_job`, if there are GPUs. With a `judge`, jobs ask it before each epoch but the first.
     """
 
     def __init__(
@@ -65,12 +65,13 @@ class Launch:
         config: DictConfig,
         jobs: int | None,
         jobs_per_gpu: int,
+        gpus_per_job: int,
         time_limit: float | None,
         mps: bool,
         judge: Judge | None = None,
     ) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
-        self.slots = share(jobs, jobs_per_gpu, use_gpus=config.trainer.accelerator is not Accelerator.cpu)
+        self.slots = share(jobs, jobs_per_gpu, config.trainer.accelerator is not Accelerator.cpu, gpus_per_job)
         self.seconds = 60 * time_limit if time_limit else None
         self.mps, self.judge = mps, judge
         self.context = forks()

@@ -1,8 +1,10 @@
 """The jobs of a sweep before they start: cost, state, and what is left to do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.table import Table
@@ -47,13 +49,19 @@ class Planned(PlannedJob):
         return self.cost.macs * self.config.trainer.max_epochs if self.cost and self.config else 0
 
 
-def examine(composed: DictConfig, overrides: list[str], label: str) -> Planned:
-    """Check a composed job as the run itself does, without reading data or creating anything."""
+def examine(
+    composed: DictConfig, overrides: list[str], label: str, launcher: Mapping[str, Any] = MappingProxyType({})
+) -> Planned:
+    """Check a composed job as the run itself does, without reading data or creating anything.
+
+    The settings of the `launcher` tell how many devices it has.
+    """
     config = path = cost = None
     why = ""
     try:
         prepare(overrides)
         config = to_config(composed)
+        config.trainer.refuse_devices_of_others(launcher)
         config, images = identified(config)
         directory = run_directory(config)
         path = directory.path

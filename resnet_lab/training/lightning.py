@@ -8,12 +8,14 @@ Four more are in the modules where Lightning needs them:
 - `log.show_on_terminal` removes the default handlers of Lightning's loggers.
 """
 
+import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -24,34 +26,56 @@ from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.loader import EvalLoader, TrainLoader
 from resnet_lab.data.stores import store_of
 from resnet_lab.training.harmless import harmless
+from resnet_lab.training.ranks import ALONE, Ranks
 from resnet_lab.training.runtime import Runtime
+
+PORTS = range(15000, 25000)  # for the processes of a job step
 
 # How the tags begin that a run which continues writes again: the dashboard's, as it starts, and those of the test.
 AGAIN = ("config/", "_hparams_/", "custom_scalars__config__", "test/")
 
 
 def make_trainer(
-    config: Config, runtime: Runtime, logger: "EventLogger", callbacks: Sequence[Callback], validates: bool
+    config: Config,
+    runtime: Runtime,
+    logger: "EventLogger | None",
+    callbacks: Sequence[Callback],
+    validates: bool,
+    ranks: Ranks = ALONE,
 ) -> Trainer:
     """Return a trainer for one process on one device, without Lightning's default output and checks.
 
-    Its files go next to those of `logger`; it skips validation unless the run `validates`.
+    Its files go next to those of `logger`; it skips validation unless the run `validates`. Lightning knows nothing of
+    other `ranks`.
     """
     return Trainer(
         accelerator=runtime.accelerator,
-        devices=1,
+        devices=[ranks.gpu] if runtime.accelerator == "gpu" else 1,
         precision=runtime.storage,  # type: ignore[arg-type]  # checked by TrainerConfig
         max_epochs=config.trainer.max_epochs,
         limit_val_batches=1.0 if validates else 0,  # without images, the loader has one empty batch
-        logger=logger,
+        logger=logger or False,
         callbacks=[*callbacks, KeepSigtermHandler()],
         plugins=[SnapshotIO(), LightningEnvironment()],  # SLURM may have given the job several tasks
-        default_root_dir=logger.save_dir,
+        default_root_dir=logger.save_dir if logger else None,
+        enable_checkpointing=bool(logger),
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def address_of_slurm() -> dict[str, str]:
+    """Return where the first of a job step's processes is, under the names that torch reads, unless they are set.
+
+    The port follows from the numbers of job and step, so that all processes find the same one.
+    """
+    given = os.environ
+    nodes = given.get("SLURM_STEP_NODELIST") or given.get("SLURM_JOB_NODELIST", "127.0.0.1")
+    port = PORTS[(int(given.get("SLURM_JOB_ID", 0)) + int(given.get("SLURM_STEP_ID", 0))) % len(PORTS)]
+    found = {"MASTER_ADDR": SLURMEnvironment.resolve_root_node_address(nodes), "MASTER_PORT": str(port)}
+    return {name: given.get(name, value) for name, value in found.items()}
 
 
 def count_step(trainer: Trainer) -> None:
@@ -70,24 +94,26 @@ class LoadedImages(ImageData, LightningDataModule):
     They are apart from `ImageData`, so that commands which do not train need not wait for Lightning's imports.
     """
 
-    def __init__(self, config: Config, steps_per_call: int = 1) -> None:
+    def __init__(self, config: Config, steps_per_call: int = 1, ranks: Ranks = ALONE) -> None:
         LightningDataModule.__init__(self)
         ImageData.__init__(self, config, steps_per_call)
+        self.ranks = ranks
 
     def setup(self, stage: str) -> None:
         assert self.trainer is not None
         device = self.trainer.strategy.root_device
         part = self.source.test if stage == "test" else self.source.train
-        self.images = store_of(part, self.config.data, device)
+        self.images = store_of(part, self.config.data, device, num_processes=self.ranks.size)
 
     def teardown(self, stage: str) -> None:
         del self.images
 
     def train_dataloader(self) -> TrainLoader:
-        return TrainLoader(self.images, self.train_rows, self.normalise, self.config, self.steps_per_call)
+        fixed = self.normalise, self.config, self.steps_per_call
+        return TrainLoader(self.images, self.train_rows, *fixed, self.ranks.part)
 
     def val_dataloader(self) -> EvalLoader:
-        return EvalLoader(self.images, self.validation_rows, self.normalise, self.config)
+        return EvalLoader(self.images, self.validation_rows, self.normalise, self.config, self.ranks.part)
 
     def test_dataloader(self) -> list[EvalLoader]:
         """Return the test images and, if predictions are stored, the validation images, which stay on the host."""

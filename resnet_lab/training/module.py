@@ -12,6 +12,7 @@ from torch import nn
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.schema import Config
 from resnet_lab.data.loader import Batch, memory_format
+from resnet_lab.model.modules import synchronise
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.pretrained import Pretrained, freeze, lr_factors
 from resnet_lab.text import plural
@@ -23,6 +24,7 @@ from resnet_lab.training.lightning import count_step
 from resnet_lab.training.log import epoch_line, log
 from resnet_lab.training.optimizer import build_optimizer, make_recordable, set_rates
 from resnet_lab.training.predictions import DetailedTotals
+from resnet_lab.training.ranks import ALONE, Ranks
 from resnet_lab.training.recompute import recompute
 from resnet_lab.training.runtime import Runtime
 from resnet_lab.training.schedule import Rates, rates
@@ -42,11 +44,12 @@ def training_step(
     recorder: GraphCapture | None,
     class_weights: torch.Tensor | None = None,
     average: Average | None = None,
+    ranks: Ranks = ALONE,
 ) -> Step:
     """Build the training step for `runtime`: compiled or not, and replayed if there is a recorder."""
     recompute(net, runtime.recomputes)
     compiled: Any = torch.compile(net, dynamic=False) if runtime.compiles else None
-    step = TrainingStep(net, optimizer, optim, totals, class_weights, compiled, average)
+    step = TrainingStep(net, optimizer, optim, totals, class_weights, compiled, average, ranks)
     if recorder is None:
         return step
     make_recordable(optimizer, totals.loss.device)
@@ -72,8 +75,10 @@ class TaskModule(LightningModule):
         clock: Clock | None = None,
         pretrained: Pretrained | None = None,
         num_kept: int | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
+        self.ranks = ranks
         self.automatic_optimization = False
         self.config, self.runtime, self.task = config, runtime, task_of(config)
         self.score = self.task.info.score
@@ -116,8 +121,17 @@ class TaskModule(LightningModule):
         self.totals = Totals(self.task, self.device)
         recorder = GraphCapture() if self.runtime.graphs else None
         weights = None if self.class_weights is None else self.class_weights.to(self.device)
+        synchronise(self.net, self.config.trainer.sync_batch_norm and self.ranks.size > 1)
         self.take_step = training_step(
-            self.net, optimizer, self.config.optim, self.totals, self.runtime, recorder, weights, self.average
+            self.net,
+            optimizer,
+            self.config.optim,
+            self.totals,
+            self.runtime,
+            recorder,
+            weights,
+            self.average,
+            self.ranks,
         )
         self.has_started = True
         self.evaluated = {name: Totals(self.task, self.device) for name in self.networks}
@@ -134,8 +148,9 @@ class TaskModule(LightningModule):
         self.optimizer.zero_grad()
 
     def on_train_epoch_start(self) -> None:
-        """Seed the network's random numbers (dropout) with (seed, epoch), like the batches."""
-        state = np.random.SeedSequence([self.config.seed, self.current_epoch, 1]).generate_state(1, np.uint64)
+        """Seed the network's random numbers (dropout) with (seed, epoch), like the batches; other ranks draw others."""
+        own = [] if self.ranks.is_first else [self.ranks.rank]
+        state = np.random.SeedSequence([self.config.seed, self.current_epoch, 1, *own]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
         self.totals.reset()
         self.num_images, self.epoch_start = 0, time.perf_counter()
@@ -143,8 +158,9 @@ class TaskModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         images, labels = batch
-        self.num_images += len(labels)
-        size = self.config.optim.batch_size
+        loader: Any = self.trainer.train_dataloader
+        self.num_images = min(self.num_images + self.ranks.size * len(labels), loader.num_images)
+        size = self.ranks.most(self.config.optim.batch_size)
         for images_BCHW, labels_B in zip(images.split(size), labels.split(size), strict=True):
             now = rates(self.config.optim, self.global_step, self.total_steps, self.history)
             if now != self.rates:  # a GPU launches a kernel for each change
@@ -159,7 +175,7 @@ class TaskModule(LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Wait for the device only once, at the end of an epoch's training."""
         if self.trainer.is_last_batch:
-            loss, score = self.totals.means()
+            loss, score = self.totals.means(self.ranks)
             seconds = time.perf_counter() - self.epoch_start
             self.clock.switch("other")
             self.epoch_record: dict[str, float | None] = {
@@ -179,14 +195,18 @@ class TaskModule(LightningModule):
         self.clock.switch("validation")
         for totals in self.evaluated.values():
             totals.reset()
+        for net in self.networks.values():  # each rank may have BatchNorm's statistics of its own images
+            self.ranks.take_from_first([*net.buffers()])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        for evaluate in self.evaluate:
-            evaluate(*batch)
+        _, labels = batch
+        if len(labels):  # there may be fewer images than ranks
+            for evaluate in self.evaluate:
+                evaluate(*batch)
 
     def on_validation_epoch_end(self) -> None:
         for name, totals in self.evaluated.items():
-            loss, score = totals.means()
+            loss, score = totals.means(self.ranks)
             self.epoch_record |= {f"val/{name}loss": loss, f"val/{name}{self.score}": score}
         self.clock.switch("other")
 
@@ -199,9 +219,9 @@ class TaskModule(LightningModule):
                 raise Diverged(f"{name} is {value} in epoch {record['epoch']}")
         record["seconds"] = time.perf_counter() - self.epoch_start
         self.history.append(record)
-        assert self.logger is not None
         scalars = {name: value for name, value in record.items() if value is not None and name not in ("epoch", "step")}
-        self.logger.log_metrics(scalars, step=self.global_step)
+        if self.logger:  # other ranks have none
+            self.logger.log_metrics(scalars, step=self.global_step)
         log.debug(epoch_line(record, self.config.trainer.max_epochs, self.task.info, self.config.data.things))
         self._stop_without_patience()
 

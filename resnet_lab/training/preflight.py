@@ -6,6 +6,7 @@ import os
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Schedule
 from resnet_lab.config.model_enums import Norm
+from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
@@ -16,6 +17,7 @@ from resnet_lab.rundir.images import DataFacts
 from resnet_lab.rundir.states import State
 from resnet_lab.tasks.cost import measure
 from resnet_lab.tasks.pretrained import Pretrained
+from resnet_lab.text import plural
 from resnet_lab.training.memory import refuse_too_large
 
 
@@ -43,7 +45,10 @@ def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> 
 
 def check_images(config: Config, directory: RunDirectory, cost: Complexity, data: ImageData) -> None:
     """Raise ConfigError if the images do not suit the settings, or have changed since the run began."""
-    refuse_too_large(config, cost, min(data.config.optim.part_size, data.num_images))
+    devices = config.trainer.devices
+    refuse_too_large(config, cost, min(data.config.optim.part_size, data.num_images) // devices)
+    if devices > 1:
+        _refuse_unequal_shares(data.config, data)
     _refuse_single_image_batch(data.config, data)
     Pretrained.of(config, data.source.classes)
     if not len(data.validation_rows):
@@ -65,15 +70,42 @@ def _refuse_needs_of_validation(config: Config) -> None:
             raise ConfigError(f"{name}: {score} needs validation images: increase data.validation, or add images")
 
 
+def _part_sizes(optim: OptimConfig, num_images: int) -> set[int]:
+    """Return how many images there are at a time: in a part of a mini-batch, in its last part, and in an epoch's."""
+    batch, part = optim.batch_size, optim.part_size
+    lasts = (min(batch, num_images) % part, num_images % batch % part)
+    return {min(part, num_images), *lasts} - {0}
+
+
+def _in_parts(optim: OptimConfig) -> str:
+    parts = f" with optim.accumulate={optim.accumulate}" if optim.part_size < optim.batch_size else ""
+    return f"optim.batch_size={optim.batch_size}{parts}"
+
+
+def _refuse_unequal_shares(config: Config, data: ImageData) -> None:
+    """Refuse mini-batches that do not begin on the same device, and those with no image for one of them."""
+    optim, devices = config.optim, config.trainer.devices
+    if data.num_images > optim.part_size and (optim.batch_size % devices or optim.part_size % devices):
+        raise ConfigError(
+            f"{_in_parts(optim)}: {plural(optim.part_size, 'image')} at a time cannot be shared evenly by "
+            f"trainer.devices={devices}; use a multiple of {devices * optim.accumulate}"
+        )
+    if (least := min(_part_sizes(optim, data.num_images))) < devices:
+        raise ConfigError(
+            f"{_in_parts(optim)} leaves {plural(least, 'image')} (of {data.num_images}) in a mini-batch, fewer than "
+            f"trainer.devices={devices}; use another batch size"
+        )
+
+
 def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
     """Refuse a mini-batch of one image with one pixel in the last feature map: BatchNorm cannot normalise one value."""
     _, *size = config.data.image_shape
-    batch, part = config.optim.batch_size, config.optim.part_size
-    alone = part == 1 or any(count % part == 1 for count in (min(batch, data.num_images), data.num_images % batch))
-    parts = f" with optim.accumulate={config.optim.accumulate}" if part < batch else ""
+    apart = 1 if config.trainer.sync_batch_norm else config.trainer.devices
+    alone = any(count // apart == 1 for count in _part_sizes(config.optim, data.num_images))
     if alone and config.model.norm is Norm.batch and max(size) <= math.prod(config.model.strides):
+        each = f" on each of trainer.devices={apart}" if apart > 1 else ""
         raise ConfigError(
-            f"optim.batch_size={batch}{parts} gives a mini-batch with a single image (of "
+            f"{_in_parts(config.optim)} gives a mini-batch with a single image{each} (of "
             f"{data.num_images}), and the last feature map has a single pixel: BatchNorm needs more than one value; "
             "use another batch size"
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Callback, Trainer
 
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.schema import Config
@@ -18,20 +18,24 @@ from resnet_lab.rundir.files import write_json
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
 from resnet_lab.tasks.load import load_checkpoint
-from resnet_lab.tasks.pretrained import Pretrained, identified, look_again
+from resnet_lab.tasks.pretrained import identified, look_again
 from resnet_lab.text import shares
 from resnet_lab.training.advice import advice
 from resnet_lab.training.announce import description, notes, notes_on_network
 from resnet_lab.training.checkpoint import Checkpoints
 from resnet_lab.training.clock import Clock
+from resnet_lab.training.fit import prepare
+from resnet_lab.training.follower import follow
 from resnet_lab.training.history import best_epoch
-from resnet_lab.training.lightning import EventLogger, LoadedImages, make_trainer
+from resnet_lab.training.lightning import EventLogger, LoadedImages
 from resnet_lab.training.limit import TimeLimit
 from resnet_lab.training.log import log, log_to
 from resnet_lab.training.module import Diverged, TaskModule
-from resnet_lab.training.predictions import num_kept, store
+from resnet_lab.training.predictions import store
 from resnet_lab.training.preflight import check, check_images
+from resnet_lab.training.processes import dismiss, started_as, together
 from resnet_lab.training.prolong import beginning, copy_beginning
+from resnet_lab.training.ranks import Ranks
 from resnet_lab.training.result import Tested, collect
 from resnet_lab.training.resume import continuable
 from resnet_lab.training.runtime import Runtime
@@ -46,7 +50,20 @@ def run(config: Config, callbacks: Sequence[Callback] = (), sweeper: str | None 
     ConfigError, before anything is created, when a setting or the data is wrong; RunFailed when training fails or
     diverges; TimeUp, a RunFailed, after `trainer.max_time`; Pruned, a RunFailed, when a callback says so; Interrupted
     on Ctrl-C and SIGTERM.
+
+    Of several processes that torchrun or srun has started, all but the first train with it, and return {}.
     """
+    ranks = started_as(config)
+    if not ranks.is_first:
+        follow(ranks)
+        return {}
+    try:
+        return _run(config, callbacks, sweeper)
+    finally:
+        dismiss(ranks)
+
+
+def _run(config: Config, callbacks: Sequence[Callback], sweeper: str | None) -> Result:
     clock = Clock()
     if config.trainer.max_time:
         callbacks = [*callbacks, TimeLimit(config.trainer.max_time)]
@@ -68,7 +85,7 @@ def run(config: Config, callbacks: Sequence[Callback] = (), sweeper: str | None 
             log.info("note: %s", note)
         return {}
     with clock.during("data"):
-        data = LoadedImages(config, runtime.steps_per_call)
+        data = LoadedImages(config, runtime.steps_per_call, Ranks(size=runtime.devices))
     check_images(config, directory, cost, data)
     with directory.locked(), log_to(directory.log_file), runtime.set_up():
         checkpoint = job.checkpoint()
@@ -157,25 +174,12 @@ class Job:
         logger.take_over(checkpoint["global_step"] if checkpoint else -1, shorter)
         checkpoints = Checkpoints(directory)
         callbacks = [checkpoints, *self.callbacks]  # checkpoints first, then figures
-        trainer = make_trainer(config, self.runtime, logger, callbacks, validates=len(data.validation_rows) > 0)
-        seed_everything(config.seed, verbose=False)
-        pretrained = Pretrained.of(config, data.source.classes)
-        facts = {
-            "config": to_stored(config),
-            "mean": list(data.normalise.mean),
-            "std": list(data.normalise.std),
-            "images": data.record(),
-            "precision": self.runtime.precision,
-            "device": self.runtime.name,
-            "continued_from": continued_from,
-            "pretrained": pretrained.record() if pretrained else None,
-        }
-        weights = data.class_weights()
-        kept = num_kept(config, data)
-        measured, batches = data.measured(), data.num_batches
-        module = TaskModule(measured, self.runtime, batches, facts, weights, self.clock, pretrained, kept)
+        ranks = Ranks(size=self.runtime.devices)
+        trainer, module = prepare(config, self.runtime, data, ranks, logger, callbacks, self.clock, continued_from)
+        last = str(directory.last.absolute()) if checkpoint else None
         try:
-            trainer.fit(module, data, ckpt_path=directory.last if checkpoint else None, weights_only=True)
+            with together(config, self.runtime, {"settings": to_stored(config), "checkpoint": last}):
+                trainer.fit(module, data, ckpt_path=last, weights_only=True)
         except Exception as error:
             if checkpoint and not module.has_started:
                 why = " ".join(f"{type(error).__name__}: {error}".split())
@@ -200,7 +204,8 @@ class Job:
         store(directory.predictions_file, data, {when: test.per_image for when, test in tested.items() if test})
         images = data.record() | {"changes": directory.image_changes()}
         result = collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
-        return result | {name: facts[name] for name in ("continued_from", "pretrained")} | {"sweeper": self.sweeper}
+        facts = {name: module.hyper_parameters[name] for name in ("devices", "continued_from", "pretrained")}
+        return result | facts | {"sweeper": self.sweeper}
 
     def _baselines(self, module: TaskModule, data: LoadedImages) -> dict[str, dict[str, float]]:
         """Return the scores of simple methods on the test images, if the task has any and they fit into memory."""

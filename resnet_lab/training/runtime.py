@@ -17,6 +17,7 @@ from joblib import cpu_count
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Accelerator, Compile, Recompute
 from resnet_lab.config.schema import Config
+from resnet_lab.config.trainer import TrainerConfig
 from resnet_lab.data.file_rows import cache_folder
 from resnet_lab.text import plural
 
@@ -49,6 +50,7 @@ class Runtime:
     graphs: bool  # replay steps as CUDA graphs
     compiles: bool  # by inductor
     recomputes: Recompute  # what computes its feature maps again
+    devices: int  # processes that train together, one on each
     steps_per_call: int  # mini-batches per call by Lightning
     num_threads: int  # of the CPU
     reasons: str  # the choices, with reasons for those that no setting forced
@@ -57,11 +59,14 @@ class Runtime:
     def resolve(cls, config: Config, macs: int) -> Self:
         """Resolve the settings on this machine, for a network of `macs` MACs per image.
 
-        Raises ConfigError when the machine cannot do what a setting asks, or when this is one process of several.
+        Raises ConfigError when the machine cannot do what a setting asks, or when torchrun should not have been used.
         """
         trainer = config.trainer
-        if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
-            raise ConfigError(f"a run is one process, but this is one of {processes} (ddp): start it without torchrun")
+        if trainer.devices == 1 and (size := os.environ.get("WORLD_SIZE", "1")) != "1":
+            raise ConfigError(
+                f"this is one of {size} processes, for one device: start it without torchrun, or train with "
+                f"trainer.devices={size}"
+            )
         has_gpu = torch.cuda.is_available()
         needs_gpu = {"accelerator=gpu": trainer.accelerator is Accelerator.gpu, "graphs=true": trainer.graphs}
         for name, asked in needs_gpu.items():
@@ -77,15 +82,16 @@ class Runtime:
         on_gpu = {Accelerator.auto: has_gpu, Accelerator.gpu: True, Accelerator.cpu: False}[trainer.accelerator]
         batch_macs = macs * config.optim.batch_size
         precision, precision_why = _precision(trainer.precision, on_gpu)
-        recomputes = trainer.checkpoint_activations
-        graphs, graphs_why = _graphs(trainer.graphs, on_gpu, precision, recomputes)
+        recomputes, devices = trainer.checkpoint_activations, trainer.devices
+        graphs, graphs_why = _graphs(trainer, on_gpu, precision)
         steps, steps_why = _steps_per_call(config, on_gpu, batch_macs)
-        threads, threads_why = _threads(trainer.num_threads, on_gpu, batch_macs)
+        threads, threads_why = _threads(trainer.num_threads, on_gpu, batch_macs, devices)
         layout = "channels-last" if trainer.channels_last else "channels-first"
         compiles = trainer.compile is Compile.inductor
         compiled = "compiled by inductor" if compiles else "not compiled"
+        together = "" if devices == 1 else f"{devices} processes, BatchNorm over {_normalised(trainer.sync_batch_norm)}"
         again = "" if recomputes is Recompute.none else f"{recomputes.value} computed again in the backward pass"
-        reasons = (precision_why, layout, graphs_why, compiled, again, steps_why, threads_why)
+        reasons = (together, precision_why, layout, graphs_why, compiled, again, steps_why, threads_why)
         return cls(
             accelerator="gpu" if on_gpu else "cpu",
             precision=precision,
@@ -93,6 +99,7 @@ class Runtime:
             graphs=graphs,
             compiles=compiles,
             recomputes=recomputes,
+            devices=devices,
             steps_per_call=steps,
             num_threads=threads,
             reasons=", ".join(filter(None, reasons)),
@@ -101,8 +108,15 @@ class Runtime:
     @classmethod
     def here(cls, config: Config, macs: int) -> Self:
         """Resolve how this machine computes with a stored network, wherever and however it was trained."""
-        here = replace(config.trainer, accelerator=Accelerator.auto, precision="auto", graphs=None, num_threads=None)
+        here = replace(
+            config.trainer, accelerator=Accelerator.auto, precision="auto", graphs=None, num_threads=None, devices=1
+        )
         return cls.resolve(replace(config, trainer=here), macs)
+
+    @property
+    def backend(self) -> str:
+        """What torch.distributed sends tensors with."""
+        return "nccl" if self.accelerator == "gpu" else "gloo"
 
     @property
     def storage(self) -> str:
@@ -183,10 +197,17 @@ def _precision(asked: str, on_gpu: bool) -> tuple[str, str]:
     return "32-true", f"32-true ({'no bf16 on this GPU' if on_gpu else 'bf16 is for GPUs'})"
 
 
-def _graphs(asked: bool | None, on_gpu: bool, precision: str, recomputes: Recompute) -> tuple[bool, str]:
-    is_double, keeps_all = precision == "64-true", recomputes is Recompute.none
+def _normalised(over_all: bool) -> str:
+    return "the images of all" if over_all else "the images of each"
+
+
+def _graphs(trainer: TrainerConfig, on_gpu: bool, precision: str) -> tuple[bool, str]:
+    asked, is_double = trainer.graphs, precision == "64-true"
+    keeps_all, is_alone = trainer.checkpoint_activations is Recompute.none, trainer.devices == 1
+    if asked and not is_alone:
+        raise ConfigError("trainer.graphs=true needs trainer.devices=1: what processes send each other is not recorded")
     if asked and not keeps_all:
-        setting = f"trainer.checkpoint_activations={recomputes.name}"
+        setting = f"trainer.checkpoint_activations={trainer.checkpoint_activations.name}"
         raise ConfigError(
             f"trainer.graphs=true: a graph cannot repeat the random numbers of {setting}; use trainer.graphs=false"
         )
@@ -199,6 +220,8 @@ def _graphs(asked: bool | None, on_gpu: bool, precision: str, recomputes: Recomp
         return False, "eager steps (CUDA graphs need a GPU)"
     if is_double:
         return False, "eager steps (a recorded step reads the learning rate as float32)"
+    if not is_alone:
+        return False, "eager steps (messages between processes are not recorded)"
     if not keeps_all:
         return False, "eager steps (a graph cannot repeat random numbers)"
     return True, "steps replayed as CUDA graphs (launching kernels one by one is slower)"
@@ -218,12 +241,14 @@ def physical_cores() -> int:
     return int(cpu_count(only_physical_cores=True))
 
 
-def _threads(asked: int | None, on_gpu: bool, batch_macs: int) -> tuple[int, str]:
+def _threads(asked: int | None, on_gpu: bool, batch_macs: int, devices: int) -> tuple[int, str]:
     available = min(torch.get_num_threads(), physical_cores())  # in a job of a sweep, torch starts with its share
+    available = max(1, available // devices)
     if on_gpu:
         return asked or available, ""
     if asked:
         return asked, plural(asked, "thread")
     if batch_macs < SMALL_MACS:
         return 1, "1 thread (the network is small)"
-    return available, f"{plural(available, 'thread')} (the cores that this process may use)"
+    shared = "" if devices == 1 else f", shared by {devices}"
+    return available, f"{plural(available, 'thread')} (the cores that this process may use{shared})"

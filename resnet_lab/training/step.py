@@ -15,6 +15,7 @@ from resnet_lab.config.optim import OptimConfig
 from resnet_lab.model.modules import BatchNorm
 from resnet_lab.tasks.base import Task
 from resnet_lab.training.average import Average
+from resnet_lab.training.ranks import ALONE, Ranks
 
 CAST = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)  # layers whose weights autocast casts
 
@@ -40,9 +41,11 @@ class Totals:
     def state(self) -> tuple[Tensor, ...]:
         return self.loss, self.penalty, self.count
 
-    def means(self) -> tuple[float, float]:
-        """Return the mean loss and the score so far; wait for the device."""
-        loss, penalty, count = torch.stack(self.state()).tolist()
+    def means(self, ranks: Ranks = ALONE) -> tuple[float, float]:
+        """Return the mean loss and the score so far, of this process or of several ranks; wait for the device."""
+        totals = torch.stack(self.state())
+        ranks.sum(totals)
+        loss, penalty, count = totals.tolist()
         return loss / count, self.task.score(penalty, count)
 
 
@@ -52,6 +55,8 @@ class TrainingStep:
     With `optim.accumulate`, forward, loss and backward are those of one part of it after the other. The new weights are
     taken into the `average`, if there is one. If `compiled` is given, it computes full parts. A smaller one is not
     compiled: `net` itself computes it.
+
+    One of several `ranks` is given its images of the mini-batch; all get the gradient of the whole.
     """
 
     def __init__(
@@ -63,8 +68,10 @@ class TrainingStep:
         class_weights: Tensor | None = None,
         compiled: Forward | None = None,
         average: Average | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.net, self.optimizer, self.optim, self.totals = net, optimizer, optim, totals
+        self.net, self.optimizer, self.optim, self.totals, self.ranks = net, optimizer, optim, totals, ranks
+        self.part_size = ranks.most(optim.part_size)
         self.forward, self.compiled, self.average = OneCast(net), compiled, average
         if average:
             average.follow(net)
@@ -77,10 +84,14 @@ class TrainingStep:
         self.counters = [norm.num_batches_tracked for norm in trained if norm.num_batches_tracked is not None]
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor) -> None:
-        parts = [*zip(images_BCHW.split(self.optim.part_size), labels.split(self.optim.part_size), strict=True)]
+        parts = [*zip(images_BCHW.split(self.part_size), labels.split(self.part_size), strict=True)]
+        # The ranks may have different numbers of images of the last mini-batch, but all divide by the same.
+        whole = len(labels) if self.ranks.size == 1 else self.ranks.most(self.optim.batch_size)
         self.optimizer.zero_grad()
         for part in parts:
-            self._add_gradient(*part, share=len(part[1]) / len(labels))
+            self._add_gradient(*part, share=len(part[1]) / whole)
+        gradients = [weight.grad for weight in self.net.parameters() if weight.grad is not None]
+        self.ranks.average(gradients, len(labels) / whole)
         if self.optim.clip_norm:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.optim.clip_norm)
         self.optimizer.step()
@@ -92,7 +103,7 @@ class TrainingStep:
     def _add_gradient(self, images_BCHW: Tensor, labels: Tensor, share: float) -> None:
         """Add the gradient of a part's mean loss times the part's share of the mini-batch, and its loss and penalty."""
         optim, task = self.optim, self.totals.task
-        compiled = self.compiled if len(labels) == optim.part_size else None
+        compiled = self.compiled if len(labels) == self.part_size else None
         forward = self.forward if compiled is None else compiled
         with fresh_casts(images_BCHW.device):
             outputs = forward(images_BCHW)

@@ -141,6 +141,17 @@ def test_shares(
     assert share(jobs, jobs_per_gpu, use_gpus=True) == [Slot(*slot) for slot in expected]
 
 
+@pytest.mark.parametrize(
+    ("jobs", "jobs_per_gpu", "expected"),
+    [(None, 1, ["0,1", "2,3"]), (1, 1, ["0,1"]), (None, 2, ["0,1", "2,3", "0,1", "2,3"])],
+)
+def test_groups_of_gpus(monkeypatch: pytest.MonkeyPatch, jobs: int | None, jobs_per_gpu: int, expected: list[str]):
+    monkeypatch.setattr(slots, "visible_gpus", lambda: ["0", "1", "2", "3", "4"])  # the last one is left over
+    assert [slot.gpu for slot in share(jobs, jobs_per_gpu, use_gpus=True, gpus_per_job=2)] == expected
+    with pytest.raises(ConfigError, match=r"^hydra\.launcher\.gpus_per_job=6, but this sweep may use 5 GPUs$"):
+        share(jobs, jobs_per_gpu, use_gpus=True, gpus_per_job=6)
+
+
 def test_jobs_on_the_cpu_take_no_gpu(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(slots, "visible_gpus", lambda: ["0"])
     assert all(slot.gpu is None for slot in share(None, 1, use_gpus=False))

@@ -305,7 +305,7 @@ def test_killed_while_the_events_were_copied(lab: Lab):
 
 def test_one_of_several_processes_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match=r"this is one of 2 \(ddp\): start it without torchrun"):
+    with pytest.raises(ConfigError, match=r"devices=1, but torchrun has started 2 processes.* set trainer\.devices=2"):
         lab.run()
     assert not lab.output_dir.exists()
 
