@@ -36,7 +36,7 @@ def main() -> int:
         files = made(Path(folder))
         measured = {what: compared(files, ways(what), options.rounds) for what in ("decode", "read")}
     content = facts("benchmarks.decoders") | {"simplejpeg": simplejpeg.__version__, "worth_it": WORTH_IT}
-    write(options.out, content | {"count": COUNT, "measured": measured})
+    write(options.out, content | {"count": COUNT, "measured": measured, "checks": []})
     return 0
 
 
