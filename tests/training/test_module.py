@@ -177,6 +177,16 @@ def test_precisions(lab: Lab, precision: str):
     assert 0 < result["last"]["train_loss"] < 10
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_a_run_continues_in_full_precision(tmp_path: Path, precision: str):
+    change, labs = f"trainer.precision={precision}", [Lab(tmp_path / name) for name in ("straight", "interrupted")]
+    with pytest.raises(RunFailed, match="out of luck"):
+        labs[1].run(change, callbacks=[FailsAt(1)])
+    for lab in labs:
+        lab.run(change)
+    assert same_weights(*(lab.checkpoint(change) for lab in labs))
+
+
 def test_a_run_that_continues_in_another_precision_says_so(lab: Lab, caplog: pytest.LogCaptureFixture):
     """As where `auto` has found a GPU that supports bf16, and then a machine without one."""
     with pytest.raises(RunFailed):
