@@ -43,7 +43,7 @@ MISTAKES = {
     "misspelt key": ("optim.learning_rate=1", r"there is no setting optim\.learning_rate"),
     "misspelt key, added": ("+optim.lrr=1", r"there is no setting optim\.lrr; similar names: optim\.lr"),
     "setting of other tools": ("epochs=5", r"there is no setting epochs; use trainer\.max_epochs=5"),
-    "several devices": ("trainer.strategy=ddp", r"no setting trainer\.strategy: trainer\.devices=2 trains on two"),
+    "several devices": ("trainer.strategy=ddp", r"no setting trainer\.strategy: trainer\.devices=2 trains one"),
     "number for a group": ("units=3", "set a group to one of its options, as in units=n3"),
     "null for a group": ("optim=null", "set a group to one of its options"),
     "word for a list": ("model.units=many", r"model\.units must be positive whole numbers, got \['many'\]"),
@@ -194,8 +194,8 @@ def test_a_dry_run_of_a_sweep_lists_and_makes_nothing(command: Command, tmp_path
 
 
 SWEEP_MISTAKES = {
-    "+trainer.strategy=ddp": "there is no setting trainer.strategy: trainer.devices=2 trains on two",
-    "trainer.devices=2": "trainer.devices=2, but each job of this sweep has 1 device: set hydra.launcher.gpus_per_j",
+    "+trainer.strategy=ddp": "there is no setting trainer.strategy: trainer.devices=2 trains one network",
+    "trainer.devices=2": "trainer.devices=2, but each job of this sweep has 1 device: on GPUs, set hydra.launcher.",
     "hydra.launcher.gpus_per_job=0": "hydra.launcher.gpus_per_job must be a whole number above 0, got 0",
     "units=n2,nope": "there is no units=nope; units can be: ",
     "hydra.launcher.jobs=0": "hydra.launcher.jobs must be a whole number above 0, got 0",

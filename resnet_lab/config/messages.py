@@ -40,7 +40,7 @@ ELSEWHERE = {
 }
 _NETWORK = "choose a published network, as in +experiment=imagenet_50, or build one: stacks=four units=n3"
 _CONTINUES = "the same command again continues a run after its last full epoch"
-_DEVICES = "trainer.devices=2 trains on two, whose gradients are summed, in a process for each"
+_DEVICES = "trainer.devices=2 trains one network on two devices"
 INSTEAD = {
     "se": "attention=se is squeeze-and-excitation",
     "model": _NETWORK,

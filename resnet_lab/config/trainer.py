@@ -30,7 +30,8 @@ class TrainerConfig:
     accelerator: Accelerator = setting(Accelerator.auto, identity=False)
     precision: str = "auto"  # auto: bf16-mixed on a GPU that supports it, else 32-true
     devices: int = setting(1, identity=False)  # that train one network together, each on its part of a mini-batch
-    sync_batch_norm: bool = True  # over the mini-batch of all devices; false: of each device
+    # Whether BatchNorm normalises over the images of all devices, or those of each: then, their number matters.
+    sync_batch_norm: bool = setting(True, canonical=lambda trainer: trainer.synchronises or trainer.devices)
     graphs: bool | None = setting(None, identity=False)  # replay steps as CUDA graphs; None: on GPUs only
     compile: Compile = setting(Compile.off, identity=False)
     # Activation checkpointing: less memory for one more forward pass, and the same numbers.
@@ -73,15 +74,21 @@ class TrainerConfig:
             "each other",
         )
 
+    @property
+    def synchronises(self) -> bool:
+        """Whether BatchNorm normalises over the whole mini-batch, as on one device."""
+        return self.sync_batch_norm or self.devices == 1
+
     def refuse_several_devices(self, verb: str) -> None:
         """Raise ConfigError, for a command that computes on one device, if there should be several."""
         require(self.devices == 1, f"trainer.devices={self.devices}: {verb} uses one device; leave this setting off")
 
     def refuse_devices_of_others(self, launcher: Mapping[str, Any]) -> None:
         """Raise ConfigError if a job of a sweep would use more devices than its launcher gives it."""
-        own = launcher.get("gpus_per_job") or launcher.get("gpus_per_node") or 1
+        name = "gpus_per_node" if "gpus_per_node" in launcher else "gpus_per_job"  # on a cluster, or on this machine
+        own = launcher.get(name) or 1
         require(
             self.devices <= own,
-            f"trainer.devices={self.devices}, but each job of this sweep has {plural(own, 'device')}: "
-            f"set hydra.launcher.gpus_per_job={self.devices}",
+            f"trainer.devices={self.devices}, but each job of this sweep has {plural(own, 'device')}: on GPUs, set "
+            f"hydra.launcher.{name}={self.devices}; on the CPU, train without -m",
         )

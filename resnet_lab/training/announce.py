@@ -65,10 +65,6 @@ def notes(
     if not checkpoint and (pretrained := Pretrained.of(config, data.source.classes)):
         yield pretrained.note
     facts = checkpoint["resnet_lab"] if checkpoint else {}
-    devices = facts.get("devices") or runtime.devices  # version 0.1 stored none
-    if devices != runtime.devices and not config.trainer.sync_batch_norm:
-        normalised = "trainer.sync_batch_norm=false normalises the images of each, which gives other numbers"
-        yield f"so far the run was on {plural(devices, 'device')}; it continues on {runtime.devices}, and {normalised}"
     precision = facts.get("precision") or runtime.precision  # version 0.1 stored none
     if precision != runtime.precision:
         then = f"computed in {precision} ({facts.get('device')})"

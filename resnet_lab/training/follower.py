@@ -36,6 +36,8 @@ def follow(ranks: Ranks) -> None:
         _train(ranks, store, **work)
     except Exception as error:
         why = f"device {ranks.rank}: {type(error).__name__}: {error}"
+        if "Connection" in str(error):  # the first one says why it has ended, if it can
+            raise RunFailed(f"device {ranks.rank}: another process of the run has ended") from error
         store.set(FAILED, why)
         raise RunFailed(why) from error
 

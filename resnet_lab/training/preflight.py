@@ -31,6 +31,8 @@ def check(config: Config, directory: RunDirectory, images: DataFacts | None) -> 
     """
     cost = measure(config)
     refuse_too_large(config, cost)
+    if config.optim.batch_share is None:  # otherwise, the images determine the batch size
+        _refuse_unequal_shares(config.optim, config.trainer.devices)
     if not os.path.isfile(directory.result_file):  # a finished run may be in a read-only folder
         refuse_unwritable(directory.path)
     directory.refuse_irregular_files()
@@ -47,8 +49,8 @@ def check_images(config: Config, directory: RunDirectory, cost: Complexity, data
     """Raise ConfigError if the images do not suit the settings, or have changed since the run began."""
     devices = config.trainer.devices
     refuse_too_large(config, cost, min(data.config.optim.part_size, data.num_images) // devices)
-    if devices > 1:
-        _refuse_unequal_shares(data.config, data)
+    _refuse_unequal_shares(data.config.optim, devices)
+    _refuse_too_few_images(data.config, data)
     _refuse_single_image_batch(data.config, data)
     Pretrained.of(config, data.source.classes)
     if not len(data.validation_rows):
@@ -82,25 +84,31 @@ def _in_parts(optim: OptimConfig) -> str:
     return f"optim.batch_size={optim.batch_size}{parts}"
 
 
-def _refuse_unequal_shares(config: Config, data: ImageData) -> None:
-    """Refuse mini-batches that do not begin on the same device, and those with no image for one of them."""
-    optim, devices = config.optim, config.trainer.devices
-    if data.num_images > optim.part_size and (optim.batch_size % devices or optim.part_size % devices):
+def _refuse_unequal_shares(optim: OptimConfig, devices: int) -> None:
+    """Refuse mini-batches, or parts of them, that would not all begin on the same device."""
+    if optim.batch_size % devices == 0 and optim.part_size % devices == 0:
+        return
+    step = devices * optim.accumulate
+    raise ConfigError(
+        f"{_in_parts(optim)}: {plural(optim.part_size, 'image')} at a time cannot be shared evenly by "
+        f"trainer.devices={devices}; use a multiple of {step}, such as {step * max(1, optim.batch_size // step)}"
+    )
+
+
+def _refuse_too_few_images(config: Config, data: ImageData) -> None:
+    """Refuse a mini-batch with no image for one of the devices."""
+    devices, least = config.trainer.devices, min(_part_sizes(config.optim, data.num_images))
+    if least < devices:
         raise ConfigError(
-            f"{_in_parts(optim)}: {plural(optim.part_size, 'image')} at a time cannot be shared evenly by "
-            f"trainer.devices={devices}; use a multiple of {devices * optim.accumulate}"
-        )
-    if (least := min(_part_sizes(optim, data.num_images))) < devices:
-        raise ConfigError(
-            f"{_in_parts(optim)} leaves {plural(least, 'image')} (of {data.num_images}) in a mini-batch, fewer than "
-            f"trainer.devices={devices}; use another batch size"
+            f"{_in_parts(config.optim)} leaves {plural(least, 'image')} (of {data.num_images}) in a mini-batch, fewer "
+            f"than trainer.devices={devices}; use another batch size"
         )
 
 
 def _refuse_single_image_batch(config: Config, data: ImageData) -> None:
     """Refuse a mini-batch of one image with one pixel in the last feature map: BatchNorm cannot normalise one value."""
     _, *size = config.data.image_shape
-    apart = 1 if config.trainer.sync_batch_norm else config.trainer.devices
+    apart = 1 if config.trainer.synchronises else config.trainer.devices
     alone = any(count // apart == 1 for count in _part_sizes(config.optim, data.num_images))
     if alone and config.model.norm is Norm.batch and max(size) <= math.prod(config.model.strides):
         each = f" on each of trainer.devices={apart}" if apart > 1 else ""

@@ -30,7 +30,7 @@ from resnet_lab.training.ranks import ALONE, Ranks
 from resnet_lab.training.runtime import Runtime
 
 HERE = "127.0.0.1"
-PATIENCE = timedelta(minutes=30)  # of one process for another, which may read images or write in the meantime
+LONGEST = timedelta(minutes=30)  # that one process waits for another, which may read images or write in the meantime
 GLANCE = 0.05  # seconds between looks at whether all are still there
 GRACE = 1.0  # seconds in which a process that fails ends
 
@@ -76,7 +76,7 @@ def _refuse_too_many(config: Config) -> None:
 @cache
 def meeting() -> dist.Store:
     """Return where the processes that the environment describes leave word for each other."""
-    store, *_ = next(dist.rendezvous("env://", timeout=PATIENCE))
+    store, *_ = next(dist.rendezvous("env://", timeout=LONGEST))
     return store
 
 
@@ -93,7 +93,7 @@ def together(config: Config, runtime: Runtime, work: dict[str, Any]) -> Iterator
         size, store = runtime.devices, meeting() if started_as(config).size > 1 else None
         others = list[_Other]()
         if store is None:
-            store = here = dist.TCPStore(HERE, 0, size, is_master=True, wait_for_workers=False, timeout=PATIENCE)
+            store = here = dist.TCPStore(HERE, 0, size, is_master=True, wait_for_workers=False, timeout=LONGEST)
             others = [stack.enter_context(_started(rank, size, here.port)) for rank in range(1, size)]
         store.set(WORK, json.dumps(work))
         _await(others, store, [f"{READY} {rank}" for rank in range(1, size)])
@@ -116,7 +116,7 @@ def dismiss(ranks: Ranks) -> None:
 def joined(ranks: Ranks, store: dist.Store, runtime: Runtime) -> Iterator[None]:
     """Exchange tensors with the other processes of the run."""
     prefix = dist.PrefixStore("tensors", store)
-    dist.init_process_group(runtime.backend, store=prefix, rank=ranks.rank, world_size=ranks.size, timeout=PATIENCE)
+    dist.init_process_group(runtime.backend, store=prefix, rank=ranks.rank, world_size=ranks.size, timeout=LONGEST)
     try:
         yield
     finally:
@@ -136,6 +136,8 @@ class _Other:
             status = self.process.wait(GRACE)
         except subprocess.TimeoutExpired:
             return ""
+        if status < 0:  # by a signal, of which it could not speak
+            return exit_reason(status)
         self.printed.seek(0)
         *_, last = [b"", *self.printed.read().splitlines()]
         return ": ".join(filter(None, [exit_reason(status), last.decode(errors="replace")]))
@@ -160,7 +162,10 @@ def _started(rank: int, size: int, port: int) -> Iterator[_Other]:
 
 def _await(others: list[_Other], store: dist.Store, words: list[str]) -> None:
     """Wait until the other processes have loaded everything and left word. Raises DeviceLost if one fails before."""
+    deadline = time.monotonic() + LONGEST.total_seconds()
     while not store.check(words):
+        if time.monotonic() > deadline:
+            raise DeviceLost(f"another process was not ready after {LONGEST}")
         if store.check([FAILED]) or any(other.process.poll() is not None for other in others):
             raise DeviceLost(_why(others, store))
         time.sleep(GLANCE)

@@ -33,7 +33,7 @@ from resnet_lab.training.log import log, log_to
 from resnet_lab.training.module import Diverged, TaskModule
 from resnet_lab.training.predictions import store
 from resnet_lab.training.preflight import check, check_images
-from resnet_lab.training.processes import dismiss, started_as, together
+from resnet_lab.training.processes import DeviceLost, dismiss, started_as, together
 from resnet_lab.training.prolong import beginning, copy_beginning
 from resnet_lab.training.ranks import Ranks
 from resnet_lab.training.result import Tested, collect
@@ -181,7 +181,7 @@ class Job:
             with together(config, self.runtime, {"settings": to_stored(config), "checkpoint": last}):
                 trainer.fit(module, data, ckpt_path=last, weights_only=True)
         except Exception as error:
-            if checkpoint and not module.has_started:
+            if checkpoint and not module.has_started and not isinstance(error, DeviceLost):
                 why = " ".join(f"{type(error).__name__}: {error}".split())
                 raise ConfigError(f"{directory.last} is damaged, the run cannot continue ({why:.200})") from error
             raise

@@ -39,7 +39,7 @@ REFUSED = {
     "model=resnet18": "model is a group of settings, not a value: choose a published network, as in +experiment=",
     "trainer.fast_dev_run=true": "there is no setting trainer.fast_dev_run: trainer=debug trains two mini-batches",
     "logger=wandb": "there is no setting logger: every run writes files for TensorBoard",
-    "trainer.gpus=1": "there is no setting trainer.gpus: trainer.devices=2 trains on two",
+    "trainer.gpus=1": "there is no setting trainer.gpus: trainer.devices=2 trains one network on two devices",
     "ckpt_path=last.ckpt": "there is no setting ckpt_path: the same command again continues a run",
     "num_workers=4": "there is no setting num_workers; use data.workers=4",
     "hydra.launcher.num_nodes=2": "there is no setting hydra.launcher.num_nodes; ",

@@ -1,6 +1,7 @@
 """A run on two devices, which here are two processes with gloo, equals the same run on one."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,8 +25,6 @@ from resnet_lab.data.loader import TrainLoader
 from resnet_lab.data.stores import store_of
 from resnet_lab.interrupts import RunFailed
 from resnet_lab.tasks.base import task_of
-from resnet_lab.training.announce import notes
-from resnet_lab.training.runtime import Runtime
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +101,7 @@ APART = (
 
 def test_batch_norm_of_each_device_equals_a_simulation(lab: Lab):
     lab.run(*APART, TWO)
-    weights = {name.removeprefix("net."): tensor for name, tensor in lab.checkpoint(*APART)["state_dict"].items()}
+    weights = {name.removeprefix("net."): tensor for name, tensor in lab.checkpoint(*APART, TWO)["state_dict"].items()}
     for name, expected in simulated(lab).items():
         torch.testing.assert_close(weights[name], expected, rtol=0, atol=1e-10)
 
@@ -129,11 +128,12 @@ def simulated(lab: Lab) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in parameters.items()} | buffers[0]
 
 
-def test_continuing_on_another_number_of_devices_is_said(lab: Lab):
-    config = lab.config(*APART, TWO)
-    runtime, checkpoint = Runtime.resolve(config, 1), {"resnet_lab": {"devices": 1}}
-    said = notes(config, runtime, lab.directory(*APART), ImageData(config), checkpoint)
-    assert "so far the run was on 1 device; it continues on 2, and trainer.sync_batch_norm=false" in " ".join(said)
+def test_what_each_device_normalises_is_part_of_what_a_run_is(lab: Lab):
+    """On one device there is no difference; on several, their number counts."""
+    alone = lab.directory("trainer.sync_batch_norm=false").path
+    assert alone == lab.directory().path == lab.directory(TWO).path
+    apart = {lab.directory("trainer.sync_batch_norm=false", f"trainer.devices={count}").path for count in (2, 4)}
+    assert len({alone, *apart}) == 3
 
 
 # --- ends that nobody planned
@@ -157,6 +157,14 @@ def test_a_killed_process_ends_the_run(lab: Lab, straight: Lab):
     assert lab.directory(*CHANGES).status()["state"] == "failed"
     lab.run(*CHANGES, TWO)
     assert_close(lab, straight)
+
+
+def test_a_process_that_does_not_start_is_no_damaged_checkpoint(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(RunFailed, match="out of luck"):
+        lab.run(*CHANGES, callbacks=[FailsAt(1)])
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(RunFailed, match=r"DeviceLost: the process of device 1: exited with status 1.*run the same com"):
+        lab.run(*CHANGES, TWO)
 
 
 @pytest.fixture
@@ -223,7 +231,7 @@ def test_tasks_of_slurm(lab: Lab, straight: Lab):
             ("optim.batch_size=15",),
             r"^optim\.batch_size=15: 15 images at a time cannot be shared evenly by trainer\.dev",
         ),
-        (("optim.accumulate=8", "trainer.devices=3"), r"accumulate=8: 2 images .* use a multiple of 24$"),
+        (("optim.accumulate=8", "trainer.devices=3"), r"accumulate=8: 2 images .* use a multiple of 24, such as 24$"),
         (("data.num_images=65",), r"^optim\.batch_size=16 leaves 1 image \(of 49\) in a mini-batch, fewer than train"),
         (("optim.class_weights=balanced",), r"^trainer\.devices=2 needs optim\.class_weights=none: a weighted loss"),
         (("trainer.compile=inductor",), r"^trainer\.devices=2 needs trainer\.compile=off"),
