@@ -177,6 +177,7 @@ READERS = {  # what makes something read a setting that nothing reads by default
         f"data.table.{name}": ["data=table", "data.num_classes=2"]
         for name in ("file", "image", "label", "labels", "part")
     },
+    "trainer.sync_batch_norm": ["trainer.devices=2"],
 }
 
 
