@@ -46,7 +46,7 @@ class Loader:
     @property
     def read(self) -> slice:
         """Which images of a batch are read: all if they are mixed, or share a stream of random numbers."""
-        return slice(None) if self.mixes or self.corrupt.kind is not Corruption.none else self.part
+        return ALL if self.mixes or self.corrupt.kind is not Corruption.none else self.part
 
     def read_of(self, count: int) -> int:
         """Return how many of `count` images are read at most."""

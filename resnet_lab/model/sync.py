@@ -27,7 +27,7 @@ def _statistics(x_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     own_variance_C, own_mean_C = torch.var_mean(_wide(x_BCHW), _all_but_channels(x_BCHW), correction=0)
     own_variance_C, own_mean_C = own_variance_C.double(), own_mean_C.double()
-    own = own_mean_C.new_tensor([x_BCHW.numel() / x_BCHW.shape[1]])
+    own = own_mean_C.new_full((1,), x_BCHW.numel() / x_BCHW.shape[1])
     sums = torch.cat([own * own_mean_C, own * (own_variance_C + own_mean_C.square()), own])
     dist.all_reduce(sums)
     count = sums[-1]

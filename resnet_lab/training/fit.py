@@ -12,7 +12,6 @@ from resnet_lab.training.clock import Clock
 from resnet_lab.training.lightning import EventLogger, LoadedImages, make_trainer
 from resnet_lab.training.module import TaskModule
 from resnet_lab.training.predictions import num_kept
-from resnet_lab.training.ranks import Ranks
 from resnet_lab.training.runtime import Runtime
 
 
@@ -20,7 +19,6 @@ def prepare(
     config: Config,
     runtime: Runtime,
     data: LoadedImages,
-    ranks: Ranks,
     logger: EventLogger | None = None,
     callbacks: Sequence[Callback] = (),
     clock: Clock | None = None,
@@ -28,7 +26,7 @@ def prepare(
 ) -> tuple[Trainer, TaskModule]:
     """Return the trainer and the module of a run, with the initial weights, which are the same in all processes."""
     validates = len(data.validation_rows) > 0
-    trainer = make_trainer(config, runtime, logger, callbacks, validates, ranks)
+    trainer = make_trainer(config, runtime, logger, callbacks, validates, data.ranks)
     seed_everything(config.seed, verbose=False)
     pretrained = Pretrained.of(config, data.source.classes)
     facts = {
@@ -43,6 +41,7 @@ def prepare(
         "pretrained": pretrained.record() if pretrained else None,
     }
     weights, kept = data.class_weights(), num_kept(config, data)
-    module = TaskModule(data.measured(), runtime, data.num_batches, facts, weights, clock, pretrained, kept, ranks)
+    measured, batches = data.measured(), data.num_batches
+    module = TaskModule(measured, runtime, batches, facts, weights, clock, pretrained, kept, data.ranks)
     # Lightning converts to float64 only after it has restored a checkpoint, which would be rounded to float32.
     return trainer, module.double() if runtime.storage == "64-true" else module

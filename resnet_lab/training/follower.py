@@ -8,7 +8,6 @@ import threading
 from typing import Any
 
 import psutil
-from joblib import cpu_count
 from torch import distributed as dist
 
 from resnet_lab.config.stored import from_dict
@@ -47,7 +46,7 @@ def _train(ranks: Ranks, store: dist.Store, settings: dict[str, Any], checkpoint
     runtime = Runtime.resolve(config, measure(config).macs)
     data = LoadedImages(config, runtime.steps_per_call, ranks)
     with runtime.set_up():
-        trainer, module = prepare(config, runtime, data, ranks)
+        trainer, module = prepare(config, runtime, data)
         store.set(f"{READY} {ranks.rank}", "")
         with joined(ranks, store, runtime):
             trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
@@ -62,7 +61,6 @@ def _end_with_parent() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
     rank, size, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    os.environ["LOKY_MAX_CPU_COUNT"] = str(max(1, cpu_count() // size))  # what joblib counts
     try:
         follow(Ranks(rank, size, local))
     except RunFailed as failed:

@@ -41,10 +41,8 @@ class Ranks:
 
     @torch.no_grad()
     def average(self, tensors: Sequence[Tensor], weight: float) -> None:
-        """Replace tensors by their sums over all ranks, divided by the sum of the weights, in one message."""
-        if self.size == 1:
-            return
-        flat = torch.cat([*(tensor.reshape(-1) for tensor in tensors), tensors[0].new_tensor([weight])])
+        """Replace tensors by their sums over several ranks, divided by the sum of the weights, in one message."""
+        flat = torch.cat([*(tensor.reshape(-1) for tensor in tensors), tensors[0].new_full((1,), weight)])
         dist.all_reduce(flat)
         _unpack(flat[:-1] / flat[-1], tensors)
 

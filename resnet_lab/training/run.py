@@ -174,8 +174,7 @@ class Job:
         logger.take_over(checkpoint["global_step"] if checkpoint else -1, shorter)
         checkpoints = Checkpoints(directory)
         callbacks = [checkpoints, *self.callbacks]  # checkpoints first, then figures
-        ranks = Ranks(size=self.runtime.devices)
-        trainer, module = prepare(config, self.runtime, data, ranks, logger, callbacks, self.clock, continued_from)
+        trainer, module = prepare(config, self.runtime, data, logger, callbacks, self.clock, continued_from)
         last = str(directory.last.absolute()) if checkpoint else None
         try:
             with together(config, self.runtime, {"settings": to_stored(config), "checkpoint": last}):

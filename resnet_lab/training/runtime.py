@@ -89,7 +89,8 @@ class Runtime:
         layout = "channels-last" if trainer.channels_last else "channels-first"
         compiles = trainer.compile is Compile.inductor
         compiled = "compiled by inductor" if compiles else "not compiled"
-        together = "" if devices == 1 else f"{devices} processes, BatchNorm over {_normalised(trainer.sync_batch_norm)}"
+        whose = "all" if trainer.sync_batch_norm else "each"
+        together = "" if devices == 1 else f"{devices} processes, BatchNorm over the images of {whose}"
         again = "" if recomputes is Recompute.none else f"{recomputes.value} computed again in the backward pass"
         reasons = (together, precision_why, layout, graphs_why, compiled, again, steps_why, threads_why)
         return cls(
@@ -195,10 +196,6 @@ def _precision(asked: str, on_gpu: bool) -> tuple[str, str]:
     if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16-mixed", "bf16-mixed (the GPU supports it)"
     return "32-true", f"32-true ({'no bf16 on this GPU' if on_gpu else 'bf16 is for GPUs'})"
-
-
-def _normalised(over_all: bool) -> str:
-    return "the images of all" if over_all else "the images of each"
 
 
 def _graphs(trainer: TrainerConfig, on_gpu: bool, precision: str) -> tuple[bool, str]:

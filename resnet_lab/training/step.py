@@ -85,13 +85,15 @@ class TrainingStep:
 
     def __call__(self, images_BCHW: Tensor, labels: Tensor) -> None:
         parts = [*zip(images_BCHW.split(self.part_size), labels.split(self.part_size), strict=True)]
+        alone = self.ranks.size == 1
         # The ranks may have different numbers of images of the last mini-batch, but all divide by the same.
-        whole = len(labels) if self.ranks.size == 1 else self.ranks.most(self.optim.batch_size)
+        whole = len(labels) if alone else self.ranks.most(self.optim.batch_size)
         self.optimizer.zero_grad()
         for part in parts:
             self._add_gradient(*part, share=len(part[1]) / whole)
-        gradients = [weight.grad for weight in self.net.parameters() if weight.grad is not None]
-        self.ranks.average(gradients, len(labels) / whole)
+        if not alone:
+            gradients = [weight.grad for weight in self.net.parameters() if weight.grad is not None]
+            self.ranks.average(gradients, len(labels) / whole)
         if self.optim.clip_norm:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.optim.clip_norm)
         self.optimizer.step()
