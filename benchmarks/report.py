@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.facts import RESULTS, load
-from benchmarks.tables import TABLES, Content, spread, table, verdict_table
+from benchmarks.markdown import spread, table, verdict_table
+from benchmarks.tables import TABLES, Content
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, FIGURE = DOCS / "performance.md", DOCS / "figures" / "performance.png"
@@ -94,6 +95,9 @@ def speed_tables(measured: Mapping[str, Any]) -> list[str]:
 
 SECTIONS = {
     "profile-cpu": "Where a training step spends its time, on one CPU thread",
+    "kernels": "Own kernels next to PyTorch's",
+    "trained": "Whole trainings with own kernels",
+    "waiting": "Threads that wait for each other",
     "export-cpu": "Exported networks, on one CPU thread",
     "augmentations": "Augmentations, on one CPU thread",
     "axes": "Options of the network, on one CPU thread",

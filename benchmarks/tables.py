@@ -1,9 +1,9 @@
 """The tables of docs/performance.md: Markdown from the content of each results file."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.gpu import packing
+from benchmarks.markdown import spread, table
 
 Content = dict[str, Any]
 
@@ -146,6 +146,52 @@ def decoders_table(content: Content) -> list[str]:
     return [table(["images/s", "Pillow", f"simplejpeg {content['simplejpeg']}", "ratio", "pixels"], rows), said]
 
 
+def kernels_table(content: Content) -> list[str]:
+    """Return the table of steps with own kernels and with torch's, by network and threads."""
+    caption = (
+        f"A training step on one mini-batch of random images; median of {content['rounds']} rounds, smallest and "
+        "largest in parentheses. `trainer.kernels=auto` leaves `digits` to PyTorch's.\n"
+    )
+    rows = [
+        [f"`{network}`", threads, *(spread(own["milliseconds"][kind], ",.0f") for kind in ("torch", "native")),
+         spread(own["ratio"], ".2f"), f"{own['native_share']:.0%}"]
+        for network, by_threads in content["networks"].items()
+        for threads, own in by_threads.items()
+    ]  # fmt: skip
+    head = ["network", "threads", "PyTorch's, ms", "own, ms", "times as fast", "share of own kernels"]
+    return [caption, table(head, rows)]
+
+
+def trained_table(content: Content) -> list[str]:
+    """Return the table of test errors with either kind of kernels, and the difference that the report states."""
+    rows = []
+    for found in content["sets"].values():
+        errors = (f"{error['mean']:.2f} ± {error['half']:.2f}" for _, error in sorted(found["errors"].items()))
+        own = found["difference"]
+        gap = f"{own['mean']:+.2f} ({own['low']:+.2f} to {own['high']:+.2f})"
+        rows.append([found["title"], *errors, gap])
+    caption = (
+        f"Test error in %, {content['seeds']} seeds each, with 95 % intervals over seeds, as the report states them.\n"
+    )
+    return [caption, table(["training", "own kernels", "PyTorch's", "difference, points"], rows)]
+
+
+def waiting_table(content: Content) -> list[str]:
+    """Return the table of images/s of all jobs, by the threads of each, and how these wait."""
+    caption = (
+        f"Images/s of all jobs together on {content['cores']} cores, and in parentheses the ratio to one thread for "
+        f"each job; medians of {content['rounds']} rounds. `passive` is OMP_WAIT_POLICY=passive.\n"
+    )
+    rows = []
+    for network, by_jobs in content["networks"].items():
+        for jobs, found in by_jobs.items():
+            speeds, ratios = found["images_per_second"], found["ratio"]
+            cells = (f"{speeds[way]['median']:,.0f} ({ratios[way]['median']:.2f})" for way in ratios)
+            rows.append([f"`{network}`, {jobs}", *cells])
+    first = next(iter(next(iter(content["networks"].values())).values()))
+    return [caption, table(["network, jobs", *(f"{way} each" for way in first["ratio"])], rows)]
+
+
 def axes_table(content: Content) -> list[str]:
     """Return a table for each network: the time of a step with each option, and its ratio to the plain one's."""
     found = [
@@ -189,6 +235,9 @@ TABLES = {
     "profile-cpu": profile_table,
     "gpu/fast-kernels": profile_table,
     **{f"gpu/packing-{network}": packing_table for network in packing.NETWORKS},
+    "kernels": kernels_table,
+    "trained": trained_table,
+    "waiting": waiting_table,
     "export-cpu": export_table,
     "augmentations": augment_table,
     "axes": axes_table,
@@ -201,34 +250,3 @@ TABLES = {
     "own_images": own_images_table,
     "scaling": scaling_table,
 }
-
-
-def verdict_table(checks: Sequence[Mapping[str, Any]]) -> str:
-    """Return the table of checks: what was measured, the number, its limit, and whether it keeps the limit."""
-    rows = [
-        [
-            check["what"],
-            f"{check['value']:.3g}" if check["value"] is not None else "",
-            f"{'≥' if check['at_least'] else '≤'} {check['limit']:g}",
-            said(check["passed"]),
-        ]
-        for check in checks
-    ]
-    return table(["check", "measured", "limit", "passed"], rows)
-
-
-def said(holds: bool) -> str:
-    """Format a verdict as yes or no."""
-    return "yes" if holds else "**no**"
-
-
-def spread(values: Mapping[str, float], spec: str) -> str:
-    """Format as median (smallest–largest)."""
-    median, low, high = (format(values[name], spec) for name in ("median", "low", "high"))
-    return f"{median} ({low}–{high})"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown; all columns but the first are numbers."""
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Each part and the parts that it may use, besides itself. `version`, `interrupts` and `text` serve others and use
 # nothing, `page` only `text`; `command` is what entry points share; `summary` is one of them, which needs no training;
 # `inspect.look` loads runs, which the other functions of `inspect` do not.
-TRAINS = {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "inspect", "training"}
+TRAINS = {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "kernels", "inspect", "training"}
 MAY_IMPORT = {
     "version": set(),
     "interrupts": set(),
@@ -29,13 +29,26 @@ MAY_IMPORT = {
     "data.__main__": {"text", "command", "config", "data"},
     "model": {"config", "rundir"},
     "tasks": {"config", "rundir", "data", "model"},
+    "kernels": {"config", "data", "model"},
     "inspect": {"text", "config", "rundir", "data", "model", "tasks"},
     "training": TRAINS - {"training"} | {"version"},
     "callbacks": TRAINS,
     "job": TRAINS | {"callbacks"},
     "use": TRAINS | {"version", "page", "callbacks", "job", "report"},
     "sweep": {"text", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "callbacks"},
-    "bench": {"text", "command", "interrupts", "config", "rundir", "data", "model", "tasks", "training", "sweep"},
+    "bench": {
+        "text",
+        "command",
+        "interrupts",
+        "config",
+        "rundir",
+        "data",
+        "model",
+        "tasks",
+        "kernels",
+        "training",
+        "sweep",
+    },
     "__main__": {"version", "command", "config", "job"},
     "summary": {"text", "command", "config", "model", "tasks"},
     "inspect.look": TRAINS | {"page"},

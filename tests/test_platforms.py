@@ -36,7 +36,7 @@ def test_everything_is_imported_and_measured_without_resource():
         "from types import SimpleNamespace as Space\n"
         "psutil.Process = lambda: Space(memory_info=lambda: Space(peak_wset=7))  # as on Windows\n"
         "from resnet_lab.training.runtime import Runtime\n"
-        "print(Runtime('cpu', '32-true', False, False, False, None, 1, 1, 1, '').peak_memory())"
+        "print(Runtime('cpu', '32-true', False, False, False, False, None, 1, 1, 1, '').peak_memory())"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ended.stdout, ended.stderr) == ("7\n", "")

@@ -19,6 +19,7 @@ from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.loader import memory_format
 from resnet_lab.interrupts import Interrupted, RunFailed
+from resnet_lab.kernels.native import Watch
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.cost import measure
 from resnet_lab.training.advice import advice
@@ -42,6 +43,7 @@ class Speed:
     images_per_second: float  # of the median epoch, without validation and checkpoints
     step_ms: float  # as trained, with loader, augmentation and Lightning
     bare_ms: float  # forward, backward and update, with images already on the device
+    native_share: float  # of the bare step, that own kernels take
     steps: int  # per epoch
     seconds: float  # of all measured epochs, and of the time between them
     images: int  # trained on in that time
@@ -80,6 +82,7 @@ def speed(config: Config, seconds: float) -> Speed:
         images_per_second=images_per_second,
         step_ms=1000 * batch_size / images_per_second,
         bare_ms=1000 * bare,
+        native_share=native_share(config),
         steps=steps,
         peak_memory=result["peak_memory"],
         **measured,
@@ -164,6 +167,17 @@ def ready(config: Config) -> Iterator[Ready]:
         if what_helps := advice(error):
             raise RunFailed(f"{type(error).__name__}: {error}; {what_helps}") from error
         raise
+
+
+def native_share(config: Config) -> float:
+    """Return the share of a step's time that own kernels take; 0 if it uses torch's."""
+    if not Runtime.resolve(config, measure(config).macs).kernels:
+        return 0.0
+    with bare_step(config) as (step, totals):
+        seconds_per_step(step, WARM_UP + 1, totals.loss.device)
+        before = Watch.seconds
+        elapsed = FEWEST_STEPS * seconds_per_step(step, FEWEST_STEPS, totals.loss.device)
+        return (Watch.seconds - before) / elapsed
 
 
 def bare_seconds(config: Config, rounds: int = 5) -> float:

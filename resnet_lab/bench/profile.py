@@ -21,6 +21,7 @@ from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.enums import Compile
 from resnet_lab.config.schema import Config
 from resnet_lab.interrupts import RunFailed
+from resnet_lab.kernels.native import named
 from resnet_lab.training.graphs import WARM_UP
 
 ROUNDS = 6
@@ -31,17 +32,17 @@ HOST = "host"
 
 # The kind of an operation, by the first pattern that the name of its operator or kernel matches. BatchNorm's kernels of
 # both directions clear a counter (FillFunctor<int>). Not every kernel of cuDNN says which of the three products of a
-# convolution it computes.
+# convolution it computes. Own kernels are `kernels::…`; those of BatchNorm include ReLU, and in ResNet V1 the sum.
 KINDS = {
     "compiled by inductor": r"^triton",
-    "BatchNorm, backward": r"batch_norm_backward|batchnorm_bw|bn_bw",
-    "BatchNorm, forward": r"batch_?norm|bn_fw|for_multi_outputs|FillFunctor<int>",
+    "BatchNorm, backward": r"norm_backward|batchnorm_bw|bn_bw",
+    "BatchNorm, forward": r"batch_?norm|norm_forward|bn_fw|for_multi_outputs|FillFunctor<int>",
     "ReLU": r"aten::relu|clamp|threshold",
     "casts and copies": r"copy_kernel|Memcpy|CopyFunctor|copy_$|aten::(_?to|_to_copy|contiguous)$",
     "additions": r"CUDAFunctor_add|aten::add_?$",
     WEIGHT_GRADIENTS: r"wgrad",
     INPUT_GRADIENTS: r"dgrad",
-    "convolutions, forward": r"fprop|aten::conv",
+    "convolutions, forward": r"fprop|aten::conv|kernels::conv",
     "other products": r"[Cc]onv|nvjet|gemm|splitK|cudnn|cutlass|nhwc|Padding|aten::(linear|addmm|mm)$",
     "optimiser and counters": r"multi_tensor|[Ff]used|FunctorOnSelf|_foreach",
 }
@@ -76,7 +77,7 @@ def profile(config: Config, seconds: float) -> dict[str, Any]:
         bare, walls, rounds, clocks = [], [], [], []
         for _ in range(ROUNDS):
             bare.append(seconds_per_step(step, steps, device))
-            with torch.profiler.profile(activities=[activity]) as seen:
+            with named(), torch.profiler.profile(activities=[activity]) as seen:
                 walls.append(seconds_per_step(step, steps, device))
             rounds.append(kernels(seen) if device.type == "cuda" else operators(seen))
             if device.type == "cpu":

@@ -55,6 +55,8 @@ def table(facts: dict[str, Any]) -> Table:
     reached = facts["speed"]
     made.add_row("training", f"{reached['images_per_second']:,.0f} images/s, {reached['step_ms']:.2f} ms per step")
     made.add_row("step alone", f"{reached['bare_ms']:.2f} ms; the host takes {reached['host_share']:.1%}")
+    if share := reached["native_share"]:
+        made.add_row("own kernels", f"{share:.1%} of the step alone")
     made.add_row("peak memory", f"{reached['peak_memory'] / 2**20:,.0f} MiB")
     for name, unit in (("macs", "MAC"), ("bytes", "B")):
         roof = facts["roofs"][name]

@@ -173,6 +173,14 @@ class Recompute(Enum):
     stack = "each stack"
 
 
+class Kernels(Enum):
+    """Kernels of the training step on a CPU."""
+
+    auto = "own ones where they are faster and can be had, else torch's"
+    torch = "torch's"
+    native = "own ones, compiled on this machine"
+
+
 class Compile(Enum):
     """Compiler for the training step. Evaluation and a smaller last mini-batch are never compiled."""
 

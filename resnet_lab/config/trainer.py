@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.config.checks import require, require_bounded, require_within
-from resnet_lab.config.enums import Accelerator, Compile, EpochLog, Recompute
+from resnet_lab.config.enums import Accelerator, Compile, EpochLog, Kernels, Recompute
 from resnet_lab.config.fields import setting
 from resnet_lab.text import plural
 
@@ -34,6 +34,7 @@ class TrainerConfig:
     sync_batch_norm: bool = setting(True, canonical=lambda trainer: trainer.synchronises or trainer.devices)
     graphs: bool | None = setting(None, identity=False)  # replay steps as CUDA graphs; None: on GPUs only
     compile: Compile = setting(Compile.off, identity=False)
+    kernels: Kernels = setting(Kernels.auto, identity=False)  # of convolutions and BatchNorm in training on a CPU
     # Activation checkpointing: less memory for one more forward pass, and the same numbers.
     checkpoint_activations: Recompute = setting(Recompute.none, identity=False)
     channels_last: bool = setting(True, identity=False)

@@ -39,6 +39,7 @@ RESULT = {
     "reserved_memory": Maybe(int),
     "device": str,
     "devices": Maybe(int),
+    "kernels": Maybe(str),
     "precision": str,
     "history": [SCORES],
     "task": {"name": str, "score": str, "unit": str, "most": Maybe(NUMBER)},

@@ -8,6 +8,7 @@ from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.stores import SAID, choice
+from resnet_lab.kernels.choice import KINDS
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.tasks.pretrained import Pretrained
@@ -57,6 +58,12 @@ def notes_on_network(model: ModelConfig) -> Iterator[str]:
         yield f"no effect in this network: {', '.join(f'model.{name}' for name in unread)}"
 
 
+def begun_with(checkpoint: Checkpoint, runtime: Runtime) -> str:
+    """Return the kernels that a run has used so far; earlier versions had torch's alone."""
+    begun: str = checkpoint["resnet_lab"].get("kernels", KINDS[False]) if checkpoint else KINDS[runtime.kernels]
+    return begun
+
+
 def notes(
     config: Config, runtime: Runtime, directory: RunDirectory, data: ImageData, checkpoint: Checkpoint
 ) -> Iterator[str]:
@@ -65,6 +72,10 @@ def notes(
     if not checkpoint and (pretrained := Pretrained.of(config, data.source.classes)):
         yield pretrained.note
     facts = checkpoint["resnet_lab"] if checkpoint else {}
+    kernels = begun_with(checkpoint, runtime)
+    if kernels != KINDS[runtime.kernels]:
+        now = f"it continues with {KINDS[runtime.kernels]} ones, which round otherwise"
+        yield f"so far the run used {kernels} kernels; {now}"
     precision = facts.get("precision") or runtime.precision  # version 0.1 stored none
     if precision != runtime.precision:
         then = f"computed in {precision} ({facts.get('device')})"

@@ -7,6 +7,7 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_stored
+from resnet_lab.kernels.choice import KINDS
 from resnet_lab.tasks.pretrained import Pretrained
 from resnet_lab.training.clock import Clock
 from resnet_lab.training.lightning import EventLogger, LoadedImages, make_trainer
@@ -37,6 +38,7 @@ def prepare(
         "precision": runtime.precision,
         "device": runtime.name,
         "devices": runtime.devices,
+        "kernels": KINDS[runtime.kernels],
         "continued_from": continued_from,
         "pretrained": pretrained.record() if pretrained else None,
     }

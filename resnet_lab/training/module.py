@@ -12,6 +12,7 @@ from torch import nn
 from resnet_lab.config.optim import OptimConfig
 from resnet_lab.config.schema import Config
 from resnet_lab.data.loader import Batch, memory_format
+from resnet_lab.kernels.install import install, remove
 from resnet_lab.model.modules import synchronise
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.pretrained import Pretrained, freeze, lr_factors
@@ -48,6 +49,8 @@ def training_step(
 ) -> Step:
     """Build the training step for `runtime`: compiled or not, and replayed if there is a recorder."""
     recompute(net, runtime.recomputes)
+    if runtime.kernels:
+        install(net)
     compiled: Any = torch.compile(net, dynamic=False) if runtime.compiles else None
     step = TrainingStep(net, optimizer, optim, totals, class_weights, compiled, average, ranks)
     if recorder is None:
@@ -145,6 +148,7 @@ class TaskModule(LightningModule):
         gradients.
         """
         del self.take_step, self.evaluate
+        remove(self.net)
         self.optimizer.zero_grad()
 
     def on_train_epoch_start(self) -> None:

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from pytorch_lightning import Callback, Trainer
 
 from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.enums import Kernels
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_stored
 from resnet_lab.data.file_pixels import FilePixels
 from resnet_lab.interrupts import Interrupted, Pruned, RunFailed, TimeUp, signals_kept
+from resnet_lab.kernels.choice import KINDS, NoKernels
 from resnet_lab.model.complexity import Complexity
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.files import write_json
@@ -21,7 +23,7 @@ from resnet_lab.tasks.load import load_checkpoint
 from resnet_lab.tasks.pretrained import identified, look_again
 from resnet_lab.text import shares
 from resnet_lab.training.advice import advice
-from resnet_lab.training.announce import description, notes, notes_on_network
+from resnet_lab.training.announce import begun_with, description, notes, notes_on_network
 from resnet_lab.training.checkpoint import Checkpoints
 from resnet_lab.training.clock import Clock
 from resnet_lab.training.fit import prepare
@@ -89,8 +91,9 @@ def _run(config: Config, callbacks: Sequence[Callback], sweeper: str | None) -> 
     check_images(config, directory, cost, data)
     with directory.locked(), log_to(directory.log_file), runtime.set_up():
         checkpoint = job.checkpoint()
-        log.info(description(config, cost, runtime, directory, data, checkpoint))
-        for note in [*data.notes, *notes(config, runtime, directory, data, checkpoint)]:
+        job = job.as_begun(checkpoint)
+        log.info(description(config, cost, job.runtime, directory, data, checkpoint))
+        for note in [*data.notes, *notes(config, job.runtime, directory, data, checkpoint)]:
             log.info("note: %s", note)
         # Another process may have continued or finished the run in the meantime.
         return directory.result() or job.train_and_record(data, checkpoint)
@@ -116,6 +119,22 @@ class Job:
         if why_none:
             log.info("note: %s", why_none)
         return checkpoint
+
+    def as_begun(self, checkpoint: dict[str, Any] | None) -> Self:
+        """Return the job with the kernels that a deterministic run began with on a CPU.
+
+        Raises ConfigError if they cannot be had.
+        """
+        begun = begun_with(checkpoint, self.runtime)
+        if not self.config.deterministic or self.runtime.accelerator == "gpu" or begun == KINDS[self.runtime.kernels]:
+            return self
+        config = replace(self.config, trainer=replace(self.config.trainer, kernels=Kernels[begun]))
+        try:
+            runtime = Runtime.resolve(config, self.cost.macs)
+        except NoKernels as error:
+            raise ConfigError(f"deterministic=true: the run began with native kernels, but {error.why}") from error
+        log.info("note: deterministic=true: the run goes on with %s kernels, as it began", begun)
+        return replace(self, config=config, runtime=runtime)
 
     def train_and_record(self, data: LoadedImages, checkpoint: dict[str, Any] | None) -> Result:
         """Train and test, write result.json, and record in status.json how the run ended, whatever happens."""
@@ -203,7 +222,7 @@ class Job:
         store(directory.predictions_file, data, {when: test.per_image for when, test in tested.items() if test})
         images = data.record() | {"changes": directory.image_changes()}
         result = collect(config, self.cost, self.runtime, images, history, test_last, test_best, self.clock.read())
-        facts = {name: module.hyper_parameters[name] for name in ("devices", "continued_from", "pretrained")}
+        facts = {name: module.hyper_parameters[name] for name in ("devices", "kernels", "continued_from", "pretrained")}
         return result | facts | {"sweeper": self.sweeper}
 
     def _baselines(self, module: TaskModule, data: LoadedImages) -> dict[str, dict[str, float]]:

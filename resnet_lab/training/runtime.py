@@ -15,10 +15,11 @@ import torch
 from joblib import cpu_count
 
 from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.enums import Accelerator, Compile, Recompute
+from resnet_lab.config.enums import Accelerator, Compile, Kernels, Recompute
 from resnet_lab.config.schema import Config
 from resnet_lab.config.trainer import TrainerConfig
 from resnet_lab.data.file_rows import cache_folder
+from resnet_lab.kernels.choice import choose
 from resnet_lab.text import plural
 
 # Below this number of MACs per forward pass, a second thread gains little on an idle machine; while another process is
@@ -49,6 +50,7 @@ class Runtime:
     deterministic: bool
     graphs: bool  # replay steps as CUDA graphs
     compiles: bool  # by inductor
+    kernels: bool  # own ones in training, instead of torch's
     recomputes: Recompute  # what computes its feature maps again
     devices: int  # processes that train together, one on each
     steps_per_call: int  # mini-batches per call by Lightning
@@ -88,17 +90,19 @@ class Runtime:
         threads, threads_why = _threads(trainer.num_threads, on_gpu, batch_macs, devices)
         layout = "channels-last" if trainer.channels_last else "channels-first"
         compiles = trainer.compile is Compile.inductor
+        kernels, kernels_why = choose(config, on_gpu, precision, batch_macs)
         compiled = "compiled by inductor" if compiles else "not compiled"
         whose = "all" if trainer.sync_batch_norm else "each"
         together = "" if devices == 1 else f"{devices} processes, BatchNorm over the images of {whose}"
         again = "" if recomputes is Recompute.none else f"{recomputes.value} computed again in the backward pass"
-        reasons = (together, precision_why, layout, graphs_why, compiled, again, steps_why, threads_why)
+        reasons = (together, precision_why, kernels_why, layout, graphs_why, compiled, again, steps_why, threads_why)
         return cls(
             accelerator="gpu" if on_gpu else "cpu",
             precision=precision,
             deterministic=config.deterministic,
             graphs=graphs,
             compiles=compiles,
+            kernels=kernels,
             recomputes=recomputes,
             devices=devices,
             steps_per_call=steps,
@@ -110,7 +114,13 @@ class Runtime:
     def here(cls, config: Config, macs: int) -> Self:
         """Resolve how this machine computes with a stored network, wherever and however it was trained."""
         here = replace(
-            config.trainer, accelerator=Accelerator.auto, precision="auto", graphs=None, num_threads=None, devices=1
+            config.trainer,
+            accelerator=Accelerator.auto,
+            precision="auto",
+            graphs=None,
+            kernels=Kernels.torch,
+            num_threads=None,
+            devices=1,
         )
         return cls.resolve(replace(config, trainer=here), macs)
 

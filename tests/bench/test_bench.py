@@ -47,7 +47,7 @@ def test_what_is_measured_is_the_recipe_on_random_images(tmp_path: Path):
 
 
 def test_the_host_takes_what_the_step_leaves():
-    measured = Speed(1.0, step_ms=4.0, bare_ms=3.0, steps=1, seconds=1, images=1, peak_memory=1)
+    measured = Speed(1.0, step_ms=4.0, bare_ms=3.0, native_share=0.0, steps=1, seconds=1, images=1, peak_memory=1)
     assert measured.host_share == pytest.approx(0.25)
     assert dataclasses.replace(measured, bare_ms=4.1).host_share == 0
 

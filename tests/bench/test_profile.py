@@ -38,6 +38,11 @@ def test_kinds():
         "aten::add": "additions",
         "aten::addmm": "other products",
         "aten::conv2d": "convolutions, forward",
+        "kernels::convolution": "convolutions, forward",
+        "kernels::dgrad": "convolutions, input gradients",
+        "kernels::wgrad": "convolutions, weight gradients",
+        "kernels::norm_forward": "BatchNorm, forward",
+        "kernels::norm_backward": "BatchNorm, backward",
     }
     assert {name: kind(name) for name in names} == names
 
