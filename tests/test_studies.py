@@ -1,0 +1,72 @@
+"""The studies of docs/results/studies.md: their commands are valid, and at least five seeds are in each group."""
+
+import itertools
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.composing import config as load_config
+
+from resnet_lab.tasks.cost import measure
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+DESIGN = (RESULTS / "studies.md").read_text()
+STUDIES = sorted(path.parent.name for path in RESULTS.glob("*/commands.sh"))
+SHOW = '#!/bin/sh\nprintf "%s\\0" "$@" >> "$SHOWN"\nprintf "\\n" >> "$SHOWN"\n'
+
+
+def commands(study: str, folder: Path) -> list[list[str]]:
+    """What the study's script gives to resnet-lab."""
+    shown, stub = folder / "shown", folder / "resnet-lab"
+    stub.write_text(SHOW)
+    stub.chmod(0o755)
+    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "SHOWN": str(shown)}
+    script = RESULTS / study / "commands.sh"
+    subprocess.run(["bash", "-euo", "pipefail", script, "output_dir=elsewhere"], env=environment, check=True)
+    return [line.rstrip("\0").split("\0") for line in shown.read_text().splitlines()]
+
+
+def options(override: str) -> list[str]:
+    """What a sweep makes of an override: one for each value; commas in brackets do not count."""
+    name, equals, values = override.partition("=")
+    return [f"{name}{equals}{value}" for value in re.split(r",(?![^\[]*\])", values)]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_network_of_a_study_can_be_built(study: str, tmp_path: Path):
+    assert f"bash docs/results/{study}/commands.sh" in DESIGN
+    networks = set()
+    for multirun, *words in commands(study, tmp_path):
+        assert multirun == "-m"
+        assert "output_dir=elsewhere" in words
+        settings = {
+            word.partition("=")[0]: options(word) for word in words if not word.startswith(("hydra.", "+sweep"))
+        }
+        assert len(settings.pop("seed")) >= 5
+        settings.pop("data.split_seed", None)
+        if "data=image_folder" in words:
+            settings["data.num_classes"] = ["data.num_classes=10"]
+        for job in itertools.product(*settings.values()):
+            networks.add(measure(load_config(*job)).params)
+    assert networks
+
+
+def test_autoencoders_have_as_many_parameters(tmp_path: Path):
+    """Of one data set and latent space, all but the one without norm, whose biases take the place of BatchNorm."""
+    params: dict[tuple[str, int], list[int]] = {}
+    for _, *words in commands("autoencoders", tmp_path):
+        settings = [options(word) for word in words if not word.startswith("seed=")]
+        if "data=image_folder" in words:
+            settings.append(["data.num_classes=10"])
+        for job in itertools.product(*settings):
+            config = load_config(*job)
+            assert config.model.head.latent_dim
+            params.setdefault((config.data.name, config.model.head.latent_dim), []).append(measure(config).params)
+    assert len(params) == 4
+    for (_, latent), counts in params.items():
+        assert len(counts) == {16: 8, 64: 7}[latent]
+        assert max(counts) / min(counts) < 1.06
