@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-extras test-versions lint format figures dashboard clean
+.PHONY: help setup run test test-fast test-extras test-versions lint format figures docs dashboard clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ figures: $(READY) ## write the generated tables, pages and figures of docs/ agai
 	@$(BIN)/python scripts/write_series.py
 	@$(BIN)/python -m benchmarks.report
 	@$(BIN)/python scripts/draw_autoencoders.py
+
+docs: $(READY) ## build the documentation as a site in build/site
+	@$(BIN)/python scripts/build_site.py
 
 dashboard: $(READY) ## open TensorBoard on all runs in outputs/
 	@$(BIN)/python -m resnet_lab.dashboard $(ARGS)
