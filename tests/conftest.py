@@ -27,6 +27,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what takes minutes and has shorter relatives, unless it is asked for."""
+    if "RESNET_LAB_LONG" not in os.environ:
+        skipped = pytest.mark.skip(reason="takes minutes: RESNET_LAB_LONG=1 runs it")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(skipped)
+
+
 def pytest_collection_finish() -> None:
     """What was imported and collected stays: the collector of garbage need not look at it again and again."""
     gc.freeze()

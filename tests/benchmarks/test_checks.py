@@ -34,7 +34,7 @@ def bare() -> Seen:
         ("slowed", EXACT),  # but for BatchNorm's statistics
         ("plain", REORDERED),
         ("template", REORDERED),
-        ("strong", REORDERED),
+        pytest.param("strong", REORDERED, marks=pytest.mark.long),
     ],
 )
 def test_every_implementation_learns_the_same_from_the_same(name: str, tolerance: checks.Tolerance, bare: Seen):

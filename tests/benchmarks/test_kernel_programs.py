@@ -28,6 +28,7 @@ def test_a_slower_step_fails(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_whole_trainings_are_compared_by_the_report(tmp_path: Path):
     settings = tuple(each for each in TINY if not each.startswith(("trainer=", "trainer.max_epochs")))
     measured = trained.report(tmp_path, {"fake": (*settings, "trainer.max_epochs=1")}, seeds=2)
@@ -39,6 +40,7 @@ def test_whole_trainings_are_compared_by_the_report(tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_job_is_measured_by_its_threads():
     measured = waiting.measured("digits_20", jobs=1, rounds=1, seconds=0.1)
     speeds, ratios = measured["images_per_second"], measured["ratio"]

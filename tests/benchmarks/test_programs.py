@@ -91,6 +91,7 @@ def test_exported_networks_are_checked_and_compared():
     }
 
 
+@pytest.mark.long
 def test_every_augmentation_is_measured_next_to_a_step(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(augment.NETWORKS, 2, ["+experiment=digits_20"])
     report = augment.report(rounds=1)

@@ -433,6 +433,7 @@ def test_processes_that_need_the_same_images_decode_each_once(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_decoder_that_is_killed_at_any_moment_leaves_nothing_behind(tmp_path: Path, cache: Path) -> None:
     """Each time images are added, so that every decoder replaces what the one before had finished, if it did."""
     root, counter = noise(tmp_path / "images", {"train/a": 100, "train/b": 100, "test/a": 10}, 64), tmp_path / "counter"

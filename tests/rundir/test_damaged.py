@@ -164,7 +164,7 @@ def test_any_value_in_a_file(copied: Lab):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("RESNET_LAB_LONG" not in os.environ, reason="takes minutes: RESNET_LAB_LONG=1 runs it")
+@pytest.mark.long
 def test_every_value_in_a_file(copied: Lab):
     tried(copied, None)
 

@@ -52,6 +52,7 @@ def is_job(path: Path, lr: float, reduction: list[int]) -> bool:
     return (config.optim.lr, config.model.reduction) == (lr, reduction)
 
 
+@pytest.mark.long
 def test_twelve_jobs_of_which_some_fail(tmp_path: Path):
     jobs = ("optim.lr=0.1,0.05,1e30", "model.reduction=[1],[2],[4],[3]", "trainer.max_epochs=2")
     sweep = Sweep(tmp_path, *jobs, "data.num_images=4000")
@@ -112,6 +113,7 @@ def test_ctrl_c_and_the_same_command_again(tmp_path: Path, straight: Path):
     assert_same(tmp_path / "outputs", straight)
 
 
+@pytest.mark.long
 def test_the_same_sweep_twice_at_once(tmp_path: Path, straight: Path):
     sweeps = [Sweep(tmp_path, *SIX) for _ in range(2)]
     ended = [sweep.end() for sweep in sweeps]
@@ -143,6 +145,7 @@ def test_a_job_that_speaks_to_a_sweep_that_is_gone():
     tell(connection, progress)
 
 
+@pytest.mark.long
 def test_a_time_limit_and_a_job_that_does_not_answer(tmp_path: Path):
     sweep = Sweep(tmp_path, "seed=0,1", "hydra.launcher.time_limit=0.25", "hydra.launcher.jobs=2", *ENDLESS)
     sweep.read_until("training for")
