@@ -1,4 +1,4 @@
-"""Write a trained network to one file, which is checked on images before it gets its name."""
+"""Write a trained network to one file, which is checked on images before it gets its name, and its model card."""
 
 import platform
 from pathlib import Path
@@ -18,6 +18,7 @@ from resnet_lab.rundir.files import write_atomically
 from resnet_lab.rundir.identity import identity
 from resnet_lab.tasks.shared import portable, read_shared, shared_file
 from resnet_lab.text import printable
+from resnet_lab.use.card import card
 from resnet_lab.use.formats import FORMATS, Facts, Function
 from resnet_lab.use.parts import PARTS, Part, part_of
 from resnet_lab.use.trained import Trained
@@ -40,7 +41,8 @@ def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last"
     trained = Trained.load(run, checkpoint)
     trained.net.cpu()
     chosen = part_of(trained, part)
-    content = FORMATS[to].content(trained, facts_of(run, trained, checkpoint), chosen)
+    facts = facts_of(run, trained, checkpoint)
+    content = FORMATS[to].content(trained, facts, chosen)
     pixels, kind = _images(trained.config.data)
     differences = []
 
@@ -51,6 +53,8 @@ def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last"
 
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, write)
+    page = card(trained, to, out, chosen, facts, None if shared_file(run) else RunDirectory(run))
+    write_atomically(out.with_name(f"{out.name}.md"), lambda file: file.write(page))
     what = chosen.output_of(trained)
     if what == "pixels" and trained.config.data.dims == 1:
         what = "values"

@@ -1,11 +1,12 @@
 """Exported networks compute what the network computes, for other programs too."""
 
+import contextlib
 import csv
 import dataclasses
 import io
 import json
-import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_every_possible_pair_of_options_is_among_the_networks():
     }
 
 
-@pytest.mark.skipif("RESNET_LAB_LONG" not in os.environ, reason="takes ten minutes: RESNET_LAB_LONG=1 runs it")
+@pytest.mark.long
 @pytest.mark.parametrize("to", ["onnx", "pt2"])
 def test_every_pair_of_options_can_be_exported(to: str, tmp_path: Path):
     failed = {}
@@ -228,6 +229,33 @@ def test_an_onnx_file_says_what_it_is(exported: Path, finished: Lab):
     assert (facts["fit"], facts["background"], facts["range"]) == ("stretch", [255, 255, 255], None)
     assert facts["identity"] == identity(finished.config())
     assert facts["versions"]["torch"] == torch.__version__
+
+
+@pytest.mark.slow
+def test_the_card_says_what_was_trained_and_how_good_it_is(exported: Path, finished: Lab):
+    card = exported.with_name(f"{exported.name}.md").read_text()
+    run = finished.directory()
+    for part in ("val", "test"):
+        assert f"| {run.result()['last'][f'{part}_error']:.2f} %" in card
+    assert f"{run.result()['params']:,} parameters" in card
+    [command] = re.findall(r"```bash\nresnet-lab (.*)\n```", card)
+    assert identity(load_config(*shlex.split(command))) == run.result()["identity"]
+    assert str(finished.output_dir) not in card  # no folder of this machine
+    [program] = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    names = {"pixels": read(finished.config().data).test.pixels[:5]}
+    with contextlib.chdir(exported.parent):
+        exec(program, names)
+    assert names["probabilities"].shape == (5, 3)
+
+
+@pytest.mark.slow
+def test_the_card_of_a_shared_file_claims_no_scores(finished: Lab, tmp_path: Path):
+    export(finished.directory().path, "safetensors", shared := tmp_path / "network.safetensors")
+    assert "| test |" in (tmp_path / "network.safetensors.md").read_text()
+    export(shared, "safetensors", tmp_path / "again.safetensors")
+    again = (tmp_path / "again.safetensors.md").read_text()
+    assert "| test |" not in again
+    assert "No scores are known" in again
 
 
 @pytest.mark.slow

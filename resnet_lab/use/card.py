@@ -1,0 +1,131 @@
+"""The model card of an exported network: one Markdown page, in the form of those on Hugging Face."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.overrides import overrides_of
+from resnet_lab.config.registry import DATASETS
+from resnet_lab.config.schema import Config
+from resnet_lab.config.tasks import Scoring
+from resnet_lab.page import render
+from resnet_lab.rundir.directory import RunDirectory
+from resnet_lab.tasks.cost import measure
+from resnet_lab.text import first_few, plural, shell_quoted
+from resnet_lab.use.parts import Part
+from resnet_lab.use.scores import error_interval
+from resnet_lab.use.trained import Trained
+
+PURPOSES = {"train": "for training", "validation": "for validation", "test": "for the test"}
+PIPELINES = {"classification": "image-classification"}  # those that Hugging Face has a name for
+
+
+def card(
+    trained: Trained, to: str, file: Path, part: Part, facts: Mapping[str, Any], run: RunDirectory | None
+) -> bytes:
+    """Return the page for an exported file. Without a run, which a shared file does not have, it knows no scores."""
+    result = run.result() if run else {}
+    config, cost = trained.config, measure(trained.config)
+    output = part.output_of(trained)
+    things = "series" if config.data.dims == 1 else "images"
+    counts = result.get("images", {}).get("images", {})
+    origin = [f"Classes: {', '.join(trained.classes)}"] if trained.classes else []
+    if result:
+        origin += [f"Trained on {result['device']}, commit {result['git_commit'] or 'unknown'}"]
+        origin += ["Versions: " + ", ".join(f"{name} {number}" for name, number in result["versions"].items())]
+    return render(
+        "use/card.md",
+        **{name: facts[name] for name in ("run", "checkpoint", "identity")},
+        version=facts["versions"]["resnet-lab"],
+        pipeline=PIPELINES.get(config.task) if things == "images" else None,
+        title=config.name,
+        depth=cost.depth,
+        params=f"{cost.params:,}",
+        macs=f"{cost.macs:,}",
+        per="for each series" if things == "series" else "for each image",
+        task=f"`task={config.task}`: {trained.task.info.help}",
+        to=to,
+        file=file.name,
+        names=(part.input, output),
+        input=_input(trained, part),
+        output=_output(trained, output),
+        things=things,
+        images=", ".join([DATASETS.info(config.data.name).help, *(f"{counts[p]:,} {PURPOSES[p]}" for p in counts)]),
+        recipe=_recipe(config),
+        command=_command(run.stored_config()) if run else "",
+        scoring=Scoring.of(result).label(Scoring.of(result).score) if result else "",
+        rows=_rows(result, str(facts["checkpoint"])) if result else [],
+        reading="The test images took no part in training or in any choice of this run.",
+        limits=_limits(trained, things),
+        origin=origin,
+    )
+
+
+def _input(trained: Trained, part: Part) -> str:
+    """What a program gives to the file."""
+    data = trained.config.data
+    shape = " × ".join(map(str, data.image_shape))
+    if part.input == "latent":
+        return "latent vectors, float32 (any number, …), as the encoder returns them"
+    if data.dims == 1:
+        return f"series, float32 (any number, {shape}); they are normalised inside"
+    return f"decoded pixels, uint8 (any number, {shape}), resized as in training; they are normalised inside"
+
+
+def _output(trained: Trained, output: str) -> str:
+    """What a program gets from the file."""
+    words = {"probabilities": "probabilities of", "numbers": "one number"}.get(output, output)
+    return f"{words} {first_few(trained.classes)}" if trained.classes else words
+
+
+def _recipe(config: Config) -> str:
+    """Optimiser, length and augmentations in a line."""
+    optim = config.optim
+    names = [name for name, settings in config.augment.items() if settings.active]
+    return (
+        f"{optim.name.name}, learning rate {optim.lr:g} ({optim.schedule.kind.name}), "
+        f"weight decay {optim.weight_decay:g}, mini-batches of {optim.batch_size}, "
+        f"{plural(config.trainer.max_epochs, 'epoch')}, seed {config.seed}; augmentation: {', '.join(names) or 'none'}"
+    )
+
+
+def _command(config: Config) -> str:
+    """What repeats the run on another machine; empty if no command can."""
+    try:
+        words = overrides_of(replace(config, output_dir="outputs"))
+    except ConfigError:
+        return ""
+    return shell_quoted(
+        ["resnet-lab", *("data.root=IMAGES" if word.startswith("data.root=") else word for word in words)]
+    )
+
+
+def _rows(result: Mapping[str, Any], checkpoint: str) -> Sequence[Sequence[str]]:
+    """Part, number of images and score of the exported weights, with the interval of a test error."""
+    scoring, counts = Scoring.of(result), result["images"].get("images", {})
+    scores = result["best" if checkpoint.startswith("best") else "last"]
+    average = "ema_" if checkpoint.endswith("_ema") else ""
+    rows = []
+    for part, short in (("validation", "val"), ("test", "test")):
+        value = scores.get(f"{short}_{average}{scoring.score}")
+        if value is None:
+            continue
+        text, number = scoring.text(value), counts.get(part)
+        if part == "test" and number and scoring.unit == "%" and result["task"]["name"] == "classification":
+            low, high = error_interval(round(value / 100 * number), number)
+            text += f" (95 % interval over images: {low:.2f} to {high:.2f})"
+        rows.append([part, f"{number:,}" if number else "", text])
+    return rows
+
+
+def _limits(trained: Trained, things: str) -> Sequence[str]:
+    """What the scores do not say."""
+    alien = "It names one of its classes whatever an image shows. Its probabilities were not calibrated."
+    return [
+        *([alien] if trained.classifies else []),
+        f"Other {things} than those of the training may be harder; `resnet-lab evaluate` tests them.",
+        "It is one run. Another seed gives other scores, so that it does not say which architecture is better.",
+        f"Terms for the use of the training {things} may apply to the network. Nothing is said of a licence here.",
+    ]
