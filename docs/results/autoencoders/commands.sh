@@ -1,5 +1,5 @@
 # CIFAR-10 in folders of classes, cifar10_jpeg/train/<class>/ and cifar10_jpeg/test/<class>/, or $CIFAR10; more overrides may follow.
-common="task=reconstruction bottleneck=none head=latent_flat recipe=autoencoder data.image_size=16 data.num_train=10000 trainer.max_epochs=6
+common="task=reconstruction bottleneck=none head=latent_flat recipe=autoencoder data.image_size=16 data.num_train=10000 data.validation=0.02 trainer.max_epochs=6
     seed=0,1,2,3,4"
 deep="unit=basic units=n2 filters=w16"
 cnn="unit=conv units=n1 shortcut=none decoder=plain"
