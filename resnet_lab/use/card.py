@@ -12,13 +12,15 @@ from resnet_lab.config.schema import Config
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.page import render
 from resnet_lab.rundir.directory import RunDirectory
-from resnet_lab.tasks.cost import measure
+from resnet_lab.tasks.cost import measure, parts
 from resnet_lab.text import first_few, plural, shell_quoted
-from resnet_lab.use.parts import Part
+from resnet_lab.use.parts import PARTS, Part
 from resnet_lab.use.scores import error_interval
 from resnet_lab.use.trained import Trained
 
 PURPOSES = {"train": "for training", "validation": "for validation", "test": "for the test"}
+HALVES = {name: part for name, part in PARTS.items() if name != "whole"}
+LOCAL = {"data.root": "IMAGES", "pretrained.run": "RUN"}  # what is elsewhere on another machine
 PIPELINES = {"classification": "image-classification"}  # those that Hugging Face has a name for
 
 
@@ -28,6 +30,8 @@ def card(
     """Return the page for an exported file. Without a run, which a shared file does not have, it knows no scores."""
     result = run.result() if run else {}
     config, cost = trained.config, measure(trained.config)
+    half = next((name for name, one in HALVES.items() if one is part), "")
+    costs = parts(config, cost)[half] if half else cost.totals()
     output = part.output_of(trained)
     things = "series" if config.data.dims == 1 else "images"
     counts = result.get("images", {}).get("images", {})
@@ -41,18 +45,20 @@ def card(
         version=facts["versions"]["resnet-lab"],
         pipeline=PIPELINES.get(config.task) if things == "images" else None,
         title=config.name,
-        depth=cost.depth,
-        params=f"{cost.params:,}",
-        macs=f"{cost.macs:,}",
+        half=half,
+        depth=costs["depth"],
+        params=f"{costs['params']:,}",
+        macs=f"{costs['macs']:,}",
         per="for each series" if things == "series" else "for each image",
         task=f"`task={config.task}`: {trained.task.info.help}",
         to=to,
         file=file.name,
         names=(part.input, output),
-        input=_input(trained, part),
+        input=_input(trained, to, part),
         output=_output(trained, output),
+        start=Path(config.pretrained.run).name if config.pretrained.run else "",
         things=things,
-        images=", ".join([DATASETS.info(config.data.name).help, *(f"{counts[p]:,} {PURPOSES[p]}" for p in counts)]),
+        images=", ".join([_source(config), *(f"{counts[p]:,} {PURPOSES[p]}" for p in counts)]),
         recipe=_recipe(config),
         command=_command(run.stored_config()) if run else "",
         scoring=Scoring.of(result).label(Scoring.of(result).score) if result else "",
@@ -63,20 +69,38 @@ def card(
     )
 
 
-def _input(trained: Trained, part: Part) -> str:
+def _source(config: Config) -> str:
+    """Where the images are from."""
+    info = DATASETS.info(config.data.name)
+    return f"images of the author's own (data={config.data.name})" if info.own_images else info.help
+
+
+def _input(trained: Trained, to: str, part: Part) -> str:
     """What a program gives to the file."""
     data = trained.config.data
     shape = " × ".join(map(str, data.image_shape))
+    if to == "safetensors":
+        return "files of images or series; they become what the network was trained on" + (
+            f", {shape} values" if data.dims == 1 else f", {shape} pixels"
+        )
     if part.input == "latent":
-        return "latent vectors, float32 (any number, …), as the encoder returns them"
+        return f"latent vectors of {trained.config.model.latent_dim} numbers, float32, as the encoder returns them"
     if data.dims == 1:
         return f"series, float32 (any number, {shape}); they are normalised inside"
-    return f"decoded pixels, uint8 (any number, {shape}), resized as in training; they are normalised inside"
+    way = f"data.fit={data.fit.name}" + (f" after a crop to {data.crop}" if data.crop else "")
+    return (
+        f"decoded pixels, uint8 (any number, {shape}), resized by bilinear interpolation as {way} does; they are "
+        "normalised inside"
+    )
 
 
 def _output(trained: Trained, output: str) -> str:
     """What a program gets from the file."""
-    words = {"probabilities": "probabilities of", "numbers": "one number"}.get(output, output)
+    words = {
+        "probabilities": "probabilities of",
+        "numbers": "one number",
+        "latent": f"vectors of {trained.config.model.latent_dim} numbers",
+    }.get(output, output)
     return f"{words} {first_few(trained.classes)}" if trained.classes else words
 
 
@@ -97,15 +121,17 @@ def _command(config: Config) -> str:
         words = overrides_of(replace(config, output_dir="outputs"))
     except ConfigError:
         return ""
+    names = [word.partition("=")[0] for word in words]
     return shell_quoted(
-        ["resnet-lab", *("data.root=IMAGES" if word.startswith("data.root=") else word for word in words)]
+        ["resnet-lab", *(f"{n}={LOCAL[n]}" if n in LOCAL else word for n, word in zip(names, words, strict=True))]
     )
 
 
 def _rows(result: Mapping[str, Any], checkpoint: str) -> Sequence[Sequence[str]]:
     """Part, number of images and score of the exported weights, with the interval of a test error."""
     scoring, counts = Scoring.of(result), result["images"].get("images", {})
-    scores = result["best" if checkpoint.startswith("best") else "last"]
+    best = result["best"]
+    scores = best if checkpoint.startswith("best") else result["last"]
     average = "ema_" if checkpoint.endswith("_ema") else ""
     rows = []
     for part, short in (("validation", "val"), ("test", "test")):
@@ -113,10 +139,11 @@ def _rows(result: Mapping[str, Any], checkpoint: str) -> Sequence[Sequence[str]]
         if value is None:
             continue
         text, number = scoring.text(value), counts.get(part)
+        chosen = f", whose minimum chose epoch {scores['epoch']}" if part == "validation" and scores is best else ""
         if part == "test" and number and scoring.unit == "%" and result["task"]["name"] == "classification":
             low, high = error_interval(round(value / 100 * number), number)
             text += f" (95 % interval over images: {low:.2f} to {high:.2f})"
-        rows.append([part, f"{number:,}" if number else "", text])
+        rows.append([part + chosen, f"{number:,}" if number else "", text])
     return rows
 
 

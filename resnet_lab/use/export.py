@@ -59,7 +59,8 @@ def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last"
     if what == "pixels" and trained.config.data.dims == 1:
         what = "values"
     size = f"{len(content) / 1e6:.1f} MB"
-    return f"written: {out} ({size}); {what} for {len(pixels)} {kind} differ by at most {differences[0]:.1g}"
+    checked = f"{what} for {len(pixels)} {kind} differ by at most {differences[0]:.1g}"
+    return f"written: {out} ({size}) and its card, {out.name}.md; {checked}"
 
 
 def _default_path(run: Path, to: str, part: str) -> Path:

@@ -259,9 +259,19 @@ def test_the_card_of_a_shared_file_claims_no_scores(finished: Lab, tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_the_card_of_the_best_epoch_says_how_it_was_chosen(finished: Lab, tmp_path: Path):
+    export(finished.directory().path, "safetensors", tmp_path / "best.safetensors", checkpoint="best")
+    best = finished.directory().result()["best"]
+    chosen = f"| validation, whose minimum chose epoch {best['epoch']} | "
+    assert chosen in (tmp_path / "best.safetensors.md").read_text()
+
+
+@pytest.mark.slow
 def test_a_pt2_file_says_what_it_is(finished: Lab, tmp_path: Path):
     said = export(finished.directory().path, "pt2", file := tmp_path / "network.pt2")
-    assert re.fullmatch(rf"written: {file} \(\d\.\d MB\); probabilities for 32 test images differ by at most \S+", said)
+    assert re.fullmatch(
+        rf"written: {file} \(\d\.\d MB\) and its card, network.pt2.md; probabilities .* by at most \S+", said
+    )
     extra = {"resnet_lab.json": ""}
     network = torch.export.load(file, extra_files=extra).module()
     assert json.loads(extra["resnet_lab.json"])["classes"] == ["0", "1", "2"]
