@@ -21,7 +21,6 @@ from resnet_lab.use.trained import Trained
 PURPOSES = {"train": "for training", "validation": "for validation", "test": "for the test"}
 HALVES = {name: part for name, part in PARTS.items() if name != "whole"}
 LOCAL = {"data.root": "IMAGES", "pretrained.run": "RUN"}  # what is elsewhere on another machine
-PIPELINES = {"classification": "image-classification"}  # those that Hugging Face has a name for
 
 
 def card(
@@ -43,7 +42,7 @@ def card(
         "use/card.md",
         **{name: facts[name] for name in ("run", "checkpoint", "identity")},
         version=facts["versions"]["resnet-lab"],
-        pipeline=PIPELINES.get(config.task) if things == "images" else None,
+        names_images=trained.classifies and things == "images",
         title=config.name,
         half=half,
         depth=costs["depth"],
@@ -62,7 +61,7 @@ def card(
         recipe=_recipe(config),
         command=_command(run.stored_config()) if run else "",
         scoring=Scoring.of(result).label(Scoring.of(result).score) if result else "",
-        rows=_rows(result, str(facts["checkpoint"])) if result else [],
+        rows=_rows(result, str(facts["checkpoint"]), trained.classifies) if result else [],
         reading="The test images took no part in training or in any choice of this run.",
         limits=_limits(trained, things),
         origin=origin,
@@ -127,7 +126,7 @@ def _command(config: Config) -> str:
     )
 
 
-def _rows(result: Mapping[str, Any], checkpoint: str) -> Sequence[Sequence[str]]:
+def _rows(result: Mapping[str, Any], checkpoint: str, classifies: bool) -> Sequence[Sequence[str]]:
     """Part, number of images and score of the exported weights, with the interval of a test error."""
     scoring, counts = Scoring.of(result), result["images"].get("images", {})
     best = result["best"]
@@ -140,7 +139,7 @@ def _rows(result: Mapping[str, Any], checkpoint: str) -> Sequence[Sequence[str]]
             continue
         text, number = scoring.text(value), counts.get(part)
         chosen = f", whose minimum chose epoch {scores['epoch']}" if part == "validation" and scores is best else ""
-        if part == "test" and number and scoring.unit == "%" and result["task"]["name"] == "classification":
+        if part == "test" and number and classifies:
             low, high = error_interval(round(value / 100 * number), number)
             text += f" (95 % interval over images: {low:.2f} to {high:.2f})"
         rows.append([part + chosen, f"{number:,}" if number else "", text])
