@@ -4,11 +4,13 @@ import itertools
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.composing import config as load_config
 
+from resnet_lab.config.schema import Config
 from resnet_lab.tasks.cost import measure
 
 pytestmark = pytest.mark.slow
@@ -36,6 +38,15 @@ def options(override: str) -> list[str]:
     return [f"{name}{equals}{value}" for value in re.split(r",(?![^\[]*\])", values)]
 
 
+def jobs(words: list[str]) -> Iterator[Config]:
+    """The configuration of every job of a command, with one seed."""
+    left_out = ("hydra.", "+sweep", "seed=", "data.split_seed=")
+    settings = [options(word) for word in words if not word.startswith(left_out)]
+    if "data=image_folder" in words:  # whose images are not here
+        settings.append(["data.num_classes=10"])
+    yield from (load_config(*job) for job in itertools.product(*settings))
+
+
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_network_of_a_study_can_be_built(study: str, tmp_path: Path):
     assert f"bash docs/results/{study}/commands.sh" in DESIGN
@@ -43,15 +54,9 @@ def test_every_network_of_a_study_can_be_built(study: str, tmp_path: Path):
     for multirun, *words in commands(study, tmp_path):
         assert multirun == "-m"
         assert "output_dir=elsewhere" in words
-        settings = {
-            word.partition("=")[0]: options(word) for word in words if not word.startswith(("hydra.", "+sweep"))
-        }
-        assert len(settings.pop("seed")) >= 5
-        settings.pop("data.split_seed", None)
-        if "data=image_folder" in words:
-            settings["data.num_classes"] = ["data.num_classes=10"]
-        for job in itertools.product(*settings.values()):
-            networks.add(measure(load_config(*job)).params)
+        [seeds] = [options(word) for word in words if word.startswith("seed=")]
+        assert len(seeds) >= 5
+        networks |= {measure(config).params for config in jobs(words)}
     assert networks
 
 
@@ -59,11 +64,7 @@ def test_autoencoders_have_as_many_parameters(tmp_path: Path):
     """Of one data set and latent space, all but the one without norm, whose biases take the place of BatchNorm."""
     params: dict[tuple[str, int], list[int]] = {}
     for _, *words in commands("autoencoders", tmp_path):
-        settings = [options(word) for word in words if not word.startswith("seed=")]
-        if "data=image_folder" in words:
-            settings.append(["data.num_classes=10"])
-        for job in itertools.product(*settings):
-            config = load_config(*job)
+        for config in jobs(words):
             assert config.model.head.latent_dim
             params.setdefault((config.data.name, config.model.head.latent_dim), []).append(measure(config).params)
     assert len(params) == 4

@@ -27,6 +27,25 @@ INLINE int64_t apart(const int64_t stride) { return TILES * stride + 16; }
 
 INLINE float* floats(const int64_t count) { return aligned_alloc(64, (count * sizeof(float) + 63) / 64 * 64); }
 
+// What a thread needs for one group: transformed patches of C maps, as much for K maps, and a patch of either.
+typedef struct {
+    float *patches, *others, *copy;
+} Space;
+
+static Space space_for(const int64_t C, const int64_t K)
+{
+    return (Space){floats(POINTS * apart(padded(C))), floats(POINTS * apart(padded(K))), floats(16 * padded(C > K ? C : K))};
+}
+
+INLINE int is_short(const Space* space) { return !space->patches || !space->others || !space->copy; }
+
+static void release(const Space* space)
+{
+    free(space->patches);
+    free(space->others);
+    free(space->copy);
+}
+
 // A tile: where its values, or those of its patch, begin, how far apart its rows are, and how many are inside of the map.
 typedef struct {
     int64_t at, top, left, bottom, right;  // `at` counts positions of all maps; the others, rows and columns of the tile
@@ -257,13 +276,13 @@ static void transform_kernels(const float* kernels, const int64_t* strides, cons
 }
 
 INLINE void outputs_of_group(const float* x, const float* kernels, float* y, const Grid* grid, const int64_t group,
-                             float* patches, float* products, float* copy, const int64_t C, const int64_t K)
+                             const Space* space, const int64_t C, const int64_t K)
 {
-    transform(x, grid, group, copy, patches, 1, C);
+    transform(x, grid, group, space->copy, space->patches, 1, C);
     for (int f = 0; f < POINTS; ++f)
-        multiply(patches + f * apart(padded(C)), padded(C), 1, kernels + f * C * padded(K), C,
-                 products + f * apart(padded(K)), 0, TILES, K);
-    write_outputs(products, grid, group, copy, y, K);
+        multiply(space->patches + f * apart(padded(C)), padded(C), 1, kernels + f * C * padded(K), C,
+                 space->others + f * apart(padded(K)), 0, TILES, K);
+    write_outputs(space->others, grid, group, space->copy, y, K);
 }
 
 // y (B, H, W, K) of x (B, H, W, C). With `flips`, kernels are turned by 180°, as for the gradient of an input.
@@ -279,15 +298,12 @@ int winograd(const float* x, const float* kernels, const int64_t* strides, const
     int failed = 0;
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : failed)
     {
-        float *patches = floats(POINTS * apart(padded(C))), *products = floats(POINTS * apart(padded(K)));
-        float* copy = floats(16 * padded(C > K ? C : K));
-        failed |= !patches || !products || !copy;
+        const Space space = space_for(C, K);
+        failed |= is_short(&space);
 #pragma omp for schedule(static)
         for (int64_t group = 0; group < groups; ++group)
-            if (!failed) BY_WIDTHS(C, K, outputs_of_group, x, transformed, y, &grid, group, patches, products, copy)
-        free(patches);
-        free(products);
-        free(copy);
+            if (!failed) BY_WIDTHS(C, K, outputs_of_group, x, transformed, y, &grid, group, &space)
+        release(&space);
     }
     free(transformed);
     return failed ? -1 : 0;
@@ -318,12 +334,12 @@ static void write_kernels(const float* sums, const int64_t of_part, const int64_
 }
 
 INLINE void gradient_of_group(const float* x, const float* dy, float* sums, const Grid* grid, const int64_t group,
-                              float* patches, float* gradients, float* copy, const int64_t C, const int64_t K)
+                              const Space* space, const int64_t C, const int64_t K)
 {
-    transform(x, grid, group, copy, patches, 1, C);
-    transform(dy, grid, group, copy, gradients, 0, K);
+    transform(x, grid, group, space->copy, space->patches, 1, C);
+    transform(dy, grid, group, space->copy, space->others, 0, K);
     for (int f = 0; f < POINTS; ++f)
-        multiply(patches + f * apart(padded(C)), 1, padded(C), gradients + f * apart(padded(K)), TILES,
+        multiply(space->patches + f * apart(padded(C)), 1, padded(C), space->others + f * apart(padded(K)), TILES,
                  sums + f * C * padded(K), 1, C, K);
 }
 
@@ -338,16 +354,13 @@ int winograd_kernels(const float* x, const float* dy, float* to, const int64_t* 
     int failed = 0;
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : failed)
     {
-        float *patches = floats(POINTS * apart(padded(C))), *gradients = floats(POINTS * apart(padded(K)));
-        float* copy = floats(16 * padded(C > K ? C : K));
-        failed |= !patches || !gradients || !copy;
+        const Space space = space_for(C, K);
+        failed |= is_short(&space);
 #pragma omp for schedule(static)
         for (int part = 0; part < PARTS; ++part)
             for (int64_t group = groups * part / PARTS; group < groups * (part + 1) / PARTS && !failed; ++group)
-                BY_WIDTHS(C, K, gradient_of_group, x, dy, sums + part * of_part, &grid, group, patches, gradients, copy)
-        free(patches);
-        free(gradients);
-        free(copy);
+                BY_WIDTHS(C, K, gradient_of_group, x, dy, sums + part * of_part, &grid, group, &space)
+        release(&space);
     }
     for (int64_t c = 0; c < C && !failed; ++c)
         for (int64_t k = 0; k < K; k += LANES)

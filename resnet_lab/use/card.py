@@ -19,17 +19,17 @@ from resnet_lab.use.scores import error_interval
 from resnet_lab.use.trained import Trained
 
 PURPOSES = {"train": "for training", "validation": "for validation", "test": "for the test"}
-HALVES = {name: part for name, part in PARTS.items() if name != "whole"}
 LOCAL = {"data.root": "IMAGES", "pretrained.run": "RUN"}  # what is elsewhere on another machine
 
 
-def card(
-    trained: Trained, to: str, file: Path, part: Part, facts: Mapping[str, Any], run: RunDirectory | None
-) -> bytes:
-    """Return the page for an exported file. Without a run, which a shared file does not have, it knows no scores."""
+def card(trained: Trained, to: str, file: Path, name: str, facts: Mapping[str, Any], run: RunDirectory | None) -> bytes:
+    """Return the page for an exported file, which holds the part of PARTS with this name.
+
+    Without a run, which a shared file does not have, it knows no scores.
+    """
     result = run.result() if run else {}
     config, cost = trained.config, measure(trained.config)
-    half = next((name for name, one in HALVES.items() if one is part), "")
+    part, half = PARTS[name], "" if name == "whole" else name
     costs = parts(config, cost)[half] if half else cost.totals()
     output = part.output_of(trained)
     things = "series" if config.data.dims == 1 else "images"
@@ -40,7 +40,7 @@ def card(
         origin += ["Versions: " + ", ".join(f"{name} {number}" for name, number in result["versions"].items())]
     return render(
         "use/card.md",
-        **{name: facts[name] for name in ("run", "checkpoint", "identity")},
+        **{fact: facts[fact] for fact in ("run", "checkpoint", "identity")},
         version=facts["versions"]["resnet-lab"],
         names_images=trained.classifies and things == "images",
         title=config.name,
@@ -48,7 +48,6 @@ def card(
         depth=costs["depth"],
         params=f"{costs['params']:,}",
         macs=f"{costs['macs']:,}",
-        per="for each series" if things == "series" else "for each image",
         task=f"`task={config.task}`: {trained.task.info.help}",
         to=to,
         file=file.name,
@@ -62,7 +61,6 @@ def card(
         command=_command(run.stored_config()) if run else "",
         scoring=Scoring.of(result).label(Scoring.of(result).score) if result else "",
         rows=_rows(result, str(facts["checkpoint"]), trained.classifies) if result else [],
-        reading="The test images took no part in training or in any choice of this run.",
         limits=_limits(trained, things),
         origin=origin,
     )
@@ -120,9 +118,9 @@ def _command(config: Config) -> str:
         words = overrides_of(replace(config, output_dir="outputs"))
     except ConfigError:
         return ""
-    names = [word.partition("=")[0] for word in words]
+    settings = (word.partition("=") for word in words)
     return shell_quoted(
-        ["resnet-lab", *(f"{n}={LOCAL[n]}" if n in LOCAL else word for n, word in zip(names, words, strict=True))]
+        ["resnet-lab", *(f"{name}{equals}{LOCAL.get(name, value)}" for name, equals, value in settings)]
     )
 
 

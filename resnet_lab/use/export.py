@@ -53,7 +53,7 @@ def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last"
 
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, write)
-    page = card(trained, to, out, chosen, facts, None if shared_file(run) else RunDirectory(run))
+    page = card(trained, to, out, part, facts, None if shared_file(run) else RunDirectory(run))
     write_atomically(out.with_name(f"{out.name}.md"), lambda file: file.write(page))
     what = chosen.output_of(trained)
     if what == "pixels" and trained.config.data.dims == 1:
