@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import NoReturn
 
 from resnet_lab.command import VERBS, main_of, run_command
@@ -21,6 +22,9 @@ def _main(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         print(f"resnet-lab {__version__}")
         return 0
+
+    if arguments and (close := get_close_matches(arguments[0], VERBS, n=1, cutoff=0.75)):
+        raise ConfigError(f"there is no command {arguments[0]}; did you mean resnet-lab {close[0]}?")
 
     import hydra
 

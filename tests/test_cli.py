@@ -65,7 +65,10 @@ MISTAKES = {
     "not a number": ("optim.lr=nan", r"optim\.lr must be a number from 0 to .*, got nan"),
     "negative seed": ("seed=-1", r"seed must be 0 to 4294967295, got -1"),
     "everything held out": ("data.validation=64", r"data\.validation.* 64"),
-    "missing folder": ("data=image_folder", r"data\.root=data: there is no such folder"),
+    "missing folder": (
+        "data=image_folder",
+        r"data\.root=data: there is no such folder; name yours, as in data\.root=my_images",
+    ),
     "unwritable": ("output_dir=/dev/null/x", r"output_dir: cannot create /dev/null/x/.*: /dev/null is not a folder"),
     "folder for a name": ("name=a/b", "name must be a folder name of at most 100 printable .*, got 'a/b'"),
     "hidden name": ("name=.x", r"name must be .* that does not begin with a dot, got '\.x'"),
@@ -89,6 +92,12 @@ def assert_refused(ended: Ended, folder: Path) -> None:
     assert "Traceback" not in ended.stderr
     assert "Error executing job" not in ended.stderr
     assert not list(folder.iterdir())
+
+
+def test_a_misspelt_command_is_named(command: Command, tmp_path: Path):
+    ended = command("predct", "some_run", "photos")
+    assert_refused(ended, tmp_path)
+    assert ended.stderr == "there is no command predct; did you mean resnet-lab predict?\n"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -111,7 +111,9 @@ class RunDirectory:
         Raises ConfigError if it is missing, damaged or from a newer version.
         """
         if not os.path.lexists(self.config_file):
-            raise ConfigError(f"{self.path} is not a run directory: it has no config.yaml")
+            inside = next(self.path.glob("**/config.yaml"), None)
+            hint = f"; {inside.parent} is one (resnet-lab runs lists all)" if inside else ""
+            raise ConfigError(f"{self.path} is not a run directory: it has no config.yaml{hint}")
         try:
             stored = read_yaml(self.config_file)
         except Unreadable as error:

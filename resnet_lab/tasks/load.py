@@ -47,7 +47,10 @@ CHECKPOINT = {
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load a checkpoint to the CPU with torch's safe loading. Raises ConfigError when it is missing or damaged."""
     if not os.path.lexists(path):
-        raise ConfigError(f"{path} does not exist: no epoch has finished, or it was removed (resnet-lab runs --prune)")
+        chosen = ", nothing was held out to choose it by" if path.name.startswith("best") else ""
+        raise ConfigError(
+            f"{path} does not exist: no epoch has finished{chosen}, or it was removed (resnet-lab runs --prune)"
+        )
     try:
         checkpoint: dict[str, Any] = load_zip(path)
     except Exception as error:

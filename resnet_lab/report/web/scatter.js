@@ -16,8 +16,18 @@ function paretoFront(groups, x, y) {
 // The values of single runs, where they are known for the column.
 const ofRuns = (group, column) => group.runs.map(run => run.scores[column.name] ?? run.costs[column.name] ?? null);
 
+// The least and the largest of all groups and runs. Intervals of a few groups are included as far as they do not crush the rest.
 function bounds(groups, column) {
   const values = groups.flatMap(group => [group.values[column.index], ...ofRuns(group, column)]).filter(value => value !== null);
+  const [low, high] = extent(values);
+  if (groups.length > CROWD) return [low, high];
+  const halves = groups.map(group => [group.values[column.index], group.halves[column.name]]).filter(([, half]) => half);
+  const [lowest, highest] = extent([low, high, ...halves.flatMap(([value, half]) => [value - half, value + half])]);
+  const most = high - low;
+  return [Math.max(lowest, low - most, Math.min(low, low / 2)), Math.min(highest, high + most)];
+}
+
+function extent(values) {
   return values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
 }
 
