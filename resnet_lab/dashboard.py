@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     if not 0 <= options.port < 2**16:
         made.error(f"--port must be 0 to {2**16 - 1}, got {options.port}")
     for directory in options.directories:
-        require(directory.is_dir(), f"{printable(str(directory))} is not a directory")
+        require(directory.is_dir(), f"{printable(str(directory))} is not a folder")
 
     from resnet_lab.report.view import View
     from resnet_lab.rundir.files import temporary_folder

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         made.error("--yes needs --prune")
     folder: Path = options.path.resolve()
     if not folder.is_dir():
-        raise ConfigError(f"{options.path} is not a directory")
+        raise ConfigError(f"{options.path} is not a folder")
     listed = [look(path) for path in sorted(path for path, is_run in walk(folder) if is_run)]
     if not listed:
         raise ConfigError(f"no run directories under {options.path}")

@@ -165,6 +165,6 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.chdir(tmp_path)
     (tmp_path / "outputs").mkdir()
     assert exit_status(main, ["nowhere"]) == 1
-    assert capsys.readouterr().err == "nowhere is not a directory\n"
+    assert capsys.readouterr().err == "nowhere is not a folder\n"
     assert exit_status(main, []) == 1
     assert capsys.readouterr().err == "no run directories under outputs\n"

@@ -18,6 +18,7 @@ from ray.exceptions import RayError
 from hydra_plugins.resnet_lab_sweep._remote import Remote, gather
 from resnet_lab.config.hydra_private import global_state
 from resnet_lab.interrupts import RunFailed
+from resnet_lab.sweep.composer import fixed
 
 
 class RayLaunch(RayLauncher):
@@ -33,8 +34,9 @@ class RayLaunch(RayLauncher):
         except (RayError, ConnectionError) as error:
             raise RunFailed(f"Ray: {error}; run the same command again to continue") from error
         jobs = [self._submit(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)]
+        assert self.hydra_context
         assert self.config
-        return gather(jobs, _result, job_overrides, self.config)
+        return gather(jobs, _result, job_overrides, fixed(self.hydra_context, self.config))
 
     def _submit(self, overrides: Sequence[str], number: int) -> Any:
         assert self.hydra_context

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,11 @@ class Remote:
 
 
 def gather(
-    jobs: Sequence[Any], result: Callable[[Any], JobReturn], overrides: Sequence[Sequence[str]], config: DictConfig
+    jobs: Sequence[Any], result: Callable[[Any], JobReturn], overrides: Sequence[Sequence[str]], fixed: Set[str]
 ) -> list[JobReturn]:
     """Wait for all jobs and log how each ended. `result` waits for one job, and raises RunFailed if it was lost."""
     returns: list[JobReturn] = []
-    for job, label, own in zip(jobs, labels(overrides, config.hydra.overrides.task), overrides, strict=True):
+    for job, label, own in zip(jobs, labels(overrides, fixed), overrides, strict=True):
         try:
             returns.append(result(job))
         except RunFailed as lost:

@@ -18,6 +18,7 @@ from hydra_plugins.resnet_lab_sweep._remote import Remote, gather
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.hydra_private import global_state
 from resnet_lab.interrupts import RunFailed
+from resnet_lab.sweep.composer import fixed
 from resnet_lab.sweep.worker import sendable
 from resnet_lab.training.log import log
 
@@ -57,8 +58,9 @@ class SlurmLaunch(BaseSubmititLauncher):
         ]
         jobs = self._executor().map_array(self, *zip(*arguments, strict=True))
         log.info("%d jobs in %s: %s", len(jobs), self.cluster, " ".join(job.job_id for job in jobs))
+        assert self.hydra_context
         assert self.config
-        return gather(jobs, _result, job_overrides, self.config)
+        return gather(jobs, _result, job_overrides, fixed(self.hydra_context, self.config))
 
     def __call__(self, *arguments: Any) -> JobReturn:
         return sendable(super().__call__(*arguments))

@@ -29,7 +29,7 @@ def report(directories: Sequence[Path], question: Question, out: Path) -> list[s
     """
     for directory in directories:
         if not directory.is_dir():
-            raise ConfigError(f"{printable(str(directory))} is not a directory")
+            raise ConfigError(f"{printable(str(directory))} is not a folder")
     refuse_unwritable(out.absolute(), "--out")
     found = collect(directories)
     if found.empty:

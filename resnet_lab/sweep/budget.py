@@ -76,7 +76,8 @@ def matched(composer: Composer, jobs: Sequence[Job], budget: str, changes: Job) 
         keys.append(key := f"{composed.task} {composed.model} {composed.data}")
         if key not in found and (match := _match(composed, budget, target)):
             found[key], first[key] = match, job
-    names = labels([*first.values()], composer.given)
+    same = set.intersection(*map(set, first.values()))
+    names = labels([[override for override in job if override not in same] for job in first.values()], composer.fixed)
     log.info("budget: %s %s, those of %s", f"{target:,}", budget, " ".join(changes) or names[0])
     for name, match in zip(names, found.values(), strict=True):
         log.info("  %s: %s", name, match)

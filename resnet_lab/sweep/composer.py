@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from resnet_lab.config.compose import use_config_dirs, with_numbered_options
 from resnet_lab.config.groups import GROUPS
-from resnet_lab.config.hydra_private import parsed_values
+from resnet_lab.config.hydra_private import parsed, parsed_values
 from resnet_lab.config.messages import setting_types
 
 Job = list[str]  # overrides
@@ -24,6 +24,13 @@ def changed(job: Job, changes: Job) -> Job:
     return [*({name_of(item): item for item in [*job, *changes]}).values()]
 
 
+def fixed(hydra_context: HydraContext, config: DictConfig) -> set[str]:
+    """Return the settings and groups to which the command of a sweep gives one value for all jobs."""
+    params = [f"{name}={values}" for name, values in (config.hydra.sweeper.get("params") or {}).items()]
+    last = {own.key_or_group: own for own in parsed(hydra_context, [*params, *config.hydra.overrides.task])}
+    return {name for name, own in last.items() if not own.is_sweep_override()}
+
+
 class Composer:
     """Composes jobs without Hydra's own part; those that choose the same options of groups share Hydra's work.
 
@@ -33,7 +40,7 @@ class Composer:
     def __init__(self, hydra_context: HydraContext, config: DictConfig) -> None:
         """Take what Hydra composed for the whole sweep."""
         self.hydra_context, self.config = hydra_context, config
-        self.given = list(config.hydra.overrides.task)  # the command's overrides
+        self.fixed = fixed(hydra_context, config)
         self.options = lru_cache(maxsize=100)(self._options)
         use_config_dirs(config.hydra)
 

@@ -30,7 +30,7 @@ def sweep(composer: Composer, launcher: Launcher, jobs: Sequence[list[str]]) -> 
     show_on_terminal()
     look_again()
     tracked = track(jobs, "planning", console=console, transient=True, disable=not console.is_terminal)
-    labelled = zip(tracked, labels(jobs, composer.given), strict=True)
+    labelled = zip(tracked, labels(jobs, composer.fixed), strict=True)
     settings = composer.config.hydra.launcher
     plan = without_repetitions([examine(composer(job), job, label, settings) for job, label in labelled])
     if len(plan) < len(jobs):

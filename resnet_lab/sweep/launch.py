@@ -22,6 +22,7 @@ from resnet_lab.rundir.directory import RunDirectory, RunLocked
 from resnet_lab.rundir.files import temporary_folder
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.states import State
+from resnet_lab.sweep.composer import fixed
 from resnet_lab.sweep.mps import service_for
 from resnet_lab.sweep.plan import labels
 from resnet_lab.sweep.progress_table import ProgressTable
@@ -88,7 +89,7 @@ class Launch:
             self.folder = stack.enter_context(temporary_folder("resnet_lab_"))
             used = self.slots[: len(jobs)]
             self.environment = stack.enter_context(service_for(used, self.folder)) if self.mps else {}
-            self.board = stack.enter_context(ProgressTable(labels(jobs, self.config.hydra.overrides.task)))
+            self.board = stack.enter_context(ProgressTable(labels(jobs, fixed(self.hydra_context, self.config))))
             try:
                 while waiting or self.running:
                     while waiting and waiting[0][0] < time.monotonic() and (free := self._free_slots()):

@@ -1,6 +1,6 @@
 """The jobs of a sweep before they start: cost, state, and what is left to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from resnet_lab.rundir.identity import identity
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.rundir.plans import PlannedJob
 from resnet_lab.rundir.states import State
+from resnet_lab.sweep.composer import name_of
 from resnet_lab.tasks.pretrained import identified
 from resnet_lab.training.preflight import check
 
@@ -81,10 +82,9 @@ def without_repetitions(plan: Sequence[Planned]) -> list[Planned]:
     return list(dict(zip(keys, plan, strict=True)).values())
 
 
-def labels(jobs: Sequence[Sequence[str]], given: Sequence[str] = ()) -> list[str]:
-    """Return the distinguishing overrides of each job: those that not all jobs share and that are not in `given`."""
-    common = set(given) | (set.intersection(*map(set, jobs)) if len(jobs) > 1 else set())
-    return [" ".join(override for override in job if override not in common) or "default" for job in jobs]
+def labels(jobs: Sequence[Sequence[str]], fixed: Set[str] = frozenset()) -> list[str]:
+    """Return the overrides of each job, without those of settings that the command fixes for all."""
+    return [" ".join(override for override in job if name_of(override) not in fixed) or "default" for job in jobs]
 
 
 def listing(plan: Sequence[Planned]) -> Table:

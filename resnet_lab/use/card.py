@@ -34,7 +34,8 @@ def card(trained: Trained, to: str, file: Path, name: str, facts: Mapping[str, A
     output = part.output_of(trained)
     things = "series" if config.data.dims == 1 else "images"
     counts = result.get("images", {}).get("images", {})
-    origin = [f"Classes: {', '.join(trained.classes)}"] if trained.classes else []
+    named = "Classes" if trained.classifies else "Attributes"
+    origin = [f"{named}: {', '.join(trained.classes)}"] if trained.classes else []
     if result:
         origin += [f"Trained on {result['device']}, commit {result['git_commit'] or 'unknown'}"]
         origin += ["Versions: " + ", ".join(f"{name} {number}" for name, number in result["versions"].items())]
@@ -81,7 +82,7 @@ def _input(trained: Trained, to: str, part: Part) -> str:
             f", {shape} values" if data.dims == 1 else f", {shape} pixels"
         )
     if part.input == "latent":
-        return f"latent vectors of {trained.config.model.latent_dim} numbers, float32, as the encoder returns them"
+        return f"latent {_latent(trained)}, float32, as the encoder returns them"
     if data.dims == 1:
         return f"series, float32 (any number, {shape}); they are normalised inside"
     way = f"data.fit={data.fit.name}" + (f" after a crop to {data.crop}" if data.crop else "")
@@ -96,9 +97,15 @@ def _output(trained: Trained, output: str) -> str:
     words = {
         "probabilities": "probabilities of",
         "numbers": "one number",
-        "latent": f"vectors of {trained.config.model.latent_dim} numbers",
+        "latent": _latent(trained),
     }.get(output, output)
     return f"{words} {first_few(trained.classes)}" if trained.classes else words
+
+
+def _latent(trained: Trained) -> str:
+    """What the encoder returns of an image."""
+    dim, *sides = trained.latent_shape
+    return f"{dim} maps of {' × '.join(map(str, sides))} numbers" if sides else f"vectors of {dim} numbers"
 
 
 def _recipe(config: Config) -> str:

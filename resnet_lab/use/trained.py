@@ -134,13 +134,18 @@ class Trained:
         Raises ConfigError, too, if `latent` does not have the shape of what `encode` returns, or is not finite.
         """
         net, dtype = self._autoencoder(), next(self.net.parameters()).dtype
-        model = self.config.model
-        shape = (model.latent_dim, *(model.map_sizes[-1] if model.head.layer is LatentLayer.map else ()))
+        shape = self.latent_shape
         vectors = torch.as_tensor(latent, dtype=dtype, device=self.device)
         wanted = f"latent must have the shape (N, {', '.join(map(str, shape))}), got {tuple(vectors.shape)}"
         require(vectors.shape[1:] == shape and len(vectors.shape) == 1 + len(shape), wanted)
         require(bool(vectors.isfinite().all()), "latent must be finite numbers")
         return self.task.final(_on_host(net.decode(vectors)))
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of what an autoencoder's encoder returns of one image: a vector, or maps."""
+        model = self.config.model
+        return (model.latent_dim, *(model.map_sizes[-1] if model.head.layer is LatentLayer.map else ()))
 
     def _autoencoder(self) -> Autoencoder:
         require(isinstance(self.net, Autoencoder), f"task={self.config.task} has no latent space to encode to")

@@ -116,7 +116,7 @@ def test_nothing_to_show_is_one_message(tmp_path: Path, capsys: pytest.CaptureFi
     assert exit_status(main, [str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"no run directories under {tmp_path}\n"
     assert exit_status(main, [str(tmp_path / "nowhere")]) == 1
-    assert capsys.readouterr().err == f"{tmp_path}/nowhere is not a directory\n"
+    assert capsys.readouterr().err == f"{tmp_path}/nowhere is not a folder\n"
     with pytest.raises(SystemExit):
         main(["--port", "99999"])
     assert "--port must be 0 to 65535, got 99999" in capsys.readouterr().err

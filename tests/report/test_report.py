@@ -244,7 +244,7 @@ def test_a_thousand_runs(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [(["nowhere"], "nowhere is not a directory"), (["empty"], "no run directories under empty")]
+    ("arguments", "said"), [(["nowhere"], "nowhere is not a folder"), (["empty"], "no run directories under empty")]
 )
 def test_nothing_to_compare_is_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str

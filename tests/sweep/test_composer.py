@@ -25,6 +25,13 @@ def test_jobs_are_those_of_hydra():
             assert to_config(composer(job)) == config(*job) == load_config(*job)
 
 
+def test_what_is_fixed_for_all_jobs():
+    command = ("+sweep=bottleneck", "seed=0,1", "data=fake", "units=n3", "dry_run=true", "units=n2,n3")
+    with composing(*command) as composer:
+        assert composer.fixed >= {"data", "dry_run"}
+        assert not composer.fixed & {"seed", "units", "bottleneck"}
+
+
 def test_typos_are_errors():
     with composing() as composer:
         with pytest.raises(MissingConfigException):

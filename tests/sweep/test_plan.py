@@ -110,11 +110,13 @@ def test_work_grows_with_network_and_epochs(lab: Lab):
     assert work("units=n3") > work()
 
 
-def test_labels_tell_jobs_apart():
+def test_labels_tell_jobs_apart_and_stay_when_few_are_left():
     jobs = [["data=fake", f"units={units}", f"seed={seed}"] for units in ("n2", "n3") for seed in (0, 1)]
-    assert labels(jobs) == ["units=n2 seed=0", "units=n2 seed=1", "units=n3 seed=0", "units=n3 seed=1"]
-    assert labels([["data=fake", "seed=0"]]) == ["data=fake seed=0"]
-    assert labels(jobs[3:], given=["data=fake", "units=n2,n3", "seed=0,1"]) == ["units=n3 seed=1"]  # the rest is done
+    all_labels = ["units=n2 seed=0", "units=n2 seed=1", "units=n3 seed=0", "units=n3 seed=1"]
+    assert labels(jobs, fixed={"data"}) == all_labels
+    assert labels(jobs[2:], fixed={"data"}) == ["units=n3 seed=0", "units=n3 seed=1"]
+    assert labels(jobs[3:], fixed={"data"}) == ["units=n3 seed=1"]
+    assert labels([["data=fake"]], fixed={"data"}) == ["default"]
 
 
 @pytest.mark.parametrize(

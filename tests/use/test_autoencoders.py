@@ -107,7 +107,7 @@ def test_masked_pixels_make_reconstructions_of_the_originals_worse(lab: Lab):
 
 
 @pytest.mark.parametrize(("part", "kind"), [("whole", "pt2"), ("encoder", "pt2"), ("decoder", "onnx")])
-def test_halves_are_exported(run: Run, photos: Path, shell: Shell, part: str, kind: str):
+def test_halves_are_exported_with_a_card(run: Run, photos: Path, shell: Shell, part: str, kind: str):
     status, out, err = shell("export", run.path, "--to", kind, "--part", part)
     assert status == 0, err
     file = run.path / f"{'network' if part == 'whole' else part}.{kind}"
@@ -119,6 +119,13 @@ def test_halves_are_exported(run: Run, photos: Path, shell: Shell, part: str, ki
         found = torch.export.load(file).module()(torch.from_numpy(pixels)).numpy()
     expected = latent if part == "encoder" else run.decode(latent)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    assert ("vectors of 3 numbers" in file.with_name(f"{file.name}.md").read_text()) == (part != "whole")
+
+
+def test_the_card_of_an_encoder_to_maps(lab: Lab, shell: Shell):
+    maps = trained(lab, "task=reconstruction", "head=latent_map", "model.head.latent_dim=3")
+    assert shell("export", maps, "--to", "pt2", "--part", "encoder")[0] == 0
+    assert "**Output:** 3 maps of 4 × 4 numbers" in (maps / "encoder.pt2.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,9 @@ def test_exported_files_return_probabilities_and_numbers(
         status, out, err = shell("export", run, "--to", kind, "--out", file)
         assert (status, err) == (0, "")
         assert f"; {what} for 32 test images differ by at most" in out
+        card = file.with_name(f"{file.name}.md").read_text()
+        assert ("Attributes: " in card) == (what == "probabilities")
+        assert "Classes: " not in card
         if kind == "pt2":
             pixels = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8)
             made = torch.export.load(file).module()(pixels)
