@@ -20,7 +20,7 @@ from resnet_lab.summary import main as summary
 
 pytestmark = pytest.mark.slow
 
-SIGNALS = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+SIGNALS = pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 DEADLINE = 240  # seconds, on a machine that does much else
 
 

@@ -130,6 +130,7 @@ def test_the_plain_loop_trains_the_network_of_the_lab():
     assert series.report(rounds=1, epochs=1)["ratio"]["median"] > 0
 
 
+@pytest.mark.long
 def test_memory_is_that_of_a_process_that_trains():
     task = ("+experiment=digits_20", "units=n1", "trainer=cpu", "trainer.max_epochs=1", "diagnostics=off")
     found = recompute.trained(Recompute.unit, task)

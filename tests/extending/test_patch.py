@@ -76,7 +76,7 @@ def test_the_patch_is_small():
             ("unit=five", "augment.noise.strength=0.2", "data=stripes"),
             ("unit-five", "noise.strength-0.2", "stripes"),
         ),
-        (("task=share",), ("task-share",)),
+        pytest.param(("task=share",), ("task-share",), marks=pytest.mark.long),
     ],
 )
 def test_what_is_added_trains_resumes_reports_and_is_inspected(

@@ -52,6 +52,7 @@ def lab(installed: Path, folder: Path, *words: str) -> str:
     return ended.stdout + ended.stderr
 
 
+@pytest.mark.long
 def test_one_of_everything_trains_alone_and_in_a_sweep(installed: Path, user: Path):
     words = ["resnet_lab", "--config-dir", "my_conf", "+experiment=mine", "plugins=[my_lab]", *SMALL]
     said = lab(installed, user, *words, "unit=five", "shortcut=halved", "augment.noise.strength=0.2")

@@ -374,6 +374,7 @@ def test_names_from_outside_stay_text(browser: Chrome, tmp_path: Path, monkeypat
     assert browser.get_log("browser") == []
 
 
+@pytest.mark.long
 def test_the_page_of_600_groups_is_small_and_works(browser: Chrome, tmp_path: Path):
     """One seed each, which stands for five: their learning curves together have a fixed number of points."""
     curve = [{"epoch": epoch, "train/error": 90.1234 / epoch, "val/error": 91.1234 / epoch} for epoch in range(1, 101)]

@@ -233,6 +233,7 @@ def test_a_name_is_shown_as_it_is(
     assert f"shortcut={name}" in [group["label"] for group in data["comparisons"]["1"]["groups"]]
 
 
+@pytest.mark.long
 def test_a_thousand_runs(tmp_path: Path):
     for i in range(1000):
         units, reduction, seed = 1 + i // 50, i // 5 % 10, i % 5

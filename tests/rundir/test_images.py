@@ -171,6 +171,7 @@ def test_changed_images_are_refused_with_what_changed(home: Home, change: str, s
         assert home.contents() == before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_as_a_command_it_is_one_line_and_exit_status_1(home: Home) -> None:
     home.run(stop=True)

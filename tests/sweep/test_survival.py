@@ -81,6 +81,7 @@ def test_twelve_jobs_of_which_some_fail(tmp_path: Path):
     assert again[victim]["state"] == "done"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(KILLS))
 def test_killed_at_a_random_moment(tmp_path: Path, straight: Path, seed: int):
     """All of its processes at once, as when the machine goes down; then the same command again."""
@@ -159,6 +160,7 @@ def test_a_time_limit_and_a_job_that_does_not_answer(tmp_path: Path):
     assert set(states(tmp_path).values()) == {"failed"}
 
 
+@pytest.mark.long
 def test_the_process_that_forks_the_jobs_is_killed(tmp_path: Path):
     """As when memory runs out; its jobs end with it, and are recorded like any others that are lost."""
     sweep = Sweep(tmp_path, "seed=0,1", "hydra.launcher.jobs=2", *ENDLESS)

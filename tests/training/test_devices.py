@@ -210,6 +210,7 @@ def test_torchrun(lab: Lab, straight: Lab):
     assert_close(lab, straight)
 
 
+@pytest.mark.long
 def test_tasks_of_slurm(lab: Lab, straight: Lab):
     command = [sys.executable, "-m", "resnet_lab", *lab.overrides(*CHANGES, TWO)]
     started = []

@@ -84,7 +84,11 @@ def same_command_again(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("signum", "exit_status", "state"),
-    [(signal.SIGKILL, -9, "running"), (signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "interrupted")],
+    [
+        (signal.SIGKILL, -9, "running"),
+        (signal.SIGINT, 130, "interrupted"),
+        pytest.param(signal.SIGTERM, 143, "interrupted", marks=pytest.mark.long),
+    ],
 )
 def test_a_signal_in_mid_training(lab: Lab, straight: Lab, signum: signal.Signals, exit_status: int, state: str):
     directory = lab.directory(*LONG)
