@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.progress import track
 
 from resnet_lab.config.checks import ConfigError, require
@@ -16,6 +16,7 @@ from resnet_lab.config.compose import prepare, to_config
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.config.registry import UNITS
 from resnet_lab.config.widths import per_stack
+from resnet_lab.sweep.axes import CROSSED
 from resnet_lab.sweep.composer import Composer, Job, changed, name_of
 from resnet_lab.sweep.plan import labels
 from resnet_lab.tasks.cost import totals
@@ -73,7 +74,8 @@ def matched(composer: Composer, jobs: Sequence[Job], budget: str, changes: Job) 
     keys = []
     for job in track(jobs, "matching", console=console, transient=True, disable=not console.is_terminal):
         composed = composer(job)
-        keys.append(key := f"{composed.task} {composed.model} {composed.data}")
+        data = OmegaConf.masked_copy(composed.data, [name for name in composed.data if f"data.{name}" not in CROSSED])
+        keys.append(key := f"{composed.task} {composed.model} {data}")
         if key not in found and (match := _match(composed, budget, target)):
             found[key], first[key] = match, job
     same = set.intersection(*map(set, first.values()))

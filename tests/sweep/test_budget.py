@@ -138,12 +138,16 @@ def test_a_job_is_the_run_that_a_user_would_type(command: Command, lab: Lab):
     lab_typed = load_config(*typed, f"output_dir={lab.output_dir}")
     assert identity(load_config(*job)) == identity(lab_typed)
     lab.run("bottleneck=half", job[-1])
-    words = ("-m", *lab.overrides("bottleneck=none,half", "seed=0,1", "hydra.sweeper.budget=macs", "dry_run=true"))
+    words = (
+        "-m",
+        *lab.overrides("bottleneck=none,half", "data.split_seed=0,1", "hydra.sweeper.budget=macs", "dry_run=true"),
+    )
     ended = command(*words)
     assert ended.stdout == command(*words).stdout
     states = [line.split()[-1] for line in ended.stdout.splitlines()]
     assert states == ["state", "do", "do", "done", "do"]
     assert f"  bottleneck=half: {job[-1]}, " in ended.stderr
+    assert ended.stderr.count("  bottleneck=") == 2  # once for both splits
 
 
 MISTAKES = {
