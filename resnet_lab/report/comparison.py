@@ -53,7 +53,6 @@ class Comparison:
     axes: list[str]
     groups: list[Group]
     notes: list[str]
-    one_architecture: bool  # per group; false if `--by` pools several
     scoring: Scoring  # of the task
     dims: int  # of the data: 1 series, 2 images
     grouping: str = ""  # a sentence on the groups, if they follow from what started the runs
@@ -174,7 +173,7 @@ def _comparison(
     varying = differing([fields[run.path] for run in runs])
     by_default = [name for name in varying if is_architecture(name)]
     axes = by_default if chosen is None else [name for name in chosen if name in varying] or chosen
-    others = [name for name in by_default if name not in axes]
+    rest = [name for name in by_default if name not in axes]
     splits = [name for name in SPLITS if name in varying and name not in axes]
     named = [name for name in splits if any(fields[run.path].get(name) != run.result["seed"] for run in runs)]
     read = {run.path: {name.removeprefix("model.") for name in run.settings} for run in runs}
@@ -182,25 +181,29 @@ def _comparison(
     if chosen is None:
         folded = next(iter(chosen_options.values()))
         axes = [name for name in axes if name in folded or not _follows(name, runs, fields)] or axes
+    values = {run.path: {name: fields[run.path].get(name) for name in axes} | chosen_options[run.path] for run in runs}
+    pooled = [name for name in rest if _varies_within(name, values, fields)]
     groups: dict[str, Group] = {}
     rests: dict[str, str] = {}
     notes: list[str] = []
     for run in runs:
         own = fields[run.path]
-        values = {name: own.get(name) for name in axes} | chosen_options[run.path]
-        shown = {name: value for name, value in values.items() if not _is_unread(run, name)}
-        group = groups.setdefault(key_of(values), Group(label(shown) or visible(run.result["name"]), values))
-        rest = label({name: own.get(name) for name in [*named, *others]})
-        key = " ".join(filter(None, [f"seed={run.result['seed']}", rest]))
-        rests[key] = rest
+        shown = {name: value for name, value in values[run.path].items() if not _is_unread(run, name)}
+        new = Group(label(shown) or visible(run.result["name"]), values[run.path])
+        group = groups.setdefault(key_of(new.fields), new)
+        besides = label({name: own.get(name) for name in [*named, *pooled]})
+        key = " ".join(filter(None, [f"seed={run.result['seed']}", besides]))
+        rests[key] = besides
         if key in group.runs:
             notes.append(f"{run.path} repeats {group.runs[key].path} (same settings and seed) and is left out")
         else:
             group.runs[key] = run
-            group.blocks[key] = label({name: own.get(name) for name in [*splits, *others]})
-    if others:
-        together = f"each group pools architectures that differ in {', '.join(others)}"
+            group.blocks[key] = label({name: own.get(name) for name in [*splits, *pooled]})
+    if pooled:
+        together = f"each group pools architectures that differ in {', '.join(pooled)}"
         notes.append(f"{together}: n counts runs, and the results hold for these architectures only")
+    if tied := [name for name in rest if name not in pooled]:
+        notes.append(f"each group has its own {', '.join(tied)}, to which differences may be due as well")
     # A seed is missing only if the group has another run with the same other axes; without any, they may be invalid.
     for group in groups.values():
         own_rests = {rests[key] for key in group.runs}
@@ -208,7 +211,13 @@ def _comparison(
     in_order = sorted(groups.values(), key=lambda group: [order(value, name) for name, value in group.fields.items()])
     result = runs[0].result
     scoring, dims = Scoring.of(result), result["data"].get("dims", 2)
-    return Comparison(title, axes, in_order, [*map(visible, notes)], not others, scoring, dims)
+    return Comparison(title, axes, in_order, [*map(visible, notes)], scoring, dims)
+
+
+def _varies_within(name: str, groups: Mapping[Any, Fields], fields: Mapping[Any, Fields]) -> bool:
+    """Return whether an axis has several values in one group; `groups` are the fields that define a run's group."""
+    parts = {(key_of(own), key_of(fields[path].get(name))) for path, own in groups.items()}
+    return len(parts) > len({key_of(own) for own in groups.values()})
 
 
 def _follows(name: str, runs: Iterable[StoredRun], fields: Mapping[Any, Fields]) -> bool:

@@ -218,8 +218,20 @@ def test_by_axis_pairs_what_else_differs(tmp_path: Path):
     [comparison] = found(tmp_path, "model.shortcut")
     assert [group.label for group in comparison.groups] == ["shortcut=none", "shortcut=projection"]
     assert set(comparison.groups[0].runs) == {"seed=0 units=3", "seed=0 units=5"}
-    assert "units" in comparison.notes[0]
-    assert not comparison.one_architecture
+    assert comparison.notes[0].startswith("each group pools architectures that differ in units: ")
+
+
+def test_what_follows_from_the_axis_hides_no_difference(tmp_path: Path):
+    """As filters do from the reduction in a sweep at equal cost."""
+    for reduction, filters in ((1, 18), (2, 32)):
+        for seed, split in product(range(3), range(2)):
+            axes = {"unit": "bottleneck", "reduction": [reduction], "filters": [filters]}
+            error = 40 + reduction + seed / 10 + split
+            write(tmp_path / f"{reduction}{seed}{split}", seed, error, axes=axes, data=DATA | {"split_seed": split})
+    [comparison] = found(tmp_path, "reduction")
+    assert [group.label for group in comparison.groups] == ["reduction=1", "reduction=2"]
+    assert set(comparison.groups[0].blocks.values()) == {"data.split_seed=0", "data.split_seed=1"}
+    assert comparison.notes == ["each group has its own filters, to which differences may be due as well"]
 
 
 @pytest.mark.parametrize(("name", "label"), [("bottleneck", "reduction=1"), ("stem", "stem=cifar")])
