@@ -35,6 +35,7 @@ from resnet_lab.runs import parser as runs_parser
 from resnet_lab.summary import parser as summary_parser
 from resnet_lab.tasks.cost import measure
 from resnet_lab.training.run import run
+from resnet_lab.version import __version__
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
@@ -196,3 +197,10 @@ def test_settings_that_the_docs_name_exist():
     for page in PAGES:
         for name in re.findall(r"`((?:model|data|optim|augment|trainer)\.[a-z_.]+)", page.read_text()):
             assert name.rstrip(".") in known, f"{page.name}: {name}"
+
+
+def test_changelog_and_citation_know_the_version():
+    versions = re.findall(r"^## (\S+)(.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    released = [number for number, when in versions if when != " (unreleased)"]
+    assert __version__ == f"{versions[0][0]}.0" + ("" if versions[0][0] in released else ".dev0")
+    assert f"\nversion: {released[0]}.0\n" in (ROOT / "CITATION.cff").read_text()

@@ -74,7 +74,7 @@ def refuse_other_count(config: DataConfig, there: int) -> None:
     require(
         config.num_classes in (None, there),
         f"data.num_classes={config.num_classes}, but {config.folder} has {plural(there, *words)}: set "
-        f"data.num_classes={there}, or omit it to count them",
+        f"data.num_classes={there}, or null to count them",
     )
 
 

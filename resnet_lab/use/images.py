@@ -97,6 +97,11 @@ def data_config(config: Config, overrides: Sequence[str]) -> DataConfig:
     changes: dict[str, Any] = {name: getattr(stored, name) for name in PREPARED}
     if composed.own_images:
         changes |= {"num_classes": None, "fingerprint": None}
+    require(
+        composed.own_images or "data" in given or "data.root" not in given,
+        f"data.root={composed.root}: {config.name} was trained on data={stored.name}, which is no folder of your own: "
+        "for other images, add data=image_folder",
+    )
     if "data" in given:
         return replace(composed, **changes)
     for section in ("table", "series"):

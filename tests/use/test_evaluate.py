@@ -12,6 +12,8 @@ from least import OWN, Shell, train
 from support.lab import Lab
 from support.pictures import GREY, noise, save
 
+from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.compose import load_config
 from resnet_lab.config.enums import Fit
 from resnet_lab.data.decode import read_image
 from resnet_lab.rundir.directory import RunDirectory
@@ -137,6 +139,14 @@ def test_settings_of_the_run_stay_unless_they_are_overridden(pets_run: Path, tmp
     assert (same.table.label, same.table.image) == ("kind", stored.table.image)
     other = data_config(config, ["data=fake", "data.num_classes=2"])
     assert (other.name, other.image_shape, other.mean) == ("fake", stored.image_shape, stored.mean)
+
+
+def test_a_folder_is_no_choice_of_other_images_where_none_is_read():
+    with pytest.raises(
+        ConfigError, match=r"data\.root=new: digits was trained on data=digits, .* add data=image_folder$"
+    ):
+        data_config(load_config(), ["data.root=new"])
+    assert data_config(load_config(), ["data=image_folder", "data.root=new"]).root == "new"
 
 
 @pytest.mark.parametrize(
