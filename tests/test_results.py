@@ -17,6 +17,7 @@ from resnet_lab.report.scale import Scale
 from resnet_lab.report.statistics.effects import effects
 from resnet_lab.report.statistics.means import Means, estimate
 from resnet_lab.report.statistics.procedures import seeds_needed, with_baseline, with_best
+from studies import compared
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 WORDS = " ".join((RESULTS / "README.md").read_text().split())
@@ -132,7 +133,45 @@ def test_the_page_on_residual_networks_is_what_was_measured():
     assert all(len(runs) >= 3 for group in groups.values() for runs in group.values())
 
 
-@pytest.mark.parametrize("page", ["README.md", "why_residual.md", "series.md"])
+@pytest.mark.parametrize("study", compared.STUDIES, ids=lambda study: study.name)
+def test_the_page_of_a_comparison_is_what_the_report_says(study: compared.Study):
+    found = study.stored()
+    assert compared.page(study, found) == compared.page_of(study).read_text()
+    for sweep in study.sweeps:
+        groups = found[sweep.name]["groups"]
+        assert all(len(group["runs"]) >= 5 and not group["missing"] for group in groups)
+        means = estimate(
+            {group["group"]: [(split_of(run), run["test_last"]) for run in group["runs"]] for group in groups}
+        )
+        [baseline] = [group["group"] for group in groups if sweep.level(group) == sweep.baseline]
+        for one in with_baseline(means, baseline):
+            gap = compared.differences(found[sweep.name])[one.group]
+            assert (gap["low"], gap["high"]) == pytest.approx((one.low, one.high))
+
+
+def test_the_readme_says_what_the_study_of_reductions_found():
+    study = compared.REDUCTION
+    gaps = {
+        sweep.name: {sweep.level(group): compared.differences(found).get(group["group"]) for group in found["groups"]}
+        for sweep, found in zip(study.sweeps, study.stored().values(), strict=True)
+    }
+    at_cost, with_filters = ({level: gap for level, gap in own.items() if gap} for own in gaps.values())
+    four, eight = (at_cost[level] for level in ("4", "8"))
+    said = f"by {-four['mean']:.2f} points ({-four['high']:.2f} to {-four['low']:.2f}) and {-eight['mean']:.2f} "
+    said += f"({-eight['high']:.2f} to {-eight['low']:.2f}), and 16 is not worse by 1 point or more"
+    assert said in " ".join((RESULTS.parents[1] / "README.md").read_text().split())
+    assert {level for level, gap in at_cost.items() if gap["high"] < 0} == {"4", "8"}
+    assert at_cost["16"]["high"] < 1
+    assert all(gap["low"] > 1 for gap in with_filters.values())
+
+
+def split_of(run: dict[str, Any]) -> str:
+    """The block of a run: the split of its images."""
+    [split] = [word for word in run["run"].split() if word.startswith("data.split_seed=")]
+    return split
+
+
+@pytest.mark.parametrize("page", [path.name for path in sorted(RESULTS.glob("*.md"))])
 def test_links_and_pictures_are_there(page: str):
     for link in re.findall(r"\]\((?!https:)([^)]+)\)", (RESULTS / page).read_text()):
-        assert (RESULTS / link.partition("#")[0]).is_file()
+        assert (RESULTS / (link.partition("#")[0] or page)).is_file()
