@@ -5,7 +5,6 @@ it says is kept as docs/results/<study>/<sweep>.json. Pages and figures are made
 """
 
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,10 +14,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks.markdown import table
 from resnet_lab.report.question import Question
 from resnet_lab.report.write import report
-from studies.words import RESULTS, table
 
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
 BLUE, GREY = "#0b62a4", "#8a8a8a"
 
 Comparison = dict[str, Any]
@@ -48,6 +48,11 @@ class Sweep:
     def level(self, group: Mapping[str, Any]) -> str:
         """The group's value of the axis."""
         return str(group["fields"][self.axis])
+
+    def gaps(self, comparison: Comparison) -> dict[str, dict[str, Any]]:
+        """The differences of all other groups from the baseline, by their values of the axis."""
+        found = {gap["group"]: gap for gap in comparison["differences"] if gap["group"] != gap["other"]}
+        return {self.level(group): found[group["group"]] for group in comparison["groups"] if group["group"] in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +122,20 @@ def page(study: Study, found: Mapping[str, Comparison]) -> str:
 
 def origin(comparisons: Sequence[Comparison]) -> str:
     """On what the runs were made."""
-    told = {name: "; ".join(c["setting"][name] for c in comparisons) for name in ("device", "commit")}
-    devices, commits = ([re.sub(r" \(.*", "", one) for one in text.split("; ")] for text in told.values())
-    where = f"on one core of {', '.join(sorted(set(devices)))}, which did other work at the same time"
-    return f"Each run was trained {where}, at commits {', '.join(sorted({commit[:8] for commit in commits}))}."
-
-
-def differences(comparison: Comparison) -> dict[str, dict[str, Any]]:
-    """Of each group to the baseline, by its label."""
-    return {found["group"]: found for found in comparison["differences"] if found["group"] != found["other"]}
+    devices, commits = (
+        sorted({told.partition(" (")[0] for found in comparisons for told in found["setting"][name].split("; ")})
+        for name in ("device", "commit")
+    )
+    where = f"on one core of {', '.join(devices)}, which did other work at the same time"
+    return f"Each run was trained {where}, at commits {', '.join(commit[:8] for commit in commits)}."
 
 
 def errors_table(sweep: Sweep, comparison: Comparison) -> str:
     """Errors, costs and differences of all groups, in the order of the axis."""
-    gaps = differences(comparison)
+    gaps = sweep.gaps(comparison)
     rows = []
     for group in comparison["groups"]:
-        error, gap = group["errors"]["test_last"], gaps.get(group["group"])
+        error, gap = group["errors"]["test_last"], gaps.get(sweep.level(group))
         costs = (f"{group['costs'][name] / 1e6:.3g} M" for name in ("params", "macs"))
         told = [shown(gap), verdict(gap, sweep.margin)] if gap else ["", ""]
         rows.append([sweep.level(group), str(error["n"]), *costs, f"{error['mean']:.2f} ± {error['half']:.2f}", *told])
@@ -180,13 +182,12 @@ def figure(study: Study, found: Mapping[str, Comparison]) -> Figure:
 def largest_reduction(found: Mapping[str, Comparison]) -> Iterable[str]:
     """The largest reduction that is not worse than none by more than the margin, of each sweep."""
     for sweep in REDUCTION.sweeps:
-        comparison = found[sweep.name]
-        gaps = {int(sweep.level(group)): differences(comparison).get(group["group"]) for group in comparison["groups"]}
-        within = [level for level, gap in gaps.items() if gap and gap["high"] < sweep.margin]
-        told = {level: f"{level} ({inside(gap)})" for level, gap in gaps.items() if gap}
-        better = [told[level] for level, gap in gaps.items() if gap and gap["high"] < 0]
-        worse = [told[level] for level, gap in gaps.items() if gap and gap["low"] > 0]
-        best = f"is **{max(within)}**" if within else "was not found: none is shown to be that good"
+        gaps = sweep.gaps(found[sweep.name])
+        within = [level for level, gap in gaps.items() if gap["high"] < sweep.margin]
+        told = {level: f"{level} ({inside(gap)})" for level, gap in gaps.items()}
+        better = [told[level] for level, gap in gaps.items() if gap["high"] < 0]
+        worse = [told[level] for level, gap in gaps.items() if gap["low"] > 0]
+        best = f"is **{max(within, key=int)}**" if within else "was not found: none is shown to be that good"
         yield (
             f"**{sweep.title}:** the largest reduction that is not worse than none by more than {sweep.margin:g} point "
             f"{best}. Better than none: {', '.join(better) or 'not one is shown to be'}. "

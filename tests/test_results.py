@@ -144,18 +144,16 @@ def test_the_page_of_a_comparison_is_what_the_report_says(study: compared.Study)
             {group["group"]: [(split_of(run), run["test_last"]) for run in group["runs"]] for group in groups}
         )
         [baseline] = [group["group"] for group in groups if sweep.level(group) == sweep.baseline]
+        levels = {group["group"]: sweep.level(group) for group in groups}
         for one in with_baseline(means, baseline):
-            gap = compared.differences(found[sweep.name])[one.group]
+            gap = sweep.gaps(found[sweep.name])[levels[one.group]]
             assert (gap["low"], gap["high"]) == pytest.approx((one.low, one.high))
 
 
 def test_the_readme_says_what_the_study_of_reductions_found():
     study = compared.REDUCTION
-    gaps = {
-        sweep.name: {sweep.level(group): compared.differences(found).get(group["group"]) for group in found["groups"]}
-        for sweep, found in zip(study.sweeps, study.stored().values(), strict=True)
-    }
-    at_cost, with_filters = ({level: gap for level, gap in own.items() if gap} for own in gaps.values())
+    stored = study.stored()
+    at_cost, with_filters = (sweep.gaps(stored[sweep.name]) for sweep in study.sweeps)
     four, eight = (at_cost[level] for level in ("4", "8"))
     said = f"by {-four['mean']:.2f} points ({-four['high']:.2f} to {-four['low']:.2f}) and {-eight['mean']:.2f} "
     said += f"({-eight['high']:.2f} to {-eight['low']:.2f}), and 16 is not worse by 1 point or more"

@@ -82,7 +82,7 @@ def without_repetitions(plan: Sequence[Planned]) -> list[Planned]:
     return list(dict(zip(keys, plan, strict=True)).values())
 
 
-def labels(jobs: Sequence[Sequence[str]], fixed: Set[str] = frozenset()) -> list[str]:
+def labels(jobs: Sequence[Sequence[str]], fixed: Set[str]) -> list[str]:
     """Return the overrides of each job, without those of settings that the command fixes for all."""
     return [" ".join(override for override in job if name_of(override) not in fixed) or "default" for job in jobs]
 
