@@ -9,13 +9,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from resnet_lab.config.canonical import architecture, plain
-from resnet_lab.config.checks import ConfigError
-from resnet_lab.config.fields import section_settings
-from resnet_lab.config.model import ModelConfig
-from resnet_lab.config.pretrained import PretrainedConfig
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.report import options
+from resnet_lab.report.axes import (
+    DEFAULTS,
+    SPLITS,
+    asked_for,
+    fields_of,
+    follows,
+    hashable,
+    is_architecture,
+    is_unread,
+    known_by_name,
+    varies_within,
+    within_names,
+)
 from resnet_lab.report.values import Fields, differing, key_of, label, order
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import first_few, plural, visible
@@ -25,9 +33,6 @@ COMPARABLE = ("task", "data", "optim", "augment", "trainer.max_batches", "traine
 RUN_AS = {"trainer.max_epochs": "epochs", "trainer.precision": "precision"}  # settings, by what a run made of them
 
 DATA = {"data.name", "data.root", "data.fingerprint"}  # axes whose images differ
-SPLITS = ("data.split_seed", "data.test_split_seed")  # blocks, unless they are axes
-
-GROUP_NAMES = {"bottleneck": "reduction", "stacks": "num_stacks"}  # Hydra groups named differently from the field
 
 
 @dataclass(slots=True)
@@ -67,13 +72,13 @@ def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Compariso
     Runs that start from trained weights are grouped by these as well. Raises ConfigError for an unknown setting.
     """
     runs = list(runs)
-    fields = {run.path: _fields(run) for run in runs}
+    fields = {run.path: fields_of(run) for run in runs}
     chosen: list[str] | None
     if [*by] == ["name"]:
-        free, chosen = _chosen(["all"], fields.values()), ["name", *_within_names(runs, fields)]
-        fields = {run.path: _named(run, fields[run.path], chosen) for run in runs}
+        free, chosen = asked_for(["all"], fields.values()), ["name", *within_names(runs, fields)]
+        fields = {run.path: known_by_name(run, fields[run.path], chosen) for run in runs}
     else:
-        free = chosen = _chosen(by, fields.values())
+        free = chosen = asked_for(by, fields.values())
     buckets = _comparable(runs, free or [])
     told_apart = differing([shared for shared, _ in buckets])
     found = [_comparison(_title(shared, told_apart, bucket[0]), bucket, fields, chosen) for shared, bucket in buckets]
@@ -84,52 +89,13 @@ def compare(runs: Iterable[StoredRun], by: Sequence[str] = ()) -> list[Compariso
     return found
 
 
-def axes(model: ModelConfig) -> Fields:
-    """Return the model's settings by dotted name; a list that a single entry can express becomes that entry.
-
-    A setting that has no effect in combination with the others counts as its default.
-    """
-    fields: Fields = DEFAULTS | _hashable(architecture(model))
-    for name, factor in (("units", 1), ("reduction", 1), ("filters", model.bridges.growth)):
-        first, *_ = values = fields[name]
-        if all(value == first * factor**i for i, value in enumerate(values)):
-            fields[name] = first
-    return fields
-
-
-def _fields(run: StoredRun) -> Fields:
-    """Return all settings in use: those of the model without their section, as the axes that they are by default."""
-    settings = _hashable({name: own for name, own in run.settings.items() if not name.startswith("model.")})
-    others = {name: own for name, own in settings.items() if name not in ("seed", *FROM_RANDOM)}
-    start = FROM_RANDOM | {name: own for name, own in settings.items() if name in FROM_RANDOM}
-    return axes(run.config.model) | start | others
-
-
-def _within_names(runs: Iterable[StoredRun], fields: Mapping[Any, Fields]) -> list[str]:
-    """Return the settings that vary among runs of one name, splits of the data apart."""
-    by_name: defaultdict[str, list[Fields]] = defaultdict(list)
-    for run in runs:
-        by_name[run.config.name].append(fields[run.path])
-    return [*dict.fromkeys(name for own in by_name.values() for name in differing(own) if name not in SPLITS)]
-
-
-def _named(run: StoredRun, fields: Fields, chosen: Sequence[str]) -> Fields:
-    """Return the fields of a run that is known by its name: those that were chosen, and splits of the data."""
-    return {"name": run.config.name} | {name: own for name, own in fields.items() if name in (*chosen, *SPLITS)}
-
-
-def is_architecture(name: str) -> bool:
-    """Return whether a setting is an axis by default: one of the model, or of the weights it starts from."""
-    return name in DEFAULTS or name in FROM_RANDOM
-
-
 def settings(run: StoredRun, chosen: Iterable[str] = ()) -> Fields:
     """Return the settings that must be equal for two runs to be compared by the `chosen` ones."""
     ours = run.settings
     shared = {name: ours[name] for name in ours if not {name, name.partition(".")[0]}.isdisjoint(COMPARABLE)}
     trainer = run.config.trainer
     epochs = trainer.max_epochs if trainer.patience else run.result["epochs"]
-    shared = {**_hashable(shared), "epochs": epochs, "precision": run.result["precision"]}
+    shared = {**hashable(shared), "epochs": epochs, "precision": run.result["precision"]}
     free = {*chosen, *(RUN_AS[name] for name in chosen if name in RUN_AS)}
     return {name: value for name, value in shared.items() if name not in free}
 
@@ -175,20 +141,40 @@ def _comparison(
     axes = by_default if chosen is None else [name for name in chosen if name in varying] or chosen
     rest = [name for name in by_default if name not in axes]
     splits = [name for name in SPLITS if name in varying and name not in axes]
-    named = [name for name in splits if any(fields[run.path].get(name) != run.result["seed"] for run in runs)]
     read = {run.path: {name.removeprefix("model.") for name in run.settings} for run in runs}
     axes, chosen_options = options.fold({run.path: fields[run.path] for run in runs}, read, axes, DEFAULTS)
     if chosen is None:
         folded = next(iter(chosen_options.values()))
-        axes = [name for name in axes if name in folded or not _follows(name, runs, fields)] or axes
+        axes = [name for name in axes if name in folded or not follows(name, runs, fields)] or axes
     values = {run.path: {name: fields[run.path].get(name) for name in axes} | chosen_options[run.path] for run in runs}
-    pooled = [name for name in rest if _varies_within(name, values, fields)]
+    pooled = [name for name in rest if varies_within(name, values, fields)]
+    groups, notes = _groups(runs, fields, values, pooled, splits)
+    if pooled:
+        together = f"each group pools architectures that differ in {', '.join(pooled)}"
+        notes.append(f"{together}: n counts runs, and the results hold for these architectures only")
+    if tied := [name for name in rest if name not in pooled]:
+        notes.append(f"each group has its own {', '.join(tied)}, to which differences may be due as well")
+    groups.sort(key=lambda group: [order(value, name) for name, value in group.fields.items()])
+    result = runs[0].result
+    scoring, dims = Scoring.of(result), result["data"].get("dims", 2)
+    return Comparison(title, axes, groups, [*map(visible, notes)], scoring, dims)
+
+
+def _groups(
+    runs: Sequence[StoredRun],
+    fields: Mapping[Any, Fields],
+    values: Mapping[Any, Fields],
+    pooled: Sequence[str],
+    splits: Sequence[str],
+) -> tuple[list[Group], list[str]]:
+    """Return the groups that `values` define, with the axes `pooled` within and with `splits`; and what is left out."""
+    named = [name for name in splits if any(fields[run.path].get(name) != run.result["seed"] for run in runs)]
     groups: dict[str, Group] = {}
     rests: dict[str, str] = {}
     notes: list[str] = []
     for run in runs:
         own = fields[run.path]
-        shown = {name: value for name, value in values[run.path].items() if not _is_unread(run, name)}
+        shown = {name: value for name, value in values[run.path].items() if not is_unread(run, name)}
         new = Group(label(shown) or visible(run.result["name"]), values[run.path])
         group = groups.setdefault(key_of(new.fields), new)
         besides = label({name: own.get(name) for name in [*named, *pooled]})
@@ -199,61 +185,8 @@ def _comparison(
         else:
             group.runs[key] = run
             group.blocks[key] = label({name: own.get(name) for name in [*splits, *pooled]})
-    if pooled:
-        together = f"each group pools architectures that differ in {', '.join(pooled)}"
-        notes.append(f"{together}: n counts runs, and the results hold for these architectures only")
-    if tied := [name for name in rest if name not in pooled]:
-        notes.append(f"each group has its own {', '.join(tied)}, to which differences may be due as well")
     # A seed is missing only if the group has another run with the same other axes; without any, they may be invalid.
     for group in groups.values():
         own_rests = {rests[key] for key in group.runs}
         group.missing = [key for key, rest in rests.items() if rest in own_rests and key not in group.runs]
-    in_order = sorted(groups.values(), key=lambda group: [order(value, name) for name, value in group.fields.items()])
-    result = runs[0].result
-    scoring, dims = Scoring.of(result), result["data"].get("dims", 2)
-    return Comparison(title, axes, in_order, [*map(visible, notes)], scoring, dims)
-
-
-def _varies_within(name: str, groups: Mapping[Any, Fields], fields: Mapping[Any, Fields]) -> bool:
-    """Return whether an axis has several values in one group; `groups` are the fields that define a run's group."""
-    parts = {(key_of(own), key_of(fields[path].get(name))) for path, own in groups.items()}
-    return len(parts) > len({key_of(own) for own in groups.values()})
-
-
-def _follows(name: str, runs: Iterable[StoredRun], fields: Mapping[Any, Fields]) -> bool:
-    """Return whether an axis has one value wherever it is read, so that it follows from the others."""
-    return len({key_of(fields[run.path].get(name)) for run in runs if not _is_unread(run, name)}) == 1
-
-
-def _is_unread(run: StoredRun, name: str) -> bool:
-    """Return whether an axis of the model has no effect in combination with the run's other settings."""
-    return name in DEFAULTS and f"model.{name}" not in run.settings
-
-
-def _chosen(by: Sequence[str], fields: Iterable[Fields]) -> list[str] | None:
-    if not by:
-        return None
-    fields = list(fields)
-    known = list(dict.fromkeys(name for own in fields for name in own))
-    names = [GROUP_NAMES.get(name, name) for name in (name.removeprefix("model.") for name in by)]
-    if names == ["all"]:
-        return [name for name in differing(fields) if name not in SPLITS] or None
-    for name in names:
-        if name == "seed":
-            raise ConfigError("--by seed: seeds are repetitions of a group, not an axis; choose another setting")
-        if not any(field == name or field.startswith(f"{name}.") for field in known):
-            which = f"settings that vary: {', '.join(differing(fields)) or 'none'}"
-            raise ConfigError(f"--by {name}: no such setting in these runs; {which}")
-    return [field for name in names for field in known if field == name or field.startswith(f"{name}.")]
-
-
-def _hashable(settings: Mapping[str, Any]) -> Fields:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-
-
-FROM_RANDOM = _hashable(
-    {f"pretrained.{item.name}": plain(item.value) for item in section_settings(PretrainedConfig()) if item.identity}
-)
-DEFAULTS = _hashable(
-    {item.name: plain(item.value) for item in section_settings(ModelConfig(in_channels=1, num_classes=1))}
-)
+    return [*groups.values()], notes

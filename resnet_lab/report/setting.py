@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from resnet_lab.config.canonical import Settings
-from resnet_lab.report.comparison import SPLITS
+from resnet_lab.report.axes import SPLITS
 from resnet_lab.report.values import Fields, label, text
 from resnet_lab.rundir.stored_runs import StoredRun
 from resnet_lab.text import brief, plural, visible

@@ -23,7 +23,7 @@ from resnet_lab.config.canonical import canonical
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
-from resnet_lab.report.comparison import axes
+from resnet_lab.report.axes import axes
 from resnet_lab.report.values import Fields, Value, differing, label, text
 from resnet_lab.rundir.directory import RunDirectory
 from resnet_lab.rundir.stored_runs import walk

@@ -11,8 +11,9 @@ from runs import AXES, DATA, OPTIM, sweep, write
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.config.model import ModelConfig
 from resnet_lab.report.__main__ import main
+from resnet_lab.report.axes import axes
 from resnet_lab.report.collect import collect
-from resnet_lab.report.comparison import Comparison, axes, compare
+from resnet_lab.report.comparison import Comparison, compare
 from resnet_lab.report.question import Question
 from resnet_lab.report.values import Fields, levels
 
