@@ -136,6 +136,7 @@ def test_seeds_in_one_process_are_those_alone():
     assert shared["losses"][0] != shared["losses"][1]
 
 
+@pytest.mark.long
 def test_seeds_are_measured_in_processes(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
     assert packing.throughput(packing.STREAMS, 2, 2, [*TINY, "trainer=cpu"]) > 0

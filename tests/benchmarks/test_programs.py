@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["roof", "lab"])
+@pytest.mark.parametrize("name", ["roof", pytest.param("lab", marks=pytest.mark.long)])
 def test_an_implementation_is_measured_in_a_process_of_its_own(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
     assert measure(name, TINY, steps=2, epochs=1, device="cpu") > 0

@@ -187,6 +187,7 @@ for call in (lambda: native.gradient_of_kernels(x, x, kernels), lambda: native.c
     assert found.stdout.count("refused") >= 1
 
 
+@pytest.mark.long
 def test_addresses_are_right(tmp_path: Path):
     """A program with exact memory of its own calls every kernel, watched by the address sanitizer."""
     program, source = tmp_path / "program", Path(__file__).parent / "addresses.c"

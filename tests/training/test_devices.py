@@ -200,6 +200,7 @@ def test_ctrl_c(begun: tuple[Forked, psutil.Process]):
 # --- processes that others have started
 
 
+@pytest.mark.long
 def test_torchrun(lab: Lab, straight: Lab):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "resnet_lab"]
     for _ in range(2):  # the second time, there is nothing to do

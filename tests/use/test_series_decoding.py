@@ -63,7 +63,7 @@ def held_out(config: Config) -> np.ndarray:
     return data.normalise(torch.from_numpy(data.source.test.pixels[data.test_rows])).numpy()
 
 
-@pytest.fixture(scope="module", params=TASKS)
+@pytest.fixture(scope="module", params=[pytest.param("reconstruction", marks=pytest.mark.long), "vae"])
 def finished(root: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     config = settings(root, tmp_path_factory.mktemp("runs"), request.param)
     run(config, callbacks(config))
