@@ -24,6 +24,7 @@ from resnet_lab.config.enums import Labels
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.loader import memory_format
+from resnet_lab.data.split import drawn
 from resnet_lab.inspect.attributes import attribute_mistakes
 from resnet_lab.inspect.autoencoding import encoded, inputs, originals, reconstructed
 from resnet_lab.inspect.context import NUM_CHOSEN
@@ -82,7 +83,7 @@ class LightDiagnostics(Observer):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         num_images = max(2, min(NUM_IMAGES, data.config.optim.batch_size // 8))  # BatchNorm needs more than one
-        self.images, self.labels = prepared(data, data.train_rows[:num_images], pl_module)
+        self.images, self.labels = prepared(data, drawn(data.train_rows, num_images), pl_module)
         self.probe = FlowProbe(pl_module.net, pl_module.task, whole=False)
         self.measured_at = -1  # step
         self.flow_due, self.weights_due = Spacing(FLOW_STEPS, data.num_batches), Spacing(WEIGHT_STEPS, data.num_batches)
@@ -163,7 +164,7 @@ class FullDiagnostics(Observer):
         self.data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         rows = self.data.validation_rows if len(self.data.validation_rows) else self.data.train_rows
         side = MOST_PIXELS // max(self.data.config.data.image_shape[1:])
-        self.images, self.labels = prepared(self.data, rows[: min(MOST_IMAGES, side**2)], pl_module)
+        self.images, self.labels = prepared(self.data, drawn(rows, min(MOST_IMAGES, side**2)), pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         epoch = trainer.current_epoch + 1

@@ -42,6 +42,14 @@ def holdout(
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
 
+def drawn(rows: Indices, most: int) -> Indices:
+    """Return the rows, or `most` of them, in a random order that is always the same.
+
+    In folders and many files, images are sorted by class, so that the first ones are all of one class.
+    """
+    return np.random.default_rng(0).permutation(rows)[:most]
+
+
 def parts_of(parts: Mapping[str, Indices], labels: npt.NDArray[Any], config: DataConfig) -> dict[str, Indices]:
     """Return the rows of each part; of data without parts, `data.test` of them are held out as test part."""
     if ALL not in parts:

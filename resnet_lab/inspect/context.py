@@ -17,6 +17,7 @@ from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.decode import read_image
 from resnet_lab.data.fit import Decoding
 from resnet_lab.data.images import Normalisation
+from resnet_lab.data.split import drawn
 from resnet_lab.inspect.autoencoding import encoded
 from resnet_lab.inspect.patterns import Track
 from resnet_lab.inspect.pixel_range import PixelRange
@@ -113,7 +114,7 @@ def context(
         part, source, rows = "validation", data.source.train, data.validation_rows
     else:
         part, source, rows = "test", data.source.test, data.test_rows
-    rows = rows[:MOST_IMAGES]
+    rows = drawn(rows, MOST_IMAGES)
     images = _prepared(source.pixels[rows], data.normalise, device)
     pixel_range = PixelRange.of(data.normalise, device) if config.data.dims == 2 else PixelRange.over(images)
     labels = torch.from_numpy(source.labels[rows]).to(device)

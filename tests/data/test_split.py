@@ -13,7 +13,7 @@ from support.pictures import noise
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.listing import list_images
-from resnet_lab.data.split import holdout
+from resnet_lab.data.split import drawn, holdout
 
 CLASSES = st.lists(st.integers(0, 12), min_size=1, max_size=200)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -121,6 +121,16 @@ def training_labels(data: ImageData) -> npt.NDArray[np.int64]:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "images"
+
+
+def test_what_is_drawn_is_of_all_classes_though_files_are_sorted_by_class() -> None:
+    rows, classes = np.arange(7, 1007), np.repeat(np.arange(10), 100)
+    assert sorted(drawn(rows, 1000)) == sorted(drawn(rows, 5000)) == rows.tolist()
+    few = drawn(rows, 100)
+    assert np.array_equal(few, drawn(rows, 100))
+    assert len(set(few)) == 100
+    assert set(few) < set(rows)
+    assert np.bincount(classes[few - 7], minlength=10).min() >= 3
 
 
 @pytest.mark.parametrize("count", [10, 20, 257, 1293, 1430, 1437])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.composing import config as load_config
+from support.pictures import noise
 from support.scene import SMALL, Run
 
 from resnet_lab import load_run
@@ -20,9 +21,10 @@ from resnet_lab.config.model_enums import Bridges
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.inspect.__main__ import main
 from resnet_lab.inspect.context import Choices, InspectContext, context, without_shortcuts
-from resnet_lab.inspect.sections import PARTS, Shown
+from resnet_lab.inspect.sections import FLOW_IMAGES, PARTS, Shown
 from resnet_lab.interrupts import exit_on_signals
 from resnet_lab.model.branch import LearnedScale, StochasticDepth
+from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.model.shortcuts import Plain, Projection
 from resnet_lab.rundir.place import run_directory
 from resnet_lab.training.run import run
@@ -179,6 +181,18 @@ def test_mistakes_are_told_before_any_work(
     assert message in told
     assert len(told.splitlines()) == 1
     assert not out.exists()
+
+
+def test_images_of_all_classes_are_looked_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Those of a folder are sorted by class: 64 in a row would be of one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = noise(tmp_path / "images", {f"{part}/{name}": 100 for part in ("train", "test") for name in "ab"})
+    own = ("data=image_folder", f"data.root={root}", "data.channels=1", "data.image_size=8", "augment=none")
+    for validation, part in (("0.7", "validation"), ("0", "test")):
+        config = load_config(*own, f"data.validation={validation}")
+        seen = context(config, ResNetV2(config.model), Choices(), (), iter)
+        assert seen.part == part
+        assert np.bincount(seen.labels[:FLOW_IMAGES].numpy()).min() > FLOW_IMAGES / 4
 
 
 def test_a_class_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
