@@ -47,7 +47,7 @@ figures: $(READY) ## write the generated tables, pages and figures of docs/ agai
 	@$(BIN)/python scripts/draw_schedules.py
 	@$(BIN)/python scripts/networks.py
 	@$(BIN)/python -m studies.compared
-	@$(BIN)/python scripts/write_why_residual.py
+	@$(BIN)/python -m studies.why_residual
 	@$(BIN)/python scripts/write_series.py
 	@$(BIN)/python -m benchmarks.report
 	@$(BIN)/python scripts/draw_autoencoders.py

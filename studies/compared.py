@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from benchmarks.markdown import table
 from resnet_lab.report.question import Question
 from resnet_lab.report.write import report
+from studies.words import RESULTS
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
 BLUE, GREY = "#0b62a4", "#8a8a8a"
 
 Comparison = dict[str, Any]

@@ -17,10 +17,11 @@ from resnet_lab.report.scale import Scale
 from resnet_lab.report.statistics.effects import effects
 from resnet_lab.report.statistics.means import Means, estimate
 from resnet_lab.report.statistics.procedures import seeds_needed, with_baseline, with_best
-from studies import compared
+from studies import compared, why_residual
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 WORDS = " ".join((RESULTS / "README.md").read_text().split())
+README = " ".join((RESULTS.parents[1] / "README.md").read_text().split())
 
 
 def means_of(comparison: dict[str, Any], is_block: bool = False) -> Means:
@@ -126,11 +127,34 @@ def test_the_page_on_series_is_what_was_measured():
 
 
 def test_the_page_on_residual_networks_is_what_was_measured():
-    writer = script("write_why_residual")
-    measured = json.loads((writer.FOLDER / "measured.json").read_text())
-    groups = writer.grouped(measured["runs"])
-    assert writer.page(measured, groups) == writer.PAGE.read_text()
-    assert all(len(runs) >= 3 for group in groups.values() for runs in group.values())
+    study = why_residual
+    runs = json.loads((study.FOLDER / "measured.json").read_text())["runs"]
+    assert study.page(runs) == study.PAGE.read_text()
+    groups, _ = study.grouped(runs)
+    assert all(len(own) >= 5 for group in groups.values() for own in group.values())
+    found = study.contrasts(groups)
+    for case, group in groups.items():
+        errors = [[study.error(run, "test") for run in own] for own in group.values()]
+        for (plain, residual), estimated in zip((errors[:2], errors[2:]), found[case], strict=False):
+            welch = ttest_ind(residual, plain, equal_var=False).confidence_interval(1 - 0.05 / 12)
+            assert (estimated.low, estimated.high) == pytest.approx((welch.low, welch.high))
+        depends = found[case][0].mean - found[case][1].mean
+        assert found[case][2].mean == pytest.approx(depends)
+
+
+def test_the_readme_says_what_the_study_of_residual_networks_found():
+    runs = json.loads((why_residual.FOLDER / "measured.json").read_text())["runs"]
+    groups, _ = why_residual.grouped(runs)
+    found = why_residual.contrasts(groups)
+    digits, cifar = (found[data, 56][0] for data in ("digits", "CIFAR-10"))
+    said = f"by {-digits.mean:.0f} points on digits ({-digits.high:.0f} to {-digits.low:.0f}) and by "
+    said += f"{-cifar.mean:.0f} points on CIFAR-10 ({-cifar.high:.0f} to {-cifar.low:.0f})"
+    assert said in README
+    without = [own for (_, layers), group in groups.items() if layers == 56 for own in list(group.values())[2:]]
+    means = [np.mean([why_residual.error(run, "test") for run in own]) for own in without]
+    assert min(means) >= 87
+    assert "87 % or more" in README
+    assert not any(found[data, 56][1].resolved for data in ("digits", "CIFAR-10"))
 
 
 @pytest.mark.parametrize("study", compared.STUDIES, ids=lambda study: study.name)
@@ -157,7 +181,7 @@ def test_the_readme_says_what_the_study_of_reductions_found():
     four, eight = (at_cost[level] for level in ("4", "8"))
     said = f"by {-four['mean']:.2f} points ({-four['high']:.2f} to {-four['low']:.2f}) and {-eight['mean']:.2f} "
     said += f"({-eight['high']:.2f} to {-eight['low']:.2f}), and 16 is not worse by 1 point or more"
-    assert said in " ".join((RESULTS.parents[1] / "README.md").read_text().split())
+    assert said in README
     assert {level for level, gap in at_cost.items() if gap["high"] < 0} == {"4", "8"}
     assert at_cost["16"]["high"] < 1
     assert all(gap["low"] > 1 for gap in with_filters.values())
