@@ -14,6 +14,7 @@ KINDS = {
     ("none", "none"): ("plain, no norm", "#f59e0b", "--"),
     ("projection", "none"): ("residual, no norm", "#0d9488", "--"),
 }
+WIDTH = 7.5  # inches
 STACKS = {"stacks.0": "first", "stacks.1": "second", "stacks.2": "third"}
 
 Run = dict[str, Any]
@@ -21,9 +22,9 @@ Case = tuple[str, int]  # data and layers
 Groups = dict[Case, dict[str, list[Run]]]  # by case and kind, in the order of seeds
 
 
-def panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes (rows, columns); rows share their scale."""
-    figure = Figure(figsize=(size[0] * columns, 0.5 + size[1] * rows), layout="constrained")
+def panels(rows: int, columns: int, height: float) -> tuple[Figure, np.ndarray]:
+    """A figure as wide as a page, and its axes (rows, columns); rows share their scale."""
+    figure = Figure(figsize=(WIDTH, 0.5 + height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, sharey="row")
 
 
@@ -42,6 +43,8 @@ def finished(figure: Figure, axes: np.ndarray, title: str) -> Figure:
     """With title and legend."""
     figure.suptitle(title, fontsize="medium")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
+    for ax in axes.flat:
+        ax.title.set_size("medium")
     return figure
 
 
@@ -52,23 +55,24 @@ def named(case: Case) -> str:
 
 def curves(groups: Groups) -> Figure:
     """Training error by epoch, a panel for each case."""
-    figure, axes = panels(1, len(groups), (3.3, 3.2))
-    for ax, (case, group) in zip(axes[0], groups.items(), strict=True):
+    figure, axes = panels(len(groups) // 2, 2, 2.2)
+    for ax, (case, group) in zip(axes.flat, groups.items(), strict=True):
         lines(ax, group, lambda run: run["train_error"], first=1)
         ax.set(title=named(case), xlabel="epoch", ylim=(0, 100))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0, 0].set_ylabel("training error (%)")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("training error (%)")
     return finished(figure, axes, "training; lines are means over seeds, shades from the smallest to the largest")
 
 
 def gradients(groups: Groups) -> Figure:
     """The gradient by each part's output over depth, before and after training."""
-    figure, axes = panels(2, len(groups), (3.3, 2.7))
-    for row, when in zip(axes, ("start", "end"), strict=True):
-        for ax, (case, group) in zip(row, groups.items(), strict=True):
+    figure, axes = panels(len(groups), 2, 1.9)
+    for row, (case, group) in zip(axes, groups.items(), strict=True):
+        for ax, when in zip(row, ("start", "end"), strict=True):
             lines(ax, group, lambda run, when=when: run["flow"][when]["signal"])  # type: ignore[misc]
             ax.set(title=f"{named(case)}, {'before' if when == 'start' else 'after'} training", yscale="log")
-    for ax in axes[1]:
+    for ax in axes[-1]:
         ax.set_xlabel("unit, from the stem on")
     for ax in axes.flat:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -80,7 +84,7 @@ def gradients(groups: Groups) -> Figure:
 def inversion(groups: Groups) -> Figure:
     """What is lost of images after each stack, by spatial frequency, for the deepest networks of each data set."""
     deepest = {data: max(layers for of, layers in groups if of == data) for data, _ in groups}
-    figure, axes = panels(len(deepest), len(STACKS), (4, 2.8))
+    figure, axes = panels(len(deepest), len(STACKS), 2.3)
     for row, case in zip(axes, deepest.items(), strict=True):
         for ax, (layer, ordinal) in zip(row, STACKS.items(), strict=True):
             lines(ax, groups[case], lambda run, layer=layer: run["lost"][layer])  # type: ignore[misc]
@@ -88,8 +92,8 @@ def inversion(groups: Groups) -> Figure:
             frequencies = done["frequencies"]
             eighths = {number: f"{f:g}" for number, f in enumerate(frequencies) if f % 0.125 == 0}
             ax.set_xticks([*eighths], [*eighths.values()])
-            ax.set(title=f"{named(case)}, after the {ordinal} stack", xlabel="cycles per pixel", yscale="log")
+            ax.set(title=f"{named(case)},\nafter the {ordinal} stack", xlabel="cycles per pixel", yscale="log")
             ax.axhline(1, color="grey", lw=0.8)
     for ax in axes[:, 0]:
-        ax.set_ylabel("power of the error / of the image")
+        ax.set_ylabel("power of the error\n/ of the image")
     return finished(figure, axes, "images found again from a stack's output, by spatial frequency; 1: the mean colour")
