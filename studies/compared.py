@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.markdown import table
 from resnet_lab.report.question import Question
+from resnet_lab.report.words import minus
 from resnet_lab.report.write import report
-from studies.words import RESULTS
+from studies.words import RESULTS, origin
 
 BLUE, GREY = "#0b62a4", "#8a8a8a"
 
@@ -103,7 +104,7 @@ def page(study: Study, found: Mapping[str, Comparison]) -> str:
         f"Networks, training, margin and commands were [written down before the runs](studies.md#{anchor}). Written by "
         f"`python -m studies.compared` from what `resnet-lab report` says of all runs: {files}.",
         f"```bash\nbash docs/results/{study.name}/commands.sh\npython -m studies.compared outputs\n```",
-        origin(list(found.values())),
+        made_on(list(found.values())),
         f"![Test error of each network]({study.name}/errors.png)",
         "Test error on CIFAR-10 (JPEG copy) at the last epoch: means with 95 % intervals over runs; points are runs.",
     ]
@@ -120,15 +121,14 @@ def page(study: Study, found: Mapping[str, Comparison]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def origin(comparisons: Sequence[Comparison]) -> str:
-    """On what the runs were made."""
+def made_on(comparisons: Sequence[Comparison]) -> str:
+    """On what the runs of all sweeps were made; a setting names each value, with its number of runs in brackets."""
     devices, commits = (
-        sorted({told.partition(" (")[0] for found in comparisons for told in found["setting"][name].split("; ")})
+        [told.partition(" (")[0] for found in comparisons for told in found["setting"][name].split("; ")]
         for name in ("device", "commit")
     )
-    where = f"on one core of {', '.join(devices)}, which did other work at the same time"
-    many = "commit" if len(commits) == 1 else "commits"
-    return f"Each run was trained {where}, at {many} {', '.join(commit[:8] for commit in commits)}."
+    count = sum(len(group["runs"]) for found in comparisons for group in found["groups"])
+    return origin(count, devices, commits)
 
 
 def errors_table(sweep: Sweep, comparison: Comparison) -> str:
@@ -146,12 +146,12 @@ def errors_table(sweep: Sweep, comparison: Comparison) -> str:
 
 def shown(gap: Mapping[str, Any]) -> str:
     """A difference in points, with its interval."""
-    return f"{gap['mean']:+.2f} ({gap['low']:+.2f} to {gap['high']:+.2f})".replace("-", "−")
+    return minus(f"{gap['mean']:+.2f} ({gap['low']:+.2f} to {gap['high']:+.2f})")
 
 
 def inside(gap: Mapping[str, Any]) -> str:
     """The same within brackets."""
-    return f"{gap['mean']:+.2f} points, {gap['low']:+.2f} to {gap['high']:+.2f}".replace("-", "−")
+    return minus(f"{gap['mean']:+.2f} points, {gap['low']:+.2f} to {gap['high']:+.2f}")
 
 
 def verdict(gap: Mapping[str, Any], margin: float) -> str:

@@ -85,7 +85,7 @@ def page(runs: Sequence[Run]) -> str:
             f"{seeds} seeds each. Written by `python -m studies.why_residual` from "
             "[measured.json](why_residual/measured.json).\n",
             "```bash\nbash docs/results/why_residual/commands.sh\npython -m studies.why_residual outputs\n```\n",
-            origin(runs),
+            made_on(runs),
             "## Training\n",
             "![Training error by epoch](why_residual/curves.png)\n",
             caption("Training error by epoch", seeds),
@@ -120,6 +120,12 @@ def page(runs: Sequence[Run]) -> str:
             f"```bash\n{FULL_SIZE}\n```\n",
         ]
     )
+
+
+def made_on(runs: Sequence[Run]) -> str:
+    """On what the runs were made that did not diverge."""
+    done = [run for run in runs if not run["diverged"]]
+    return origin(len(done), (run["device"] for run in done), (run["git_commit"] for run in done)) + "\n"
 
 
 def cells(groups: Groups, words: Callable[[list[Run]], str]) -> str:

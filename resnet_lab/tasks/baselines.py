@@ -7,6 +7,7 @@ from scipy.linalg import eigh, svd
 from sklearn.decomposition import PCA
 
 from resnet_lab.data.images import WHITE
+from resnet_lab.data.split import drawn
 
 MOST_EXACT = 4096  # pixels up to which the covariance is decomposed, which takes its square in memory
 SUBSET = 5_000  # images that PCA is fitted to with more pixels
@@ -27,7 +28,7 @@ def baselines(
     pixels, fitted, name = train_NCHW[0].size, train_NCHW, "PCA"
     randomised = pixels > most_exact
     if randomised:
-        rows = np.random.default_rng(seed).permutation(len(train_NCHW))[:SUBSET]
+        rows = drawn(np.arange(len(train_NCHW)), SUBSET)
         fitted, name = train_NCHW[np.sort(rows)], f"PCA of {len(rows):,} images"
     components = min(latent_dim, pixels, len(fitted) - 1)  # N images span N - 1 axes
     mean_image_P = _mean(train_NCHW)
