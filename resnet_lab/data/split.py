@@ -45,7 +45,7 @@ def holdout(
 def drawn(rows: Indices, most: int) -> Indices:
     """Return the rows, or `most` of them, in a random order that is always the same.
 
-    In folders and many files, images are sorted by class, so that the first ones are all of one class.
+    Images in folders, and in many files, are sorted by class: the first ones all have the same class.
     """
     return np.random.default_rng(0).permutation(rows)[:most]
 
