@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from resnet_lab.callbacks.dashboard import Dashboard
-from resnet_lab.callbacks.diagnostics import LightDiagnostics
+from resnet_lab.callbacks.light import LightDiagnostics
 from resnet_lab.config.compose import load_config
 from resnet_lab.training.run import run
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resnet_lab import command
-from resnet_lab.config.checks import ConfigError, require
-from resnet_lab.text import printable
+from resnet_lab.config.checks import ConfigError, require_folder
 
 REFRESH_SECONDS = 10.0  # between searches for new runs
 
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     if not 0 <= options.port < 2**16:
         made.error(f"--port must be 0 to {2**16 - 1}, got {options.port}")
     for directory in options.directories:
-        require(directory.is_dir(), f"{printable(str(directory))} is not a folder")
+        require_folder(directory)
 
     from resnet_lab.report.view import View
     from resnet_lab.rundir.files import temporary_folder

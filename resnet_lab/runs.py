@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from resnet_lab import command
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import ConfigError, require_folder
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.rundir.directory import RunDirectory, RunLocked
 from resnet_lab.rundir.identity import identity
@@ -61,9 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     options = made.parse_args(arguments)
     if options.yes and options.prune is None:
         made.error("--yes needs --prune")
-    folder: Path = options.path.resolve()
-    if not folder.is_dir():
-        raise ConfigError(f"{options.path} is not a folder")
+    require_folder(options.path)
+    folder = options.path.resolve()
     listed = [look(path) for path in sorted(path for path, is_run in walk(folder) if is_run)]
     if not listed:
         raise ConfigError(f"no run directories under {options.path}")

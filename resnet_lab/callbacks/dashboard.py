@@ -8,7 +8,7 @@ from pytorch_lightning import Trainer
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard.summary import hparams
 
-from resnet_lab.callbacks.observer import Observer
+from resnet_lab.callbacks.observer import Observer, writer_of
 from resnet_lab.config.registry import TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.config.stored import to_dict
@@ -36,7 +36,7 @@ class Dashboard(Observer):
         self.config = config
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        writer: Any = trainer.loggers[0].experiment  # type: ignore[attr-defined]
+        writer = writer_of(trainer)
         self._describe_settings(writer)
         if trainer.global_step == 0:
             self._describe_network(trainer, writer)

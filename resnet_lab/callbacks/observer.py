@@ -1,11 +1,17 @@
-"""The base of all callbacks that only observe a run."""
+"""The base of all callbacks that only observe a run, the images that they look at, and where they write."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import numpy as np
+import torch
+from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
 
+from resnet_lab.data.datamodule import ImageData
+from resnet_lab.data.loader import memory_format
 from resnet_lab.training.harmless import harmless
 
 
@@ -32,3 +38,16 @@ def _timed(method: Callable[..., None]) -> Callable[..., None]:
             method(self, trainer, pl_module, *args)
 
     return timed
+
+
+def prepared(data: ImageData, rows: np.ndarray, pl_module: Any) -> tuple[Tensor, Tensor]:
+    """Return training images, normalised, and their labels, on the network's device and in its precision."""
+    like = next(pl_module.net.parameters())
+    pixels = torch.tensor(data.source.train.pixels[rows], device=like.device)
+    images = data.normalise(pixels).to(like.dtype).contiguous(memory_format=memory_format(data.config))
+    return images, torch.tensor(data.source.train.labels[rows], device=like.device)
+
+
+def writer_of(trainer: Trainer) -> Any:
+    """Return TensorBoard's `SummaryWriter`."""
+    return trainer.loggers[0].experiment  # type: ignore[attr-defined]

@@ -2,7 +2,10 @@
 
 from dataclasses import fields
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+
+from resnet_lab.text import printable
 
 LONGEST_LIST = 100  # entries of a setting
 # The words for true and false, in lower case.
@@ -21,6 +24,11 @@ def require(condition: bool, message: str) -> None:
     """Raise ConfigError with `message` unless `condition` holds."""
     if not condition:
         raise ConfigError(message)
+
+
+def require_folder(path: Path) -> None:
+    """Raise ConfigError if there is no folder at `path`."""
+    require(path.is_dir(), f"{printable(str(path))} is not a folder")
 
 
 def require_bounded(section: Any, prefix: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from resnet_lab.config.checks import ConfigError
+from resnet_lab.config.checks import ConfigError, require_folder
 from resnet_lab.page import render
 from resnet_lab.report import tables
 from resnet_lab.report.analysis import analyse
@@ -17,7 +17,7 @@ from resnet_lab.report.question import Question
 from resnet_lab.report.sentences import basis, sentences
 from resnet_lab.report.terminal import show
 from resnet_lab.rundir.directory import refuse_unwritable
-from resnet_lab.text import plain_console, printable
+from resnet_lab.text import plain_console
 
 WIDTH = 160  # characters, if the output is not a terminal
 
@@ -28,8 +28,7 @@ def report(directories: Sequence[Path], question: Question, out: Path) -> list[s
     Raises ConfigError when there is no run, `question` does not fit the runs, or `out` cannot be created.
     """
     for directory in directories:
-        if not directory.is_dir():
-            raise ConfigError(f"{printable(str(directory))} is not a folder")
+        require_folder(directory)
     refuse_unwritable(out.absolute(), "--out")
     found = collect(directories)
     if found.empty:

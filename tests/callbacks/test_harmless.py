@@ -11,7 +11,7 @@ import pytest
 from support.forked import Forked
 from support.lab import Lab, events, same_weights, scalars, without_times
 
-from resnet_lab.callbacks import diagnostics
+from resnet_lab.callbacks import full
 from resnet_lab.interrupts import Interrupted
 from resnet_lab.job import callbacks
 from resnet_lab.training.harmless import harmless
@@ -51,8 +51,8 @@ def out_of_luck(*args: Any, **kwargs: Any) -> Any:
     ("function", "kind", "who"),
     [
         ("dashboard.tree", "off", "Dashboard"),
-        ("diagnostics.weight_histograms", "light", "LightDiagnostics"),
-        ("diagnostics.flow_figure", "full", "FullDiagnostics"),
+        ("light.weight_histograms", "light", "LightDiagnostics"),
+        ("full.flow_figure", "full", "FullDiagnostics"),
         ("progress.Progress", "off", "ProgressBar"),
     ],
 )
@@ -69,7 +69,7 @@ def test_a_picture_that_fails_is_one_warning(
 
 
 def test_what_failed_is_left_out_and_the_rest_is_there(lab: Lab, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("resnet_lab.callbacks.diagnostics.confusion_figure", out_of_luck)
+    monkeypatch.setattr("resnet_lab.callbacks.full.confusion_figure", out_of_luck)
     directory = trained(lab).directory(*CHANGES)
     read = events(directory.path)
     assert [image.step for image in read.Images("pictures/flow")] == [3]  # of the one epoch in which something failed
@@ -91,7 +91,7 @@ def interrupt(hidden: bool) -> None:
 def test_an_interrupt_passes_and_finds_the_checkpoint_written(
     lab: Lab, undisturbed: Lab, monkeypatch: pytest.MonkeyPatch, hidden: bool
 ):
-    draw, looks = diagnostics.flow_figure, []
+    draw, looks = full.flow_figure, []
 
     def drawing(*args: Any) -> Any:
         looks.append(args)
@@ -100,7 +100,7 @@ def test_an_interrupt_passes_and_finds_the_checkpoint_written(
         return draw(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(diagnostics, "flow_figure", drawing)
+        patch.setattr(full, "flow_figure", drawing)
         with pytest.raises(Interrupted):
             trained(lab)
     directory = lab.directory(*CHANGES)
@@ -123,7 +123,7 @@ def test_other_ways_to_end_a_program_pass(error: Any):
 
 def disturbed(disturb: Callable[[], object]) -> None:
     """The second drawing of the flow is disturbed, in this process."""
-    draw, looks = diagnostics.flow_figure, []
+    draw, looks = full.flow_figure, []
 
     def drawing(*args: Any) -> Any:
         looks.append(args)
@@ -131,7 +131,7 @@ def disturbed(disturb: Callable[[], object]) -> None:
             disturb()
         return draw(*args)
 
-    diagnostics.flow_figure = drawing
+    full.flow_figure = drawing
 
 
 def command(lab: Lab, before: Callable[[], object]) -> tuple[int, str, str]:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from support.lab import FailsAt, Lab, events, same_weights, scalars, without_times
 
-from resnet_lab.callbacks.diagnostics import FIRST_STEPS, diagnostics
+from resnet_lab.callbacks.diagnostics import diagnostics
+from resnet_lab.callbacks.light import FIRST_STEPS
 from resnet_lab.config.checks import ConfigError
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.split import drawn
@@ -28,7 +29,7 @@ def trained(folder: Path, kind: str, *changes: str, fails_at: int | None = None,
     lab = Lab(folder)
     changes = (*changes, f"diagnostics={kind}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("resnet_lab.callbacks.diagnostics.SECONDS", seconds)
+        patch.setattr("resnet_lab.callbacks.light.SECONDS", seconds)
         if fails_at is not None:
             with pytest.raises(RunFailed, match="out of luck"):
                 lab.run(*changes, callbacks=[*diagnostics(lab.config(*changes)), FailsAt(fails_at)])
