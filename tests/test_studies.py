@@ -1,4 +1,4 @@
-"""The studies of docs/results/studies.md: their commands are valid, and at least five seeds are in each group."""
+"""The studies of docs/results/studies.md: commands are valid, groups have five seeds, measurements are right."""
 
 import itertools
 import os
@@ -7,11 +7,15 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.composing import config as load_config
+from support.lab import Lab
 
 from resnet_lab.config.schema import Config
+from resnet_lab.inspect.spectrum import spectra
 from resnet_lab.tasks.cost import measure
+from studies import autoencoders, returned
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -71,3 +75,35 @@ def test_autoencoders_have_as_many_parameters(tmp_path: Path):
     for (_, latent), counts in params.items():
         assert len(counts) == {16: 8, 64: 7}[latent]
         assert max(counts) / min(counts) < 1.06
+
+
+def test_what_is_measured_of_an_autoencoder(tmp_path: Path):
+    lab = Lab(tmp_path)
+    network = (
+        "task=reconstruction",
+        "recipe=autoencoder",
+        "unit=basic",
+        "bottleneck=none",
+        "activation=original",
+        "bridges=stack",
+    )
+    changes = (*network, "head=latent_flat", "model.head.latent_dim=16", "trainer.max_epochs=1")
+    result = lab.run(*changes)
+    run = returned.measured(lab.directory(*changes).path)
+    assert autoencoders.kind(run) == "V1, stacks bridged"
+    assert (run["latent"], run["params"], run["seed"]) == (16, result["params"], 0)
+    assert run["mse"] == pytest.approx(result["last"]["test_mse"], rel=1e-4)
+    assert run["frequency"] == [0.125, 0.25, 0.375, 0.5]  # of 8×8 pixels
+    assert {len(run[name]) for name in ("original", "error", "ratio_db")} == {4}
+
+
+def test_what_is_lost_of_a_band():
+    """All of it, if there is nothing at these scales; a quarter, if there is half of the contrast; else nothing."""
+    images = np.random.default_rng(0).random((4, 1, 16, 16))
+    centre = images.mean(axis=(2, 3), keepdims=True)
+    for contrast, percent in {0.0: 100, 0.5: 25, 1.0: 0}.items():
+        found = spectra(images, centre + contrast * (images - centre))
+        run = {name: getattr(found, name).tolist() for name in ("frequency", "original", "error")}
+        for band in autoencoders.BANDS:
+            assert autoencoders.lost(run, band) == pytest.approx(percent, abs=1e-9)
+    assert [autoencoders.scale({"half_power": power}) for power in (0.25, None, 0.0)] == [4, 2, np.inf]

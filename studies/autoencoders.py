@@ -1,0 +1,260 @@
+"""Do residual units keep the small scales? `python -m studies.autoencoders [RUNS]` writes page and figure.
+
+With RUNS, the folder with the sweeps of docs/results/autoencoders/commands.sh, it looks at what their networks return
+first.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.markdown import table
+from resnet_lab.report.statistics.effects import Estimate
+from resnet_lab.report.statistics.means import estimate
+from resnet_lab.report.statistics.procedures import Difference, with_baseline
+from resnet_lab.report.statistics.summary import summarise
+from resnet_lab.rundir.files import write_json
+from studies.look import look
+from studies.returned import IMAGES, measured
+from studies.words import RESULTS, change, origin, spread
+
+SWEEPS = ("autoencoders_fashion", "autoencoders_cifar")
+FOLDER, PAGE = RESULTS / "autoencoders", RESULTS / "autoencoders.md"
+
+# Unit, activation, shortcut, bridges and norm → name, colour, style.
+KINDS = {
+    ("conv", None, "none", "unit", "batch"): ("plain CNN", "#8a8a8a", "-"),
+    ("basic", "original", "none", "unit", "batch"): ("plain deep", "#c2410c", "-"),
+    ("basic", "original", "none", "stack", "batch"): ("plain deep, stacks bridged", "#c2410c", "--"),
+    ("basic", "original", "projection", "unit", "batch"): ("V1", "#2563eb", "-"),
+    ("basic", "original", "projection", "stack", "batch"): ("V1, stacks bridged", "#2563eb", "--"),
+    ("basic", "full_preactivation", "projection", "unit", "batch"): ("V2", "#0d9488", "-"),
+    ("basic", "full_preactivation", "projection", "stack", "batch"): ("V2, stacks bridged", "#0d9488", "--"),
+    ("basic", "full_preactivation", "projection", "unit", "none"): ("V2, no norm", "#7c3aed", ":"),
+}
+BASELINE = "plain deep"
+RESIDUAL = ("V1", "V2")
+BANDS = {"8 pixels and more": (0.0, 0.125), "4 to 8": (0.125, 0.25), "2 to 4": (0.25, 0.5)}  # cycles per pixel
+FINEST = "2 to 4"
+FULL_SIZE = (
+    "resnet-lab -m task=reconstruction bottleneck=none head=latent_flat recipe=autoencoder unit=basic units=n2 "
+    "filters=w16 \\\n    data=cifar10 activation=original,full_preactivation shortcut=none,projection "
+    "bridges=unit,stack model.head.latent_dim=64,256 'seed=range(5)'"
+)
+
+Run = dict[str, Any]
+Case = tuple[str, int]  # data and latent numbers
+Groups = dict[Case, dict[str, list[Run]]]  # by case and kind, in the order of seeds
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, if runs are given; then figure and page."""
+    if arguments:
+        write_json(FOLDER / "measured.json", {"runs": look(Path(arguments[0]), SWEEPS, measured)})
+    runs = json.loads((FOLDER / "measured.json").read_text())["runs"]
+    figure(grouped(runs)).savefig(FOLDER / "spectra.png", dpi=110)
+    PAGE.write_text(page(runs))
+    print(f"{PAGE} is written")
+
+
+def kind(run: Run) -> str:
+    """The name of its network."""
+    activation = run["activation"] if run["unit"] == "basic" else None
+    return KINDS[run["unit"], activation, run["shortcut"], run["bridges"], run["norm"]][0]
+
+
+def grouped(runs: Sequence[Run]) -> Groups:
+    """Runs by case and kind."""
+    groups: Groups = {}
+    for run in sorted(runs, key=lambda run: (run["data"] != "Fashion-MNIST", run["latent"], run["seed"])):
+        groups.setdefault((run["data"], run["latent"]), {}).setdefault(kind(run), []).append(run)
+    order = [name for name, *_ in KINDS.values()]
+    return {case: dict(sorted(group.items(), key=lambda item: order.index(item[0]))) for case, group in groups.items()}
+
+
+def named(case: Case) -> str:
+    """In words."""
+    return f"{case[0]}, {case[1]} numbers"
+
+
+def lost(run: Run, band: str) -> float:
+    """The power of the error between the frequencies of a band, in % of the images' own power there."""
+    above, until = BANDS[band]
+    frequency = np.array(run["frequency"])
+    inside = (frequency > above) & (frequency <= until)
+    weight = frequency[inside]  # the number of coefficients in a ring grows with its radius
+    return float(100 * (weight @ np.array(run["error"])[inside]) / (weight @ np.array(run["original"])[inside]))
+
+
+def mse(run: Run) -> float:
+    """In thousandths."""
+    return 1000 * float(run["mse"])
+
+
+def finest(run: Run) -> float:
+    """What is lost of the finest band."""
+    return lost(run, FINEST)
+
+
+def scale(run: Run) -> float:
+    """The wavelength in pixels at which half of the power is lost; 2, the shortest there is, if it is not."""
+    return 1 / run["half_power"] if run["half_power"] else 2.0 if run["half_power"] is None else np.inf
+
+
+def against_plain(group: Mapping[str, list[Run]], score: Callable[[Run], float]) -> dict[str, Difference]:
+    """Differences of all other kinds from the plain deep network; their intervals hold together (Dunnett)."""
+    means = estimate({name: [("", score(run)) for run in done(runs)] for name, runs in group.items()})
+    return {found.group: found for found in with_baseline(means, BASELINE)}
+
+
+def done(runs: Sequence[Run]) -> list[Run]:
+    """Those that did not diverge."""
+    return [run for run in runs if not run["diverged"]]
+
+
+def said(found: Difference | None, spec: str = ".2f") -> str:
+    """A difference with its interval; nothing for the baseline itself."""
+    return change(Estimate(found.mean, found.low, found.high, found.p), spec) if found else ""
+
+
+def page(runs: Sequence[Run]) -> str:
+    """The whole page; every number and every verdict comes from the file."""
+    groups, finished = grouped(runs), done(runs)
+    seeds = len({run["seed"] for run in runs})
+    parts = [
+        "# Do residual units keep the small scales?\n",
+        "Autoencoders at equal parameters: a plain CNN, and deep networks without shortcuts, as ResNet V1 and as "
+        "ResNet V2, each with and without a shortcut around whole stacks, on Fashion-MNIST and CIFAR-10 (JPEG copy) at "
+        "16×16. Networks, training and question were [written down before the runs]"
+        f"(studies.md#do-residual-units-keep-the-small-scales). {seeds} seeds each. Written by "
+        "`python -m studies.autoencoders` from [measured.json](autoencoders/measured.json).\n",
+        "```bash\nbash docs/results/autoencoders/commands.sh\npython -m studies.autoencoders outputs\n```\n",
+        origin(len(finished), (run["device"] for run in finished), (run["git_commit"] for run in finished)) + "\n",
+        "![Power of the reconstructions and of their errors by spatial frequency](autoencoders/spectra.png)\n",
+        f"Of {IMAGES:,} test images: lines are means over {seeds} seeds, shades reach from the smallest to the "
+        "largest. Left, below 0 dB, reconstructions have less power at this scale than the originals, below −3 dB less "
+        "than half. Right, at 100 %, nothing at all would have been as close.\n",
+    ]
+    for case, group in groups.items():
+        parts += [f"## {named(case)}\n", scores(group), bands(group)]
+    parts += [
+        "`mse` is that of all test images at the last epoch, in thousandths, ± half the width of the 95 % interval "
+        "over seeds. The scale is the wavelength in pixels at which half of the power is lost (−3 dB; 2 is the "
+        "shortest there is), ± the standard deviation. Errors by wavelength are in % of the power that the images "
+        "themselves have there. Differences are from the plain deep network; their intervals hold together with 95 % "
+        "confidence in each column of a table (Dunnett; each group with its own variance).\n",
+        "## Latent vectors\n",
+        f"Of the same {IMAGES:,} images, mean ± standard deviation over seeds. A normal distribution has skewness and "
+        "excess kurtosis 0, and a joint kurtosis (Mardia's, relative to that of a normal distribution) of 1:\n",
+        latent(groups),
+        "## Answer\n",
+        answer(groups),
+        "At full size, on a GPU:\n",
+        f"```bash\n{FULL_SIZE}\n```\n",
+    ]
+    return "\n".join(parts)
+
+
+def scores(group: Mapping[str, list[Run]]) -> str:
+    """Parameters, error and scale of all kinds."""
+    gaps, rows = against_plain(group, mse), []
+    for name, runs in group.items():
+        error = summarise(mse(run) for run in done(runs))
+        assert error
+        [params] = {run["params"] for run in done(runs)}
+        told = [f"{error.mean:.2f} ± {error.half:.2f}", said(gaps.get(name)), spread([scale(r) for r in done(runs)])]
+        rows.append([name, str(error.n), f"{params:,}", *told])
+    return table(["", "runs", "parameters", "test `mse` (10⁻³)", "difference", "scale (pixels)"], rows)
+
+
+def bands(group: Mapping[str, list[Run]]) -> str:
+    """What is lost of each band, and the differences in the finest."""
+    gaps = against_plain(group, finest)
+    rows = [
+        [name, *(f"{fmean(lost(run, band) for run in done(runs)):.1f}" for band in BANDS), said(gaps.get(name), ".1f")]
+        for name, runs in group.items()
+    ]
+    return table(["error (%) at wavelengths of", *BANDS, f"difference, {FINEST}"], rows)
+
+
+def latent(groups: Groups) -> str:
+    """Moments of latent vectors."""
+    rows = []
+    for case, group in groups.items():
+        for name, runs in group.items():
+            told = [spread([run[key] for run in done(runs)]) for key in ("skewness", "kurtosis", "joint_kurtosis")]
+            rows.append([named(case), name, *told])
+    return table(["", "", "mean absolute skewness", "mean excess kurtosis", "joint kurtosis"], rows)
+
+
+def answer(groups: Groups) -> str:
+    """The question answered, as far as the intervals do."""
+    errors, fine = ({case: against_plain(group, score) for case, group in groups.items()} for score in (mse, finest))
+
+    def cases(
+        gaps: Mapping[Case, Mapping[str, Difference]],
+        names: Sequence[str],
+        spec: str,
+        holds: Callable[[Difference], bool],
+    ) -> str:
+        listed = [
+            f"{named(case)}: {name} {said(found[name], spec)}"
+            for case, found in gaps.items()
+            for name in names
+            if holds(found[name])
+        ]
+        return "; ".join(listed) or "in no case"
+
+    bridged = [f"{name}, stacks bridged" for name in (BASELINE, *RESIDUAL)]
+    return (
+        "**The finest scales** (wavelengths of 2 to 4 pixels; the error in points of the images' own power). Residual "
+        f"units lose less of them than the plain deep network: {cases(fine, RESIDUAL, '.1f', lambda d: d.high < 0)}. "
+        f"They lose more: {cases(fine, RESIDUAL, '.1f', lambda d: d.low > 0)}. With stacks bridged, less: "
+        f"{cases(fine, bridged, '.1f', lambda d: d.high < 0)}; more: "
+        f"{cases(fine, bridged, '.1f', lambda d: d.low > 0)}.\n\n"
+        "**The whole error** (`mse` in thousandths). Residual units lower it: "
+        f"{cases(errors, RESIDUAL, '.2f', lambda d: d.high < 0)}. They raise it: "
+        f"{cases(errors, RESIDUAL, '.2f', lambda d: d.low > 0)}. The plain CNN, with one convolution a stack, is "
+        f"better than the plain deep network: {cases(errors, ['plain CNN'], '.2f', lambda d: d.high < 0)}; worse: "
+        f"{cases(errors, ['plain CNN'], '.2f', lambda d: d.low > 0)}.\n\n"
+        "All else is unresolved. A latent space this small can hold little detail, whatever the network; and six "
+        "epochs favour what trains fast.\n"
+    )
+
+
+def figure(groups: Groups) -> Figure:
+    """Power and error by spatial frequency, a row for each case."""
+    made = Figure(figsize=(7.5, 0.6 + 2.1 * len(groups)), layout="constrained")
+    axes = made.subplots(len(groups), 2, squeeze=False, sharex=True)
+    for (left, right), (case, group) in zip(axes, groups.items(), strict=True):
+        for name, colour, style in KINDS.values():
+            runs = done(group.get(name, []))
+            for ax, key in ((left, "ratio_db"), (right, "error")) if runs else ():
+                own = np.array([run[key] for run in runs])
+                if key == "error":
+                    own = 100 * own / np.array([run["original"] for run in runs])
+                x = runs[0]["frequency"]
+                ax.plot(x, own.mean(0), style, color=colour, lw=1.3, label=name)
+                ax.fill_between(x, own.min(0), own.max(0), color=colour, alpha=0.15, lw=0)
+        left.axhline(-3, color="grey", lw=0.8)
+        right.axhline(100, color="grey", lw=0.8)
+        left.set(title=named(case), ylabel="power of the\nreconstruction (dB)")
+        right.set(title=named(case), ylabel="power of the error\n(% of the image's)", ylim=(0, None))
+        for ax in (left, right):
+            ax.grid(alpha=0.3)
+            ax.title.set_size("medium")
+    for ax in axes[-1]:
+        ax.set_xlabel("cycles per pixel")
+    labelled = max(axes[:, 0], key=lambda ax: len(ax.lines))
+    made.legend(*labelled.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    return made
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
