@@ -60,7 +60,7 @@ def rates_of(groups: int, seeds: int, variances: str, sweeps: int, rng: np.rando
 
 
 def power_of(difference: float, groups: int, sweeps: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Return how often a group is told from the best with as many seeds as `seeds_needed` asks for."""
+    """Return how often a group is distinguished from the best with as many seeds as `seeds_needed` asks for."""
     seeds = seeds_needed(difference, 1.0, groups)
     truth = np.array([0, difference, *[100.0] * (groups - 2)])[:, None]
     found = (with_best(means_of(truth + rng.standard_normal((groups, seeds))))[1] for _ in range(sweeps))

@@ -135,7 +135,8 @@ def page(runs: Sequence[Run]) -> str:
         f"(studies.md#do-residual-units-keep-the-small-scales). {seeds} seeds each. Written by "
         "`python -m studies.autoencoders` from [measured.json](autoencoders/measured.json).\n",
         "```bash\nbash docs/results/autoencoders/commands.sh\npython -m studies.autoencoders outputs\n```\n",
-        origin(len(finished), (run["device"] for run in finished), (run["git_commit"] for run in finished)) + "\n",
+        origin(len(runs), (run["device"] for run in finished), (run["git_commit"] for run in finished))
+        + f" {len(runs) - len(finished)} of them diverged.\n",
         "![Power of the reconstructions and of their errors by spatial frequency](autoencoders/spectra.png)\n",
         f"Of {IMAGES:,} test images: lines are means over {seeds} seeds, shades reach from the smallest to the "
         "largest. Left, below 0 dB, reconstructions have less power at this scale than the originals, below −3 dB less "

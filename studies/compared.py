@@ -191,8 +191,8 @@ def largest_reduction(found: Mapping[str, Comparison]) -> Iterable[str]:
         best = f"is **{max(within, key=int)}**" if within else "was not found: none is shown to be that good"
         yield (
             f"**{sweep.title}:** the largest reduction that is not worse than none by more than {sweep.margin:g} point "
-            f"{best}. Better than none: {', '.join(better) or 'not one is shown to be'}. "
-            f"Worse: {', '.join(worse) or 'not one is shown to be'}."
+            f"{best}. Better than none: {', '.join(better) or 'none is shown to be'}. "
+            f"Worse: {', '.join(worse) or 'none is shown to be'}."
         )
     yield (
         "This is about 20 layers, 16×16 pixels, 10,000 images and 10 epochs, far from what these networks "
@@ -222,7 +222,7 @@ def worth_bridging(found: Mapping[str, Comparison]) -> Iterable[str]:
     yield (
         f"Equal parameters are not equal MACs: `{dearest}` needs {macs[dearest] / macs[sweep.baseline]:.1f} times as "
         f"many as `{sweep.baseline}`. This is about networks of 20 to 22 layers, 16×16 pixels, 10,000 images and "
-        "6 epochs; with more of each, orders may be others."
+        "6 epochs; with more of each, the ranking may differ."
     )
 
 

@@ -36,6 +36,7 @@ def process(*arguments: str, cwd: Path) -> Ended:
 
 MISTAKES = {
     "unknown option": ("stem=nope", "there is no stem=nope; stem can be: cifar, "),
+    "mistyped experiment": ("+experiment=cifar10_57", "there is no experiment=cifar10_57; similar: cifar10_56, "),
     "unknown experiment": ("+experiment=nope", "there is no experiment=nope; experiment can be: "),
     "experiment without plus": ("experiment=cifar10_56", r"write \+experiment="),
     "unknown group": ("nogroup=1", "there is no setting nogroup"),
@@ -110,7 +111,8 @@ def test_no_gpu(command: Command, tmp_path: Path):
 def test_unknown_flag(command: Command, tmp_path: Path):
     ended = command("--nonsense")
     assert ended.status == 2  # as of every program with options
-    assert ended.stderr.endswith("error: unrecognized arguments: --nonsense\n")
+    assert ended.stderr.startswith("usage: resnet-lab [-m]")
+    assert "error: unrecognized arguments: --nonsense; settings have no dashes, as in " in ended.stderr
     assert not list(tmp_path.iterdir())
 
 

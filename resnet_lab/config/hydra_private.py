@@ -62,7 +62,12 @@ def options_apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     Hydra's own parser takes all overrides from the first group of them: an option in between would cut it off.
     Raises ConfigError for the option that would unpickle a file; argparse exits with status 2 at a wrong option.
     """
-    given = Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args(list(arguments))
+    usage = "resnet-lab [-m] [group=option] [setting=value] …"
+    parser = Parser("resnet-lab", usage, parents=[get_args_parser()], add_help=False)
+    given, unknown = parser.parse_known_intermixed_args(list(arguments))
+    if unknown:
+        hint = "settings have no dashes, as in trainer.max_epochs=5; resnet-lab --help lists groups and options"
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}; {hint}")
     if given.experimental_rerun is not None:
         raise ConfigError(
             "--experimental-rerun loads a pickle file, which can run any code: to repeat a run, use the command that "

@@ -11,7 +11,7 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from resnet_lab.config.groups import CONFIG_DIR, GROUPS, listing
+from resnet_lab.config.groups import CONFIG_DIR, GROUPS, listing, options
 from resnet_lab.config.registry import AUGMENTATIONS
 from resnet_lab.config.schema import Config
 from resnet_lab.text import visible
@@ -66,7 +66,9 @@ def explain(error: Exception) -> str:
         if error.missing_cfg_file.startswith("hydra/sweeper/sampler/") and not find_spec("optuna"):
             return needs_extra("optuna")
         group, _, choice = error.missing_cfg_file.removesuffix(".yaml").rpartition("/")
-        return f"there is no {group}={choice}; {group} can be: {listing(group)}"
+        close = difflib.get_close_matches(choice, options(group), cutoff=0.8)
+        similar = f"similar: {', '.join(close)}; " if close else ""
+        return f"there is no {group}={choice}; {similar}{group} can be: {listing(group)}"
     if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
         return no_such_setting(str(cause.full_key or cause.key))
     if missing := re.search(r"Interpolation key '(.+)' not found", str(cause)):

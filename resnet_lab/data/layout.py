@@ -1,7 +1,7 @@
 """Recognise the layout of a folder of images: which folders are its parts, and which are its classes."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from resnet_lab.config.checks import ConfigError
@@ -69,9 +69,11 @@ def part_folders(root: Path) -> dict[str, Path]:
 def class_names(root: Path, layout: Layout) -> tuple[str, ...]:
     """Return the names of the class folders, sorted. Raises ConfigError if there are none, and OSError."""
     first = part_folders(root)[next(iter(ROLES[layout]))]
-    names = class_folders(first)
+    names = folders = class_folders(first)
     if layout is Layout.flat:
         names = tuple(name for name in names if _has_files(first / name))
+    if folders and not names:
+        raise ConfigError(f"data.root={root}: none of {_slashed(folders)} has a file that could be an image")
     if not names:
         raise ConfigError(f"data.root={root}: {first} has no class folders; {_there_is(first)}")
     return names
@@ -105,8 +107,13 @@ def _missing(root: Path, part: str, folders: Mapping[str, Path]) -> ConfigError:
 
 def _there_is(folder: Path) -> str:
     """Say what a folder has and which layouts are read."""
-    names = [f"{printable(name)}/" for name in class_folders(folder)]
+    names = class_folders(folder)
     files = sum(entry.is_file() for entry in os.scandir(folder))
-    shown = f" ({first_few(names)})" if names else ""
+    shown = f" ({_slashed(names)})" if names else ""
     there = f"it has {plural(len(names), 'folder')}{shown} and {plural(files, 'file')}"
     return f"{there}; expected train/<class>/<images> with test/ or val/ next to it, or <class>/<images>"
+
+
+def _slashed(names: Sequence[str]) -> str:
+    """Return the names of folders as they are shown."""
+    return first_few([f"{printable(name)}/" for name in names])

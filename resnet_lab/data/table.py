@@ -94,6 +94,10 @@ def _read(config: DataConfig) -> Mapping[str, Row]:
             if (row.labels, row.part) != (labels, part):
                 what = "class" if config.labels is Labels.classes else "label"
                 raise ConfigError(f"{path}: line {number} gives {printable(name)} another {what} or part than before")
+    except FileNotFoundError as error:
+        columns = " and ".join((table.image, *table.columns))
+        hint = f"write a table with the columns {columns}, or name yours, as in data.table.file=my_table.csv"
+        raise ConfigError(f"data.table.file: there is no {path}; {hint}") from error
     except (OSError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"data.table.file: cannot read {path}: {reason}") from error

@@ -51,7 +51,7 @@ def _settings(analysis: Analysis) -> DetailTable | None:
             one.name,
             "" if one.correlation is None else f"{one.correlation:.2f}",
             p_value(one.p).removeprefix("p ").removeprefix("= "),
-            f"{100 * shares[one.name]:.0f} %" if shares else "not told",
+            f"{100 * shares[one.name]:.0f} %" if shares else "not given",
             one.best,
             one.everyone,
         ]

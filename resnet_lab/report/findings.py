@@ -59,7 +59,7 @@ def importance(found: Importance) -> str:
     """Say which settings matter most for the scores of networks that were not seen."""
     shares = [f"{name} {100 * share:.0f} %" for name, share in [*found.shares.items()][:MOST_SETTINGS]]
     told = f"importance in a random forest (R² {found.explained:.2f} on held-out networks): {', '.join(shares)}"
-    return told if shares else "importance of settings is not told: the forest predicts no better than the mean"
+    return told if shares else "importance of settings is not given: the forest predicts no better than the mean"
 
 
 def target(found: Mapping[str, Reached], value: float, scoring: Scoring) -> list[str]:
@@ -84,7 +84,8 @@ def image_noise(found: ImageNoise, scoring: Scoring, by_test: bool) -> list[str]
     """Say how much of the noise comes from the images, and how alike the networks are."""
     best, *others = found.errors
     images = f"{found.images:,} {'test' if by_test else 'validation'} images"
-    said = [f"with other seeds and other images as well: {best} {_both(found.errors[best], scoring)} ({images})"]
+    others_too = "other seeds and other images as well" if found.errors[best].over_runs else "other images"
+    said = [f"with {others_too}: {best} {_both(found.errors[best], scoring)} ({images})"]
     if others:
         gap = found.above_best[others[0]]
         p = gap.over_images.p(gap.mean)

@@ -89,7 +89,7 @@ def against_best(found: Sequence[Difference]) -> list[str]:
         return [f"{others[0]} is the best of {len(found)} groups (95 % confidence)"]
     are = "is" if len(worse) == 1 else "are"
     said = f"{len(worse)} of {len(found)} groups {are} worse than the best (95 % confidence)"
-    return [f"{said}; not told from the best: {first_few(others)}"]
+    return [f"{said}; not distinguished from the best: {first_few(others)}"]
 
 
 def power(means: Means, scale: Scale, sizes: Sequence[float]) -> list[str]:

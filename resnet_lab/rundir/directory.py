@@ -112,8 +112,9 @@ class RunDirectory:
         """
         if not os.path.lexists(self.config_file):
             inside = next(self.path.glob("**/config.yaml"), None)
-            hint = f"; {inside.parent} is one (resnet-lab runs lists all)" if inside else ""
-            raise ConfigError(f"{self.path} is not a run directory: it has no config.yaml{hint}")
+            why = "it has no config.yaml" if self.path.exists() else "there is no such folder"
+            hint = f"{inside.parent} is one; " if inside else ""
+            raise ConfigError(f"{self.path} is not a run directory: {why}; {hint}resnet-lab runs lists all")
         try:
             stored = read_yaml(self.config_file)
         except Unreadable as error:

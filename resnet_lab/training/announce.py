@@ -33,7 +33,7 @@ def description(
         parts = (len(data.train_rows), len(data.validation_rows), len(data.test_rows))
         images = ": {:,} training, {:,} validation, {:,} test ".format(*parts) + f"{config.data.things}, "
         where, why = choice(data.source.train, config.data, runtime.accelerator == "gpu")
-        images += f"{data.num_batches} steps per epoch; {SAID[where]} ({why})"
+        images += f"{plural(data.num_batches, 'step')} per epoch; {SAID[where]} ({why})"
     todo = f"train {plural(epochs, 'epoch')}"
     if checkpoint:
         todo = f"continue after epoch {len(checkpoint['history'])} of {epochs}"

@@ -420,6 +420,10 @@ def test_parts_that_are_not_there(root: Path, tmp_path: Path) -> None:
     assert f"{tmp_path}/flat has no class folders; it has 0 folders and 1 file; {expected}" in message(
         tmp_path / "flat"
     )
+    for name in ("ant", "cat"):
+        (tmp_path / "texts" / name).mkdir(parents=True)
+        (tmp_path / "texts" / name / "a.txt").write_text(name)
+    assert message(tmp_path / "texts").endswith("none of ant/, cat/ has a file that could be an image")
 
 
 def test_a_test_part_without_classes(root: Path) -> None:

@@ -90,7 +90,10 @@ def test_images_that_are_not_in_the_table_are_told(tmp_path: Path) -> None:
 
 
 MISTAKES = {
-    "no table": (None, r"data\.table\.file: cannot read .*labels\.csv: No such file"),
+    "no table": (
+        None,
+        r"data\.table\.file: there is no .*labels\.csv; write a table with the columns file and class, or",
+    ),
     "no rows": ((HEADER,), r"labels\.csv has no rows"),
     "no column of files": (
         ("name,class,part", *ROWS),

@@ -74,7 +74,7 @@ def test_of_noise_no_importance_is_told():
     assert found is not None
     assert found.importance is not None
     assert not found.importance.shares
-    said = "importance of settings is not told: the forest predicts no better than the mean"
+    said = "importance of settings is not given: the forest predicts no better than the mean"
     assert said in findings.population(found, ERROR)
     assert not importance({"units": range(60)}, [5.0] * 60).shares
 

@@ -170,7 +170,7 @@ def test_the_directory_is_named_after_the_weights():
             "pretrained.checkpoint must be one of last, best, last_ema, best_ema, got first",
         ),
         (["pretrained.lr_factor=-1"], "pretrained.lr_factor must be at least 0"),
-        (["pretrained.run=/nowhere"], "pretrained.run: /nowhere is not a run directory"),
+        (["pretrained.run=/nowhere"], "pretrained.run: /nowhere is not a run directory: there is no such folder"),
         (["pretrained.run=null", "pretrained.freeze=[stem]"], "freeze needs a trained network: set pretrained.run"),
     ],
 )

@@ -115,7 +115,7 @@ def all_pairs(means: Means) -> list[Difference]:
 
 
 def seeds_needed(difference: float, std: float, groups: int) -> int:
-    """Return how many seeds each group needs, so that one worse than the best by `difference` is told from it.
+    """Return how many seeds each group needs, so that one worse than the best by `difference` is distinguished from it.
 
     The chance is POWER, if the standard deviation over seeds is `std` in all groups, and the others are clearly worse.
     """
