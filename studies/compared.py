@@ -115,7 +115,7 @@ def page(study: Study, found: Mapping[str, Comparison]) -> str:
         "images. The intervals of differences hold together with 95 % confidence (Dunnett; each group has its own "
         "variance).",
         "## Answer",
-        *study.answer(found),
+        " ".join(study.answer(found)),
         f"At full size, on a GPU:\n\n```bash\n{study.full_size}\n```",
     ]
     return "\n\n".join(parts) + "\n"
