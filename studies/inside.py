@@ -14,10 +14,9 @@ from resnet_lab.inspect.flow import Flow, flow
 from resnet_lab.inspect.inversion import error_by_frequency, invert
 from resnet_lab.inspect.pixel_range import PixelRange
 from resnet_lab.model.resnet import ResNetV2
-from resnet_lab.rundir.directory import RunDirectory
-from resnet_lab.rundir.states import State
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.load import load_run
+from studies.look import stored
 from studies.words import rounded
 
 FLOW_IMAGES, INVERTED_IMAGES = 128, 10
@@ -27,7 +26,7 @@ AFTER = ("stacks.0", "stacks.1", "stacks.2")  # where images are recovered from
 def measured(folder: Path) -> dict[str, Any]:
     """One run: how it trained, and what is inside of it before and after; of one that diverged, only that."""
     torch.set_num_threads(1)
-    config, result = RunDirectory(folder).stored_config(), RunDirectory(folder).result()
+    config, result = stored(folder)
     facts = {
         "data": "digits" if config.data.name == "digits" else "CIFAR-10",
         "units": config.model.units[0],
@@ -38,7 +37,6 @@ def measured(folder: Path) -> dict[str, Any]:
         "diverged": not result,
     }
     if not result:
-        assert RunDirectory(folder).status()["state"] == State.diverged, f"{folder} is not done"
         return facts
     config, net = load_run(folder)
     images, labels, pixel_range = validation_images(config, FLOW_IMAGES)

@@ -12,10 +12,9 @@ from resnet_lab.data.split import drawn
 from resnet_lab.inspect.autoencoding import encoded, originals, reconstructed
 from resnet_lab.inspect.latent import Moments, mardia
 from resnet_lab.inspect.spectrum import spectra
-from resnet_lab.rundir.directory import RunDirectory
-from resnet_lab.rundir.states import State
 from resnet_lab.tasks.base import task_of
 from resnet_lab.tasks.load import load_run
+from studies.look import stored
 from studies.words import rounded
 
 IMAGES = 2000
@@ -24,7 +23,7 @@ IMAGES = 2000
 def measured(folder: Path) -> dict[str, Any]:
     """One run: its test error, spectra of what it returns, moments of latent vectors; if it diverged, only that."""
     torch.set_num_threads(1)
-    config, result = RunDirectory(folder).stored_config(), RunDirectory(folder).result()
+    config, result = stored(folder)
     model = config.model
     facts = {
         "data": "Fashion-MNIST" if config.data.name == "fashion_mnist" else "CIFAR-10",
@@ -38,7 +37,6 @@ def measured(folder: Path) -> dict[str, Any]:
         "diverged": not result,
     }
     if not result:
-        assert RunDirectory(folder).status()["state"] == State.diverged, f"{folder} is not done"
         return facts
     costs = {name: result[name] for name in ("params", "device", "git_commit")}
     [mse] = rounded([result["last"]["test_mse"]])
