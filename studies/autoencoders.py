@@ -55,12 +55,17 @@ Groups = dict[Case, dict[str, list[Run]]]  # by case and kind, in the order of s
 
 def main(arguments: Sequence[str]) -> None:
     """Measure, if runs are given; then figure and page."""
-    if arguments:
-        write_json(FOLDER / "measured.json", {"runs": look(Path(arguments[0]), SWEEPS, measured)})
-    runs = json.loads((FOLDER / "measured.json").read_text())["runs"]
+    for sweep in SWEEPS if arguments else ():
+        write_json(FOLDER / f"{sweep}.json", {"runs": look(Path(arguments[0]), [sweep], measured)})
+    runs = stored_runs()
     figure(grouped(runs)).savefig(FOLDER / "spectra.png", dpi=110)
     PAGE.write_text(page(runs))
     print(f"{PAGE} is written")
+
+
+def stored_runs() -> list[Run]:
+    """What was measured of the runs of all sweeps."""
+    return [run for sweep in SWEEPS for run in json.loads((FOLDER / f"{sweep}.json").read_text())["runs"]]
 
 
 def kind(run: Run) -> str:
@@ -133,7 +138,7 @@ def page(runs: Sequence[Run]) -> str:
         "ResNet V2, each with and without a shortcut around whole stacks, on Fashion-MNIST and CIFAR-10 (JPEG copy) at "
         "16×16. Networks, training and question were [written down before the runs]"
         f"(studies.md#do-residual-units-keep-the-small-scales). {seeds} seeds each. Written by "
-        "`python -m studies.autoencoders` from [measured.json](autoencoders/measured.json).\n",
+        f"`python -m studies.autoencoders` from {' and '.join(f'[{s}](autoencoders/{s}.json)' for s in SWEEPS)}.\n",
         "```bash\nbash docs/results/autoencoders/commands.sh\npython -m studies.autoencoders outputs\n```\n",
         origin(len(runs), (run["device"] for run in finished), (run["git_commit"] for run in finished))
         + f" {len(runs) - len(finished)} of them diverged.\n",
