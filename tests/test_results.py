@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_ind
+from scipy.stats import t, ttest_ind
 
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.report import words
@@ -17,7 +17,7 @@ from resnet_lab.report.scale import Scale
 from resnet_lab.report.statistics.effects import effects
 from resnet_lab.report.statistics.means import Means, estimate
 from resnet_lab.report.statistics.procedures import seeds_needed, with_baseline, with_best
-from studies import compared, why_residual
+from studies import compared, learning_speed, why_residual
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 WORDS = " ".join((RESULTS / "README.md").read_text().split())
@@ -205,6 +205,52 @@ def test_the_readme_says_what_the_study_of_bridges_found():
     assert [round(macs[level] / macs["unit"]) for level in ("stack", "stack_concat", "net_concat")] == [1, 2, 2]
     assert round(gaps["none"]["mean"]) == 9
     assert gaps["stack_concat"]["high"] < min(gaps["stack"]["low"], gaps["net_sum"]["low"])  # "better still"
+
+
+@pytest.fixture(scope="module")
+def recipes() -> learning_speed.Groups:
+    return learning_speed.grouped(json.loads((learning_speed.FOLDER / "measured.json").read_text())["runs"])
+
+
+def test_the_page_on_learning_speed_is_what_was_measured(recipes: learning_speed.Groups):
+    study, runs = learning_speed, [run for group in recipes.values() for run in group]
+    assert study.page(runs) == study.PAGE.read_text()
+    assert len(recipes) == 12
+    assert all(len(own) >= 5 and len({run["seed"] for run in own}) == len(own) for own in recipes.values())
+    assert all(len(run["val_error"]) == study.EPOCHS for run in runs)
+    found = study.contrasts(recipes)
+    # Welch's interval for a sum of weighted means, from its definition.
+    for score, value in {"error": lambda run: run["test_error"], "epochs": study.spent}.items():
+        of = {group: np.array([value(run) for run in own]) for group, own in recipes.items()}
+        weights = {group: (1 if group[1] == 3 else -1) / len(study.RECIPES) for group in of}
+        parts = np.array([weights[group] ** 2 * own.var(ddof=1) / len(own) for group, own in of.items()])
+        freedom = parts.sum() ** 2 / sum(part**2 / (len(own) - 1) for part, own in zip(parts, of.values(), strict=True))
+        half = t.ppf(1 - 0.05 / 4 / 2, freedom) * np.sqrt(parts.sum())
+        mean = sum(weights[group] * own.mean() for group, own in of.items())
+        assert (found["kernel"][score].low, found["kernel"][score].high) == pytest.approx((mean - half, mean + half))
+
+
+def test_the_readme_says_what_the_study_of_learning_speed_found(recipes: learning_speed.Groups):
+    study, found = learning_speed, learning_speed.contrasts(recipes)
+    epochs, error = found["kernel"]["epochs"], found["kernel"]["error"]
+    assert f"save {-epochs.mean:.2f} epochs to this target ({-epochs.high:.2f} to {-epochs.low:.2f})" in README
+    assert f"and {-error.mean:.2f} points at the end ({-error.high:.2f} to {-error.low:.2f})" in README
+    assert not any(estimate.resolved for estimate in found["decay"].values())
+    mean = {group: np.mean([run["test_error"] for run in own]) for group, own in recipes.items()}
+    middle = {group: np.median([study.spent(run) for run in own]) for group, own in recipes.items()}
+    lowest = min(mean, key=mean.__getitem__)
+    assert lowest == ("book_56_one_cycle_sgd", 3)
+    assert all(gap.resolved for gap in with_best(study.means(recipes, "error")) if gap.group != gap.other)
+    assert (middle[lowest], min(middle.values()), middle["book_56", 3]) == (8, 5, 5)
+    one, three = (recipes["book_56", kernel][0] for kernel in (1, 3))
+    assert {round(three[name] / one[name]) for name in ("params", "macs")} == {2}
+
+
+def test_the_first_epoch_that_reaches_the_target():
+    assert learning_speed.first({"val_error": [60.0, 48.0, 49.0, 40.0]}) == 2
+    never = {"val_error": [60.0, 48.01]}
+    assert learning_speed.first(never) is None
+    assert learning_speed.spent(never) == learning_speed.EPOCHS
 
 
 def split_of(run: dict[str, Any]) -> str:
