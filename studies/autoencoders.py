@@ -54,9 +54,10 @@ Groups = dict[Case, dict[str, list[Run]]]  # by case and kind, in the order of s
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure, if runs are given; then figure and page."""
-    for sweep in SWEEPS if arguments else ():
-        write_json(FOLDER / f"{sweep}.json", {"runs": look(Path(arguments[0]), [sweep], measured)})
+    """Measure the sweeps that are in the folder of runs, if one is given; then figure and page."""
+    for sweep in SWEEPS:
+        if arguments and (Path(arguments[0]) / sweep).is_dir():
+            write_json(FOLDER / f"{sweep}.json", {"runs": look(Path(arguments[0]), [sweep], measured)})
     runs = stored_runs()
     figure(grouped(runs)).savefig(FOLDER / "spectra.png", dpi=110)
     PAGE.write_text(page(runs))
