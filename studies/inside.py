@@ -10,6 +10,7 @@ from torch import Tensor
 from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.split import drawn
+from resnet_lab.inspect.context import prepared
 from resnet_lab.inspect.flow import Flow, flow
 from resnet_lab.inspect.inversion import error_by_frequency, invert
 from resnet_lab.inspect.pixel_range import PixelRange
@@ -58,8 +59,7 @@ def validation_images(config: Config, count: int) -> tuple[Tensor, Tensor, Pixel
     """Some images that the network was not trained on, and their labels."""
     data = ImageData(config)
     rows = drawn(data.validation_rows, count)
-    pixels = torch.from_numpy(data.source.train.pixels[rows])
-    images = data.normalise(pixels).contiguous(memory_format=torch.channels_last)
+    images = prepared(data.source.train.pixels[rows], data.normalise)
     return images, torch.from_numpy(data.source.train.labels[rows]), PixelRange.of(data.normalise)
 
 

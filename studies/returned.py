@@ -10,6 +10,7 @@ from resnet_lab.config.schema import Config
 from resnet_lab.data.datamodule import ImageData
 from resnet_lab.data.split import drawn
 from resnet_lab.inspect.autoencoding import encoded, originals, reconstructed
+from resnet_lab.inspect.context import prepared
 from resnet_lab.inspect.latent import Moments, mardia
 from resnet_lab.inspect.spectrum import spectra
 from resnet_lab.tasks.base import task_of
@@ -65,5 +66,4 @@ def looked_at(folder: Path) -> dict[str, Any]:
 def test_images(config: Config) -> torch.Tensor:
     """Some test images, always the same."""
     data = ImageData(config)
-    pixels = torch.from_numpy(data.source.test.pixels[drawn(data.test_rows, IMAGES)])
-    return data.normalise(pixels).contiguous(memory_format=torch.channels_last)
+    return prepared(data.source.test.pixels[drawn(data.test_rows, IMAGES)], data.normalise)

@@ -115,7 +115,7 @@ def context(
     else:
         part, source, rows = "test", data.source.test, data.test_rows
     rows = drawn(rows, MOST_IMAGES)
-    images = _prepared(source.pixels[rows], data.normalise, device)
+    images = prepared(source.pixels[rows], data.normalise, device)
     pixel_range = PixelRange.of(data.normalise, device) if config.data.dims == 2 else PixelRange.over(images)
     labels = torch.from_numpy(source.labels[rows]).to(device)
     _check_maps(choices, net, images[:1])
@@ -172,7 +172,8 @@ def _check_pairs(choices: Choices, task: Task, net: ResNetV2, image: Tensor) -> 
         raise ConfigError(f"--pairs: there is no component {beyond[0]}; there are {count}, numbered from 0")
 
 
-def _prepared(pixels_NCHW: np.ndarray, normalise: Normalisation, device: torch.device) -> Tensor:
+def prepared(pixels_NCHW: np.ndarray, normalise: Normalisation, device: torch.device | str = "cpu") -> Tensor:
+    """Return pixels as normalised images (N, C, H, W), or series (N, C, L), in the layout that networks compute in."""
     pixels = torch.tensor(pixels_NCHW, device=device)
     return _laid_out(normalise(pixels))
 
@@ -197,7 +198,7 @@ def _chosen(
             raise ConfigError(f"--images: {text} is not the number of a series; series are named by number")
         elif Path(text).is_file():
             pixels = read_image(Path(text), Decoding.of(data.config.data))
-            image = _prepared(pixels[None], data.normalise, images.device)
+            image = prepared(pixels[None], data.normalise, images.device)
             label, name = torch.zeros_like(labels[0]), printable(Path(text).name)
             if not task.info.decodes:
                 with torch.no_grad():
