@@ -26,14 +26,14 @@ FOLDER, PAGE = RESULTS / "learning_speed", RESULTS / "learning_speed.md"
 TARGET = 48.0  # % of the validation images
 EPOCHS = 10
 
-# Experiment → optimiser and decay, schedule, colour.
+# Experiment → colour.
 RECIPES = {
-    "book_56": ("Adam, L2 penalty", "steps", "#8a8a8a"),
-    "book_56_adam_linear": ("Adam, L2 penalty", "straight lines", "#c2410c"),
-    "book_56_adamw_linear": ("AdamW, decoupled decay", "straight lines", "#2563eb"),
-    "book_56_adamw_cosine": ("AdamW, decoupled decay", "cosine", "#0d9488"),
-    "book_56_one_cycle_sgd": ("SGD, L2 penalty", "one cycle", "#f59e0b"),
-    "book_56_one_cycle_adamw": ("AdamW, decoupled decay", "one cycle", "#7c3aed"),
+    "book_56": "#8a8a8a",
+    "book_56_adam_linear": "#c2410c",
+    "book_56_adamw_linear": "#2563eb",
+    "book_56_adamw_cosine": "#0d9488",
+    "book_56_one_cycle_sgd": "#f59e0b",
+    "book_56_one_cycle_adamw": "#7c3aed",
 }
 KERNELS = {1: "-", 3: "--"}  # of the convolutions on shortcuts → line style
 L2, DECOUPLED = "book_56_adam_linear", "book_56_adamw_linear"
@@ -129,8 +129,8 @@ def page(runs: Sequence[Run]) -> str:
     return "\n".join(
         [
             "# In how few epochs?\n",
-            f"Six recipes for the book's network, of which {layers} layers are left, all with {EPOCHS} epochs on "
-            "CIFAR-10 (JPEG copy); network, training and target were [written down before the runs]"
+            f"[Six recipes](../learning-speed.md) for the book's network, of which {layers} layers are "
+            f"left, all with {EPOCHS} epochs on CIFAR-10 (JPEG copy); network, training and target were [written down before the runs]"
             "(studies.md#in-how-few-epochs). Written by `python -m studies.learning_speed` from "
             "[measured.json](learning_speed/measured.json).\n",
             "```bash\nbash docs/results/learning_speed/commands.sh\n"
@@ -175,7 +175,6 @@ def results(groups: Groups) -> str:
         rows.append(
             [
                 f"`{recipe}`",
-                ", ".join(RECIPES[recipe][:2]),
                 f"{kernel}×{kernel}",
                 f"{len(reached)} of {len(runs)}",
                 middle(runs) + (f" ({min(reached)} to {max(reached)})" if reached else ""),
@@ -183,7 +182,7 @@ def results(groups: Groups) -> str:
                 "lowest mean" if gap.group == gap.other else change(Estimate(gap.mean, gap.low, gap.high, gap.p)),
             ]
         )
-    head = ["", "", "shortcuts", "reach it", "first epoch", "test error (%)", "from the best, points"]
+    head = ["", "shortcuts", "reach it", "first epoch", "test error (%)", "from the best, points"]
     return table(head, rows)
 
 
@@ -245,7 +244,7 @@ def figure(groups: Groups) -> Figure:
     made = Figure(figsize=(7.5, 3.8), layout="constrained")
     left, right = made.subplots(1, 2)
     for x, ((recipe, kernel), runs) in enumerate(groups.items()):
-        colour, curves = RECIPES[recipe][2], np.array([run["val_error"] for run in runs])
+        colour, curves = RECIPES[recipe], np.array([run["val_error"] for run in runs])
         label = recipe if kernel == 1 else None
         left.plot(range(1, curves.shape[1] + 1), curves.mean(0), KERNELS[kernel], color=colour, lw=1.5, label=label)
         error = summarise(run["test_error"] for run in runs)
