@@ -129,8 +129,8 @@ def page(runs: Sequence[Run]) -> str:
     return "\n".join(
         [
             "# In how few epochs?\n",
-            f"[Six recipes](../learning-speed.md) for the book's network, of which {layers} layers are "
-            f"left, all with {EPOCHS} epochs on CIFAR-10 (JPEG copy); network, training and target were [written down before the runs]"
+            f"[Six recipes](../learning-speed.md) for the book's network, of which {layers} layers are left, all with "
+            f"{EPOCHS} epochs on CIFAR-10 (JPEG copy); network, training and target were [written down before the runs]"
             "(studies.md#in-how-few-epochs). Written by `python -m studies.learning_speed` from "
             "[measured.json](learning_speed/measured.json).\n",
             "```bash\nbash docs/results/learning_speed/commands.sh\n"
