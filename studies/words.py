@@ -16,7 +16,7 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     """Format as mean ± standard deviation; "none" if a value is not finite, or there are too few."""
     if len(values) < 2 or not all(map(math.isfinite, values)):
         return "none"
-    return minus(f"{fmean(values):.{digits}f} ± {stdev(values):.{digits}f}")
+    return minus(f"{fmean(values):z.{digits}f} ± {stdev(values):.{digits}f}")
 
 
 def change(found: Estimate, spec: str = ".2f") -> str:

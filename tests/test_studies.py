@@ -90,7 +90,7 @@ def test_what_is_measured_of_an_autoencoder(tmp_path: Path):
     changes = (*network, "head=latent_flat", "model.head.latent_dim=16", "trainer.max_epochs=1")
     result = lab.run(*changes)
     run = returned.measured(lab.directory(*changes).path)
-    assert autoencoders.kind(run) == "V1, stacks bridged"
+    assert autoencoders.kind(run) == "V1 with stack bridges"
     assert (run["latent"], run["params"], run["seed"]) == (16, result["params"], 0)
     assert run["mse"] == pytest.approx(result["last"]["test_mse"], rel=1e-4)
     assert run["frequency"] == [0.125, 0.25, 0.375, 0.5]  # of 8×8 pixels
