@@ -48,6 +48,7 @@ figures: $(READY) ## write the generated tables, pages and figures of docs/ agai
 	@$(BIN)/python scripts/networks.py
 	@$(BIN)/python -m studies.compared
 	@$(BIN)/python -m studies.why_residual
+	@$(BIN)/python -m studies.autoencoders
 	@$(BIN)/python -m studies.learning_speed
 	@$(BIN)/python scripts/write_series.py
 	@$(BIN)/python -m benchmarks.report

@@ -17,7 +17,7 @@ from resnet_lab.report.scale import Scale
 from resnet_lab.report.statistics.effects import effects
 from resnet_lab.report.statistics.means import Means, estimate
 from resnet_lab.report.statistics.procedures import seeds_needed, with_baseline, with_best
-from studies import compared, learning_speed, why_residual
+from studies import autoencoders, compared, learning_speed, why_residual
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 WORDS = " ".join((RESULTS / "README.md").read_text().split())
@@ -251,6 +251,21 @@ def test_the_first_epoch_that_reaches_the_target():
     never = {"val_error": [60.0, 48.01]}
     assert learning_speed.first(never) is None
     assert learning_speed.spent(never) == learning_speed.EPOCHS
+
+
+def test_the_page_on_autoencoders_is_what_was_measured():
+    study, runs = autoencoders, autoencoders.stored_runs()
+    assert study.page(runs) == study.PAGE.read_text()
+    groups = study.grouped(runs)
+    assert len(groups) == 4
+    assert all(len({run["seed"] for run in own}) == len(own) >= 5 for group in groups.values() for own in group.values())
+    for group in groups.values():
+        for score in (study.mse, study.finest):
+            of = {name: [score(run) for run in study.done(own)] for name, own in group.items()}
+            for name, found in study.against_plain(group, score).items():
+                welch = ttest_ind(of[name], of[study.BASELINE], equal_var=False)
+                alone, cautious = (welch.confidence_interval(1 - 0.05 / count) for count in (1, len(of) - 1))
+                assert cautious.low < found.low < alone.low < alone.high < found.high < cautious.high
 
 
 def split_of(run: dict[str, Any]) -> str:
