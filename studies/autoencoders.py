@@ -42,7 +42,7 @@ KINDS = {
 BASELINE = "plain deep"
 RESIDUAL = ("V1", "V2")
 BANDS = {"8 pixels and more": (0.0, 0.125), "4 to 8": (0.125, 0.25), "2 to 4": (0.25, 0.5)}  # cycles per pixel
-FINEST = "2 to 4"
+MIDDLE, FINEST = "4 to 8", "2 to 4"
 FULL_SIZE = (
     "resnet-lab -m task=reconstruction bottleneck=none head=latent_flat recipe=autoencoder unit=basic units=n2 "
     "filters=w16 \\\n    data=cifar10 activation=original,full_preactivation shortcut=none,projection "
@@ -104,6 +104,11 @@ def mse(run: Run) -> float:
     return 1000 * float(run["mse"])
 
 
+def middle(run: Run) -> float:
+    """What is lost of the band in the middle."""
+    return lost(run, MIDDLE)
+
+
 def finest(run: Run) -> float:
     """What is lost of the finest band."""
     return lost(run, FINEST)
@@ -148,11 +153,11 @@ def page(runs: Sequence[Run]) -> str:
         f"`python -m studies.autoencoders` from {' and '.join(f'[{s}](autoencoders/{s}.json)' for s in SWEEPS)}.\n",
         "```bash\nbash docs/results/autoencoders/commands.sh\npython -m studies.autoencoders outputs\n```\n",
         origin(len(runs), (run["device"] for run in finished), (run["git_commit"] for run in finished))
-        + f" {len(runs) - len(finished)} of them diverged.\n",
+        + f" {len(runs) - len(finished) or 'None'} of them diverged.\n",
         "![Power of the reconstructions and of their errors by spatial frequency](autoencoders/spectra.png)\n",
         f"Of {IMAGES:,} test images: lines are means over {seeds} seeds, shades reach from the smallest to the "
-        "largest. Left, below 0 dB, reconstructions have less power at this scale than the originals, below −3 dB less "
-        "than half. Right, at 100 %, nothing at all would have been as close.\n",
+        "largest. Above: under 0 dB, reconstructions have less power at this scale than the originals, under −3 dB "
+        "less than half. Below: at 100 %, nothing at all would have been as close.\n",
     ]
     for case, group in groups.items():
         parts += [f"## {named(case)}\n", scores(group), bands(group)]
@@ -187,13 +192,13 @@ def scores(group: Mapping[str, list[Run]]) -> str:
 
 
 def bands(group: Mapping[str, list[Run]]) -> str:
-    """What is lost of each band, and the differences in the finest."""
-    gaps = against_plain(group, finest)
-    rows = [
-        [name, *(f"{fmean(lost(run, band) for run in done(runs)):.1f}" for band in BANDS), said(gaps.get(name), ".1f")]
-        for name, runs in group.items()
-    ]
-    return table(["error (%) at wavelengths of", *BANDS, f"difference, {FINEST}"], rows)
+    """What is lost of each band, and the differences in the two finer ones."""
+    gaps = [against_plain(group, score) for score in (middle, finest)]
+    rows = []
+    for name, runs in group.items():
+        errors = (f"{fmean(lost(run, band) for run in done(runs)):.1f}" for band in BANDS)
+        rows.append([name, *errors, *(said(gap.get(name), ".1f") for gap in gaps)])
+    return table(["error (%) at wavelengths of", *BANDS, f"difference, {MIDDLE}", f"difference, {FINEST}"], rows)
 
 
 def latent(groups: Groups) -> str:
@@ -208,14 +213,20 @@ def latent(groups: Groups) -> str:
 
 def answer(groups: Groups) -> str:
     """The question answered, as far as the intervals do."""
-    errors, fine = ({case: against_plain(group, score) for case, group in groups.items()} for score in (mse, finest))
+    coarse, fine, errors = (
+        {case: against_plain(group, score) for case, group in groups.items()} for score in (middle, finest, mse)
+    )
+    best = {case: min(fmean(map(finest, done(runs))) for runs in group.values()) for case, group in groups.items()}
     return (
-        f"Compared with the plain deep network, in {len(groups)} cases, **the error at the finest scales** "
-        f"(wavelengths of 2 to 4 pixels, in points of the images' own power) is {verdicts(fine, '.1f')}. **The whole "
-        f"error** (`mse`, in thousandths) is {verdicts(errors, '.2f')}. Brackets reach from the lowest to the highest "
-        f"end of the intervals of all cases. **Without BatchNorm**, {moments(groups)}. A latent space this small holds "
-        "little detail, whatever the network, and six epochs favour what trains fast: this does not say which network "
-        "would return most in the end.\n"
+        f"Compared with the plain deep network, in these {len(groups)} cases, **the error at wavelengths of 4 to 8 "
+        f"pixels** (in points of the images' own power) is {verdicts(coarse, '.1f')}. **At 2 to 4 pixels**, the finest "
+        f"scales, it is {verdicts(fine, '.1f')}; the lowest there is "
+        f"{', '.join(f'{error:.1f} % ({named(case)})' for case, error in best.items())}, where 100 % means that "
+        "nothing at all would have been as close. **The whole error** (`mse`, in thousandths) is "
+        f"{verdicts(errors, '.2f')}. Brackets reach from the lowest to the highest end of the intervals of all cases. "
+        f"**Without BatchNorm**, {moments(groups)}. A latent space this small holds little detail, whatever the "
+        "network, and six epochs favour what trains fast: this does not say which network would return most in the "
+        "end.\n"
     )
 
 
@@ -248,30 +259,29 @@ def moments(groups: Groups) -> str:
 
 
 def figure(groups: Groups) -> Figure:
-    """Power and error by spatial frequency, a row for each case."""
-    made = Figure(figsize=(7.5, 0.6 + 2.1 * len(groups)), layout="constrained")
-    axes = made.subplots(len(groups), 2, squeeze=False, sharex=True)
-    for (left, right), (case, group) in zip(axes, groups.items(), strict=True):
+    """Power and error by spatial frequency, a column for each case."""
+    made = Figure(figsize=(10, 4.6), layout="constrained")
+    axes = made.subplots(2, len(groups), squeeze=False, sharex=True, sharey="row")
+    for (above, below), (case, group) in zip(axes.T, groups.items(), strict=True):
         for name, colour, style in KINDS.values():
             runs = done(group.get(name, []))
-            for ax, key in ((left, "ratio_db"), (right, "error")) if runs else ():
+            for ax, key in ((above, "ratio_db"), (below, "error")) if runs else ():
                 own = np.array([run[key] for run in runs])
                 if key == "error":
                     own = 100 * own / np.array([run["original"] for run in runs])
                 x = runs[0]["frequency"]
                 ax.plot(x, own.mean(0), style, color=colour, lw=1.3, label=name)
                 ax.fill_between(x, own.min(0), own.max(0), color=colour, alpha=0.15, lw=0)
-        left.axhline(-3, color="grey", lw=0.8)
-        right.axhline(100, color="grey", lw=0.8)
-        left.set(title=named(case), ylabel="power of the\nreconstruction (dB)")
-        right.set(title=named(case), ylabel="power of the error\n(% of the image's)", ylim=(0, None))
-        for ax in (left, right):
+        above.axhline(-3, color="grey", lw=0.8)
+        below.axhline(100, color="grey", lw=0.8)
+        above.set_title(named(case), size="medium")
+        below.set_xlabel("cycles per pixel")
+        for ax in (above, below):
             ax.grid(alpha=0.3)
-            ax.title.set_size("medium")
-    for ax in axes[-1]:
-        ax.set_xlabel("cycles per pixel")
-    labelled = max(axes[:, 0], key=lambda ax: len(ax.lines))
-    made.legend(*labelled.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    axes[0, 0].set_ylabel("power of the\nreconstruction (dB)")
+    axes[1, 0].set(ylabel="power of the error\n(% of the image's)", ylim=(0, None))
+    labelled = max(axes[0], key=lambda ax: len(ax.lines))
+    made.legend(*labelled.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
     return made
 
 

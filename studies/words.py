@@ -22,9 +22,9 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 def change(found: Estimate, spec: str = ".2f") -> str:
     """Format a difference with its interval, and whether it is resolved."""
     if not math.isfinite(found.low):
-        return minus(f"{found.mean:+{spec}} (no variance)")
+        return minus(f"{found.mean:+z{spec}} (no variance)")
     told = "" if found.resolved else ", unresolved"
-    return minus(f"{found.mean:+{spec}} ({found.low:+{spec}} to {found.high:+{spec}}{told})")
+    return minus(f"{found.mean:+z{spec}} ({found.low:+z{spec}} to {found.high:+z{spec}}{told})")
 
 
 def origin(count: int, devices: Iterable[str], commits: Iterable[str | None]) -> str:

@@ -258,7 +258,9 @@ def test_the_page_on_autoencoders_is_what_was_measured():
     assert study.page(runs) == study.PAGE.read_text()
     groups = study.grouped(runs)
     assert len(groups) == 4
-    assert all(len({run["seed"] for run in own}) == len(own) >= 5 for group in groups.values() for own in group.values())
+    assert all(
+        len({run["seed"] for run in own}) == len(own) >= 5 for group in groups.values() for own in group.values()
+    )
     for group in groups.values():
         for score in (study.mse, study.finest):
             of = {name: [score(run) for run in study.done(own)] for name, own in group.items()}
@@ -266,6 +268,27 @@ def test_the_page_on_autoencoders_is_what_was_measured():
                 welch = ttest_ind(of[name], of[study.BASELINE], equal_var=False)
                 alone, cautious = (welch.confidence_interval(1 - 0.05 / count) for count in (1, len(of) - 1))
                 assert cautious.low < found.low < alone.low < alone.high < found.high < cautious.high
+
+
+def test_the_readme_says_what_the_study_of_autoencoders_found():
+    study, groups = autoencoders, autoencoders.grouped(autoencoders.stored_runs())
+    middle, fine = (
+        [study.against_plain(own, score) for own in groups.values()] for score in (study.middle, study.finest)
+    )
+    assert all(found[name].high < 0 for found in middle for name in ("V1", "V2", "plain CNN"))
+    small, *_, large = sorted((found["V2"] for found in middle), key=lambda gap: -gap.mean)
+    said = f"by {-small.mean:.1f} points ({-small.high:.1f} to {-small.low:.1f}) to "
+    assert said + f"{-large.mean:.1f} ({-large.high:.1f} to {-large.low:.1f})" in README
+    # docs/results/README.md
+    assert all(found[f"{name} with stack bridges"].low > 0 for found in fine for name in ("plain deep", "V1"))
+    assert all(
+        found[name].high < 0
+        for own in groups.values()
+        for name in ("V1", "V2", "plain CNN")
+        for found in [study.against_plain(own, study.mse)]
+    )
+    of_cifar = [run for (data, _), own in groups.items() if data == "CIFAR-10" for runs in own.values() for run in runs]
+    assert min(study.finest(run) for run in of_cifar) > 100
 
 
 def split_of(run: dict[str, Any]) -> str:
