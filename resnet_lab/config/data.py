@@ -173,7 +173,7 @@ class DataConfig:
             required = f"data.resize_to must be at least the {least} pixels of data.image_size, got {self.resize_to:g}"
             require(side >= least, required)
         check_storage(self)
-        require(0 < self.test < 1, f"data.test must be a share between 0 and 1, got {self.test}")
+        require(0 < self.test < 1, f"data.test must be a share above 0 and below 1, got {self.test}")
         self._check_columns()
         self._check_pixels()
         for name, values in (("mean", self.mean), ("std", self.std)):

@@ -20,8 +20,8 @@ _DEFAULT_ROOT = next(item.default for item in fields(DataConfig) if item.name ==
 # Written separately, or derived from other settings.
 _IMPLIED = {"plugins", "model.in_channels", "model.num_classes"}
 
-# Not part of what identifies a run, but needed to find its weights and its directory.
-ALSO = {"name", "output_dir", "pretrained.run", "pretrained.checkpoint"}
+# Not part of what identifies a run, but needed to find its weights and its directory, and to read its images.
+ALSO = {"name", "output_dir", "pretrained.run", "pretrained.checkpoint", "data.skip_damaged", "data.max_pixels"}
 
 
 def overrides_of(config: Config) -> list[str]:

@@ -75,6 +75,12 @@ def facts_of(listing: Listing) -> DataFacts:
     return DataFacts(listing.classes, parts)
 
 
+def copies(files: Files, rows: Indices, among: Indices) -> Indices:
+    """Return those rows whose files have the same content as one of the files in the rows of `among`."""
+    digests = _digests(files).view(f"V{SIZE}").ravel()
+    return rows[np.isin(digests[rows], digests[among])]
+
+
 def _of(files: Files, digests: Digests, rows: Indices, labels: bytes = b"") -> tuple[int, str]:
     names = "\0".join(files.names[row] for row in rows.tolist())
     text = names.encode(errors="surrogateescape") + digests[rows].tobytes() + labels

@@ -56,7 +56,8 @@ def part_folders(root: Path) -> dict[str, Path]:
     """Return the folders of the parts by their names in PART_NAMES, and the root itself as ALL."""
     if not root.is_dir():
         yours = "; name yours, as in data.root=my_images" if root == Path("data") else ""
-        raise ConfigError(f"data.root={root}: there is no such folder{yours}")
+        wrong = "it is a file, not a folder of images" if root.exists() else f"there is no such folder{yours}"
+        raise ConfigError(f"data.root={root}: {wrong}")
     there = sorted(subfolders(root), key=lambda folder: (folder.name != folder.name.casefold(), folder.name))
     found = {ALL: root}
     for part, spellings in PART_NAMES.items():

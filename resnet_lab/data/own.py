@@ -10,7 +10,7 @@ from resnet_lab.config.enums import Layout
 from resnet_lab.data import series
 from resnet_lab.data.cache import decoded, list_damaged
 from resnet_lab.data.celeba import celeba_listing
-from resnet_lab.data.fingerprint import facts_of
+from resnet_lab.data.fingerprint import copies, facts_of
 from resnet_lab.data.index import Index
 from resnet_lab.data.kept import Keeper, keeper_of
 from resnet_lab.data.listing import Indices, Listing, listing_of
@@ -18,7 +18,7 @@ from resnet_lab.data.sources import Images, Source
 from resnet_lab.data.split import are_classes, parts_of
 from resnet_lab.data.table import table_listing
 from resnet_lab.rundir.images import DataFacts
-from resnet_lab.text import plural
+from resnet_lab.text import plural, printable
 
 NARROW = 1 / 8  # of `data.range`: images that use less of it lose most of their grey levels
 
@@ -117,6 +117,11 @@ def _without_damaged(
 def _notes(config: DataConfig, listing: Listing, rows: dict[str, Indices], index: Index) -> Iterator[str]:
     if config.is_flat:
         yield f"{len(rows['test']):,} of {len(listing.labels):,} images are the test part (data.test={config.test:g})"
+    test = rows["test"]
+    if len(same := copies(listing.files, test, rows["train"])):
+        known = f"{len(same):,} of {plural(len(test), 'test image')} {'is a copy' if len(same) == 1 else 'are copies'}"
+        example = printable(listing.files.names[same[0]])
+        yield f"warning: {known} of training images, such as {example}: remove them, since the test error is too low"
     if index.damaged:
         yield f"{plural(len(index.damaged), 'damaged image')} left out (data.skip_damaged)"
     if count := int(index.composited.sum()):

@@ -89,7 +89,11 @@ def image_noise(found: ImageNoise, scoring: Scoring, by_test: bool) -> list[str]
     if others:
         gap = found.above_best[others[0]]
         p = gap.over_images.p(gap.mean)
-        over_images = "" if p is None else f"; of these networks on other images: {p_value(p)}"
+        over_images = (
+            ""
+            if p is None
+            else f"; for these trained networks alone, whatever other seeds give: {p_value(p)} over images"
+        )
         said.append(f"{others[0]} minus {best}: {_both(gap, scoring, is_gap=True)}{over_images}")
     if by_test and found.optimism is not None:
         chosen = f"the lowest of {len(found.errors)} errors was chosen by the test images"

@@ -5,6 +5,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,17 @@ class RunDirectory:
         if fingerprint in (None, now.fingerprint):
             return ""
         return f"the fingerprint was {fingerprint}, and is {now.fingerprint} now"
+
+    def adopt_images(self, root: str) -> bool:
+        """Record where the images are now, if the recorded folder is gone; return whether that was necessary."""
+        stored = self.stored_config()
+        if stored.data.folder.exists():
+            return False
+        try:
+            self.write_config(replace(stored, data=replace(stored.data, root=root)))
+        except OSError:  # a run that cannot be written to can still be read
+            return False
+        return True
 
     def recorded_images(self) -> DataFacts | None:
         """Return the recorded facts of the images; None if the record is missing or damaged."""
@@ -184,6 +196,12 @@ class RunDirectory:
             yield
         finally:
             lock.release()
+
+
+def refuse_folder(path: Path, name: str) -> None:
+    """Raise ConfigError, naming the option, if a file cannot be written since a folder has its name."""
+    if path.is_dir():
+        raise ConfigError(f"{name} must be a file, but {path} is a folder")
 
 
 def refuse_unwritable(path: Path, name: str = "output_dir") -> None:

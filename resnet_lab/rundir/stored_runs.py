@@ -68,6 +68,13 @@ def state_of(status: dict[str, Any]) -> tuple[State, str]:
     return state, status["why"] or ""
 
 
+def unfinished(folder: Path) -> str:
+    """Return the state of a run that is not done; empty if it is, or if there is no such record."""
+    status = RunDirectory(folder).status()
+    state = state_of(status)[0] if status else State.done
+    return "" if state is State.done else state.value
+
+
 def _is_gone(status: dict[str, Any]) -> bool:
     """Return whether the recorded process was on this machine and no longer exists."""
     pid = status["pid"]

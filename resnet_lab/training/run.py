@@ -78,6 +78,8 @@ def _run(config: Config, callbacks: Sequence[Callback], sweeper: str | None) -> 
         log.info("%s is already done", directory.path)
         if images and (changes := directory.changed_images(images)):
             log.info("note: the images have changed since then: %s", changes)
+        elif images and directory.adopt_images(config.data.root):
+            log.info("note: its images are read from %s from now on", config.data.folder)
         return result
     runtime = Runtime.resolve(config, cost.macs)
     job = Job(config, directory, cost, runtime, callbacks, clock, sweeper)

@@ -12,6 +12,7 @@ from resnet_lab.config.schema import Config
 from resnet_lab.config.tasks import Scoring
 from resnet_lab.page import render
 from resnet_lab.rundir.directory import RunDirectory
+from resnet_lab.rundir.stored_runs import unfinished
 from resnet_lab.tasks.cost import measure, parts
 from resnet_lab.text import first_few, plural, shell_quoted
 from resnet_lab.use.parts import PARTS, Part
@@ -62,7 +63,7 @@ def card(trained: Trained, to: str, file: Path, name: str, facts: Mapping[str, A
         command=_command(run.stored_config()) if run else "",
         scoring=Scoring.of(result).label(Scoring.of(result).score) if result else "",
         rows=_rows(result, str(facts["checkpoint"]), trained.classifies) if result else [],
-        limits=_limits(trained, things),
+        limits=[*_unfinished(run), *_limits(trained, things)],
         origin=origin,
     )
 
@@ -149,6 +150,14 @@ def _rows(result: Mapping[str, Any], checkpoint: str, classifies: bool) -> Seque
             text += f" (95 % interval over images: {low:.2f} to {high:.2f})"
         rows.append([part + chosen, f"{number:,}" if number else "", text])
     return rows
+
+
+def _unfinished(run: RunDirectory | None) -> Sequence[str]:
+    """That training was not done, if so."""
+    state = unfinished(run.path) if run else ""
+    return (
+        [f"Its training was not finished ({state}): this is the network after the last stored epoch."] if state else []
+    )
 
 
 def _limits(trained: Trained, things: str) -> Sequence[str]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.data.corrupt import corrupted
 from resnet_lab.data.loader import evaluation_noise
-from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
+from resnet_lab.rundir.directory import RunDirectory, refuse_folder, refuse_unwritable
 from resnet_lab.rundir.files import write_json
 from resnet_lab.tasks.cost import measure
 from resnet_lab.text import plain_console, plural, printable
@@ -27,7 +27,7 @@ from resnet_lab.use.images import LabelledImages, images_to_test, refuse_differe
 from resnet_lab.use.mean_scores import MeanScores
 from resnet_lab.use.scores import Scores, scores_of
 from resnet_lab.use.show import Compared, write_page
-from resnet_lab.use.terminal import progress_bar, say
+from resnet_lab.use.terminal import progress_bar, say, say_if_unfinished
 from resnet_lab.use.trained import Trained
 
 WIDTH = 250  # characters, if the output is not a terminal
@@ -41,11 +41,14 @@ def evaluate(options: argparse.Namespace) -> None:
     """Evaluate all runs, compare them in pairs, and show or write the results. Raises ConfigError and OSError."""
     refuse_other_settings(options.overrides)
     for file in filter(None, (options.json, options.page)):
-        refuse_unwritable(file.absolute().parent, "--json" if file is options.json else "--page")
+        name = "--json" if file is options.json else "--page"
+        refuse_unwritable(file.absolute().parent, name)
+        refuse_folder(file, name)
     found: list[Scores | MeanScores] = []
     first: tuple[Trained, LabelledImages] | None = None
     for label, run_dir in zip(labels(options.runs), options.runs, strict=True):
         trained = Trained.load(run_dir, options.checkpoint)
+        say_if_unfinished(run_dir)
         if options.size:
             trained = trained.at(options.size, options.resize_to)
         refuse_flip(options.flip, trained, "--flip")
@@ -69,6 +72,8 @@ def evaluate(options: argparse.Namespace) -> None:
         console.print(grid.table(), "")
     for contrast in compared.contrasts:
         console.print(contrast.words())
+    for file in filter(None, (options.json, options.page)):
+        file.absolute().parent.mkdir(parents=True, exist_ok=True)
     if options.json:
         content = {
             "checkpoint": options.checkpoint,

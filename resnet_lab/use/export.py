@@ -1,5 +1,6 @@
 """Write a trained network to one file, which is checked on images before it gets its name, and its model card."""
 
+import hashlib
 import platform
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +14,7 @@ from resnet_lab.config.data import DataConfig
 from resnet_lab.data import known
 from resnet_lab.data.files import local
 from resnet_lab.data.sources import read
-from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable
+from resnet_lab.rundir.directory import RunDirectory, refuse_folder, refuse_unwritable
 from resnet_lab.rundir.files import write_atomically
 from resnet_lab.rundir.identity import identity
 from resnet_lab.tasks.shared import portable, read_shared, shared_file
@@ -36,8 +37,7 @@ def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last"
     """
     out = out or _default_path(run, to, part)
     refuse_unwritable(out.parent, "--out")
-    if out.is_dir():
-        raise ConfigError(f"--out must be a file, but {out} is a folder")
+    refuse_folder(out, "--out")
     trained = Trained.load(run, checkpoint)
     trained.net.cpu()
     chosen = part_of(trained, part)
@@ -54,13 +54,26 @@ def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last"
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, write)
     page = card(trained, to, out, part, facts, None if shared_file(run) else RunDirectory(run))
-    write_atomically(out.with_name(f"{out.name}.md"), lambda file: file.write(page))
+    described = _write_card(out.with_name(f"{out.name}.md"), signed(page))
     what = chosen.output_of(trained)
     if what == "pixels" and trained.config.data.dims == 1:
         what = "values"
     size = f"{len(content) / 1e6:.1f} MB"
     checked = f"{what} for {len(pixels)} {kind} differ by at most {differences[0]:.1g}"
-    return f"written: {out} ({size}) and its card, {out.name}.md; {checked}"
+    return f"written: {out} ({size}) and its card, {described}; {checked}"
+
+
+def signed(page: bytes) -> bytes:
+    """Return a card with a digest of itself as its last line, by which a card that somebody has edited is noticed."""
+    return page + f"<!-- digest of the lines above: {hashlib.sha256(page).hexdigest()[:16]} -->\n".encode()
+
+
+def _write_card(path: Path, card: bytes) -> str:
+    """Write the card, but next to a page of that name that is not as export wrote it; return its name, in words."""
+    kept = path.exists() and (content := path.read_bytes()) != signed(b"".join(content.splitlines(keepends=True)[:-1]))
+    place = path.with_name(f"{path.name}.new") if kept else path
+    write_atomically(place, lambda file: file.write(card))
+    return f"{place.name} ({path.name} was not written by export, or edited since, and is kept)" if kept else place.name
 
 
 def _default_path(run: Path, to: str, part: str) -> Path:

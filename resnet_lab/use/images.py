@@ -16,6 +16,8 @@ from resnet_lab.config.registry import DATASETS, TASKS
 from resnet_lab.config.schema import Config
 from resnet_lab.data.images import PixelArray
 from resnet_lab.data.sources import Source, read
+from resnet_lab.rundir.directory import RunDirectory
+from resnet_lab.rundir.images import DataFacts
 from resnet_lab.text import first_few, plural, printable
 from resnet_lab.use.calibration import own_images
 from resnet_lab.use.trained import Trained
@@ -73,11 +75,25 @@ def images_to_test(run_dir: Path, trained: Trained, overrides: Sequence[str]) ->
         data = data_config(trained.config, overrides)
         source = read(data)
         if source.facts.fingerprint != trained.config.data.fingerprint:
-            return _of_other(source, data, trained)
+            other = _of_other(source, data, trained)
+            if data.is_flat and _has_own_images(run_dir, trained.config.data, data, source.facts):
+                other = replace(other, what=f"{other.what}, which include images that the run was trained on")
+            return other
+        moved = replace(trained.config.data, root=data.root)
+        trained = replace(trained, config=replace(trained.config, data=moved))
     own = own_images(run_dir, trained)  # split as in the run, also if overrides name the same images
     rows, test = own.test_rows, own.source.test
     what = f"the test part of {_name(own.config.data)}"
     return LabelledImages(test.pixels, rows, test.labels[rows], what, own.source.facts.fingerprint)
+
+
+def _has_own_images(run_dir: Path, own: DataConfig, given: DataConfig, now: DataFacts) -> bool:
+    """Return whether a folder is the run's own after a change: by its place, or since a class is as it was."""
+    recorded = RunDirectory(run_dir).recorded_images()
+    trained_on = [own for part, own in recorded.parts.items() if part != "test"] if recorded else []
+    before = {digests for classes in trained_on for digests in classes.values()}
+    is_same_place = own.own_images and own.folder.resolve() == given.folder.resolve()
+    return is_same_place or any(digests in before for part in now.parts.values() for digests in part.values())
 
 
 def data_config(config: Config, overrides: Sequence[str]) -> DataConfig:

@@ -32,6 +32,7 @@ def _text(place: str) -> Iterator[IO[str]]:
     if place == "-":
         yield sys.stdout
         return
+    Path(place).absolute().parent.mkdir(parents=True, exist_ok=True)
     with replacing(Path(place)) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         yield text

@@ -13,12 +13,13 @@ import torch
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.enums import Labels
+from resnet_lab.rundir.directory import refuse_folder, refuse_unwritable
 from resnet_lab.text import plain_console, plural, printable
 from resnet_lab.use.calibration import calibrate, calibrated
 from resnet_lab.use.forms import Prediction, form_of
 from resnet_lab.use.outputs import Add, csv_rows, json_list, saved_into, sorted_into, table
 from resnet_lab.use.series import Read, find_inputs
-from resnet_lab.use.terminal import progress_bar, say
+from resnet_lab.use.terminal import progress_bar, say, say_if_unfinished
 from resnet_lab.use.trained import Trained
 
 WIDTH = 200  # characters, if the output is not a terminal
@@ -30,7 +31,9 @@ def predict(options: argparse.Namespace) -> int:
     Raises ConfigError for a wrong run or option, and if there are no images; OSError when outputs cannot be written.
     """
     run_dir, checkpoint = options.run_dir, options.checkpoint
+    _refuse_unwritable(options)
     trained = Trained.load(run_dir, checkpoint)
+    say_if_unfinished(run_dir)
     refuse_untold(trained, run_dir)
     decodes = trained.task.info.decodes
     require(decodes or not options.save_into, f"--save-into: task={trained.config.task} returns no images to save")
@@ -119,6 +122,18 @@ def refuse_untold(trained: Trained, run_dir: Path) -> None:
         f"{where} was trained for task={trained.config.task}, whose predictions are no classes, attributes or numbers: "
         "apply it in Python (resnet_lab.load_run)",
     )
+
+
+def _refuse_unwritable(options: argparse.Namespace) -> None:
+    """Raise ConfigError, naming the option, if what it asks for could not be written."""
+    for name in ("csv", "json"):
+        place = getattr(options, name)
+        if place not in (None, "-"):
+            refuse_unwritable(Path(place).absolute().parent, f"--{name}")
+            refuse_folder(Path(place), f"--{name}")
+    for name in ("sort_into", "save_into"):
+        if folder := getattr(options, name):
+            refuse_unwritable(folder.absolute(), f"--{name.replace('_', '-')}")
 
 
 def _outputs(options: argparse.Namespace, trained: Trained) -> Iterator[AbstractContextManager[Add]]:

@@ -64,7 +64,8 @@ def test_a_folder_of_images(tmp_path: Path):
     choice = ["data=image_folder", f'data.root="{root}"', "data.image_size=16"]
     pets = load_config("+experiment=imagenet_50", *choice[:2], "data.num_classes=2")
     assert same(load_config(*overrides_of(pets)), pets)
-    config = load_config(*choice)
+    config = load_config(*choice, "data.skip_damaged=true")  # without which the images cannot be read
     typed = overrides_of(config)
+    assert load_config(*typed).data.skip_damaged
     assert typed[:2] == ["data=image_folder", f'data.root="{root}"']
     assert same(load_config(*typed), config)

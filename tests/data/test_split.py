@@ -249,7 +249,7 @@ def test_a_flat_folder_needs_a_class_of_two_images(root: Path) -> None:
 
 @pytest.mark.parametrize("share", ["0", "1", "-0.1", "2", "nan"])
 def test_the_test_part_is_a_share(share: str) -> None:
-    with pytest.raises(ConfigError, match=r"^data\.test must be a share between 0 and 1, got "):
+    with pytest.raises(ConfigError, match=r"^data\.test must be a share above 0 and below 1, got "):
         load_config(f"data.test={share}")
 
 

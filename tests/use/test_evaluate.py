@@ -119,6 +119,48 @@ def test_the_images_of_the_run_are_split_as_in_the_run(pets: Path, pets_run: Pat
     assert named.same_as(own)
 
 
+def test_a_folder_of_the_run_that_has_changed_or_moved(shell: Shell, tmp_path: Path):
+    folder = noise(tmp_path / "flat", {"cat": 12, "dog": 12})
+    lab, settings = Lab(tmp_path / "runs"), [*OWN[:-1], f"data.root={folder}", "data.validation=4"]
+    run = train(lab, *settings)
+    [own] = evaluated(shell, tmp_path, run)["runs"]
+    moved = folder.rename(tmp_path / "moved")
+    [made] = evaluated(shell, tmp_path, run, f"data.root={moved}")["runs"]
+    assert (made["images"]["count"], made["confusion"]) == (own["images"]["count"], own["confusion"])
+    copy = shutil.copytree(moved, tmp_path / "copy")
+    save(copy / "dog" / "new.png", GREY)
+    [made] = evaluated(shell, tmp_path, run, f"data.root={copy}")["runs"]
+    assert made["images"]["what"] == f"all images of {copy}, which include images that the run was trained on"
+    for name in ("cat", "dog"):  # now no class is as it was
+        save(moved / name / "new.png", GREY)
+    [made] = evaluated(shell, tmp_path, run, f"data.root={moved}")["runs"]
+    assert "trained on" not in made["images"]["what"]
+    [made] = evaluated(shell, tmp_path, run, f"data.root={moved.rename(folder)}")["runs"]
+    assert "trained on" in made["images"]["what"]
+
+
+def test_a_finished_run_finds_its_moved_images_after_its_command(shell: Shell, tmp_path: Path):
+    folder = noise(tmp_path / "flat", {"cat": 12, "dog": 12})
+    lab = Lab(tmp_path / "runs")
+    run = train(lab, *OWN[:-1], f"data.root={folder}")
+    before = shell("evaluate", run)
+    moved = folder.rename(tmp_path / "moved")
+    assert shell("evaluate", run)[0] == 1
+    assert train(lab, *OWN[:-1], f"data.root={moved}") == run
+    assert shell("evaluate", run)[:2] == before[:2]
+
+
+def test_an_unfinished_run_says_so(shell: Shell, pets: Path, pets_run: Path, tmp_path: Path):
+    run = shutil.copytree(pets_run, tmp_path / "run")
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps({**status, "state": "interrupted"}))
+    note = f"note: {run} is interrupted: this is its network after the last stored epoch\n"
+    assert note in shell("evaluate", run)[2]
+    assert note in shell("predict", run, pets / "test")[2]
+    assert shell("export", run, "--to", "pt2")[0] == 0
+    assert "Its training was not finished (interrupted)" in (run / "network.pt2.md").read_text()
+
+
 def test_deep_images_need_the_range_of_the_training(shell: Shell, lab: Lab, tmp_path: Path):
     grey = train(lab, *OWN[:-1], f"data.root={noise(tmp_path / 'grey', {'train/a': 5, 'train/b': 5, 'test/a': 2})}")
     for name in ("train/a", "train/b", "test/a"):

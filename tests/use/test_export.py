@@ -249,6 +249,21 @@ def test_the_card_says_what_was_trained_and_how_good_it_is(exported: Path, finis
 
 
 @pytest.mark.slow
+def test_a_card_that_somebody_has_edited_is_kept(finished: Lab, tmp_path: Path):
+    run, out, card = finished.directory().path, tmp_path / "net.pt2", tmp_path / "net.pt2.md"
+    export(run, "pt2", out)
+    written = card.read_text()
+    card.write_text(edited := written.replace("## Limits", "Licence: mine\n\n## Limits"))
+    assert "net.pt2.md.new (net.pt2.md was not written by export, or edited since, and is kept)" in export(
+        run, "pt2", out
+    )
+    assert (card.read_text(), (tmp_path / "net.pt2.md.new").read_text()) == (edited, written)
+    card.write_text(written)
+    export(run, "pt2", out, checkpoint="best")
+    assert "best checkpoint" in card.read_text()
+
+
+@pytest.mark.slow
 def test_the_card_of_a_shared_file_claims_no_scores(finished: Lab, tmp_path: Path):
     export(finished.directory().path, "safetensors", shared := tmp_path / "network.safetensors")
     assert "| test |" in (tmp_path / "network.safetensors.md").read_text()

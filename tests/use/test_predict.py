@@ -46,6 +46,26 @@ def test_csv_and_table_show_the_same(shell: Shell, pets: Path, pets_run: Path, t
     assert shell("predict", pets_run, files[0], "--csv")[1].splitlines()[0] == "file,class,probability"
 
 
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [("--csv", "file/x.csv"), ("--json", "file/x.json"), ("--sort-into", "file"), ("--csv", "folder.csv")],
+)
+def test_a_place_that_cannot_be_written_is_named_before_any_work(
+    shell: Shell, pets_run: Path, tmp_path: Path, option: str, place: str
+):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.csv").mkdir()
+    status, out, err = shell("predict", pets_run, "nowhere.png", option, tmp_path / place)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"{option}")
+
+
+def test_folders_of_files_to_write_are_made(shell: Shell, pets: Path, pets_run: Path, tmp_path: Path):
+    assert shell("predict", pets_run, pets / "test", "--csv", tmp_path / "a" / "x.csv")[0] == 0
+    assert shell("evaluate", pets_run, "--json", tmp_path / "b" / "x.json", "--page", tmp_path / "c" / "x.html")[0] == 0
+    assert {path.name for path in tmp_path.rglob("x.*")} == {"x.csv", "x.json", "x.html"}
+
+
 def test_images_are_sorted_into_folders_and_nothing_is_overwritten(
     shell: Shell, pets: Path, pets_run: Path, tmp_path: Path
 ):
