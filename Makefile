@@ -73,7 +73,7 @@ $(READY) .venv-extras/.ready: PINNED := constraints.txt
 $(READY) .venv-extras/.ready: constraints.txt
 .venv-ray/.ready: constraints-ray.txt
 
-%/.ready: pyproject.toml
+%/.ready: pyproject.toml resnet_lab/version.py
 	@echo "setting up $*"
 	@$(PYTHON) -c 'import sys; sys.exit("resnet_lab needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@rm -rf $*
