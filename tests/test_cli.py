@@ -192,6 +192,15 @@ def test_from_any_folder_in_a_real_process(tmp_path: Path):
     assert os.listdir(tmp_path) == ["here"]
 
 
+def test_a_sweep_of_which_no_job_can_run_says_why_once(command: Command, tmp_path: Path):
+    (tmp_path / "file").touch()
+    ended = command("-m", *TINY, "seed=0,1", "output_dir=file/runs")
+    assert (ended.status, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("none of 2 jobs can run, the first since output_dir: cannot create file/runs/")
+    assert ended.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_dry_run_of_a_sweep_lists_and_makes_nothing(command: Command, tmp_path: Path):
     ended = command("-m", *TINY, "units=n2,n3", "model.reduction=[4],[5]", "dry_run=true")
     assert ended.status == 0

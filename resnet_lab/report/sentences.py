@@ -75,7 +75,7 @@ def _untested(analysis: Analysis) -> list[str]:
     apart = [row.group.label for row in untested if row.group.label not in alone]
     why = {"fewer than 2 seeds": alone, "one run in each split, shared with no group": apart}
     if len(analysis.rows) < 2:
-        return []
+        return ["one run has no interval over seeds: train several, as with -m seed=0,1,2"] if alone else []
     return [f"no test is possible with {reason}: {first_few(names)}" for reason, names in why.items() if names]
 
 

@@ -24,8 +24,8 @@ WIDE = 200  # characters, if the output is not a terminal
 def sweep(composer: Composer, launcher: Launcher, jobs: Sequence[list[str]]) -> Sequence[JobReturn]:
     """Launch unfinished jobs, longest first; with `dry_run` only list the jobs.
 
-    Before any job starts, raises an error of Hydra if a job names an unknown option, and ConfigError if no job can run,
-    all for the same reason. Raises RunFailed with a list if jobs failed, cannot run or have reached trainer.max_time.
+    Before any job starts, raises an error of Hydra if a job names an unknown option, and ConfigError if no job can
+    run. Raises RunFailed with a list if jobs failed, cannot run or have reached trainer.max_time.
     """
     show_on_terminal()
     look_again()
@@ -38,12 +38,12 @@ def sweep(composer: Composer, launcher: Launcher, jobs: Sequence[list[str]]) -> 
     if any(job.config and job.config.dry_run for job in plan):
         plain_console(WIDE).print(listing(plan))
         return []
-    reasons = {job.why if job.state is JobState.impossible else "" for job in plan}
-    if len(reasons) == 1 and (reason := reasons.pop()):
-        raise ConfigError(reason)  # report a shared mistake once
+    impossible = {job.label: job.why for job in plan if job.state is JobState.impossible}
+    if plan and len(impossible) == len(plan):
+        first, *others = dict.fromkeys(impossible.values())
+        raise ConfigError(f"none of {len(plan)} jobs can run, the first since {first}" if others else first)
     counts = Counter(job.state.value for job in plan)
     log.info("%s: %s", plural(len(plan), "job"), ", ".join(f"{count} {state}" for state, count in counts.items()))
-    impossible = {job.label: job.why for job in plan if job.state is JobState.impossible}
     for line in shared(impossible, len(plan), "impossible"):
         log.info("%s", line)
     try:

@@ -57,6 +57,15 @@ def test_noise_over_runs_and_images_is_that_of_the_stored_predictions(tmp_path: 
     assert any("over runs" in sentence and "over images" in sentence for sentence in said)
 
 
+def test_one_run_has_no_interval_over_seeds(tmp_path: Path):
+    sweep(tmp_path, {"none": 0.3}, seeds=1)
+    _, said = noise_of(tmp_path)
+    assert any(sentence.startswith("one run has no interval over seeds: train several") for sentence in said)
+    [noise] = [sentence for sentence in said if sentence.startswith("with other images: ")]
+    assert "over runs" not in noise
+    assert not any("other seeds" in sentence for sentence in said)
+
+
 def test_runs_without_predictions_and_damaged_ones_are_left_out(tmp_path: Path):
     sweep(tmp_path, {"none": 0.3, "projection": 0.1})
     RunDirectory(tmp_path / "none0").predictions_file.unlink()
