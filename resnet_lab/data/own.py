@@ -86,6 +86,7 @@ def _decoded(config: DataConfig, listing: Listing, *notes: str) -> Source:
         damaged=len(index.damaged),
         prepared=True,
         range=index.range,
+        files=listing.files.names,
         notes=(*listing.left_out, *notes, *_notes(config, listing, rows, index)),
     )
 

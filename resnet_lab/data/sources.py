@@ -8,7 +8,7 @@ A data set is a function from a `DataConfig` to a `Source`, registered under its
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, assert_never
@@ -60,6 +60,7 @@ class Source:
     prepared: bool = False  # whether the images have been cropped and resized already
     range: tuple[float, float] | None = None  # the values that became 0 and 255, in images with more than 8 bits
     notes: tuple[str, ...] = ()  # what was left out or changed, for the user to know
+    files: Sequence[str] = ()  # of the rows of all parts, below the folder, if each image is a file
 
 
 def read(config: DataConfig) -> Source:

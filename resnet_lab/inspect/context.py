@@ -52,6 +52,7 @@ class InspectContext:
     net: ResNetV2
     images: Tensor
     labels: Tensor
+    files: tuple[str, ...]  # (N,) of the images, below the run's folder; empty if they are not files
     part: str  # of the data set: validation or test
     classes: tuple[str, ...]  # or attributes; empty if outputs have no names
     pixel_range: PixelRange
@@ -136,6 +137,7 @@ def context(
         net=net,
         images=images,
         labels=labels,
+        files=tuple(data.source.files[row] for row in rows) if data.source.files else (),
         part=part,
         classes=classes,
         pixel_range=pixel_range,

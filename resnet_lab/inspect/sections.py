@@ -20,6 +20,7 @@ from resnet_lab.inspect.show_decoded import show_reconstructions, show_spectrum
 from resnet_lab.inspect.show_images import show_inversion, show_patterns
 from resnet_lab.inspect.show_latent import show_latent
 from resnet_lab.inspect.show_samples import show_samples
+from resnet_lab.text import printable
 
 FLOW_IMAGES = 64
 MOST_MAPS = 128
@@ -136,6 +137,7 @@ def show_mistakes(context: InspectContext) -> Iterator[Shown]:
             f"{names[found.labels[n]]}\n→ {names[found.predicted[n]]}\n{100 * found.confidence[n]:.0f} %"
             for n in numbers
         ]
+        files = f" Files: {', '.join(printable(context.files[n]) for n in numbers)}." if context.files else ""
         halves = [slice(0, 8), slice(8, 16)][: 1 + (len(numbers) > 8)]
         yield Shown(
             "confident-mistakes",
@@ -145,7 +147,7 @@ def show_mistakes(context: InspectContext) -> Iterator[Shown]:
                 [captions[half] for half in halves],
                 f"{context.name}: the most confident mistakes; true class → predicted class, and confidence",
             ),
-            f"The {len(numbers)} most confident of {len(wrong)} wrong predictions.",
+            f"The {len(numbers)} most confident of {len(wrong)} wrong predictions.{files}",
         )
 
 

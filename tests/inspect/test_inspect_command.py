@@ -27,7 +27,9 @@ from resnet_lab.model.branch import LearnedScale, StochasticDepth
 from resnet_lab.model.resnet import ResNetV2
 from resnet_lab.model.shortcuts import Plain, Projection
 from resnet_lab.rundir.place import run_directory
+from resnet_lab.tasks.pretrained import identified
 from resnet_lab.training.run import run
+from resnet_lab.use.run import Run as Trained
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +46,30 @@ def figures(out: Path) -> set[str]:
 def fewest_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of optimisations, as for a large network; `test_getting_started.py` takes all of them."""
     monkeypatch.setattr("resnet_lab.inspect.show_images.BUDGET", 0)
+
+
+def test_mistakes_of_own_images_name_the_files(tmp_path: Path):
+    """Those that the network, asked for each file, gets wrong; the most confident first."""
+    folder = noise(tmp_path / "pets", {"train/cat": 12, "train/dog": 12, "test/cat": 6, "test/dog": 6})
+    words = (
+        *SMALL,
+        "trainer.max_epochs=2",
+        "data=image_folder",
+        f"data.root={folder}",
+        "data.image_size=8",
+        "data.num_classes=null",
+        "data.validation=0",
+    )
+    config = load_config(*words, f"output_dir={tmp_path / 'runs'}")
+    run(config)
+    path = run_directory(identified(config)[0]).path
+    assert look(path, "mistakes", "--out", tmp_path) == 0
+    [told] = re.findall(r"Files: (.*)\.<", (tmp_path / "inspect.html").read_text())
+    made = Trained(path).predict(folder / "test")
+    wrong = [one for one in made if one.ranking[0][0] != one.file.parent.name]
+    wrong.sort(key=lambda one: -one.ranking[0][1])
+    assert wrong
+    assert told.split(", ") == [str(one.file.relative_to(folder)) for one in wrong]
 
 
 def test_everything(trained: Run, tmp_path: Path, fewest_steps: None, capsys: pytest.CaptureFixture[str]):
