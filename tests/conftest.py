@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from resnet_lab.training.log import LIBRARIES
 __all__ = ["command"]  # a fixture
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+if "PYTEST_XDIST_WORKER" not in os.environ:  # whose processes share the cache of the first one
+    CACHE = tempfile.TemporaryDirectory(prefix="resnet_lab-cache-")  # not the user's; it is gone at exit
+    os.environ["XDG_CACHE_HOME"] = CACHE.name
 torch.set_num_threads(1)
 
 

@@ -59,7 +59,8 @@ def evaluate(options: argparse.Namespace) -> None:
             first = trained, images
             data = trained.config.data
             size = f" of {options.size}x{options.size} pixels" if options.size else ""
-            say(f"{images.what}: {plural(len(images.rows), data.thing, data.things)}{size}")
+            flipped = ", each with its mirror image" if options.flip else ""
+            say(f"{images.what}: {plural(len(images.rows), data.thing, data.things)}{size}{flipped}")
         _refuse_another_task(first[0], trained, (options.runs[0], run_dir))
         refuse_different(first[1], images, (options.runs[0], run_dir))
         trained, how = calibrated(trained, run_dir, options.checkpoint)
