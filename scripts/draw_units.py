@@ -149,7 +149,8 @@ def draw_reach(ax: Axes, bridges: Bridges) -> None:
 def main() -> None:
     """All figures."""
     v2 = Activation.full_preactivation
-    save("units", [Diagram(f"unit={u}", layers(v2, u), [] if UNITS.info(u).bridged else None) for u in UNITS], 4)
+    units = [Diagram(f"unit={u}", layers(v2, u), [] if UNITS.info(u).bridged else None) for u in UNITS]
+    save("units", units, len(units))
     save(
         "activations",
         [Diagram(a.name, layers(a, "basic"), after=boxes(PLACEMENTS[a].after_addition)) for a in Activation],
