@@ -1,6 +1,5 @@
 """The documentation says what is: its commands are valid, its links lead somewhere, its tables are the code's."""
 
-import importlib.util
 import json
 import re
 import shlex
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from support.composing import config as load_config
+from support.scripts import script
 
 from benchmarks import report
 from benchmarks.facts import RESULTS
@@ -150,11 +150,7 @@ def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_table_of_networks_is_generated_from_the_code():
-    spec = importlib.util.spec_from_file_location("networks", ROOT / "scripts" / "networks.py")
-    assert spec
-    assert spec.loader
-    networks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(networks)
+    networks = script("networks")
     golden = json.loads(networks.GOLDEN.read_text())  # which another test compares with the code
     assert networks.table(golden) in networks.PAGE.read_text()
 

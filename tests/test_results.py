@@ -1,15 +1,14 @@
 """What docs/results says in words is what the JSON next to it holds."""
 
-import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import t, ttest_ind
+from support.scripts import script
 
 from resnet_lab.config.tasks import CLASSIFICATION
 from resnet_lab.report import words
@@ -101,16 +100,6 @@ def test_the_simulation_of_the_statistics():
     over = [100 * content["hundreds"][f"told, over {points} points worse"] for points in (2, 3)]
     assert f"in {over[0]:.0f} %, over 3 points in {over[1]:.0f} %" in page
     assert content["hundreds"]["told, as good as the best"] == 0
-
-
-def script(name: str) -> Any:
-    """A script as a module."""
-    spec = importlib.util.spec_from_file_location(name, RESULTS.parents[1] / "scripts" / f"{name}.py")
-    assert spec
-    assert spec.loader
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)  # its dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_page_on_series_is_what_was_measured():
