@@ -43,6 +43,7 @@ BASELINE = "plain deep"
 RESIDUAL = ("V1", "V2")
 BANDS = {"8 pixels and more": (0.0, 0.125), "4 to 8": (0.125, 0.25), "2 to 4": (0.25, 0.5)}  # cycles per pixel
 MIDDLE, FINEST = "4 to 8", "2 to 4"
+MIXED = "unresolved, or not the same in all cases,"
 FULL_SIZE = (
     "resnet-lab -m task=reconstruction bottleneck=none head=latent_flat recipe=autoencoder unit=basic units=n2 "
     "filters=w16 \\\n    data=cifar10 activation=original,full_preactivation shortcut=none,projection "
@@ -232,7 +233,7 @@ def answer(groups: Groups) -> str:
 
 def verdicts(gaps: Mapping[Case, Mapping[str, Difference]], spec: str) -> str:
     """Which kinds are lower in all cases, higher in all, or neither, and from where to where their intervals reach."""
-    told: dict[str, list[str]] = {"lower": [], "higher": [], "unresolved, or not the same in all cases,": []}
+    told: dict[str, list[str]] = {"lower": [], "higher": [], MIXED: []}
     for name in min(gaps.values(), key=len):  # the kinds that all cases have
         own = [found[name] for found in gaps.values()]
         low, high = min(gap.low for gap in own), max(gap.high for gap in own)
@@ -241,7 +242,7 @@ def verdicts(gaps: Mapping[Case, Mapping[str, Difference]], spec: str) -> str:
         elif all(gap.low > 0 for gap in own):
             verdict = "higher"
         else:
-            verdict = "unresolved, or not the same in all cases,"
+            verdict = MIXED
         told[verdict].append(minus(f"{name} ({low:+{spec}} to {high:+{spec}})"))
     return "; ".join(f"{verdict} for {', '.join(names)}" for verdict, names in told.items() if names)
 
@@ -255,7 +256,9 @@ def moments(groups: Groups) -> str:
             [skewness] = compared(kinds, lambda run: run["skewness"], "V2")
             [kurtosis] = compared(kinds, lambda run: run["kurtosis"], "V2")
             parts.append(f"{said(skewness)} and {said(kurtosis)} ({named(case)})")
-    return f"the skewness and the excess kurtosis of latent vectors change by {'; and by '.join(parts)}"
+    return (
+        f"the mean absolute skewness and the mean excess kurtosis of latent vectors change by {'; and by '.join(parts)}"
+    )
 
 
 def figure(groups: Groups) -> Figure:

@@ -116,9 +116,9 @@ def _without_damaged(
 
 
 def _notes(config: DataConfig, listing: Listing, rows: dict[str, Indices], index: Index) -> Iterator[str]:
-    if config.is_flat:
-        yield f"{len(rows['test']):,} of {len(listing.labels):,} images are the test part (data.test={config.test:g})"
     test = rows["test"]
+    if config.is_flat:
+        yield f"{len(test):,} of {len(listing.labels):,} images are the test part (data.test={config.test:g})"
     if len(same := copies(listing.files, test, rows["train"])):
         known = f"{len(same):,} of {plural(len(test), 'test image')} {'is a copy' if len(same) == 1 else 'are copies'}"
         example = printable(listing.files.names[same[0]])

@@ -89,11 +89,8 @@ def image_noise(found: ImageNoise, scoring: Scoring, by_test: bool) -> list[str]
     if others:
         gap = found.above_best[others[0]]
         p = gap.over_images.p(gap.mean)
-        over_images = (
-            ""
-            if p is None
-            else f"; for these trained networks alone, whatever other seeds give: {p_value(p)} over images"
-        )
+        alone = "for these trained networks alone, whatever other seeds give"
+        over_images = "" if p is None else f"; {alone}: {p_value(p)} over images"
         said.append(f"{others[0]} minus {best}: {_both(gap, scoring, is_gap=True)}{over_images}")
     if by_test and found.optimism is not None:
         chosen = f"the lowest of {len(found.errors)} errors was chosen by the test images"

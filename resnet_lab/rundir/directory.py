@@ -198,8 +198,9 @@ class RunDirectory:
             lock.release()
 
 
-def refuse_folder(path: Path, name: str) -> None:
-    """Raise ConfigError, naming the option, if a file cannot be written since a folder has its name."""
+def refuse_unwritable_file(path: Path, name: str) -> None:
+    """Raise ConfigError, naming the option, if a file could not be written at `path`. Creates nothing."""
+    refuse_unwritable(path.absolute().parent, name)
     if path.is_dir():
         raise ConfigError(f"{name} must be a file, but {path} is a folder")
 

@@ -153,11 +153,10 @@ def _rows(result: Mapping[str, Any], checkpoint: str, classifies: bool) -> Seque
 
 
 def _unfinished(run: RunDirectory | None) -> Sequence[str]:
-    """That training was not done, if so."""
-    state = unfinished(run.path) if run else ""
-    return (
-        [f"Its training was not finished ({state}): this is the network after the last stored epoch."] if state else []
-    )
+    """That training was not finished, if so."""
+    if run and (state := unfinished(run.path)):
+        return [f"Its training was not finished ({state}): this is the network after the last stored epoch."]
+    return []
 
 
 def _limits(trained: Trained, things: str) -> Sequence[str]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.data.corrupt import corrupted
 from resnet_lab.data.loader import evaluation_noise
-from resnet_lab.rundir.directory import RunDirectory, refuse_folder, refuse_unwritable
+from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable_file
 from resnet_lab.rundir.files import write_json
 from resnet_lab.tasks.cost import measure
 from resnet_lab.text import plain_console, plural, printable
@@ -41,9 +41,7 @@ def evaluate(options: argparse.Namespace) -> None:
     """Evaluate all runs, compare them in pairs, and show or write the results. Raises ConfigError and OSError."""
     refuse_other_settings(options.overrides)
     for file in filter(None, (options.json, options.page)):
-        name = "--json" if file is options.json else "--page"
-        refuse_unwritable(file.absolute().parent, name)
-        refuse_folder(file, name)
+        refuse_unwritable_file(file, "--json" if file is options.json else "--page")
     found: list[Scores | MeanScores] = []
     first: tuple[Trained, LabelledImages] | None = None
     for label, run_dir in zip(labels(options.runs), options.runs, strict=True):

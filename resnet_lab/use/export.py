@@ -14,7 +14,7 @@ from resnet_lab.config.data import DataConfig
 from resnet_lab.data import known
 from resnet_lab.data.files import local
 from resnet_lab.data.sources import read
-from resnet_lab.rundir.directory import RunDirectory, refuse_folder, refuse_unwritable
+from resnet_lab.rundir.directory import RunDirectory, refuse_unwritable_file
 from resnet_lab.rundir.files import write_atomically
 from resnet_lab.rundir.identity import identity
 from resnet_lab.tasks.shared import portable, read_shared, shared_file
@@ -36,8 +36,7 @@ def export(run: Path, to: str, out: Path | None = None, checkpoint: str = "last"
     OSError when the file cannot be written.
     """
     out = out or _default_path(run, to, part)
-    refuse_unwritable(out.parent, "--out")
-    refuse_folder(out, "--out")
+    refuse_unwritable_file(out, "--out")
     trained = Trained.load(run, checkpoint)
     trained.net.cpu()
     chosen = part_of(trained, part)

@@ -90,7 +90,7 @@ def images_to_test(run_dir: Path, trained: Trained, overrides: Sequence[str]) ->
 def _has_own_images(run_dir: Path, own: DataConfig, given: DataConfig, now: DataFacts) -> bool:
     """Return whether a folder is the run's own after a change: by its place, or since a class is as it was."""
     recorded = RunDirectory(run_dir).recorded_images()
-    trained_on = [own for part, own in recorded.parts.items() if part != "test"] if recorded else []
+    trained_on = [classes for part, classes in recorded.parts.items() if part != "test"] if recorded else []
     before = {digests for classes in trained_on for digests in classes.values()}
     is_same_place = own.own_images and own.folder.resolve() == given.folder.resolve()
     return is_same_place or any(digests in before for part in now.parts.values() for digests in part.values())

@@ -13,7 +13,7 @@ import torch
 
 from resnet_lab.config.checks import ConfigError, require
 from resnet_lab.config.enums import Labels
-from resnet_lab.rundir.directory import refuse_folder, refuse_unwritable
+from resnet_lab.rundir.directory import refuse_unwritable, refuse_unwritable_file
 from resnet_lab.text import plain_console, plural, printable
 from resnet_lab.use.calibration import calibrate, calibrated
 from resnet_lab.use.forms import Prediction, form_of
@@ -129,8 +129,7 @@ def _refuse_unwritable(options: argparse.Namespace) -> None:
     for name in ("csv", "json"):
         place = getattr(options, name)
         if place not in (None, "-"):
-            refuse_unwritable(Path(place).absolute().parent, f"--{name}")
-            refuse_folder(Path(place), f"--{name}")
+            refuse_unwritable_file(Path(place), f"--{name}")
     for name in ("sort_into", "save_into"):
         if folder := getattr(options, name):
             refuse_unwritable(folder.absolute(), f"--{name.replace('_', '-')}")
